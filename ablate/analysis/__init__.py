@@ -1,0 +1,1 @@
+"""MEANING: results in, frozen tables out. No database, no drawing."""

@@ -1,0 +1,1 @@
+"""WHO trains: executors that start workers, and the worker that claims runs and records them."""

@@ -1,0 +1,107 @@
+"""Every error that ablate raises on purpose, and the exit code that each one means.
+
+    AblateError             1   unexpected: a defect of ours
+    |-- UsageError          2   a command line that cannot be meant
+    |-- StudyError          3   a study file with mistakes: holds all of them, each with its place
+    |-- RunFailure          4   a run failed, was lost or is blocked
+    |   |-- Diverged        4   the loss was not finite
+    |   `-- BadData         4   an image that cannot be decoded, a class without images
+    |-- NotFound            5   a study, run, data set or weights that are not there
+    |-- StoreError          6   a results database that is locked, too old or unreadable
+    |-- ClaimContradicted   7   a claim contradicted under --check
+    |-- NoSpaceOrPermission 8   a full disk, a read-only folder
+    `-- LeaseLost          75   another worker holds the run now; only ever seen by workers
+
+`Interrupted` is no error: it carries the signal that asked a run to checkpoint and leave (exit 130 or 143).
+Each message says what is wrong, where, what is allowed, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class AblateError(Exception):
+    """Root of the tree; `exit_code` is what the command line leaves with."""
+
+    exit_code = 1
+
+
+class UsageError(AblateError):
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a study file.
+
+    `line` counts from 1; `key` is the dotted path inside the file, empty for the file itself.
+    """
+
+    file: str
+    line: int | None
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+class StudyError(AblateError):
+    """A study file with one or more mistakes, all of them in `problems`."""
+
+    exit_code = 3
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class RunFailure(AblateError):
+    exit_code = 4
+
+
+class Diverged(RunFailure):
+    pass
+
+
+class BadData(RunFailure):
+    pass
+
+
+class NotFound(AblateError):
+    exit_code = 5
+
+
+class StoreError(AblateError):
+    exit_code = 6
+
+
+class ClaimContradicted(AblateError):
+    exit_code = 7
+
+
+class NoSpaceOrPermission(AblateError):
+    exit_code = 8
+
+
+class LeaseLost(AblateError):
+    exit_code = 75
+
+
+class Interrupted(Exception):  # noqa: N818 - a request that was obeyed, not an error
+    """A run that was asked to stop has checkpointed and left."""
+
+    def __init__(self, signal_number: int = 2) -> None:
+        self.signal_number = signal_number
+        self.exit_code = 128 + signal_number
+        super().__init__(f"stopped by signal {signal_number}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'x'?"` for the known name closest to `name`, or `""` where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

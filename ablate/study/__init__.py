@@ -1,0 +1,1 @@
+"""WHAT is run: studies, recipes, arms and runs as plain values. No torch, no SQL."""

@@ -1,0 +1,58 @@
+"""Metrics: named scalars with a unit and a direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`better` is `higher`, `lower` or `neither`; `unit` is `fraction`, `nats`, `s`, `bytes`, `1/s` or empty."""
+
+    name: str
+    better: str
+    unit: str
+    about: str
+
+
+_OURS = (
+    Metric("loss", "lower", "nats", "cross-entropy without smoothing or mixup"),
+    Metric("top1", "higher", "fraction", "share of examples whose first guess is right"),
+    Metric("top5", "higher", "fraction", "share of examples with the right class among five guesses; absent below 5 classes"),
+    Metric("mean_class_accuracy", "higher", "fraction", "mean of the classes' accuracies"),
+    Metric("weighted_top1", "higher", "fraction", "training accuracy under mixup, weighted by lam"),
+    Metric("objective", "lower", "nats", "the training loss as it is minimised, smoothing and mixup included"),
+)
+_CLASS = (
+    Metric("precision", "higher", "fraction", "right among those guessed as the class"),
+    Metric("recall", "higher", "fraction", "right among those of the class"),
+    Metric("f1", "higher", "fraction", "harmonic mean of precision and recall"),
+    Metric("support", "neither", "", "examples of the class"),
+)
+_COSTS = (
+    Metric("seconds", "lower", "s", "wall time of the run"),
+    Metric("examples_per_second", "higher", "1/s", "training examples a second"),
+    Metric("peak_memory", "lower", "bytes", "most memory held at once"),
+    Metric("epochs_trained", "neither", "", "epochs until the run ended"),
+    Metric("selected_epoch", "neither", "", "the epoch that the recipe's select chose"),
+    Metric("lr", "neither", "", "learning rate at the end of the epoch"),
+)
+
+CLASS_METRICS = tuple(metric.name for metric in _CLASS)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *_OURS,
+        *(
+            Metric(f"{split}_{m.name}", m.better, m.unit, f"{m.about} ({split})")
+            for split in SPLITS
+            for m in _OURS
+        ),
+        *_CLASS,
+        *_COSTS,
+    )
+}
+"""Every metric of the built-in trainer by name. Without a prefix: the reported split."""

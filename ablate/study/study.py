@@ -1,0 +1,166 @@
+"""The study as plain frozen values: what a study file says once it has been read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ablate.study.run import Run
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of a factor: `sets` maps dotted recipe paths to values. `members` is only used in a factor of subsets."""
+
+    name: str
+    sets: Mapping[str, Any]
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What the study varies. A factor of subsets has `members`, its two-level parts, in the file's order."""
+
+    name: str
+    levels: tuple[Level, ...]
+    members: tuple[str, ...] = ()
+
+    def level(self, name: str) -> Level:
+        return next(level for level in self.levels if level.name == name)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A figure as a paper prints it. `value` is a fraction where the text is a percentage."""
+
+    text: str
+    value: float
+    decimals: int
+    percent: bool = False
+
+    @property
+    def half_unit(self) -> float:
+        """Half of the last printed digit, in the unit of `value`: 0.005 for 0.90, 0.00005 for 76.21%."""
+        return 0.5 * 10.0**-self.decimals / (100 if self.percent else 1)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A row in a claim: the rows' levels that it stands for."""
+
+    text: str
+    levels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that a table's rows can hold or contradict.
+
+    kind        terms                      meaning
+    `>` `<`     (a, b)                     a > b, by at least `by`
+    `best`      (a, others...)             a beats each of the others, in the metric's direction
+    `worst`     (a, others...)             each of the others beats a
+    `gain`      (a, b, c, d)               (a - b) > (c - d)
+    `prose`     ()                         not testable
+    """
+
+    text: str
+    kind: str
+    terms: tuple[Term, ...] = ()
+    by: float = 0.0
+    metric: str = "top1"
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+Condition = Mapping[str, tuple[str, ...]]
+"""What `where` and `exclude` come to: for each factor the levels that match."""
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table as declared.
+
+    `factors` are the row factors in order; `kind` is `arms`, `epoch`, `class` or `effect` (what stands below them).
+    `where` keeps, for every factor, the levels that belong to the table. `row_where` picks rows of epoch and class tables.
+    `columns` are metrics; or, with `column_factor`, the levels of that factor, each showing `metric`.
+    `baseline` holds the full levels of the table's own baseline, per factor; factors that are matched are absent.
+    `reported` is keyed by row name, one entry a column, None where the paper has none.
+    """
+
+    name: str
+    factors: tuple[str, ...]
+    kind: str
+    where: Condition
+    columns: tuple[str, ...]
+    column_factor: str | None = None
+    metric: str | None = None
+    row_where: tuple[str, ...] = ()
+    baseline: Mapping[str, str] | None = None
+    reported: Mapping[str, tuple[Reported | None, ...]] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    test: str = "dunnett"
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One combination of levels.
+
+    `levels` maps every factor to a level name, in the file's order. `label` is the name people see; `step` is set in a
+    `path` design: the name of the step, and `previous` the arm before it. `merged_into` names the arm that is the same run
+    after settings without effect were taken out, and `why` says which settings those were.
+    """
+
+    name: str
+    levels: Mapping[str, str]
+    arm_id: str
+    recipe: Mapping[str, Any]
+    step: str | None = None
+    previous: str | None = None
+    merged_into: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A rule that took arms out: its text as YAML, its line, and how many it took."""
+
+    text: str
+    line: int | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study under one profile: factors, arms in order, tables, and the runs that they come to.
+
+    `baseline` holds levels for the factors that the file's baseline names; the others are matched.
+    `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
+    """
+
+    name: str
+    file: str
+    about: str
+    cite: Mapping[str, Any]
+    profile: str | None
+    factors: tuple[Factor, ...]
+    design: str
+    seeds: tuple[int, ...]
+    baseline: Mapping[str, str]
+    arms: tuple[Arm, ...]
+    excluded: tuple[Exclusion, ...]
+    arms_before: int
+    tables: Mapping[str, TableSpec]
+    runs: tuple[Run, ...]
+    parents: tuple[Run, ...] = ()
+    trainer: Mapping[str, Any] | None = None
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    keep: str | None = None
+    tune: str | None = None
+    profiles: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    source: str = ""
+
+    def arm(self, name: str) -> Arm:
+        return next(arm for arm in self.arms if arm.name == name)

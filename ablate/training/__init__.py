@@ -1,0 +1,1 @@
+"""HOW one run is trained: torch lives here, and only here."""
