@@ -1,14 +1,13 @@
 """Identity: what makes two runs the same run.
 
-`run_id` is the SHA-256 of the canonical JSON of the whole resolved recipe, the seed and `RECIPE_VERSION`; `arm_id` leaves
-the seed out. Study names, devices and worker counts are never part of it.
+`run_id` is the SHA-256 of the canonical JSON of the whole resolved recipe, the seed and `RECIPE_VERSION`; `arm_id` leaves the seed
+out. Study names, devices and worker counts are never part of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from ablate.study.recipe import RECIPE_VERSION
@@ -22,15 +21,13 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
-def arm_id(recipe: Mapping[str, Any], trainer: Mapping[str, Any] | None = None) -> str:
-    """64 hex digits that identify a recipe (and the trainer, where it is not the built-in one)."""
-    return hashlib.sha256(_document(recipe, trainer).encode()).hexdigest()
+def arm_id(recipe_json: str, trainer_json: str = "null") -> str:
+    """64 hex digits that identify a recipe, given as canonical JSON."""
+    text = f'{{"recipe":{recipe_json},"trainer":{trainer_json},"version":{RECIPE_VERSION}}}'
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run_id(arm: str, seed: int) -> str:
-    """64 hex digits that identify one arm, given by its `arm_id`, with one seed."""
-    return hashlib.sha256(f"{arm}:{seed}".encode()).hexdigest()
-
-
-def _document(recipe: Mapping[str, Any], trainer: Mapping[str, Any] | None) -> str:
-    return canonical_json({"version": RECIPE_VERSION, "recipe": recipe, "trainer": trainer})
+def run_id(recipe_json: str, seed: int, trainer_json: str = "null") -> str:
+    """64 hex digits that identify a recipe, given as canonical JSON, with one seed."""
+    text = f'{{"recipe":{recipe_json},"seed":{seed},"trainer":{trainer_json},"version":{RECIPE_VERSION}}}'
+    return hashlib.sha256(text.encode()).hexdigest()

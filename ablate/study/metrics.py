@@ -20,7 +20,12 @@ class Metric:
 _OURS = (
     Metric("loss", "lower", "nats", "cross-entropy without smoothing or mixup"),
     Metric("top1", "higher", "fraction", "share of examples whose first guess is right"),
-    Metric("top5", "higher", "fraction", "share of examples with the right class among five guesses; absent below 5 classes"),
+    Metric(
+        "top5",
+        "higher",
+        "fraction",
+        "share of examples with the right class among five guesses; absent below 5 classes",
+    ),
     Metric("mean_class_accuracy", "higher", "fraction", "mean of the classes' accuracies"),
     Metric("weighted_top1", "higher", "fraction", "training accuracy under mixup, weighted by lam"),
     Metric("objective", "lower", "nats", "the training loss as it is minimised, smoothing and mixup included"),
@@ -46,11 +51,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         *_OURS,
-        *(
-            Metric(f"{split}_{m.name}", m.better, m.unit, f"{m.about} ({split})")
-            for split in SPLITS
-            for m in _OURS
-        ),
+        *(Metric(f"{split}_{m.name}", m.better, m.unit, f"{m.about} ({split})") for split in SPLITS for m in _OURS),
         *_CLASS,
         *_COSTS,
     )

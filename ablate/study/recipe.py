@@ -83,10 +83,12 @@ def _transform(item: Any) -> dict[str, dict[str, Any]]:
 
 
 def _split(value: Any) -> Any:
-    if value == "official":
+    if value is None or value == "official":
         return value
     if not isinstance(value, Mapping) or not value or set(value) - {"train", "val", "test"}:
-        raise ValueError("must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2}")
+        raise ValueError(
+            "must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2}"
+        )
     shares = {name: share for name, share in value.items() if share != "official"}
     if any(name != "test" for name, share in value.items() if share == "official"):
         raise ValueError("only test can be 'official', as in {val: 0.1, test: official}")
@@ -113,7 +115,9 @@ def _normalize(value: Any) -> Any:
         result = {}
         for name in ("mean", "std"):
             numbers = value[name] if isinstance(value[name], list | tuple) else [value[name]] * 3
-            if len(numbers) not in (1, 3) or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
+            if len(numbers) not in (1, 3) or any(
+                isinstance(n, bool) or not isinstance(n, int | float) for n in numbers
+            ):
                 raise ValueError(f"{name} must be one number or one a channel")
             if name == "std" and min(numbers) <= 0:
                 raise ValueError("std must be above 0")
@@ -136,8 +140,10 @@ def _init(value: Any) -> Any:
 def _class_weights(value: Any) -> Any:
     if value in ("none", "balanced"):
         return value
-    if isinstance(value, list | tuple) and value and all(
-        isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in value
+    if (
+        isinstance(value, list | tuple)
+        and value
+        and all(isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in value)
     ):
         return tuple(float(w) for w in value)
     raise ValueError("must be 'none', 'balanced' or a list of one weight a class, none negative")
@@ -161,28 +167,50 @@ def _groups(value: Any) -> Any:
 
 
 class Data(_Section):
-    name: str = Field("digits", description="digits, cifar10, cifar100, caltech101, imagefolder, npz, synthetic or package.module:callable")
-    path: str | None = Field(None, description="where the data lies, relative to ABLATE_DATA; needed by imagefolder and npz")
-    image_size: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="side of the square that the network sees, in pixels; none: as the data set has it")
-    fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images that is used, stratified")
+    name: str = Field(
+        "digits",
+        description="digits, cifar10, cifar100, caltech101, imagefolder, npz, synthetic or package.module:callable",
+    )
+    path: str | None = Field(
+        None, description="where the data lies, relative to ABLATE_DATA; needed by imagefolder and npz"
+    )
+    image_size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="side of the square that the network sees, in pixels; none: as the data set has it"
+    )
+    fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="share of the training images that is used, stratified"
+    )
     limit: Count | None = Field(None, description="at most this many training images, stratified")
-    split: Annotated[Any, BeforeValidator(_split)] = Field("official", description="official, or fractions of train, val and test")
+    split: Annotated[Any, BeforeValidator(_split)] = Field(
+        None,
+        description="official, or fractions of train, val and test; by default the data set's own, else 0.8 and 0.2",
+    )
     augment: Annotated[Any, BeforeValidator(_transforms)] = Field((), description="named transforms in order")
-    normalize: Annotated[Any, BeforeValidator(_normalize)] = Field("dataset", description="imagenet, dataset or {mean, std}")
-    on_bad_image: Literal["fail", "skip"] = Field("fail", description="what an image that cannot be decoded does to the run")
+    normalize: Annotated[Any, BeforeValidator(_normalize)] = Field(
+        "dataset", description="imagenet, dataset or {mean, std}"
+    )
+    on_bad_image: Literal["fail", "skip"] = Field(
+        "fail", description="what an image that cannot be decoded does to the run"
+    )
 
 
 class Model(_Section):
     arch: str = Field("resnet18", description="a registered network or package.module:callable")
     args: dict[str, Any] = Field({}, description="arguments of the network's own")
     tweak: Tweak | None = Field("B", description="A, B, C, D as He et al. 2019 stack them; C-only and D-only on A")
-    stride_in_3x3: bool | None = Field(None, description="stride on the bottleneck's 3x3 (B) instead of its first 1x1 (A)")
+    stride_in_3x3: bool | None = Field(
+        None, description="stride on the bottleneck's 3x3 (B) instead of its first 1x1 (A)"
+    )
     deep_stem: bool | None = Field(None, description="three 3x3 convolutions (32, 32, 64) in place of the 7x7")
     avgpool_shortcut: bool | None = Field(None, description="2x2 average pooling before the shortcut's 1x1")
     small_stem: bool = Field(False, description="3x3 stem of stride 1 without pooling, for small images")
-    init: Annotated[Any, BeforeValidator(_init)] = Field("scratch", description="scratch, imagenet, imagenet-v2, a file, or a run")
+    init: Annotated[Any, BeforeValidator(_init)] = Field(
+        "scratch", description="scratch, imagenet, imagenet-v2, a file, or a run"
+    )
     allow_variant_mismatch: bool = Field(False, description="load weights that were trained as another variant")
-    trainable: Annotated[Any, BeforeValidator(_globs)] = Field("all", description="all, or layers by name or glob; the rest is frozen")
+    trainable: Annotated[Any, BeforeValidator(_globs)] = Field(
+        "all", description="all, or layers by name or glob; the rest is frozen"
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last layer")
     zero_init_gamma: bool = Field(False, description="start the last BatchNorm of each block at 0")
 
@@ -194,7 +222,9 @@ class Optimizer(_Section):
     nesterov: bool = False
     weight_decay: NonNegative = Field(0.0, description="L2 for sgd and adam, decoupled for adamw")
     no_decay_on_norm_and_bias: bool = False
-    groups: Annotated[Any, BeforeValidator(_groups)] = Field({}, description="learning rates by glob of parameter names")
+    groups: Annotated[Any, BeforeValidator(_groups)] = Field(
+        {}, description="learning rates by glob of parameter names"
+    )
 
 
 class Schedule(_Section):
@@ -205,8 +235,12 @@ class Schedule(_Section):
 
 
 class Loss(_Section):
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="epsilon, spread as epsilon/C over all C classes")
-    class_weights: Annotated[Any, BeforeValidator(_class_weights)] = Field("none", description="none, balanced or a list")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="epsilon, spread as epsilon/C over all C classes"
+    )
+    class_weights: Annotated[Any, BeforeValidator(_class_weights)] = Field(
+        "none", description="none, balanced or a list"
+    )
 
 
 class Mixup(_Section):

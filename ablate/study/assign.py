@@ -1,0 +1,87 @@
+"""Settings by dotted path: from the nested or dotted mappings of a study file to flat {path: value}."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.errors import nearest
+from ablate.study.problems import Problems, show
+from ablate.study.recipe import fields
+from ablate.study.source import Key
+
+_OPEN = "model.args."
+"""Below this path names are the network's own."""
+
+
+def read_settings(problems: Problems, key: Key, value: Any) -> dict[str, Any]:
+    """Every setting in a mapping of nested sections and dotted paths, checked, as {path: value}."""
+    settings: dict[str, Any] = {}
+    _read(problems, key, value, "", settings)
+    return settings
+
+
+def read_setting(problems: Problems, key: Key, path: str, value: Any) -> dict[str, Any]:
+    """One setting, given by its dotted path; several where the path names a whole section."""
+    settings: dict[str, Any] = {}
+    _set(problems, key, path, value, settings)
+    return settings
+
+
+def apply(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the settings on top; `model.args.x` sets one argument."""
+    result = dict(base)
+    for path, value in settings.items():
+        if path.startswith(_OPEN):
+            result["model.args"] = {**result["model.args"], path.removeprefix(_OPEN): value}
+        else:
+            result[path] = value
+    return result
+
+
+def check_path(problems: Problems, key: Key, path: str) -> bool:
+    """Whether a dotted path is a recipe field; a problem that names the nearest where it is not."""
+    if path in fields() or (path.startswith(_OPEN) and len(path) > len(_OPEN)):
+        return True
+    section = path.rpartition(".")[0]
+    siblings = [name for name in fields() if name.rpartition(".")[0] == section]
+    hint = nearest(path, fields()) or nearest(path.rpartition(".")[2], [name.rpartition(".")[2] for name in siblings])
+    if path in _sections():
+        allowed = f"It is a section; name a field of it: {', '.join(_members(path))}."
+    elif siblings:
+        allowed = f"Allowed here: {', '.join(name.rpartition('.')[2] for name in siblings)}."
+    else:
+        allowed = f"Sections: {', '.join(_sections())}."
+    problems.add(key, f"{path!r} is not a recipe field.{hint} {allowed}")
+    return False
+
+
+def _read(problems: Problems, key: Key, value: Any, prefix: str, settings: dict[str, Any]) -> None:
+    for name, item in problems.mapping(key, value, "a mapping of recipe fields to values").items():
+        _set(problems, (*key, name), prefix + name, item, settings)
+
+
+def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str, Any]) -> None:
+    if path in _sections():
+        if isinstance(value, dict):
+            _read(problems, key, value, path + ".", settings)
+        else:
+            problems.add(key, f"{path} is a section: a mapping of {', '.join(_members(path))}; not {show(value)}.")
+        return
+    if not check_path(problems, key, path):
+        return
+    if path in settings:
+        problems.add(key, f"{path} is set twice here, nested and dotted; keep one.")
+        return
+    if path.startswith(_OPEN):
+        settings[path] = value
+    else:
+        settings[path] = problems.field_value(key, fields()[path], value)
+
+
+def _sections() -> list[str]:
+    return list(dict.fromkeys(path.rpartition(".")[0] for path in fields() if "." in path))
+
+
+def _members(section: str) -> list[str]:
+    return [path.removeprefix(section + ".") for path in fields() if path.startswith(section + ".")]
