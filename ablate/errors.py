@@ -92,7 +92,7 @@ class LeaseLost(AblateError):
     exit_code = 75
 
 
-class Interrupted(Exception):  # noqa: N818 - a request that was obeyed, not an error
+class Interrupted(Exception):
     """A run that was asked to stop has checkpointed and left."""
 
     def __init__(self, signal_number: int = 2) -> None:

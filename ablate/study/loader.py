@@ -14,16 +14,17 @@ from typing import Any
 from ablate.errors import NotFound, nearest
 from ablate.study.arms import build_arms, build_runs
 from ablate.study.assign import apply, read_settings
-from ablate.study.design import MAX_ARMS, Design, Point, count_points, points, read_design
-from ablate.study.factors import matches, read_condition, read_factors, read_level
+from ablate.study.design import MAX_ARMS, read_design
+from ablate.study.factors import read_factors, read_level
+from ablate.study.grid import build_grid, read_rules
 from ablate.study.lint import lint
 from ablate.study.parents import Parents
 from ablate.study.problems import Problems, show
 from ablate.study.profiles import apply_profile, read_profiles
 from ablate.study.recipe import fields
 from ablate.study.run import Run
-from ablate.study.source import Document, parse, read, scalar
-from ablate.study.study import Condition, Exclusion, Factor, Study
+from ablate.study.source import Document, Key, parse, read
+from ablate.study.study import Factor, Study
 from ablate.study.tables import TableReader, default_tables, known_metrics
 
 KEYS = (
@@ -95,15 +96,16 @@ class _Reader:
         cite = problems.mapping(("cite",), data.get("cite"), "a mapping such as {title: ..., source: ...}")
         base_settings = read_settings(problems, ("recipe",), data.get("recipe"))
         factors = read_factors(problems, data.get("factors"))
-        exclude = self._rules(("exclude",), data.get("exclude"), factors)
+        exclude = read_rules(problems, ("exclude",), data.get("exclude"), factors)
         profiles = read_profiles(problems, data.get("profiles"), factors)
         chosen = self._profile(profiles)
-        design_value, seeds_value, seeds_key = data.get("design"), data.get("seeds", DEFAULT_SEEDS), ("seeds",)
+        design_value, seeds_value = data.get("design"), data.get("seeds", DEFAULT_SEEDS)
+        seeds_key: Key = ("seeds",)
         base = apply({path: field.default for path, field in fields().items()}, base_settings)
         if chosen is not None:
             factors = apply_profile(problems, chosen, factors)
             base = apply(base, chosen.recipe)
-            exclude = [*exclude, *self._rules(("profiles", chosen.name, "exclude"), chosen.exclude, factors)]
+            exclude = [*exclude, *read_rules(problems, ("profiles", chosen.name, "exclude"), chosen.exclude, factors)]
             design_value = design_value if chosen.design is None else chosen.design
             if chosen.seeds is not None:
                 seeds_value, seeds_key = chosen.seeds, ("profiles", chosen.name, "seeds")
@@ -114,9 +116,9 @@ class _Reader:
         design = read_design(problems, design_value, factors)
         tables = TableReader(problems, factors, baseline, known_metrics({})).read(data.get("tables"))
         problems.stop()
-        kept, exclusions, before = self._points(design, factors, baseline, exclude)
+        grid = build_grid(problems, design, factors, baseline, exclude, data.get("include"))
         parents = Parents(problems, self.folder, self._load_parent)
-        arms = build_arms(problems, kept, factors, base, parents.resolve)
+        arms = build_arms(problems, grid.points, factors, base, parents.resolve)
         problems.stop()
         runs = build_runs(arms, seeds, parents.parent_of)
         problems.stop()
@@ -131,8 +133,8 @@ class _Reader:
             seeds=seeds,
             baseline=baseline,
             arms=arms,
-            excluded=tuple(exclusions),
-            arms_before=before,
+            excluded=grid.excluded,
+            arms_before=grid.before,
             tables=tables or default_tables(factors),
             runs=runs,
             parents=_ordered_parents(parents.needed, runs),
@@ -214,7 +216,7 @@ class _Reader:
                 found[name] = level
         return {factor.name: found[factor.name] for factor in factors if factor.name in found}
 
-    def _seeds(self, value: Any, key: tuple[str, ...]) -> tuple[int, ...]:
+    def _seeds(self, value: Any, key: Key) -> tuple[int, ...]:
         if self.settings.seeds is not None:
             value = self.settings.seeds if isinstance(self.settings.seeds, int) else list(self.settings.seeds)
         listed = value if isinstance(value, list) else list(range(value)) if _whole(value) and value <= MAX_ARMS else []
@@ -230,101 +232,6 @@ class _Reader:
             return (0,)
         return tuple(listed)
 
-    def _rules(
-        self, key: tuple[str, ...], value: Any, factors: tuple[Factor, ...]
-    ) -> list[tuple[tuple[str | int, ...], Condition]]:
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.problems.add(key, f"must be a list of rules such as {{tweak: C, refinements: m}}, not {show(value)}.")
-            return []
-        return [((*key, i), read_condition(self.problems, (*key, i), rule, factors)) for i, rule in enumerate(value)]
-
-    def _points(
-        self,
-        design: Design,
-        factors: tuple[Factor, ...],
-        baseline: Mapping[str, str],
-        rules: Sequence[tuple[Any, Condition]],
-    ) -> tuple[list[Point], list[Exclusion], int]:
-        total = count_points(design, factors)
-        if total * 1 > MAX_ARMS:
-            self.problems.add(
-                ("factors",),
-                f"the grid has {total:,} arms; at most {MAX_ARMS:,} are planned. Use fewer levels, or another design.",
-            )
-            self.problems.stop()
-        if design.kind == "leave-one-out":
-            self._check_leave_one_out(factors, baseline)
-        everything = list(points(design, factors, baseline))
-        counts = [0] * len(rules)
-        kept = []
-        for point in everything:
-            hits = [index for index, (_, rule) in enumerate(rules) if matches(point.levels, rule)]
-            for index in hits:
-                counts[index] += 1
-            if not hits:
-                kept.append(point)
-        for (key, _), count in zip(rules, counts, strict=True):
-            if count == 0:
-                self.problems.add(key, "this rule matches no arm of the grid; mend it or take it out.")
-        if everything and not kept:
-            self.problems.add(("exclude",), f"the rules take out all {len(everything)} arms; nothing is left to run.")
-        kept += self._included(factors, baseline, kept)
-        if (
-            kept
-            and factors
-            and not any(matches(p.levels, {name: (level,) for name, level in baseline.items()}) for p in kept)
-        ):
-            named = "/".join(baseline.values())
-            self.problems.add(
-                ("baseline",),
-                f"the baseline {named} is not in the grid: an exclude rule takes it out. Choose another or mend the rule.",
-            )
-        self.problems.stop()
-        exclusions = [
-            Exclusion(_rule_text(self.document, key), self.document.line(key), count)
-            for (key, _), count in zip(rules, counts, strict=True)
-        ]
-        return kept, exclusions, len(everything)
-
-    def _check_leave_one_out(self, factors: Sequence[Factor], baseline: Mapping[str, str]) -> None:
-        for factor in factors:
-            if (
-                factor.members
-                and factor.name in baseline
-                and len(factor.level(baseline[factor.name]).members) < len(factor.members)
-            ):
-                full = "+".join(factor.members)
-                self.problems.add(
-                    ("baseline", factor.name),
-                    f"leave-one-out starts from all members: baseline {factor.name} must be {full}.",
-                )
-
-    def _included(self, factors: tuple[Factor, ...], baseline: Mapping[str, str], kept: Sequence[Point]) -> list[Point]:
-        value = self.data.get("include")
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.problems.add(("include",), f"must be a list of arms such as {{tweak: C}}, not {show(value)}.")
-            return []
-        found: list[Point] = []
-        for index, item in enumerate(value):
-            condition = read_condition(self.problems, ("include", index), item, factors)
-            levels = {factor.name: condition.get(factor.name, (baseline.get(factor.name, ""),)) for factor in factors}
-            unclear = [name for name, names in levels.items() if len(names) != 1 or not names[0]]
-            if unclear:
-                self.problems.add(
-                    ("include", index), f"one arm has one level a factor; say which {', '.join(unclear)}."
-                )
-                continue
-            point = Point({name: names[0] for name, names in levels.items()})
-            if any(point.levels == other.levels for other in (*kept, *found)):
-                self.problems.warn(("include", index), "this arm is in the grid already.")
-            else:
-                found.append(point)
-        return found
-
     def _load_parent(self, path: Path, profile: str | None) -> Study:
         if path.resolve() in self.above:
             raise NotFound(f"{path.name} starts from a study that starts from it.")
@@ -333,22 +240,6 @@ class _Reader:
 
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _rule_text(document: Document, key: tuple[str | int, ...]) -> str:
-    """An exclude rule as one line of YAML, for people."""
-    value: Any = document.data
-    for part in key:
-        value = value[part]
-    return show(value) if not isinstance(scalar(str(value)), str) else _flow(value)
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_flow(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
-    return str(value)
 
 
 def _ordered_parents(needed: Mapping[str, Run], runs: Sequence[Run]) -> tuple[Run, ...]:

@@ -14,7 +14,7 @@ from ablate.study.factors import match_level
 from ablate.study.study import Factor
 
 
-class NameError_(ValueError):  # noqa: N801,N818 - NameError is Python's
+class UnclearName(ValueError):
     """A name that means no arm, or more than one; the message says which and what is allowed."""
 
 
@@ -26,12 +26,12 @@ def arm_name(levels: Mapping[str, str]) -> str:
 def resolve(text: str, factors: Sequence[Factor], baseline: Mapping[str, str]) -> dict[str, str]:
     """The level of each factor that a name means, in the factors' order.
 
-    `baseline` gives the levels that may be left out. Raises NameError_ for what is unknown, left open or ambiguous.
+    `baseline` gives the levels that may be left out. Raises UnclearName for what is unknown, left open or ambiguous.
     """
     parts = [] if text == "baseline" else text.split("/")
     found = _assign(parts, factors)
     if not found:
-        raise NameError_(_unknown(text, parts, factors))
+        raise UnclearName(_unknown(text, parts, factors))
     complete = []
     for given in found:
         missing = [factor.name for factor in factors if factor.name not in given and factor.name not in baseline]
@@ -39,14 +39,14 @@ def resolve(text: str, factors: Sequence[Factor], baseline: Mapping[str, str]) -
             complete.append({factor.name: given.get(factor.name, baseline.get(factor.name, "")) for factor in factors})
     if not complete:
         wanted = next(f for f in factors if f.name not in found[0] and f.name not in baseline)
-        raise NameError_(
+        raise UnclearName(
             f"{text!r} leaves {wanted.name} open, and the baseline does not name one; "
             f"add one of {', '.join(level.name for level in wanted.levels)}."
         )
     distinct = [levels for index, levels in enumerate(complete) if levels not in complete[:index]]
     if len(distinct) > 1:
         ways = " or ".join("/".join(f"{k}={v}" for k, v in levels.items()) for levels in distinct[:3])
-        raise NameError_(f"{text!r} is ambiguous: it could mean {ways}. Write FACTOR=LEVEL.")
+        raise UnclearName(f"{text!r} is ambiguous: it could mean {ways}. Write FACTOR=LEVEL.")
     return distinct[0]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError
-from ablate.study.names import NameError_, resolve
+from ablate.study.names import UnclearName, resolve
 from ablate.study.problems import Problems, show
 from ablate.study.run import Run
 from ablate.study.source import Key
@@ -100,7 +100,7 @@ class Parents:
         try:
             study = self.load(self.folder / str(init["study"]), init.get("profile"))
             levels = resolve(str(init["arm"]), study.factors, study.baseline)
-        except NameError_ as error:
+        except UnclearName as error:
             self.problems.add((*self._key(), "arm"), str(error))
             return dict(init)
         except AblateError as error:

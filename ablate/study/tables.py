@@ -11,7 +11,7 @@ from ablate.errors import nearest
 from ablate.study.claims import ClaimContext, ClaimError, parse_claim
 from ablate.study.factors import match_level, read_condition, read_level
 from ablate.study.metrics import CLASS_METRICS, METRICS
-from ablate.study.names import NameError_, resolve
+from ablate.study.names import UnclearName, resolve
 from ablate.study.problems import Problems, show
 from ablate.study.source import Key
 from ablate.study.study import Claim, Condition, Factor, Reported, TableSpec, Term
@@ -197,7 +197,7 @@ class TableReader:
     def _levels_name(self, key: Key, text: str, table: TableSpec, shown: list[Factor]) -> str:
         try:
             return "/".join(resolve(text or "baseline", shown, self._defaults(table)).values())
-        except NameError_ as error:
+        except UnclearName as error:
             self.problems.add(key, str(error))
             return text
 
@@ -224,7 +224,7 @@ class TableReader:
                 continue
             try:
                 claims.append(parse_claim(self.problems.document.scalar_text(place), self._context(table, shown)))
-            except (ClaimError, NameError_) as error:
+            except (ClaimError, UnclearName) as error:
                 self.problems.add(place, str(error))
         return tuple(claims)
 
@@ -241,7 +241,7 @@ class TableReader:
             return level.name
 
         def rows(fixed: Mapping[str, str]) -> list[Term]:
-            kept = [[n for n in table.where.get(f.name, [level.name for level in f.levels])] for f in shown]
+            kept = [table.where.get(f.name, tuple(level.name for level in f.levels)) for f in shown]
             found = [dict(zip(by_name, names, strict=True)) for names in itertools.product(*kept)]
             return [
                 Term("/".join(row.values()), row)
