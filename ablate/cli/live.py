@@ -1,0 +1,99 @@
+"""The live display of a grid: a bar over runs, one line for each live run. Off a terminal: one line for each run that ends."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from ablate.cli.common import duration, stderr_console
+from ablate.cli.planning import Plan
+from ablate.dispatch import events
+from ablate.study import records
+
+
+class LiveDisplay:
+    """Shows events; `handle` may be called from one thread at a time."""
+
+    def __init__(self, planned: Plan, console: Console | None = None, clock: Any = time.monotonic) -> None:
+        self.console = console or stderr_console()
+        self.clock = clock
+        self.names = {p.run.run_id: f"{p.arm} seed {p.run.seed}" for p in (*planned.runs, *planned.parents)}
+        self.total = planned.to_run + sum(p.state == "queued" for p in planned.parents)
+        self.ended = 0
+        self.started = clock()
+        self.live_runs: dict[int, tuple[str, float, records.Progress | None]] = {}
+        self.bar = Progress(
+            TextColumn("{task.completed}/{task.total} runs"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[eta]}"),
+            console=self.console,
+        )
+        self.task = self.bar.add_task("runs", total=self.total, eta="")
+        self.live: Live | None = None
+
+    def __enter__(self) -> LiveDisplay:
+        if self.console.is_terminal:
+            self.live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.live.stop()
+
+    def handle(self, event: events.Event) -> None:
+        if isinstance(event, events.RunStarted):
+            self.live_runs[event.slot] = (event.run.run_id, self.clock(), None)
+        elif isinstance(event, events.RunProgress):
+            run_id, since, _ = self.live_runs.get(event.slot, (event.progress.run_id, self.clock(), None))
+            self.live_runs[event.slot] = (run_id, since, event.progress)
+        elif isinstance(event, events.RunEnded):
+            self._run_ended(event)
+        elif isinstance(event, events.WorkerReplaced):
+            self.console.print(f"worker {event.slot} was replaced: {event.reason}", markup=False)
+        elif isinstance(event, events.Waiting):
+            self.console.print(f"waiting: {event.reason}", markup=False)
+        elif isinstance(event, events.Stopping):
+            self.console.print("stopping: live runs checkpoint and are given back; once more to leave at once")
+
+    def _run_ended(self, event: events.RunEnded) -> None:
+        self.live_runs.pop(event.slot, None)
+        if event.state in ("done", "failed", "lost"):
+            self.ended += 1
+            left = (self.clock() - self.started) / self.ended * (self.total - self.ended)
+            self.bar.update(self.task, completed=self.ended, eta=f"{duration(left)} left" if left > 0 else "")
+        name = self.names.get(event.run_id, event.run_id[:12])
+        figures = "  ".join(f"{key} {event.metrics[key]:.4f}" for key in ("top1", "loss") if key in event.metrics)
+        why = (event.error or "").strip().splitlines()
+        tail = figures if event.state == "done" else (why[-1] if why else "")
+        count = f"[{self.ended}/{self.total}] " if event.state in ("done", "failed", "lost") else ""
+        self.console.print(
+            f"{count}{event.state}  {name}  {tail}  {duration(event.seconds)}", markup=False, soft_wrap=True
+        )
+
+    def _render(self) -> Group:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for slot in sorted(self.live_runs):
+            run_id, since, progress = self.live_runs[slot]
+            cells = [f"  {self.names.get(run_id, run_id[:12])}"]
+            if progress is None:
+                cells += ["starting", "", "", ""]
+            else:
+                spent = self.clock() - since
+                left = spent * (progress.steps - progress.step) / progress.step if progress.step else None
+                cells += [
+                    f"epoch {progress.epoch}/{progress.epochs}",
+                    f"loss {progress.loss:.3f}" if progress.loss is not None else "",
+                    f"top1 {progress.top1:.3f}" if progress.top1 is not None else "",
+                    f"{duration(left)} left" if left is not None else "",
+                ]
+            table.add_row(*cells)
+        return Group(self.bar, table)

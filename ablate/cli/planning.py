@@ -1,0 +1,143 @@
+"""What a study comes to against what is in the database: the document behind `grid plan`, `grid run` and `status`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ablate.study.run import Run
+from ablate.study.study import Study
+
+if TYPE_CHECKING:
+    from ablate.store.store import Store
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One distinct run with its state; `arm` is the first name it has, `aliases` the others."""
+
+    run: Run
+    arm: str
+    aliases: tuple[str, ...]
+    levels: Mapping[str, str]
+    state: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study against its database. `seconds` is the estimate of what is left to do, None where nothing like it has run."""
+
+    study: Study
+    runs: tuple[PlannedRun, ...]
+    parents: tuple[PlannedRun, ...]
+    counts: Mapping[str, int]
+    seconds: float | None = None
+
+    @property
+    def to_run(self) -> int:
+        return self.counts["to_run"]
+
+
+def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
+    """The plan of a study; `store` is None where nothing has been recorded yet."""
+    wanted = [*study.runs, *study.parents]
+    states = store.states([run.run_id for run in wanted]) if store else {}
+    names: dict[str, list[str]] = {}
+    levels: dict[str, Mapping[str, str]] = {}
+    for arm in study.arms:
+        names.setdefault(arm.arm_id, []).append(arm.name)
+        levels.setdefault(arm.arm_id, arm.levels)
+    by_id: dict[str, str] = {}
+
+    def planned(run: Run) -> PlannedRun:
+        found = states.get(run.run_id)
+        state, why = (found.state, found.error or "") if found else ("queued", "")
+        if state in ("queued", "pruned") and run.parent and by_id.get(run.parent) in ("failed", "lost", "cancelled"):
+            state, why = "blocked", f"its parent {run.parent[:12]} is {by_id[run.parent]}"
+        by_id[run.run_id] = state
+        all_names = names.get(run.arm_id, ["parent"])
+        return PlannedRun(run, all_names[0], tuple(all_names[1:]), levels.get(run.arm_id, {}), state, why)
+
+    parents = tuple(planned(run) for run in study.parents)
+    runs = tuple(planned(run) for run in study.runs)
+    counts = _counts(study, runs, parents)
+    pending = [p.run for p in (*runs, *parents) if p.state in ("queued", "pruned")]
+    return Plan(study, runs, parents, counts, _estimate(pending, store, workers))
+
+
+def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRun, ...]) -> dict[str, int]:
+    states = Counter(planned.state for planned in runs)
+    return {
+        "arms_before": study.arms_before,
+        "excluded": sum(_excluded_once(study)),
+        "arms": len(study.arms),
+        "merged": sum(arm.merged_into is not None for arm in study.arms),
+        "total": len(runs),
+        **{state: states[state] for state in ("done", "running", "failed", "lost", "cancelled", "blocked")},
+        "to_run": states["queued"] + states["pruned"],
+        "parents": len(parents),
+    }
+
+
+def _excluded_once(study: Study) -> tuple[int]:
+    """Arms taken out, each counted once however many rules match it; arms that `include` added are not among them."""
+    return (max(0, study.arms_before - len(study.arms)),)
+
+
+def _estimate(pending: list[Run], store: Store | None, workers: int) -> float | None:
+    """Seconds for the pending runs from past ones: the median of the same shape, else of the same network and image size."""
+    if not pending or store is None:
+        return None
+    exact: dict[tuple[Any, ...], list[float]] = {}
+    for timing in store.timings():
+        exact.setdefault(timing.shape, []).append(timing.seconds)
+    total, known = 0.0, 0
+    for run in pending:
+        past = exact.get(timing_shape(run.recipe))
+        if past:
+            total += sorted(past)[len(past) // 2]
+            known += 1
+    if known == 0:
+        return None
+    return total * len(pending) / known / max(1, workers)
+
+
+def timing_shape(recipe: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the cost of a run depends on, as far as a recipe tells."""
+    data, model = recipe["data"], recipe["model"]
+    return (
+        model["arch"], model["small_stem"], data["name"], data["image_size"], data["fraction"], data["limit"],
+        recipe["batch_size"], recipe["epochs"], recipe["precision"],
+    )  # fmt: skip
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The JSON document of `plan --json` and `status --json`."""
+    return {
+        "schema": 1,
+        "study": plan.study.name,
+        "profile": plan.study.profile,
+        "counts": dict(plan.counts),
+        "runs": [
+            {
+                "run_id": planned.run.run_id,
+                "arm_id": planned.run.arm_id,
+                "arm": planned.arm,
+                "aliases": list(planned.aliases),
+                "levels": dict(planned.levels),
+                "seed": planned.run.seed,
+                "state": planned.state,
+                "why": planned.why,
+            }
+            for planned in plan.runs
+        ],
+    }
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,131 @@
+"""`ablate report [STUDY]`: finished tables as HTML, Markdown, LaTeX, CSV or JSON. It only looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.common import Db, ProfileOption, plural, require_reader, say, stdout_console
+from ablate.errors import ClaimContradicted, NotFound, UsageError, nearest
+
+if TYPE_CHECKING:
+    from ablate.analysis.table import Table
+    from ablate.store.store import Store
+    from ablate.study.study import Study
+
+FORMATS = ("html", "md", "latex", "csv", "json", "text")
+SUFFIX = {"html": ".html", "md": ".md", "latex": ".tex", "csv": ".csv", "json": ".json", "text": ".txt"}
+
+
+def report(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
+    table: Annotated[str | None, typer.Option("--table", help="One table of the study.  [default: all]")] = None,
+    format_: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How it is written.")] = "html",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY.html, else stdout]")
+    ] = None,
+    profile: ProfileOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Leave with 7 where a claim is contradicted.")] = False,
+    db: Db = None,
+) -> None:
+    """Write a study's tables, with the paper's figures beside ours."""
+    if format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}.{nearest(format_, FORMATS)}")
+    store = require_reader(db)
+    loaded = _which(store, study, table, profile)
+    names = [table] if table else list(loaded.tables)
+    results = store.results([run.run_id for run in loaded.runs])
+    from ablate.analysis.tables import build_table
+
+    tables = [build_table(loaded, loaded.tables[name], results) for name in names]
+    scale = f"profile {loaded.profile}" if loaded.profile else "full scale"
+    done = sum(result.state == "done" for result in results.values())
+    say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")
+    if format_ == "html":
+        from ablate.report.html import render_html
+
+        text = render_html(
+            tables,
+            title=loaded.name,
+            about=loaded.about,
+            cite=loaded.cite,
+            source=loaded.source,
+            runs=list(results.values()),
+        )
+        _write(text, out or Path("reports"), f"{loaded.name}.html")
+        from ablate.cli.tables import print_tables
+
+        print_tables(tables[:1], stdout_console())
+    else:
+        text = _text(tables, format_)
+        if out is None:
+            print(text.rstrip("\n"))
+        else:
+            _write(text, out, f"{loaded.name}{'-' + table if table else ''}{SUFFIX[format_]}")
+    _leave(loaded, tables, results, check)
+
+
+def _which(store: Store, study: str | None, table: str | None, profile: str | None) -> Study:
+    """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
+    from ablate.cli.stored import stored_study
+
+    if study is None:
+        for record in store.studies():
+            if profile is not None and record.profile != profile:
+                continue
+            loaded = stored_study(store, record.name, profile)
+            if table is None or table in loaded.tables:
+                say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
+                return loaded
+        known = sorted({item.name for item in store.studies()})
+        wanted = f"a table {table!r}" if table else "anything to show"
+        raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
+    loaded = stored_study(store, study, profile)
+    if table is not None and table not in loaded.tables:
+        raise NotFound(
+            f"{loaded.name} has no table {table!r}.{nearest(table, loaded.tables)} Tables: {', '.join(loaded.tables)}."
+        )
+    return loaded
+
+
+def _text(tables: list[Table], format_: str) -> str:
+    from ablate.report import render
+
+    if format_ == "json" and len(tables) > 1:
+        import json
+
+        documents = [json.loads(render(table, "json")) for table in tables]
+        return json.dumps({"schema": 1, "tables": documents}, indent=1, allow_nan=False, ensure_ascii=False)
+    if format_ == "text":
+        from rich.console import Console
+
+        from ablate.cli.tables import print_tables
+
+        console = Console(highlight=False)
+        with console.capture() as captured:
+            print_tables(tables, console)
+        return captured.get()
+    return "\n\n".join(render(table, format_) for table in tables)
+
+
+def _write(text: str, out: Path, name: str) -> None:
+    from ablate.report.html import write_report
+
+    path = out if out.suffix else out / name
+    write_report(path, text)
+    say(f"written: {path}")
+
+
+def _leave(study: Study, tables: list[Table], results: object, check: bool) -> None:
+    if not check:
+        return
+    assert isinstance(results, dict)
+    bad = [run for run in study.runs if results.get(run.run_id) and results[run.run_id].state in ("failed", "lost")]
+    if bad:
+        say(f"{plural(len(bad), 'run')} failed or lost")
+        raise typer.Exit(4)
+    contradicted = [claim.text for table in tables for claim in table.claims if claim.verdict == "contradicted"]
+    if contradicted:
+        raise ClaimContradicted(f"contradicted: {'; '.join(contradicted)}")

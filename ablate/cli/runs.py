@@ -1,0 +1,213 @@
+"""`ablate runs list | show | diff | cancel`: single runs, by unique prefixes of their ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ablate.cli.common import (
+    Db,
+    JsonOption,
+    database_url,
+    duration,
+    home,
+    print_json,
+    require_reader,
+    say,
+    stdout_console,
+)
+from ablate.errors import UsageError, nearest
+from ablate.study.run import STATES
+
+if TYPE_CHECKING:
+    from ablate.study.records import RunResult
+
+app = typer.Typer(no_args_is_help=True, help="List, show, compare and cancel single runs.")
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")]
+SHOWN_METRICS = ("top1", "top5", "loss")
+LOG_LINES = 40
+
+
+@app.command("list")
+def list_(
+    study: Annotated[str | None, typer.Option("--study", help="Only runs of this study.")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="|".join(STATES), help="Only runs in this state.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="At most this many, the newest first.")] = None,
+    db: Db = None,
+    json_: JsonOption = False,
+) -> None:
+    """List runs with their state and final metrics."""
+    if state is not None and state not in STATES:
+        raise UsageError(f"--state {state}: must be one of {', '.join(STATES)}.{nearest(state, STATES)}")
+    store = require_reader(db)
+    found = store.list_runs(study=study, states=[state] if state else None, limit=limit)
+    names = _arm_names(db, found)
+    if json_:
+        print_json({"schema": 1, "runs": [run_document(result, names) for result in found]})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("run", "arm", "seed", "state", "tries", *SHOWN_METRICS, "time"):
+        table.add_column(
+            title, no_wrap=True, overflow="ellipsis", justify="left" if title in ("run", "arm", "state") else "right"
+        )
+    for result in found:
+        metrics = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in SHOWN_METRICS]
+        time = duration(result.seconds) if result.seconds is not None else ""
+        table.add_row(
+            result.run.run_id[:12], names.get(result.run.run_id, ""), str(result.run.seed), result.state, str(len(result.attempts)), *metrics, time
+        )  # fmt: skip
+    stdout_console().print(table)
+    if not found:
+        say("no such run")
+
+
+@app.command()
+def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
+    """Everything about one run: recipe, attempts, epochs, environment, error, log."""
+    store = require_reader(db)
+    result = store.find(run)
+    names = _arm_names(db, [result])
+    if json_:
+        document = run_document(result, names)
+        last = result.attempts[-1] if result.attempts else None
+        document |= {
+            "recipe": result.run.recipe,
+            "epochs": [{"epoch": epoch, **metrics} for epoch, metrics in sorted(result.epochs.items())],
+            "artifacts": [artifact.__dict__ for artifact in result.artifacts],
+            "environment": dict(last.environment) if last else None,
+            "error": result.error,
+            "log": _log(result),
+        }
+        print_json(_finite({"schema": 1, **document}))
+        return
+    _print_run(result, names)
+
+
+@app.command()
+def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
+    """Where two runs differ: recipe, seed, environment, final metrics."""
+    store = require_reader(db)
+    one, other = store.find(first), store.find(second)
+    rows = []
+    for what, left, right in (
+        ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
+        ("recipe ", _flat(one.run.recipe), _flat(other.run.recipe)),
+        ("environment ", _environment(one), _environment(other)),
+        ("metric ", dict(one.metrics), dict(other.metrics)),
+    ):
+        for name in sorted({*left, *right}):
+            if left.get(name) != right.get(name):
+                rows.append((what + name, str(left.get(name, "—")), str(right.get(name, "—"))))
+    from rich.table import Table
+
+    table = Table("", one.run.run_id[:12], other.run.run_id[:12], box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console = stdout_console()
+    console.print(table) if rows else console.print("no difference")
+
+
+@app.command()
+def cancel(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run ids, or beginnings of them.")], db: Db = None
+) -> None:
+    """Take queued runs out of the queue; `grid run --retry all` puts them back. Done runs are left alone."""
+    from ablate.store.store import Store
+
+    found = [require_reader(db).find(run).run.run_id for run in runs]
+    with Store.open(database_url(db)) as store:
+        count = store.cancel(found)
+    say(f"{count} of {len(found)} cancelled")
+
+
+def run_document(result: RunResult, names: dict[str, str]) -> dict[str, Any]:
+    """A run as `runs list --json` gives it."""
+    return {
+        "run_id": result.run.run_id,
+        "arm_id": result.run.arm_id,
+        "arm": names.get(result.run.run_id),
+        "studies": list(result.studies),
+        "seed": result.run.seed,
+        "state": result.state,
+        "attempts": len(result.attempts),
+        "metrics": _finite(dict(result.metrics)),
+        "seconds": result.seconds,
+        "device": result.device,
+    }
+
+
+def _arm_names(db: str | None, found: list[RunResult]) -> dict[str, str]:
+    """The arm's name in the study that ran each run last."""
+    return require_reader(db).arm_names([result.run.run_id for result in found])
+
+
+def _print_run(result: RunResult, names: dict[str, str]) -> None:
+    console = stdout_console()
+    run = result.run
+    console.print(
+        f"[bold]{run.run_id[:12]}[/bold]  {names.get(run.run_id, '')}  seed {run.seed}  {result.state}", soft_wrap=True
+    )
+    if result.studies:
+        console.print(f"studies  {', '.join(result.studies)}")
+    if result.metrics:
+        console.print("metrics  " + ", ".join(f"{name} {value:.4g}" for name, value in sorted(result.metrics.items())))
+    for attempt in result.attempts:
+        took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
+        device = attempt.environment.get("device", "")
+        console.print(f"attempt {attempt.number}  {attempt.state}{took}  {attempt.worker}  {device}", markup=False)
+    if result.epochs:
+        last = max(result.epochs)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in sorted(result.epochs[last].items()))
+        console.print(f"epoch {last}  {shown}")
+    console.print("recipe")
+    for path, value in _flat(run.recipe).items():
+        console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
+    if result.error:
+        console.print(f"error\n{result.error}", markup=False, soft_wrap=True)
+    if log := _log(result):
+        console.print(f"log (the last {LOG_LINES} lines)\n{log}", markup=False, soft_wrap=True)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        if isinstance(item, dict) and item:
+            flat |= _flat(item, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = item
+    return flat
+
+
+def _environment(result: RunResult) -> dict[str, Any]:
+    return _flat(result.attempts[-1].environment) if result.attempts else {}
+
+
+def _log(result: RunResult) -> str | None:
+    """The end of the newest attempt's log, where it is on this machine."""
+    from ablate.dispatch.executor import attempt_log
+
+    if not result.attempts:
+        return None
+    path = attempt_log(home(), result.run.run_id, result.attempts[-1].number)
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return None
+    return "\n".join(text.splitlines()[-LOG_LINES:]) or None
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for NaN and infinities, which JSON has not."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value

@@ -1,0 +1,79 @@
+"""Studies by file or by name: a file is read as it is now, a name as it was last run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import NotFound, nearest
+from ablate.study.loader import Settings, find, load, load_text
+
+if TYPE_CHECKING:
+    from ablate.store.store import Store
+    from ablate.study.study import Study
+
+
+def stored_study(store: Store, name: str, profile: str | None = None, *, exact: bool = False) -> Study:
+    """The study that a name or a file means, under the profile that is meant.
+
+    Without a profile: the full scale if any of its runs is done, else the profile run last. With `exact`, the profile is taken
+    as given, None being the full scale.
+    """
+    file = _file(name) if not exact else None
+    if file is not None:
+        return load(file, Settings(profile=profile)) if profile else _best_scale(store, file)
+    records = [item for item in store.studies() if item.name == name]
+    if not records:
+        known = sorted({item.name for item in store.studies()})
+        raise NotFound(
+            f"{name}: neither a study file nor a study in the database.{nearest(name, known)} "
+            f"Studies there: {', '.join(known) or 'none'}."
+        )
+    if exact or profile is not None:
+        found = next((item for item in records if item.profile == profile), None)
+        if found is None:
+            profiles = ", ".join(item.profile or "(full scale)" for item in records)
+            raise NotFound(f"{name} has not been run with profile {profile}; it has been with {profiles}.")
+        return load_record(found)
+    full = next((item for item in records if item.profile is None), None)
+    if full is not None:
+        study = load_record(full)
+        if _any_done(store, study) or len(records) == 1:
+            return study
+    return load_record(next(item for item in records if item.profile is not None))
+
+
+def load_record(record: Any) -> Study:
+    """A study as it was last run, from the text and the settings in the database."""
+    seeds = record.settings.get("seeds")
+    from ablate.cli.common import parse_seeds
+
+    return load_text(
+        record.source, record.file, Settings(record.profile, tuple(record.settings.get("set", ())), parse_seeds(seeds))
+    )
+
+
+def _file(name: str) -> Path | None:
+    looks_like_file = name.endswith((".yaml", ".yml")) or "/" in name
+    try:
+        return find(name) if looks_like_file else None
+    except NotFound:
+        if looks_like_file:
+            raise
+        return None
+
+
+def _best_scale(store: Store, file: Path) -> Study:
+    """A file without a profile: the full scale if any of its runs is done, else the profile of it that was run last."""
+    full = load(file)
+    if _any_done(store, full):
+        return full
+    for record in store.studies():
+        if record.name == full.name and record.profile in full.profiles:
+            return load(file, Settings(profile=record.profile))
+    return full
+
+
+def _any_done(store: Store, study: Study) -> bool:
+    states = store.states([run.run_id for run in study.runs])
+    return any(state.state == "done" for state in states.values())

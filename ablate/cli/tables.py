@@ -1,0 +1,29 @@
+"""From a study and its database to finished tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablate.analysis.table import Table
+    from ablate.store.store import Store
+    from ablate.study.study import Study, TableSpec
+
+
+def build(study: Study, spec: TableSpec, store: Store) -> Table:
+    """One table with what the database holds now."""
+    from ablate.analysis.tables import build_table
+
+    results = store.results([run.run_id for run in study.runs])
+    return build_table(study, spec, results)
+
+
+def print_tables(tables: Sequence[Table], console: Console) -> None:
+    """Tables for people."""
+    from ablate.report.terminal import print_table
+
+    for table in tables:
+        print_table(table, console)
