@@ -268,3 +268,11 @@ def print_arms(planned: Plan, console: Console) -> None:
             for state in ("done", "queued", "running", "failed", "lost")
         )
     )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    from ablate.study.grammar import json_schema
+
+    print_json(json_schema())

@@ -1,0 +1,76 @@
+"""The front door: what it imports, what it says, how it leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = (
+    "grid plan", "grid check", "grid run", "grid schema", "status", "runs list", "runs show", "runs diff", "runs cancel",
+    "report", "data list", "db info", "db check", "db upgrade", "db backup", "doctor",
+)  # fmt: skip
+HEAVY = ("torch", "torchvision", "plotly", "optuna", "pandas", "scipy", "statsmodels")
+
+PROBE = """
+import json, sys
+sys.argv = ["ablate", *{args!r}]
+from ablate.cli.app import main
+try:
+    main()
+except SystemExit:
+    pass
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def _modules(*args: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", PROBE.format(args=args)], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert not _modules("--help") & {*HEAVY, "sqlalchemy", "alembic", "numpy", "pydantic"}
+
+
+def test_plan_imports_nothing_heavy(tiny: Path) -> None:
+    loaded = _modules("grid", "plan", str(tiny))
+    assert "pydantic" in loaded
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(cli, command: str) -> None:
+    shown = cli(*command.split(), "--help").stdout
+    assert len(shown.splitlines()[2].strip()) > 20, "the first line says what the command does"
+
+
+def test_no_command_is_missing_from_the_list() -> None:
+    import typer
+
+    from ablate.cli.app import app
+
+    found = set()
+    for group in app.registered_groups:
+        for command in group.typer_instance.registered_commands:
+            found.add(f"{group.name} {(command.name or command.callback.__name__).rstrip('_')}")
+    found |= {command.name for command in app.registered_commands}
+    assert isinstance(app, typer.Typer)
+    assert found == set(COMMANDS)
+
+
+def test_wrong_usage_leaves_with_2(cli) -> None:
+    assert "No such option" in cli("grid", "plan", "x.yaml", "--nonsense", code=2).stderr
+    assert "--seeds x: must be a number of seeds" in cli("grid", "plan", "x.yaml", "--seeds", "x", code=2).stderr
+
+
+def test_unknown_study_leaves_with_5(cli) -> None:
+    said = cli("grid", "plan", "nothing.yaml", code=5).stderr
+    assert "nothing.yaml: no such study file, neither here nor in experiments/." in said
+
+
+def test_version(cli) -> None:
+    assert cli("--version").stdout == "ablate 0.1.0\n"

@@ -1,0 +1,72 @@
+"""Shared by all rooms: every test has an ABLATE_HOME, a database and a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ABLATE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ABLATE_DB", f"sqlite:///{tmp_path / 'results.db'}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Runs `ablate ARGS...` in the test's own folder as a process of its own."""
+
+    def run(*args: str, code: int | None = 0, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "ablate", *args], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+        )
+        if code is not None:
+            assert done.returncode == code, f"{args} left with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+TINY = """
+study: tiny
+about: Does smoothing help on eighty digits?
+recipe:
+  data: {name: digits, limit: 80, split: {train: 0.5, test: 0.5}}
+  model: {arch: three-layer-cnn}
+  optimizer: {lr: 0.02}
+  batch_size: 40
+  epochs: 2
+factors:
+  smoothing: {path: loss.label_smoothing, levels: {plain: 0.0, smooth: 0.1}}
+seeds: 2
+baseline: {smoothing: plain}
+tables:
+  top1_top5:
+    rows: smoothing
+    columns: [top1, top5]
+    reported: {plain: [0.90, 0.99]}
+    claims: [smooth > plain]
+  curve: {rows: epoch, where: {smoothing: plain}, columns: [train_top1, top1]}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A study of four runs that ends in seconds."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path

@@ -1,0 +1,45 @@
+"""Every study in experiments/ loads and comes to its stated number of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ablate.study.loader import Settings, load
+
+ROOT = Path(__file__).resolve().parents[1]
+
+STATED = {
+    ("quickstart.yaml", None): {"arms": 16, "merged": 0, "runs": 48},
+    ("refinements.yaml", None): {"arms": 64, "merged": 8, "runs": 168},
+    ("refinements.yaml", "cpu"): {"arms": 36, "merged": 8, "runs": 84},
+}
+
+
+@pytest.mark.parametrize(("name", "profile"), STATED)
+def test_counts(name: str, profile: str | None) -> None:
+    study = load(ROOT / "experiments" / name, Settings(profile))
+    found = {
+        "arms": len(study.arms),
+        "merged": sum(arm.merged_into is not None for arm in study.arms),
+        "runs": len(study.runs),
+    }
+    assert found == STATED[name, profile]
+
+
+def test_every_study_and_profile_is_stated() -> None:
+    found = set()
+    for path in (ROOT / "experiments").glob("**/*.yaml"):
+        name = path.relative_to(ROOT / "experiments").as_posix()
+        found |= {(name, None), *((name, profile) for profile in load(path).profiles)}
+    assert found == set(STATED)
+
+
+def test_resnet18_a_and_b_are_planned_once_with_the_reason() -> None:
+    study = load(ROOT / "experiments" / "refinements.yaml")
+    merged = [arm for arm in study.arms if arm.merged_into]
+    assert all(arm.levels["arch"] == "resnet18" and arm.levels["tweak"] == "B" for arm in merged)
+    assert {arm.why for arm in merged} == {
+        "resnet18 has no bottleneck, so the stride has one place: A and B are one network"
+    }
