@@ -60,8 +60,10 @@ class Tx:
             return self._clock.monotonic()
         return self.now if self._clock.now else time.monotonic()
 
-    def execute(self, statement: sa.Executable, rows: Sequence[Mapping[str, Any]] | None = None) -> Rows:
-        result = self.connection.execute(statement, rows) if rows is not None else self.connection.execute(statement)
+    def execute(
+        self, statement: sa.Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> Rows:
+        result = self.connection.execute(statement, values)
         assert isinstance(result, sa.CursorResult)
         return result
 

@@ -14,7 +14,9 @@ from ablate.errors import StoreError
 
 HEADER = b"SQLite format 3\x00"
 
-_NATIVE = "9p afpfs afs beegfs ceph cifs glusterfs gpfs lustre ncpfs nfs nfs4 orangefs panfs prl_fs smb2 smb3 smbfs vboxsf"
+_NATIVE = (
+    "9p afpfs afs beegfs ceph cifs glusterfs gpfs lustre ncpfs nfs nfs4 orangefs panfs prl_fs smb2 smb3 smbfs vboxsf"
+)
 _FUSE = "ceph ceph-fuse cephfs gcsfuse glusterfs juicefs rclone s3fs sshfs"
 NETWORK = frozenset(_NATIVE.split()) | {f"fuse.{name}" for name in _FUSE.split()}
 """File systems whose locks or shared memory SQLite cannot trust between writers."""

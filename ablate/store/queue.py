@@ -26,17 +26,46 @@ from ablate.study.run import Run
 
 _parents = runs.alias("parents")
 
+# Statements that every claim sends are built once: building them takes longer than running them.
+_NEXT_RUN: AnySelect = (
+    sa.select(
+        runs.c.id,
+        runs.c.run_id,
+        runs.c.seed,
+        runs.c.parent,
+        runs.c.attempt,
+        arms.c.arm_id,
+        arms.c.recipe,
+        arms.c.trainer,
+    )
+    .select_from(study_runs)
+    .join(runs, runs.c.id == study_runs.c.run)
+    .join(arms, arms.c.id == runs.c.arm)
+    .outerjoin(_parents, _parents.c.run_id == runs.c.parent)
+    .where(
+        study_runs.c.study == sa.bindparam("study"),
+        study_runs.c.queued == sa.true(),
+        runs.c.state == "queued",
+        sa.or_(runs.c.parent.is_(None), _parents.c.state == "done"),
+    )
+    .order_by(study_runs.c.position)
+    .limit(1)
+    .with_for_update(of=runs, skip_locked=True)
+)
+_CHILDREN = sa.select(sa.exists().where(runs.c.parent == sa.bindparam("run_id")))
+_RUNNING: AnySelect = sa.select(attempts).where(attempts.c.state == "running").order_by(attempts.c.run)
+_NEW_ATTEMPT = sa.insert(attempts)
+
 
 def claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float) -> Claim | None:
     """The study's first queued run by position whose parent, if any, is done; None where there is none just now."""
     expire(tx)
-    row = tx.execute(_next_run(study_key)).one_or_none()
+    row = tx.execute(_NEXT_RUN, {"study": study_key}).one_or_none()
     if row is None:
         return None
     number = row.attempt + 1
-    tx.execute(sa.insert(attempts).values(**_lease(tx, row.id, number, worker, ttl)))
+    tx.execute(_NEW_ATTEMPT, _lease(tx, row.id, number, worker, ttl))
     transitions.set_state(tx, [row.id], "running", attempt=number, error=None, kind=None)
-    children = sa.select(sa.exists().where(runs.c.parent == row.run_id))
     return Claim(
         run=Run(row.run_id, row.arm_id, row.seed, from_json(row.recipe), from_json(row.trainer), row.parent),
         attempt=number,
@@ -44,27 +73,7 @@ def claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float) -> Claim | Non
         study_key=study_key,
         ttl=ttl,
         parent_artifacts=_files_of(tx, row.parent) if row.parent else (),
-        needed_by_child=bool(tx.connection.scalar(children)),
-    )
-
-
-def _next_run(study_key: int) -> AnySelect:
-    columns = (runs.c.id, runs.c.run_id, runs.c.seed, runs.c.parent, runs.c.attempt)
-    return (
-        sa.select(*columns, arms.c.arm_id, arms.c.recipe, arms.c.trainer)
-        .select_from(study_runs)
-        .join(runs, runs.c.id == study_runs.c.run)
-        .join(arms, arms.c.id == runs.c.arm)
-        .outerjoin(_parents, _parents.c.run_id == runs.c.parent)
-        .where(
-            study_runs.c.study == study_key,
-            study_runs.c.queued == sa.true(),
-            runs.c.state == "queued",
-            sa.or_(runs.c.parent.is_(None), _parents.c.state == "done"),
-        )
-        .order_by(study_runs.c.position)
-        .limit(1)
-        .with_for_update(of=runs, skip_locked=True)
+        needed_by_child=bool(tx.connection.scalar(_CHILDREN, {"run_id": row.run_id})),
     )
 
 
@@ -100,22 +109,17 @@ def _files_of(tx: Tx, run_id: str) -> tuple[Artifact, ...]:
 
 def expire(tx: Tx) -> None:
     """End every lease that has lapsed, or whose process on this host is gone. A live process keeps its lease."""
-    statement = _running()
-    for row in tx.execute(statement).all():
+    for row in tx.execute(_RUNNING).all():
         if _why_lapsed(tx, row) is None:
             continue
         lock = sa.select(runs.c.state, runs.c.attempt, runs.c.counted).where(runs.c.id == row.run)
         current = tx.execute(lock.with_for_update(skip_locked=True)).one_or_none()
         if current is None or current.state != "running" or current.attempt != row.number:
             continue  # somebody else is at it
-        again = tx.execute(statement.where(attempts.c.run == row.run)).one_or_none()
+        again = tx.execute(_RUNNING.where(attempts.c.run == row.run)).one_or_none()
         reason = None if again is None else _why_lapsed(tx, again)
         if reason is not None:
             transitions.lose(tx, Held(row.run, row.number, current.counted), reason)
-
-
-def _running() -> AnySelect:
-    return sa.select(attempts).where(attempts.c.state == "running").order_by(attempts.c.run)
 
 
 def _why_lapsed(tx: Tx, lease: AnyRow) -> str | None:

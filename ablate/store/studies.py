@@ -159,6 +159,7 @@ def _replace_links(
     tx.execute(sa.delete(study_runs).where(study_runs.c.study == key))
     if rows:
         tx.execute(sa.insert(study_runs), rows)
+    tx.dialect.after_bulk(tx.connection, (arms, runs, study_runs))
 
 
 def _names(study: Study) -> dict[str, tuple[str, str, str]]:

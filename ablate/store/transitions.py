@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from ablate.errors import LeaseLost
 from ablate.store.codec import LONGEST_TEXT, chunks, clean
-from ablate.store.engine import Tx
+from ablate.store.engine import AnySelect, Tx
 from ablate.store.schema import attempts, events, runs, study_runs
 from ablate.store.values import Claim
 from ablate.study.digest import SHORT
@@ -36,14 +36,20 @@ class Held:
     counted: int
 
 
+_LOCK_RUN: AnySelect = (
+    sa.select(runs.c.id, runs.c.state, runs.c.attempt, runs.c.counted)
+    .where(runs.c.run_id == sa.bindparam("run_id"))
+    .with_for_update()
+)
+
+
 def hold(tx: Tx, claim: Claim, *, ended_as: str | None = None) -> Held | None:
     """Lock the claim's run for this transaction, or raise LeaseLost: the fence before each write of a worker.
 
     None where the attempt has already ended as `ended_as`, so that a write whose answer got lost may be sent again.
     """
     run_id = claim.run.run_id
-    statement = sa.select(runs.c.id, runs.c.state, runs.c.attempt, runs.c.counted).where(runs.c.run_id == run_id)
-    row = tx.execute(statement.with_for_update()).one_or_none()
+    row = tx.execute(_LOCK_RUN, {"run_id": run_id}).one_or_none()
     if row is not None and row.state == "running" and row.attempt == claim.attempt:
         return Held(row.id, row.attempt, row.counted)
     short = run_id[:SHORT]
@@ -84,11 +90,16 @@ def lose(tx: Tx, held: Held, reason: str) -> None:
 
 def set_state(tx: Tx, keys: Sequence[int], state: str, **values: Any) -> None:
     """Give runs a state, and keep the studies' marks of what is queued in step."""
-    queued = state == "queued"
     for part in chunks(keys):
         tx.execute(sa.update(runs).where(runs.c.id.in_(part)).values(state=state, **values))
-        marks = sa.update(study_runs).where(study_runs.c.run.in_(part), study_runs.c.queued == sa.literal(not queued))
-        tx.execute(marks.values(queued=queued))
+        tx.execute(_MARK, {"keys": part, "mark": state == "queued"})
+
+
+_MARK = (
+    sa.update(study_runs)
+    .where(study_runs.c.run.in_(sa.bindparam("keys", expanding=True)), study_runs.c.queued != sa.bindparam("mark"))
+    .values(queued=sa.bindparam("mark"))
+)
 
 
 def requeue(tx: Tx, keys: Sequence[int]) -> None:

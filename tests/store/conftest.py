@@ -18,18 +18,18 @@ from ablate.study.study import Arm, Study
 POSTGRES = "ABLATE_TEST_POSTGRES"
 
 
-def make_run(name: str = "a", seed: int = 0, parent: str | None = None, **recipe: object) -> Run:
+def _run(name: str = "a", seed: int = 0, parent: str | None = None, **recipe: object) -> Run:
     settings = {"model": {"arch": name}, "data": {"image_size": 32}, "batch_size": 8, "epochs": 2, "precision": "fp32"}
     settings |= recipe
     arm = arm_id(settings)
     return Run(run_id(arm, seed), arm, seed, settings, None, parent)
 
 
-def make_study(
+def _study(
     runs: list[Run] | int = 1, name: str = "s", profile: str | None = None, parents: tuple[Run, ...] = ()
 ) -> Study:
     if isinstance(runs, int):
-        runs = [make_run(seed=seed) for seed in range(runs)]
+        runs = [_run(seed=seed) for seed in range(runs)]
     arms = {run.arm_id: Arm(f"arm{run.arm_id[:6]}", {"f": "x"}, run.arm_id, run.recipe) for run in runs}
     return Study(
         name=name, file=f"{name}.yaml", about="", cite={}, profile=profile, factors=(), design="full", seeds=(0,),
@@ -38,7 +38,7 @@ def make_study(
     )  # fmt: skip
 
 
-def remote(name: str = "far") -> WorkerInfo:
+def _remote(name: str = "far") -> WorkerInfo:
     """A worker of another machine: only the clock of the database says whether its lease holds."""
     return WorkerInfo(name, "elsewhere", "another boot", 7, 1)
 
@@ -58,8 +58,26 @@ class FakeTime:
         return Clock(lambda: self.now, lambda: self.monotonic)
 
 
+# Test modules cannot import each other or this file (import mode importlib), so helpers come as fixtures.
+
+
 @pytest.fixture
-def time() -> FakeTime:
+def make_run() -> Callable[..., Run]:
+    return _run
+
+
+@pytest.fixture
+def make_study() -> Callable[..., Study]:
+    return _study
+
+
+@pytest.fixture
+def remote() -> Callable[..., WorkerInfo]:
+    return _remote
+
+
+@pytest.fixture
+def fake() -> FakeTime:
     return FakeTime()
 
 
@@ -70,11 +88,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     server = os.environ.get(POSTGRES)
     if not server:
         pytest.skip(f"{POSTGRES} names no server")
-    wipe(server)
+    _wipe(server)
     return server
 
 
-def wipe(server: str) -> None:
+def _wipe(server: str) -> None:
     import psycopg
 
     with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
@@ -88,8 +106,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(url: str, time: FakeTime) -> Iterator[Store]:
-    with Store.open(url, clock=time.clock, timeout=5) as opened:
+def store(url: str, fake: FakeTime) -> Iterator[Store]:
+    with Store.open(url, clock=fake.clock, timeout=5) as opened:
         yield opened
 
 
@@ -98,8 +116,8 @@ def take(store: Store) -> Callable[..., Claim]:
     """Save a study of one run and claim it."""
 
     def take(worker: WorkerInfo | None = None, run: Run | None = None) -> Claim:
-        key = store.save_study(make_study([run or make_run()]), settings={})
-        claim = store.claim(key, worker or remote())
+        key = store.save_study(_study([run or _run()]), settings={})
+        claim = store.claim(key, worker or _remote())
         assert claim is not None
         return claim
 
