@@ -1,0 +1,84 @@
+"""What a database is, and whether it is whole."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from ablate.store.engine import AnySelect, Database, Tx
+from ablate.store.migrate import revision_of
+from ablate.store.schema import attempts, metadata, runs, study_runs
+from ablate.store.values import Info
+
+
+def info(database: Database) -> Info:
+    location = database.location
+
+    def look(tx: Tx) -> Info:
+        count = sa.func.count()
+        rows = {
+            name: int(tx.connection.scalar(sa.select(count).select_from(table)) or 0)
+            for name, table in metadata.tables.items()
+        }
+        by_state = sa.select(runs.c.state, count).group_by(runs.c.state)
+        return Info(
+            url=location.shown,
+            backend=database.dialect.name,
+            server_version=database.dialect.server_version(tx.connection),
+            revision=revision_of(tx, location) or "",
+            size=database.dialect.size(tx.connection),
+            journal_mode=database.dialect.journal_mode(tx.connection),
+            rows=rows,
+            states={state: int(number) for state, number in tx.execute(by_state)},
+        )
+
+    return database.read(look)
+
+
+def check(database: Database) -> list[str]:
+    """Everything that is wrong with the database, in sentences; empty where it is whole."""
+
+    def look(tx: Tx) -> list[str]:
+        problems = database.dialect.damage(tx.connection)
+        if problems:
+            return problems  # counting rows of a damaged file says nothing
+        problems = database.dialect.broken_references(tx.connection)
+        return problems + [text for text in (_disagreements(tx, *rule) for rule in _RULES) if text]
+
+    return database.read(look)
+
+
+_ON_NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
+
+_RULES: tuple[tuple[str, AnySelect], ...] = (
+    (
+        "are running without a running attempt",
+        sa.select(runs.c.run_id)
+        .outerjoin(attempts, _ON_NEWEST)
+        .where(runs.c.state == "running", attempts.c.state.is_distinct_from("running")),
+    ),
+    (
+        "have a running attempt and are not running",
+        sa.select(runs.c.run_id)
+        .join(attempts, attempts.c.run == runs.c.id)
+        .where(attempts.c.state == "running", sa.or_(runs.c.state != "running", runs.c.attempt != attempts.c.number)),
+    ),
+    (
+        "are done without a done attempt",
+        sa.select(runs.c.run_id)
+        .outerjoin(attempts, _ON_NEWEST)
+        .where(runs.c.state == "done", attempts.c.state.is_distinct_from("done")),
+    ),
+    (
+        "are queued in the table of runs or of a study's runs, but not in both",
+        sa.select(runs.c.run_id)
+        .join(study_runs, study_runs.c.run == runs.c.id)
+        .where(study_runs.c.queued != (runs.c.state == "queued")),
+    ),
+)
+
+
+def _disagreements(tx: Tx, what: str, statement: AnySelect) -> str:
+    found = sorted(set(tx.connection.scalars(statement)))
+    if not found:
+        return ""
+    return f"{len(found)} runs {what}: {', '.join(run_id[:12] for run_id in found[:3])}{', ...' if found[3:] else ''}"

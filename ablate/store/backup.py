@@ -1,0 +1,70 @@
+"""One file that holds a whole SQLite database: compact, journal mode DELETE, so that it can be committed and mailed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.store.engine import Database
+
+
+def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> None:
+    """Copy the database as it is at this moment, while others write, to `target`; whole or not at all."""
+    source = database.location
+    if source.path is None:
+        raise StoreError(f"{source.shown} is a server: back it up with pg_dump")
+    target = target.expanduser().absolute()
+    if not target.parent.is_dir():
+        raise NotFound(f"the folder {target.parent} is not there; make it first")
+    if target.resolve() == source.path:
+        raise StoreError(f"a backup of {source.shown} cannot be that file itself; name another")
+    if target.exists() and not overwrite:
+        raise StoreError(f"{target} is there already; name another file, or ask for it to be overwritten")
+    if _size(target.with_name(target.name + "-wal")):
+        raise StoreError(f"{target} is a database in use (there is a -wal beside it); name another file")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.unlink(missing_ok=True)
+        database.read_raw(lambda connection: _vacuum(connection, part))
+        _settle(part)
+        os.replace(part, target)
+        _sync(target.parent)
+    except OSError as error:
+        raise NoSpaceOrPermission(f"{target} cannot be written: {error.strerror}") from None
+    finally:
+        for name in (part.name, part.name + "-journal"):
+            part.with_name(name).unlink(missing_ok=True)
+
+
+def _vacuum(connection: Any, target: Path) -> None:
+    connection.cursor().execute("VACUUM INTO ?", (str(target),))
+
+
+def _settle(path: Path) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finally:
+        connection.close()
+    if problem != "ok":
+        raise StoreError(f"the copy is damaged ({problem}), so the database is: look with `ablate db check`")
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,65 @@
+"""From Python values to columns and back: canonical JSON without NaN, texts that every database takes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ablate.study.digest import canonical_json
+
+LONGEST_TEXT = 20_000
+"""Characters of an error that are kept: the start and the end, where a traceback says most."""
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> str:
+    """Canonical JSON of any value: NaN and infinities become null, what JSON does not know becomes its `str`.
+
+    A result must never be lost because a trainer put a path or a NumPy number into its details.
+    """
+    return canonical_json(_jsonable(value))
+
+
+def from_json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _jsonable(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {clean(str(key)): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, bytes) and not hasattr(value, "item"):
+        return [_jsonable(item) for item in value]
+    item = getattr(value, "item", None)  # a NumPy number
+    if callable(item) and getattr(value, "shape", None) == ():
+        return _jsonable(item())
+    return clean(str(value))
+
+
+def number(value: Any) -> float | None:
+    """A metric's value as the database keeps it: None stands for measured but not finite."""
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def clean(text: str, longest: int | None = None) -> str:
+    """`text` without NUL and lone surrogates, which databases refuse; the middle is cut out beyond `longest`."""
+    text = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    if longest is not None and len(text) > longest:
+        half = longest // 2
+        text = f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+    return text
+
+
+def chunks(items: Sequence[T], size: int = 5_000) -> Iterator[Sequence[T]]:
+    """`items` in pieces that fit the number of parameters which a statement may have (SQLite: 32,766)."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,245 @@
+"""A database that is open: transactions as calls, with locks, retries and errors in one place.
+
+`read(work)` and `write(work)` run `work(tx)` in one transaction and return its value. A call, not a `with` block, because
+PostgreSQL may ask for a transaction again (a deadlock), and so may a read of a file that changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, CursorResult, Engine
+from sqlalchemy.exc import DBAPIError
+
+from ablate.errors import AblateError, NoSpaceOrPermission, NotFound, StoreError
+from ablate.store import location as places
+from ablate.store.dialects import WRITE, Dialect, SQLite, dialect_of, unclean
+from ablate.store.location import Location
+from ablate.store.values import Clock
+
+T = TypeVar("T")
+
+Rows: TypeAlias = CursorResult[*tuple[Any, ...]]
+AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
+AnySelect: TypeAlias = sa.Select[*tuple[Any, ...]]
+
+TIMEOUT = 30.0
+"""Seconds that a transaction waits for its turn."""
+
+_TRIES = 8
+
+
+class Tx:
+    """One transaction: statements, and the time at which it happens."""
+
+    def __init__(self, connection: Connection, dialect: Dialect, clock: Clock) -> None:
+        self.connection, self.dialect, self._clock = connection, dialect, clock
+        self._now: float | None = None
+
+    @property
+    def now(self) -> float:
+        """POSIX seconds by the database's clock, asked once a transaction."""
+        if self._now is None:
+            self._now = float(
+                self._clock.now() if self._clock.now else self.connection.execute(self.dialect.now).scalar_one()
+            )
+        return self._now
+
+    @property
+    def monotonic(self) -> float:
+        """Seconds of this host's monotonic clock, which all its processes share and which stands still in suspend."""
+        if self._clock.monotonic:
+            return self._clock.monotonic()
+        return self.now if self._clock.now else time.monotonic()
+
+    def execute(
+        self, statement: sa.Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> Rows:
+        result = self.connection.execute(statement, values)
+        assert isinstance(result, sa.CursorResult)
+        return result
+
+    def upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], update: Sequence[str] = ()) -> None:
+        if rows:
+            self.connection.execute(self.dialect.upsert(table, update), rows)
+
+
+class Database:
+    """Opens nothing by itself; `ablate.store.migrate.prepare` checks or creates the tables."""
+
+    def __init__(self, url: str, *, read_only: bool, clock: Clock | None = None, timeout: float = TIMEOUT) -> None:
+        self.location: Location = places.locate(url)
+        self.read_only, self.timeout = read_only, timeout
+        self.clock = clock or Clock()
+        self.dialect = dialect_of(self.location, timeout)
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._closed = False
+
+    # Transactions ---------------------------------------------------------------------------------------------------
+
+    def write(
+        self, work: Callable[[Tx], T], *, first: Callable[[], None] = lambda: None, foreign_keys: bool = True
+    ) -> T:
+        """`work` in one write transaction; all or nothing. Raises LeaseLost and the like from `work`, else StoreError or
+        NoSpaceOrPermission. For migrations: `first` runs under the file lock before the transaction begins, and
+        `foreign_keys=False` lets tables be rebuilt."""
+        if self.read_only:
+            raise StoreError(f"{self.location.shown} was opened to be read only")
+        for attempt in range(_TRIES):
+            try:
+                with self.dialect.write_lock():
+                    first()
+                    return self._write_once(work, foreign_keys)
+            except DBAPIError as error:
+                original = error.orig or error
+                if not self.dialect.must_retry(original) or attempt == _TRIES - 1:
+                    raise self.dialect.translate(original) from None
+            except (sqlite3.Error, OSError) as error:
+                raise self._translate(error) from None
+        raise AssertionError("unreachable")
+
+    def _write_once(self, work: Callable[[Tx], T], foreign_keys: bool) -> T:
+        with self.engine.connect() as plain:
+            connection = plain.execution_options(**{WRITE: True})
+            self.dialect.before_write(connection)
+            if not foreign_keys:
+                self.dialect.check_foreign_keys(connection, False)
+            try:
+                with connection.begin():
+                    return work(Tx(connection, self.dialect, self.clock))
+            finally:
+                if not foreign_keys:
+                    self.dialect.check_foreign_keys(connection, True)
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """`work` on one snapshot of the database. A read-only database is never written, nor is a file made beside it."""
+
+        def once(engine: Engine) -> T:
+            with engine.connect() as connection, connection.begin():
+                return work(Tx(connection, self.dialect, self.clock))
+
+        return self._reading(once)
+
+    def read_raw(self, work: Callable[[Any], T]) -> T:
+        """`work` on the driver's own connection, outside a transaction: for PRAGMA and VACUUM INTO."""
+
+        def once(engine: Engine) -> T:
+            connection = engine.raw_connection()
+            try:
+                return work(connection)
+            finally:
+                connection.close()
+
+        return self._reading(once)
+
+    def _reading(self, once: Callable[[Engine], T]) -> T:
+        try:
+            if self.read_only and isinstance(self.dialect, SQLite):
+                return self._read_file(self.dialect, once)
+            return once(self.engine)
+        except DBAPIError as error:
+            raise self.dialect.translate(error.orig or error) from None
+        except (sqlite3.Error, OSError) as error:
+            raise self._translate(error) from None
+
+    def _read_file(self, dialect: SQLite, once: Callable[[Engine], T]) -> T:
+        """A WAL file that nobody has open is read as immutable: SQLite would else make `-wal` and `-shm` beside it, or
+        fail where it may not. What a writer changes meanwhile is noticed afterwards, and then the read is done again."""
+        for _ in range(_TRIES):
+            refuse_missing(self.location)
+            if not places.is_wal(dialect.path) or _live(self.location):
+                return once(dialect.read_engine())
+            before = _signature(dialect.path)
+            error: DBAPIError | sqlite3.Error | None = None
+            try:
+                result = once(dialect.read_engine(immutable=True))
+            except (DBAPIError, sqlite3.Error) as caught:
+                error = caught
+            if _signature(dialect.path) == before and not _live(self.location):
+                if error is not None:
+                    raise error
+                return result
+        raise StoreError(f"{self.location.shown} changes faster than it can be read; try again")
+
+    # Life -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"{self.location.shown} was closed")
+            if self._engine is not None and self._pid != os.getpid():
+                self._engine.dispose(close=False)  # a forked child must not use its parent's connections
+                self._engine = None
+            if self._engine is None:
+                self._engine = self.dialect.read_engine() if self.read_only else self.dialect.engine()
+                self._pid = os.getpid()
+            return self._engine
+
+    def close(self) -> None:
+        """Close the connections; for SQLite under the write lock, because the last one to close makes a checkpoint."""
+        with self._lock:
+            engine, self._engine, self._closed = self._engine, None, True
+        if engine is None:
+            return
+        if self._pid != os.getpid():
+            engine.dispose(close=False)
+        elif self.read_only:
+            engine.dispose()
+        else:
+            with suppress(AblateError, OSError), self.dialect.write_lock():
+                engine.dispose()
+                return
+            engine.dispose()
+
+    def _translate(self, error: Exception) -> AblateError:
+        if isinstance(error, OSError):
+            return NoSpaceOrPermission(f"{self.location.shown}: {error.strerror}: {error.filename or ''}".rstrip(": "))
+        return self.dialect.translate(error)
+
+
+def refuse_missing(location: Location) -> None:
+    """NotFound where there is no file to read, StoreError for one that is not a SQLite database."""
+    assert location.path is not None
+    try:
+        size = location.path.stat().st_size
+        places.refuse_foreign(location)
+    except FileNotFoundError:
+        size = -1
+    except PermissionError:
+        raise NoSpaceOrPermission(f"{location.shown} may not be read by this user; check its permissions") from None
+    except IsADirectoryError:
+        raise StoreError(f"{location.shown} is a folder, not a results database") from None
+    if size <= 0:
+        what = "is not there" if size < 0 else "is empty"
+        raise NotFound(
+            f"the results database {location.shown} {what}. `ablate grid run STUDY.yaml` makes one; "
+            "--db or ABLATE_DB names another."
+        )
+
+
+def _live(location: Location) -> bool:
+    """Whether a write-ahead log lies beside the file. StoreError where it cannot be read without writing."""
+    log, index = location.beside("-wal"), location.beside("-shm")
+    if not log.exists():
+        return False
+    if index.exists():
+        return True
+    if log.stat().st_size:
+        raise unclean(location.shown)
+    return False
+
+
+def _signature(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size

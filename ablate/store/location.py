@@ -1,0 +1,139 @@
+"""Where a database lies: URLs, the file behind one, and the file system behind that."""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ablate.errors import StoreError
+
+HEADER = b"SQLite format 3\x00"
+
+_NATIVE = (
+    "9p afpfs afs beegfs ceph cifs glusterfs gpfs lustre ncpfs nfs nfs4 orangefs panfs prl_fs smb2 smb3 smbfs vboxsf"
+)
+_FUSE = "ceph ceph-fuse cephfs gcsfuse glusterfs juicefs rclone s3fs sshfs"
+NETWORK = frozenset(_NATIVE.split()) | {f"fuse.{name}" for name in _FUSE.split()}
+"""File systems whose locks or shared memory SQLite cannot trust between writers."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A database: a SQLite file (`path` absolute) or a server (`url`). `shown` is what people see: never a password."""
+
+    shown: str
+    path: Path | None = None
+    url: URL | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that no message may hold."""
+        if self.url is None:
+            return ()
+        found = [str(self.url.password or "")]
+        found += [str(value) for key, value in self.url.query.items() if "pass" in key.lower()]
+        return tuple(text for text in found if text)
+
+    def beside(self, suffix: str) -> Path:
+        """The file of that suffix beside a SQLite file, as in `results.db-wal`."""
+        assert self.path is not None
+        return self.path.with_name(self.path.name + suffix)
+
+
+def locate(url: str) -> Location:
+    """A URL (`sqlite:///results.db`, `postgresql+psycopg://...`) or the plain path of a SQLite file. Raises StoreError."""
+    if "://" not in url:
+        return _file(url)
+    scheme = url.partition("://")[0]
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError(f"the database URL that starts with {scheme!r} cannot be read. {_ALLOWED}") from None
+    backend = parsed.get_backend_name() if scheme != "postgres" else "postgresql"
+    if backend == "sqlite":
+        if parsed.host:
+            raise StoreError(
+                f"{url}: a SQLite URL has three slashes before a relative path, four before an absolute one"
+            )
+        return _file(parsed.database or "")
+    if backend == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return Location(shown=parsed.set(query={}).render_as_string(hide_password=True), url=parsed)
+    raise StoreError(f"results cannot be kept in {scheme!r}. {_ALLOWED}")
+
+
+_ALLOWED = "Allowed: sqlite:///results.db, or postgresql+psycopg://user:password@host/name."
+
+
+def _file(path: str) -> Location:
+    if path in ("", ":memory:") or path.startswith("file:"):
+        raise StoreError(
+            f"results are kept in a file, as in sqlite:///results.db; {path or 'an empty path'!r} names none"
+        )
+    if "\x00" in path:
+        raise StoreError("the database's path holds a NUL character")
+    return Location(shown=path, path=Path(path).expanduser().resolve())
+
+
+def file_uri(path: Path, options: str) -> str:
+    """`file:` URI for `sqlite3.connect(uri=True)`; every odd character of the path is quoted."""
+    return f"file:{urllib.parse.quote(str(path))}?{options}"
+
+
+def is_wal(path: Path) -> bool:
+    """Whether the file's header says write-ahead log. Bytes 18 and 19: 1 rollback journal, 2 WAL (SQLite's fileformat2)."""
+    with path.open("rb") as file:
+        return file.read(20)[18:20] == b"\x02\x02"
+
+
+def refuse_foreign(location: Location) -> None:
+    """StoreError for a file that is neither empty nor SQLite's; reads 16 bytes and touches nothing."""
+    assert location.path is not None
+    with location.path.open("rb") as file:
+        start = file.read(len(HEADER))
+    if start and start != HEADER:
+        raise StoreError(
+            f"{location.shown} is not a results database (no SQLite file); it was left as it is. "
+            "Name another file with --db or ABLATE_DB."
+        )
+
+
+def refuse_network(location: Location, mountinfo: str | None = None) -> None:
+    """StoreError for a folder on a network mount, before anything is written there."""
+    assert location.path is not None
+    kind = file_system(location.path.parent, mountinfo)
+    if kind in NETWORK:
+        raise StoreError(
+            f"{location.shown} lies on a network file system ({kind}), where SQLite can lose results. Use a local disk "
+            "(--db or ABLATE_DB), or PostgreSQL: ABLATE_DB=postgresql+psycopg://user:password@host/name."
+        )
+
+
+def file_system(folder: Path, mountinfo: str | None = None) -> str | None:
+    """The type of the file system that holds `folder`, from Linux's mount table; None where there is none to read."""
+    if mountinfo is None:
+        try:
+            mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return None
+    best, kind = "", None
+    place = os.path.join(str(folder), "")
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        if not after:
+            continue
+        point = os.path.join(_unescape(before.split()[4]), "")
+        if place.startswith(point) and len(point) >= len(best):  # a later mount on the same point hides the earlier
+            best, kind = point, after.split()[0]
+    return kind
+
+
+def _unescape(point: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        point = point.replace(code, character)
+    return point

@@ -1,0 +1,219 @@
+"""Reading: runs and studies as frozen values. Nothing here writes; the number of queries does not grow with the runs
+beyond one round for each few thousand of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ablate.errors import NotFound
+from ablate.store.codec import chunks, from_json
+from ablate.store.engine import AnyRow, AnySelect, Tx
+from ablate.store.schema import arms, attempts, events, runs, studies, study_runs
+from ablate.store.values import Counts, Event, RunState, StoredStudy, StudyLink, Timing
+from ablate.study.digest import SHORT
+from ablate.study.run import STATES
+
+_NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
+
+
+def states(tx: Tx, run_ids: Iterable[str]) -> dict[str, RunState]:
+    """Where each run stands; runs that the database does not know are absent."""
+    columns = (runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
+    found: dict[str, RunState] = {}
+    for part in chunks(list(run_ids)):
+        for row in tx.execute(sa.select(*columns).where(runs.c.run_id.in_(part))):
+            found[row[0]] = RunState(*row)
+    return found
+
+
+# Studies --------------------------------------------------------------------------------------------------------------
+
+
+def all_studies(tx: Tx, name: str | None = None, profile: str | None = None) -> tuple[StoredStudy, ...]:
+    """Studies, the one run last first. `profile` None means any, '' the full scale."""
+    statement = sa.select(studies).order_by(studies.c.last_run.desc(), studies.c.id.desc())
+    if name is not None:
+        statement = statement.where(studies.c.name == name)
+    if profile is not None:
+        statement = statement.where(studies.c.profile == profile)
+    return tuple(
+        StoredStudy(
+            row.id, row.name, row.profile or None, row.source, row.file, from_json(row.settings), row.last_run
+        )
+        for row in tx.execute(statement)
+    )  # fmt: skip
+
+
+def links(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
+    """What the studies call each run: study, arm, levels."""
+    found: dict[str, list[StudyLink]] = defaultdict(list)
+    statement = (
+        sa.select(studies.c.name, studies.c.profile, study_runs, runs.c.run_id)
+        .join(study_runs, study_runs.c.study == studies.c.id)
+        .join(runs, runs.c.id == study_runs.c.run)
+        .order_by(studies.c.name, studies.c.profile, study_runs.c.position)
+    )
+    for part in chunks(list(run_ids)):
+        for row in tx.execute(statement.where(runs.c.run_id.in_(part))):
+            levels, aliases = from_json(row.levels), tuple(from_json(row.aliases))
+            link = StudyLink(row.name, row.profile or None, row.position, row.arm, levels, aliases, row.is_parent)
+            found[row.run_id].append(link)
+    return {run_id: tuple(items) for run_id, items in found.items()}
+
+
+def waiting(tx: Tx, study_key: int) -> Counts:
+    """The study's runs by state; queued ones split into those to claim, those that wait for a parent, and blocked ones."""
+    mine = sa.select(runs.c.state, sa.func.count()).join(study_runs, study_runs.c.run == runs.c.id)
+    statement = mine.where(study_runs.c.study == study_key).group_by(runs.c.state)
+    counts = {state: int(count) for state, count in tx.execute(statement)}
+    parent = runs.alias("parent")
+    pending = (
+        sa.select(runs.c.id, parent.c.state.label("parent_state"))
+        .join(study_runs, study_runs.c.run == runs.c.id)
+        .outerjoin(parent, parent.c.run_id == runs.c.parent)
+        .where(study_runs.c.study == study_key, runs.c.state == "queued", runs.c.parent.is_not(None))
+        .where(sa.or_(parent.c.state.is_(None), parent.c.state != "done"))
+    )
+    blocked_keys = set(tx.connection.scalars(_blocked()))
+    rows = tx.execute(pending).all()
+    blocked = sum(1 for row in rows if row.id in blocked_keys)
+    queued = counts.pop("queued", 0) - len(rows)
+    return Counts(queued=queued, waiting=len(rows) - blocked, blocked=blocked, **counts)
+
+
+def _blocked() -> AnySelect:
+    """Keys of queued runs that no chain of parents can ever free, as things stand."""
+    child, parent = runs.alias("child"), runs.alias("parent")
+    dead = sa.or_(parent.c.id.is_(None), parent.c.state.in_(("failed", "lost", "cancelled", "pruned")))
+    start = (
+        sa.select(child.c.id, child.c.run_id)
+        .outerjoin(parent, parent.c.run_id == child.c.parent)
+        .where(child.c.state == "queued", child.c.parent.is_not(None), dead)
+        .cte("blocked", recursive=True)
+    )
+    grandchild = runs.alias("grandchild")
+    chain = start.union(
+        sa.select(grandchild.c.id, grandchild.c.run_id)
+        .join(start, grandchild.c.parent == start.c.run_id)
+        .where(grandchild.c.state == "queued")
+    )
+    return sa.select(chain.c.id)
+
+
+# Single runs ----------------------------------------------------------------------------------------------------------
+
+
+def resolve(tx: Tx, prefix: str) -> str:
+    """The one run_id that starts with `prefix`. NotFound lists the candidates, or the nearest ids."""
+    prefix = prefix.strip().lower()
+    found = _starting_with(tx, prefix, 6) if prefix else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = ", ".join(run_id[: max(SHORT, len(prefix) + 2)] for run_id in found[:5])
+        more = " and more" if len(found) > 5 else ""
+        raise NotFound(f"several runs start with {prefix!r}: {shown}{more}. Give more of its digits.")
+    near: list[str] = []
+    shorter = prefix[:64]
+    while shorter and not near:
+        shorter = shorter[:-1]
+        near = _starting_with(tx, shorter, 3) if shorter else []
+    hint = f"Nearest: {', '.join(run_id[:SHORT] for run_id in near)}." if near else "`ablate runs list` shows them."
+    raise NotFound(f"no run starts with {prefix!r}. {hint}")
+
+
+def _starting_with(tx: Tx, prefix: str, limit: int) -> list[str]:
+    # A range, not LIKE: it uses the index, and no character of the prefix has a meaning of its own.
+    where = sa.and_(runs.c.run_id >= prefix, runs.c.run_id < prefix + "\U0010ffff")
+    return list(tx.connection.scalars(sa.select(runs.c.run_id).where(where).order_by(runs.c.run_id).limit(limit)))
+
+
+def run_ids(
+    tx: Tx, study: str | None, profile: str | None, wanted: Sequence[str] | None, limit: int | None
+) -> list[str]:
+    """Ids of runs: a study's in its own order, else the newest first. NotFound for a study that is not there."""
+    statement = sa.select(runs.c.run_id)
+    if study is not None or profile is not None:
+        known = all_studies(tx, study, profile)
+        if not known:
+            names = ", ".join(sorted({item.name for item in all_studies(tx)})) or "none"
+            what = study if study is not None else f"with profile {profile}"
+            raise NotFound(f"the database knows no study {what}. It has: {names}.")
+        keys = [item.key for item in known]
+        place = (
+            sa.select(study_runs.c.run, sa.func.min(study_runs.c.position).label("position"))
+            .where(study_runs.c.study.in_(keys))
+            .group_by(study_runs.c.run)
+            .subquery()
+        )
+        statement = statement.join(place, place.c.run == runs.c.id).order_by(place.c.position, runs.c.id)
+    else:
+        statement = statement.order_by(runs.c.id.desc())
+    if wanted is not None:
+        unknown = sorted(set(wanted) - set(STATES))
+        if unknown:
+            raise NotFound(f"no run is ever {unknown[0]!r}. The states: {', '.join(STATES)}.")
+        statement = statement.where(runs.c.state.in_(wanted))
+    return list(tx.connection.scalars(statement if limit is None else statement.limit(limit)))
+
+
+def timings(tx: Tx) -> list[Timing]:
+    """Wall times of done runs, newest first, for estimates. Epochs are those that the timed attempt itself trained."""
+    statement = (
+        sa.select(runs.c.run_id, runs.c.arm, attempts)
+        .join(attempts, _NEWEST)
+        .where(runs.c.state == "done", attempts.c.seconds > 0)
+        .order_by(attempts.c.ended.desc())
+    )
+    rows = tx.execute(statement).all()
+    recipes: dict[int, Any] = {}
+    for part in chunks(sorted({row.arm for row in rows})):
+        for key, text in tx.execute(sa.select(arms.c.id, arms.c.recipe).where(arms.c.id.in_(part))):
+            recipes[key] = from_json(text)
+    found = (_timing(row, recipes[row.arm]) for row in rows)
+    return [timing for timing in found if timing is not None]
+
+
+def _timing(row: AnyRow, recipe: Any) -> Timing | None:
+    model, data = _section(recipe, "model"), _section(recipe, "data")
+    epochs = recipe.get("epochs") if isinstance(recipe, dict) else None
+    if row.last_epoch is not None:
+        epochs = row.last_epoch if row.number == 1 else row.last_epoch - row.first_epoch + 1
+    if not isinstance(epochs, int) or epochs < 1:
+        return None
+    examples = from_json(row.details).get("train_examples")
+    return Timing(
+        run_id=row.run_id,
+        arch=model.get("arch"),
+        image_size=data.get("image_size"),
+        batch_size=recipe.get("batch_size"),
+        precision=recipe.get("precision"),
+        device=row.device,
+        epochs=epochs,
+        train_examples=examples if isinstance(examples, int) else None,
+        seconds=row.seconds,
+    )
+
+
+def _section(recipe: Any, name: str) -> dict[str, Any]:
+    section = recipe.get(name) if isinstance(recipe, dict) else None
+    return section if isinstance(section, dict) else {}
+
+
+def history(tx: Tx, run_id: str | None, limit: int) -> tuple[Event, ...]:
+    """The newest events first, of one run or of all."""
+    statement = (
+        sa.select(events, studies.c.name.label("study_name"), runs.c.run_id)
+        .outerjoin(studies, studies.c.id == events.c.study)
+        .outerjoin(runs, runs.c.id == events.c.run)
+        .order_by(events.c.id.desc())
+        .limit(limit)
+    )
+    if run_id is not None:
+        statement = statement.where(runs.c.run_id == run_id)
+    rows = tx.execute(statement)
+    return tuple(Event(row.at, row.kind, row.detail, row.study_name, row.run_id, row.attempt) for row in rows)

@@ -1,0 +1,203 @@
+"""The queue: claiming runs, keeping them, giving them back.
+
+A claim is one write transaction, so two workers never get one run; its attempt number is the fencing token. Leases of
+processes on this host and boot end with their process, or by the host's monotonic clock, which neither a set wall clock
+nor a suspended laptop moves; all others by the database's clock.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from ablate.store import host as hosts
+from ablate.store import transitions
+from ablate.store.codec import chunks, clean, from_json, to_json
+from ablate.store.engine import AnyRow, AnySelect, Tx
+from ablate.store.host import WorkerInfo
+from ablate.store.schema import arms, artifacts, attempts, runs, study_runs
+from ablate.store.transitions import Held, hold
+from ablate.store.values import Claim
+from ablate.study.records import Artifact
+from ablate.study.run import Run
+
+_parents = runs.alias("parents")
+
+# Statements that every claim sends are built once: building them takes longer than running them.
+_NEXT_RUN: AnySelect = (
+    sa.select(
+        runs.c.id,
+        runs.c.run_id,
+        runs.c.seed,
+        runs.c.parent,
+        runs.c.attempt,
+        arms.c.arm_id,
+        arms.c.recipe,
+        arms.c.trainer,
+    )
+    .select_from(study_runs)
+    .join(runs, runs.c.id == study_runs.c.run)
+    .join(arms, arms.c.id == runs.c.arm)
+    .outerjoin(_parents, _parents.c.run_id == runs.c.parent)
+    .where(
+        study_runs.c.study == sa.bindparam("study"),
+        study_runs.c.queued == sa.true(),
+        runs.c.state == "queued",
+        sa.or_(runs.c.parent.is_(None), _parents.c.state == "done"),
+    )
+    .order_by(study_runs.c.position)
+    .limit(1)
+    .with_for_update(of=runs, skip_locked=True)
+)
+_CHILDREN = sa.select(sa.exists().where(runs.c.parent == sa.bindparam("run_id")))
+_RUNNING: AnySelect = sa.select(attempts).where(attempts.c.state == "running").order_by(attempts.c.run)
+_NEW_ATTEMPT = sa.insert(attempts)
+
+
+def claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float) -> Claim | None:
+    """The study's first queued run by position whose parent, if any, is done; None where there is none just now."""
+    expire(tx)
+    row = tx.execute(_NEXT_RUN, {"study": study_key}).one_or_none()
+    if row is None:
+        return None
+    number = row.attempt + 1
+    tx.execute(_NEW_ATTEMPT, _lease(tx, row.id, number, worker, ttl))
+    transitions.set_state(tx, [row.id], "running", attempt=number, error=None, kind=None)
+    return Claim(
+        run=Run(row.run_id, row.arm_id, row.seed, from_json(row.recipe), from_json(row.trainer), row.parent),
+        attempt=number,
+        worker=worker.name,
+        study_key=study_key,
+        ttl=ttl,
+        parent_artifacts=_files_of(tx, row.parent) if row.parent else (),
+        needed_by_child=bool(tx.connection.scalar(_CHILDREN, {"run_id": row.run_id})),
+    )
+
+
+def _lease(tx: Tx, key: int, number: int, worker: WorkerInfo, ttl: float) -> dict[str, Any]:
+    return {
+        "run": key,
+        "number": number,
+        "state": "running",
+        "worker": clean(worker.name),
+        "host": worker.host,
+        "boot": worker.boot,
+        "pid": worker.pid,
+        "process_started": worker.started,
+        "device": worker.device,
+        "started": tx.now,
+        "ttl": ttl,
+        "expires": tx.now + ttl,
+        "beat": tx.monotonic,
+        "environment": "{}",
+        "details": "{}",
+    }
+
+
+def _files_of(tx: Tx, run_id: str) -> tuple[Artifact, ...]:
+    newest = sa.and_(artifacts.c.run == runs.c.id, artifacts.c.attempt == runs.c.attempt)
+    columns = (artifacts.c.kind, artifacts.c.path, artifacts.c.size, artifacts.c.sha256)
+    rows = tx.execute(sa.select(*columns).join(runs, newest).where(runs.c.run_id == run_id))
+    return tuple(Artifact(*row) for row in rows)
+
+
+# Leases ---------------------------------------------------------------------------------------------------------------
+
+
+def expire(tx: Tx) -> None:
+    """End every lease that has lapsed, or whose process on this host is gone. A live process keeps its lease."""
+    for row in tx.execute(_RUNNING).all():
+        if _why_lapsed(tx, row) is None:
+            continue
+        lock = sa.select(runs.c.state, runs.c.attempt, runs.c.counted).where(runs.c.id == row.run)
+        current = tx.execute(lock.with_for_update(skip_locked=True)).one_or_none()
+        if current is None or current.state != "running" or current.attempt != row.number:
+            continue  # somebody else is at it
+        again = tx.execute(_RUNNING.where(attempts.c.run == row.run)).one_or_none()
+        reason = None if again is None else _why_lapsed(tx, again)
+        if reason is not None:
+            transitions.lose(tx, Held(row.run, row.number, current.counted), reason)
+
+
+def _why_lapsed(tx: Tx, lease: AnyRow) -> str | None:
+    """Why the lease has ended, or None while it holds."""
+    who = f"process {lease.pid} on {lease.host}"
+    if lease.boot and lease.boot == hosts.boot_id() and lease.host == socket.gethostname():
+        if hosts.is_dead(lease.host, lease.boot, lease.pid, lease.process_started):
+            return f"{who} ended without a word"
+        silent = tx.monotonic - lease.beat
+        return f"{who} gave no sign of life for {silent:.0f} s" if silent > lease.ttl else None
+    if lease.expires > tx.now + lease.ttl + 1:
+        # The database's clock was set back: without this the lease would hold for as long as the jump.
+        key = sa.and_(attempts.c.run == lease.run, attempts.c.number == lease.number)
+        tx.execute(sa.update(attempts).where(key).values(expires=tx.now + lease.ttl))
+        return None
+    silent = tx.now - (lease.expires - lease.ttl)
+    return f"{who} gave no sign of life for {silent:.0f} s" if silent > lease.ttl else None
+
+
+def heartbeat(tx: Tx, claim: Claim, ttl: float) -> None:
+    """The lease holds for `ttl` more seconds from now."""
+    held = hold(tx, claim)
+    assert held is not None
+    renew(tx, held, ttl)
+
+
+def renew(tx: Tx, held: Held, ttl: float, **values: Any) -> None:
+    key = sa.and_(attempts.c.run == held.key, attempts.c.number == held.attempt)
+    beat = {"ttl": ttl, "expires": tx.now + ttl, "beat": tx.monotonic}
+    tx.execute(sa.update(attempts).where(key).values(**beat, **values))
+
+
+def release(tx: Tx, claim: Claim, reason: str) -> None:
+    """Give the run back to the queue; the attempt is not counted."""
+    held = hold(tx, claim, ended_as="released")
+    if held is not None:
+        transitions.end_attempt(tx, held.key, held.attempt, "released", run_state="queued", reason=reason)
+
+
+def lose(tx: Tx, claim: Claim, reason: str) -> None:
+    """The training process ended without an outcome: queued again, up to three counted attempts."""
+    held = hold(tx, claim, ended_as="lost")
+    if held is not None:
+        transitions.lose(tx, held, reason)
+
+
+def cancel(tx: Tx, run_ids: Iterable[str]) -> tuple[str, ...]:
+    """Take queued and running runs out; a running one's worker learns it at its next write. The ids that were."""
+    cancelled = _select(tx, run_ids, ("queued", "running"))
+    transitions.set_state(tx, [row.id for row in cancelled], "cancelled", error=None, kind=None)
+    for row in cancelled:
+        if row.state == "running":
+            key = sa.and_(attempts.c.run == row.id, attempts.c.number == row.attempt)
+            tx.execute(sa.update(attempts).where(key).values(state="cancelled", ended=tx.now, error="cancelled"))
+        transitions.log(tx, "cancelled", f"was {row.state}", run=row.id, attempt=row.attempt or None)
+    return tuple(row.run_id for row in cancelled)
+
+
+def requeue(tx: Tx, run_ids: Iterable[str], reason: str) -> tuple[str, ...]:
+    """Queue runs again that have ended, done ones too (a parent whose weights are gone). The ids that were."""
+    ended = _select(tx, run_ids, ("done", "failed", "lost", "cancelled", "pruned"))
+    transitions.requeue(tx, [row.id for row in ended])
+    for row in ended:
+        transitions.log(tx, "queued again", f"was {row.state}: {reason}", run=row.id)
+    return tuple(row.run_id for row in ended)
+
+
+def _select(tx: Tx, run_ids: Iterable[str], states: tuple[str, ...]) -> list[AnyRow]:
+    found: list[AnyRow] = []
+    for part in chunks(sorted(set(run_ids))):
+        where = sa.and_(runs.c.run_id.in_(part), runs.c.state.in_(states))
+        statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt).where(where)
+        found += tx.execute(statement.order_by(runs.c.id).with_for_update()).all()
+    return found
+
+
+def set_environment(tx: Tx, claim: Claim, environment: Any, fingerprint: str | None, device: str | None) -> None:
+    """Record what the attempt runs on; `environment["code"]` is what `--retry stale` compares."""
+    held = hold(tx, claim)
+    assert held is not None
+    renew(tx, held, claim.ttl, environment=to_json(environment), fingerprint=fingerprint, device=device)

@@ -1,0 +1,119 @@
+"""What a worker records: epochs, and how the attempt ended. Each call is one commit behind the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ablate.store import transitions
+from ablate.store.codec import from_json, number, to_json
+from ablate.store.engine import Tx
+from ablate.store.queue import renew
+from ablate.store.schema import artifacts, attempts, confusions, epoch_metrics, final_metrics, runs
+from ablate.store.transitions import Held, hold
+from ablate.store.values import Claim
+from ablate.study.records import EpochRecord, Outcome
+
+KINDS = ("error", "diverged", "bad_data", "oom")
+
+
+def record_epoch(tx: Tx, claim: Claim, records: Sequence[EpochRecord]) -> None:
+    """All splits of one epoch (or of several). The same epoch again, by the same attempt, replaces what it said.
+
+    It is a sign of life too. A value that is not finite is kept as NULL: measured, but no number.
+    """
+    held = hold(tx, claim)
+    assert held is not None
+    rows = [
+        {"run": held.key, "epoch": int(record.epoch), "split": record.split, "attempt": held.attempt, "name": name,
+         "value": number(value)}
+        for record in records
+        for name, value in record.metrics.items()
+    ]  # fmt: skip
+    tx.upsert(epoch_metrics, rows, ["value"])
+    if not records:
+        return
+    first, last = min(int(record.epoch) for record in records), max(int(record.epoch) for record in records)
+    earliest, latest = attempts.c.first_epoch, attempts.c.last_epoch
+    renew(
+        tx,
+        held,
+        claim.ttl,
+        first_epoch=sa.case((earliest < first, earliest), else_=first),
+        last_epoch=sa.case((latest > last, latest), else_=last),
+    )
+
+
+def finish(tx: Tx, claim: Claim, outcome: Outcome, seconds: float) -> None:
+    """The run is done. Sent twice by the same attempt, the second changes nothing."""
+    held = hold(tx, claim, ended_as="done")
+    if held is None:
+        return
+    tx.upsert(final_metrics, _values(held, outcome.metrics), ["value"])
+    key: dict[str, Any] = {"run": held.key, "attempt": held.attempt}
+    tx.upsert(
+        confusions,
+        [
+            {**key, "split": c.split, "at": c.at, "classes": to_json(c.classes), "counts": to_json(c.counts)}
+            for c in outcome.confusions
+        ],
+        ["classes", "counts"],
+    )
+    tx.upsert(
+        artifacts,
+        [
+            {**key, "kind": file.kind, "path": str(file.path), "size": int(file.size), "sha256": file.sha256}
+            for file in outcome.artifacts
+        ],
+        ["size", "sha256"],
+    )
+    transitions.end_attempt(
+        tx,
+        held.key,
+        held.attempt,
+        "done",
+        run_state="done",
+        seconds=float(seconds),
+        reported_split=outcome.reported_split,
+        selected_epoch=outcome.selected_epoch,
+        details=to_json(outcome.details),
+    )
+    tx.execute(sa.update(runs).where(runs.c.id == held.key).values(code=_recorded_code(tx, held), counted=0))
+
+
+def fail(tx: Tx, claim: Claim, error: str, kind: str) -> None:
+    """The code raised, or the loss was not finite: not tried again by itself. `error` begins with a kind of its own."""
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of failure {kind!r}; allowed: {', '.join(KINDS)}")
+    held = hold(tx, claim, ended_as="failed")
+    if held is None:
+        return
+    reason = error if kind == "error" or error.startswith(kind) else f"{kind}: {error}"
+    transitions.end_attempt(tx, held.key, held.attempt, "failed", run_state="failed", reason=reason, kind=kind)
+
+
+def prune(tx: Tx, claim: Claim, reason: str) -> None:
+    """A pruner ended the run early: missing to a study that wants it, and not a failure."""
+    held = hold(tx, claim, ended_as="pruned")
+    if held is not None:
+        transitions.end_attempt(tx, held.key, held.attempt, "pruned", run_state="pruned", reason=reason)
+
+
+def code_of(environment: Any) -> str | None:
+    """The code that an environment names under `code`: a text as it is, anything else as canonical JSON."""
+    code = environment.get("code") if isinstance(environment, dict) else None
+    return code if code is None or isinstance(code, str) else to_json(code)
+
+
+def _recorded_code(tx: Tx, held: Held) -> str | None:
+    key = sa.and_(attempts.c.run == held.key, attempts.c.number == held.attempt)
+    return code_of(from_json(tx.connection.scalar(sa.select(attempts.c.environment).where(key))))
+
+
+def _values(held: Held, metrics: Any) -> list[dict[str, Any]]:
+    return [
+        {"run": held.key, "attempt": held.attempt, "name": name, "value": number(value)}
+        for name, value in metrics.items()
+    ]

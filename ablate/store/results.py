@@ -1,0 +1,148 @@
+"""Whole results: everything that the store knows of runs, put together in memory from one query a table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+
+from ablate.store.codec import chunks, from_json
+from ablate.store.engine import AnyRow, AnySelect, Tx
+from ablate.store.schema import (
+    arms,
+    artifacts,
+    attempts,
+    confusions,
+    epoch_metrics,
+    final_metrics,
+    runs,
+    studies,
+    study_runs,
+)
+from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
+from ablate.study.run import Run
+
+
+def results(tx: Tx, run_ids: Iterable[str], *, epochs: bool, code: str | None = None) -> dict[str, RunResult]:
+    """The runs that the database knows, in the order asked for. With `code`, done runs of other code are `stale`."""
+    wanted = list(dict.fromkeys(run_ids))
+    found: dict[str, RunResult] = {}
+    for part in chunks(wanted):
+        found.update(_some(tx, part, epochs, code))
+    return {run_id: found[run_id] for run_id in wanted if run_id in found}
+
+
+def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: str | None) -> dict[str, RunResult]:
+    statement = sa.select(runs, arms.c.arm_id, arms.c.recipe, arms.c.trainer).join(arms, arms.c.id == runs.c.arm)
+    rows = tx.execute(statement.where(runs.c.run_id.in_(run_ids))).all()
+    keys = [row.id for row in rows]
+    tried = _grouped(tx, sa.select(attempts).where(attempts.c.run.in_(keys)).order_by(attempts.c.number))
+    in_studies = _studies_of(tx, keys)
+    done = [row.id for row in rows if row.state == "done"]
+    numbers = _grouped(tx, _of_newest(final_metrics, done))
+    tables = _grouped(tx, _of_newest(confusions, done))
+    files = _grouped(tx, _of_newest(artifacts, done))
+    curves = _curves(tx, keys) if epochs else {}
+    found = {}
+    for row in rows:
+        mine = tried.get(row.id, [])
+        last = mine[-1] if mine else None
+        is_done = row.state == "done"
+        split = last.reported_split if last is not None and is_done else None
+        found[row.run_id] = RunResult(
+            run=Run(row.run_id, row.arm_id, row.seed, from_json(row.recipe), from_json(row.trainer), row.parent),
+            state=row.state,
+            attempts=tuple(_attempt(item) for item in mine),
+            metrics={item.name: item.value for item in numbers.get(row.id, []) if item.value is not None},
+            epochs=_epochs(curves.get(row.id, []), split, last.last_epoch if last is not None and is_done else None),
+            confusions=tuple(_confusion(item) for item in tables.get(row.id, [])),
+            artifacts=tuple(Artifact(item.kind, item.path, item.size, item.sha256) for item in files.get(row.id, [])),
+            studies=in_studies.get(row.id, ()),
+            reported_split=split,
+            selected_epoch=last.selected_epoch if last is not None and is_done else None,
+            seconds=last.seconds if last is not None else None,
+            device=last.device if last is not None else None,
+            error=row.error,
+            stale=is_done and None not in (code, row.code) and row.code != code,
+        )
+    return found
+
+
+def _of_newest(table: sa.Table, keys: Sequence[int]) -> AnySelect:
+    """The rows of the attempt that ended each run: the newest, for a done run has no later one."""
+    newest = sa.and_(runs.c.id == table.c.run, runs.c.attempt == table.c.attempt)
+    return sa.select(table).join(runs, newest).where(table.c.run.in_(keys)).order_by(*table.primary_key.columns)
+
+
+def _grouped(tx: Tx, statement: AnySelect) -> dict[int, list[AnyRow]]:
+    found: dict[int, list[AnyRow]] = defaultdict(list)
+    for row in tx.execute(statement):
+        found[row.run].append(row)
+    return found
+
+
+def _studies_of(tx: Tx, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    statement = (
+        sa.select(study_runs.c.run, studies.c.name)
+        .join(studies, studies.c.id == study_runs.c.study)
+        .where(study_runs.c.run.in_(keys))
+        .distinct()
+        .order_by(studies.c.name)
+    )
+    found: dict[int, list[str]] = defaultdict(list)
+    for key, name in tx.execute(statement):
+        found[key].append(name)
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def _curves(tx: Tx, keys: Sequence[int]) -> dict[int, list[tuple[int, str, int, str, float | None]]]:
+    """(epoch, split, attempt, name, value) of each run, older attempts first within an epoch and split."""
+    table = epoch_metrics.c
+    columns = (table.run, table.epoch, table.split, table.attempt, table.name, table.value)
+    order = (table.run, table.epoch, table.split, table.attempt, table.name)
+    found: dict[int, list[tuple[int, str, int, str, float | None]]] = defaultdict(list)
+    for key, *rest in tx.execute(sa.select(*columns).where(table.run.in_(keys)).order_by(*order)):
+        found[key].append(tuple(rest))
+    return found
+
+
+def _epochs(
+    rows: Iterable[tuple[int, str, int, str, float | None]], reported: str | None, last: int | None
+) -> dict[int, dict[str, float]]:
+    """{epoch: {name: value}}: the newest attempt's record of each epoch and split, whole.
+
+    Of a done run, epochs after the `last` of the attempt that ended it are left out: an older attempt went on further, the
+    result did not. The reported split's metrics stand without a prefix too; while a run is not done, that is its test
+    split, else val.
+    """
+    newest: dict[tuple[int, str], tuple[int, dict[str, float]]] = {}
+    for epoch, split, attempt, name, value in rows:
+        if last is not None and epoch > last:
+            continue
+        held = newest.get((epoch, split))
+        if held is None or attempt > held[0]:
+            held = newest[epoch, split] = (attempt, {})
+        if value is not None:
+            held[1][name] = value
+    splits = {split for _, split in newest}
+    reported = reported or ("test" if "test" in splits else "val")
+    found: dict[int, dict[str, float]] = {}
+    for (epoch, split), (_, metrics) in sorted(newest.items()):
+        place = found.setdefault(epoch, {})
+        place.update({f"{split}_{name}": value for name, value in metrics.items()})
+        if split == reported:
+            place.update(metrics)
+    return found
+
+
+def _attempt(row: AnyRow) -> AttemptResult:
+    environment = from_json(row.environment)
+    return AttemptResult(
+        row.number, row.state, row.worker, row.started, row.ended, row.error, environment, row.fingerprint
+    )  # fmt: skip
+
+
+def _confusion(row: AnyRow) -> Confusion:
+    counts = tuple(tuple(line) for line in from_json(row.counts))
+    return Confusion(row.split, row.at, tuple(from_json(row.classes)), counts)

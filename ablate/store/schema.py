@@ -1,0 +1,189 @@
+"""The tables. They are created by `migrations/`; a test holds the two in step.
+
+    studies ──< study_runs >── runs >── arms          what is wanted          what it is
+                                 └──< attempts ──< epoch_metrics, final_metrics, confusions, artifacts
+
+Integer keys stand inside; only 64-digit ids leave the package. Times are POSIX seconds by the database's clock, JSON is
+canonical text. A study without a profile has the profile '' here, for NULLs are never equal in a unique key.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISIONS = ("0001",)
+"""Every revision of the schema, oldest first; the last is the one that this code reads and writes."""
+
+metadata = MetaData()
+
+_Key = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _attempt_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["run", "attempt"], ["attempts.run", "attempts.number"])
+
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("last_run", Double, nullable=False),
+    UniqueConstraint("name", "profile", name="uq_studies_name_profile"),
+)
+
+arms = Table(
+    "arms",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("arm_id", String(64), nullable=False, unique=True),
+    Column("recipe", Text, nullable=False),
+    Column("trainer", Text),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("run_id", String(64), nullable=False, unique=True),
+    Column("arm", _Key, ForeignKey("arms.id"), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("parent", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),  # the newest; 0: none yet
+    Column("counted", Integer, nullable=False),  # attempts lost since the last retry
+    Column("kind", String(16)),
+    Column("error", Text),
+    Column("code", Text),  # of the attempt that ended it well
+    Column("created", Double, nullable=False),
+    Index("ix_runs_state", "state"),
+    Index("ix_runs_parent", "parent"),
+    Index("ix_runs_arm", "arm"),
+)
+
+study_runs = Table(
+    "study_runs",
+    metadata,
+    Column("study", _Key, ForeignKey("studies.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("run", _Key, ForeignKey("runs.id"), nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("levels", Text, nullable=False),
+    Column("aliases", Text, nullable=False),
+    Column("is_parent", Boolean, nullable=False),
+    Column("queued", Boolean, nullable=False),  # runs.state == 'queued', so that a claim reads one index entry
+    UniqueConstraint("run", "study", name="uq_study_runs_run_study"),
+    Index("ix_study_runs_queued", "study", "queued", "position"),
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run", _Key, ForeignKey("runs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("boot", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("process_started", BigInteger),
+    Column("device", Text),
+    Column("started", Double, nullable=False),
+    Column("ended", Double),
+    Column("ttl", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("beat", Double, nullable=False),  # the holder's host's monotonic clock, for those of the same boot
+    Column("seconds", Double),
+    Column("kind", String(16)),
+    Column("error", Text),
+    Column("environment", Text, nullable=False),
+    Column("fingerprint", Text),
+    Column("first_epoch", Integer),
+    Column("last_epoch", Integer),
+    Column("reported_split", String(16)),
+    Column("selected_epoch", Integer),
+    Column("details", Text, nullable=False),
+    Index("ix_attempts_state", "state"),
+)
+
+epoch_metrics = Table(
+    "epoch_metrics",
+    metadata,
+    Column("run", _Key, primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Double),  # NULL: measured, not finite
+    _attempt_key(),
+    sqlite_with_rowid=False,
+)
+
+final_metrics = Table(
+    "final_metrics",
+    metadata,
+    Column("run", _Key, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Double),
+    _attempt_key(),
+    sqlite_with_rowid=False,
+)
+
+confusions = Table(
+    "confusions",
+    metadata,
+    Column("run", _Key, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("at", String(16), primary_key=True),
+    Column("classes", Text, nullable=False),
+    Column("counts", Text, nullable=False),
+    _attempt_key(),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("run", _Key, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    _attempt_key(),
+    sqlite_with_rowid=False,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("study", _Key, ForeignKey("studies.id")),
+    Column("run", _Key, ForeignKey("runs.id")),
+    Column("attempt", Integer),
+    Column("detail", Text, nullable=False),
+    Index("ix_events_run", "run"),
+)

@@ -1,0 +1,226 @@
+"""The results database as one object: all that the rest of ablate uses of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ablate.errors import NotFound, nearest
+from ablate.store import admin, backup, migrate, queries, queue, recorder, studies
+from ablate.store import results as reading
+from ablate.store.engine import TIMEOUT, Database
+from ablate.store.host import WorkerInfo
+from ablate.store.values import Claim, Clock, Counts, Event, Info, RunState, StoredStudy, StudyLink, Timing, Upgrade
+from ablate.study.records import EpochRecord, Outcome, RunResult
+from ablate.study.study import Study
+
+TTL = 60.0
+"""Seconds that a lease lasts without a heartbeat."""
+
+
+def upgrade(url: str) -> Upgrade:
+    """Bring a database of an older ablate to this one's schema, after a backup. Raises NotFound, StoreError."""
+    return migrate.upgrade(url)
+
+
+class Store:
+    """One open results database. Safe to share between threads, never between processes: each opens its own.
+
+    Every method is one transaction, and raises StoreError (locked, damaged, unreachable) or NoSpaceOrPermission besides
+    what it says itself. The methods that take a `Claim` raise LeaseLost once a newer attempt exists or the lease is gone.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False, clock: Clock | None = None, timeout: float = TIMEOUT) -> Store:
+        """Open `sqlite:///results.db`, a plain path, or `postgresql+psycopg://...`; a new database gets its tables.
+
+        `read_only` never writes, creates or locks anything, and sees what live writers commit. Raises NotFound (nothing
+        to read), StoreError (not a results database; of an older or newer ablate; on a network mount; locked for
+        `timeout` seconds), NoSpaceOrPermission.
+        """
+        database = Database(url, read_only=read_only, clock=clock, timeout=timeout)
+        try:
+            migrate.prepare(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    @property
+    def url(self) -> str:
+        """The database as people may see it: without a password."""
+        return self._db.location.shown
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Studies --------------------------------------------------------------------------------------------------------
+
+    def save_study(
+        self,
+        study: Study,
+        *,
+        settings: Mapping[str, Any],
+        retry: str | None = None,
+        code: str | None = None,
+        requeue_pruned: bool = True,
+    ) -> int:
+        """Store the study as it is about to be run, queue what is missing, and return the study's key for `claim`.
+
+        `retry` is `failed`, `lost`, `all` (these and cancelled) or `stale` (done runs whose recorded code is not `code`;
+        those without a record stay). A run queued again starts a new count of three. Nothing is cancelled or deleted.
+        """
+        return self._db.write(
+            lambda tx: studies.save(tx, study, settings, retry, code, requeue_pruned)
+        )  # fmt: skip
+
+    def study_source(self, name: str | None = None, profile: str | None = None) -> StoredStudy:
+        """The study run last, of that name and profile where given (`''`: the full scale). NotFound names the others."""
+        found = self._db.read(lambda tx: queries.all_studies(tx, name, profile))
+        if found:
+            return found[0]
+        known = sorted({study.name for study in self.studies()})
+        what = "no study" if name is None else f"no study {name!r}"
+        if profile is not None and name in known:
+            what += f" with profile {profile!r}" if profile else " at full scale"
+        raise NotFound(
+            f"{self.url} has {what}.{nearest(name or '', known)} It has: {', '.join(known) or 'none yet'}. "
+            "`ablate grid run STUDY.yaml` adds one."
+        )
+
+    def studies(self) -> tuple[StoredStudy, ...]:
+        """Every study and profile, the one run last first."""
+        return self._db.read(queries.all_studies)
+
+    def links(self, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
+        """What each study calls each run: its arm, levels, aliases and position."""
+        ids = list(run_ids)
+        return self._db.read(lambda tx: queries.links(tx, ids))
+
+    # The queue ------------------------------------------------------------------------------------------------------
+
+    def claim(self, study_key: int, worker: WorkerInfo, ttl: float = TTL) -> Claim | None:
+        """The study's next queued run whose parent is done, leased for `ttl` seconds; None where there is none just now
+        (`waiting` says whether it is worth asking again). Lapsed leases of the whole database end first."""
+        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl))
+
+    def heartbeat(self, claim: Claim, ttl: float = TTL) -> None:
+        """The lease lasts `ttl` seconds from now. Raises LeaseLost."""
+        self._db.write(lambda tx: queue.heartbeat(tx, claim, ttl))
+
+    def set_environment(
+        self, claim: Claim, environment: Mapping[str, Any], fingerprint: str | None = None, device: str | None = None
+    ) -> None:
+        """What the attempt runs on; `environment["code"]` is what `--retry stale` compares. Raises LeaseLost."""
+        self._db.write(lambda tx: queue.set_environment(tx, claim, environment, fingerprint, device))
+
+    def record_epoch(self, claim: Claim, records: Sequence[EpochRecord]) -> None:
+        """The metrics of one epoch, in one commit; a sign of life too. Raises LeaseLost."""
+        self._db.write(lambda tx: recorder.record_epoch(tx, claim, records))
+
+    def finish(self, claim: Claim, outcome: Outcome, seconds: float) -> None:
+        """The run is done after `seconds` of wall time. Raises LeaseLost."""
+        self._db.write(lambda tx: recorder.finish(tx, claim, outcome, seconds))
+
+    def fail(self, claim: Claim, error: str, kind: str = "error") -> None:
+        """The run failed: `kind` is `error`, `diverged`, `bad_data` or `oom`. Raises LeaseLost."""
+        self._db.write(lambda tx: recorder.fail(tx, claim, error, kind))
+
+    def prune(self, claim: Claim, reason: str) -> None:
+        """A pruner ended the run early. Raises LeaseLost."""
+        self._db.write(lambda tx: recorder.prune(tx, claim, reason))
+
+    def release(self, claim: Claim, reason: str) -> None:
+        """Back to the queue; the attempt is not counted. Raises LeaseLost."""
+        self._db.write(lambda tx: queue.release(tx, claim, reason))
+
+    def lose(self, claim: Claim, reason: str) -> None:
+        """The attempt ended without an outcome: queued again, or lost at the third. Raises LeaseLost."""
+        self._db.write(lambda tx: queue.lose(tx, claim, reason))
+
+    def cancel(self, run_ids: Iterable[str]) -> tuple[str, ...]:
+        """Cancel queued and running runs; the ids that were. Others stay as they are."""
+        ids = list(run_ids)
+        return self._db.write(lambda tx: queue.cancel(tx, ids))
+
+    def requeue(self, run_ids: Iterable[str], reason: str) -> tuple[str, ...]:
+        """Queue ended runs again, done ones too: for a parent whose weights are gone. The ids that were."""
+        ids = list(run_ids)
+        return self._db.write(lambda tx: queue.requeue(tx, ids, reason))
+
+    # Looking --------------------------------------------------------------------------------------------------------
+
+    def states(self, run_ids: Iterable[str]) -> dict[str, RunState]:
+        """Where each run stands; unknown runs are absent."""
+        ids = list(run_ids)
+        return self._db.read(lambda tx: queries.states(tx, ids))
+
+    def waiting(self, study_key: int) -> Counts:
+        """The study's runs by state, with what of the queued ones can still run."""
+        return self._db.read(lambda tx: queries.waiting(tx, study_key))
+
+    def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: str | None = None) -> dict[str, RunResult]:
+        """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides `stale`."""
+        ids = list(run_ids)
+        return self._db.read(lambda tx: reading.results(tx, ids, epochs=epochs, code=code))
+
+    def find(self, prefix: str, *, code: str | None = None) -> RunResult:
+        """The one run whose id starts with `prefix`. NotFound lists the candidates, or the nearest."""
+
+        def look(tx: Any) -> RunResult:
+            run_id = queries.resolve(tx, prefix)
+            return reading.results(tx, [run_id], epochs=True, code=code)[run_id]
+
+        return self._db.read(look)
+
+    def list_runs(
+        self,
+        *,
+        study: str | None = None,
+        profile: str | None = None,
+        states: Sequence[str] | None = None,
+        limit: int | None = None,
+        code: str | None = None,
+    ) -> list[RunResult]:
+        """Runs without their epochs: a study's in its own order, else the newest first. `profile` None means any."""
+
+        def look(tx: Any) -> list[RunResult]:
+            ids = queries.run_ids(tx, study, profile, states, limit)
+            return list(reading.results(tx, ids, epochs=False, code=code).values())
+
+        return self._db.read(look)
+
+    def timings(self) -> list[Timing]:
+        """Wall times of done runs, newest first, for estimates."""
+        return self._db.read(queries.timings)
+
+    def events(self, run_id: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+        """The history, newest first."""
+        return self._db.read(partial(queries.history, run_id=run_id, limit=limit))
+
+    # The database itself --------------------------------------------------------------------------------------------
+
+    def info(self) -> Info:
+        return admin.info(self._db)
+
+    def check(self) -> list[str]:
+        """Everything that is wrong with the database, in sentences; empty where it is whole."""
+        return admin.check(self._db)
+
+    def backup(self, target: str | Path, *, overwrite: bool = False) -> None:
+        """Copy a SQLite database, as it is at this moment, to a file in journal mode DELETE. Whole or not at all."""
+        backup.copy_file(self._db, Path(target), overwrite=overwrite)

@@ -1,0 +1,118 @@
+"""How runs and attempts move from state to state. Every change of a run's state goes through this module.
+
+    queued -> running -> done | failed | pruned | cancelled
+      ^          |
+      |          |-- released: given back, not counted
+      '----------'-- lost: queued again, until MAX_LOST attempts were lost since the last retry
+
+An attempt is `running` exactly as long as its run is and no newer attempt exists; that is what `hold` checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ablate.errors import LeaseLost
+from ablate.store.codec import LONGEST_TEXT, chunks, clean
+from ablate.store.engine import AnySelect, Tx
+from ablate.store.schema import attempts, events, runs, study_runs
+from ablate.store.values import Claim
+from ablate.study.digest import SHORT
+
+MAX_LOST = 3
+"""Attempts of a run that may be lost before it is called lost itself; a retry starts a new count."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run that this transaction holds for its claim: its key, and the attempts lost since the last retry."""
+
+    key: int
+    attempt: int
+    counted: int
+
+
+_LOCK_RUN: AnySelect = (
+    sa.select(runs.c.id, runs.c.state, runs.c.attempt, runs.c.counted)
+    .where(runs.c.run_id == sa.bindparam("run_id"))
+    .with_for_update()
+)
+
+
+def hold(tx: Tx, claim: Claim, *, ended_as: str | None = None) -> Held | None:
+    """Lock the claim's run for this transaction, or raise LeaseLost: the fence before each write of a worker.
+
+    None where the attempt has already ended as `ended_as`, so that a write whose answer got lost may be sent again.
+    """
+    run_id = claim.run.run_id
+    row = tx.execute(_LOCK_RUN, {"run_id": run_id}).one_or_none()
+    if row is not None and row.state == "running" and row.attempt == claim.attempt:
+        return Held(row.id, row.attempt, row.counted)
+    short = run_id[:SHORT]
+    if row is None:
+        raise LeaseLost(f"run {short} is not in this database; what was trained is not recorded")
+    newest = tx.execute(sa.select(attempts.c.state, attempts.c.worker).where(_is(row.id, row.attempt))).one_or_none()
+    if newest is not None and row.attempt == claim.attempt:
+        if ended_as == newest.state:
+            return None
+        what = f"attempt {claim.attempt} of run {short} is {newest.state}"
+    elif newest is not None and newest.state == "running":
+        what = f"attempt {claim.attempt} of run {short} was lost; {newest.worker} has attempt {row.attempt} now"
+    else:
+        what = f"attempt {claim.attempt} of run {short} was lost; the newest is attempt {row.attempt}"
+    raise LeaseLost(f"{what}. This worker may not write its results any more")
+
+
+def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, reason: str | None = None,
+                kind: str | None = None, counted: int | None = None, **values: Any) -> None:  # fmt: skip
+    """Write how an attempt ended, and the run's state with it. `values` are further columns of the attempt.
+
+    The reason is the run's error too, unless the attempt was released: then nothing is wrong with the run.
+    """
+    error = None if reason is None else clean(reason, LONGEST_TEXT)
+    ending = {"state": state, "ended": tx.now, "error": error, "kind": kind}
+    tx.execute(sa.update(attempts).where(_is(key, number)).values(**ending, **values))
+    shown = None if state == "released" else error
+    set_state(tx, [key], run_state, error=shown, kind=kind, **({} if counted is None else {"counted": counted}))
+
+
+def lose(tx: Tx, held: Held, reason: str) -> None:
+    """End a held attempt as lost; the run is queued again unless it was the last of its count."""
+    counted = held.counted + 1
+    state = "queued" if counted < MAX_LOST else "lost"
+    end_attempt(tx, held.key, held.attempt, "lost", run_state=state, reason=reason, kind="lost", counted=counted)
+    log(tx, "lost", reason, run=held.key, attempt=held.attempt)
+
+
+def set_state(tx: Tx, keys: Sequence[int], state: str, **values: Any) -> None:
+    """Give runs a state, and keep the studies' marks of what is queued in step."""
+    for part in chunks(keys):
+        tx.execute(sa.update(runs).where(runs.c.id.in_(part)).values(state=state, **values))
+        tx.execute(_MARK, {"keys": part, "mark": state == "queued"})
+
+
+_MARK = (
+    sa.update(study_runs)
+    .where(study_runs.c.run.in_(sa.bindparam("keys", expanding=True)), study_runs.c.queued != sa.bindparam("mark"))
+    .values(queued=sa.bindparam("mark"))
+)
+
+
+def requeue(tx: Tx, keys: Sequence[int]) -> None:
+    """Queue runs again with a new count; their attempts stay as they are."""
+    set_state(tx, keys, "queued", counted=0, error=None, kind=None)
+
+
+def log(tx: Tx, kind: str, detail: str, *, study: int | None = None, run: int | None = None,
+        attempt: int | None = None) -> None:  # fmt: skip
+    """Add a line to the history."""
+    row = {"at": tx.now, "kind": kind, "detail": clean(detail, LONGEST_TEXT)}
+    tx.execute(sa.insert(events).values(**row, study=study, run=run, attempt=attempt))
+
+
+def _is(key: int, number: int) -> sa.ColumnElement[bool]:
+    return sa.and_(attempts.c.run == key, attempts.c.number == number)

@@ -1,0 +1,165 @@
+"""The frozen values that the store hands out, beside those of `ablate.study.records`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ablate.study.records import Artifact
+from ablate.study.run import Run
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where the store's times come from; every field may be left out.
+
+    `now` (POSIX seconds) replaces the database's clock, `monotonic` (seconds) the clock of this host's leases, which
+    neither a set wall clock nor a suspended laptop moves. With `now` alone, it serves for both. Only tests set these.
+    """
+
+    now: Callable[[], float] | None = None
+    monotonic: Callable[[], float] | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run that a worker holds. `(run.run_id, attempt)` is the fencing token that every later write carries.
+
+    `attempt` counts the executions of this run from 1. `parent_artifacts` are the files of the run that this one starts
+    from, in that run's own folder. `needed_by_child`: another run of the database starts from this one's weights.
+    """
+
+    run: Run
+    attempt: int
+    worker: str
+    study_key: int
+    ttl: float
+    parent_artifacts: tuple[Artifact, ...] = ()
+    needed_by_child: bool = False
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands. `attempts` counts all of them; `kind` is `error`, `diverged`, `bad_data`, `oom` or `lost`.
+
+    `code` is the code that the done attempt ran, as `environment["code"]` recorded it.
+    """
+
+    run_id: str
+    state: str
+    attempts: int = 0
+    error: str | None = None
+    kind: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as it was last run: `source` is the text of its file, `last_run` POSIX seconds by the database's clock."""
+
+    key: int
+    name: str
+    profile: str | None
+    source: str
+    file: str
+    settings: Mapping[str, Any]
+    last_run: float
+
+
+@dataclass(frozen=True)
+class StudyLink:
+    """What one study calls a run. `arm` is empty for a run that the study needs only as a parent."""
+
+    study: str
+    profile: str | None
+    position: int
+    arm: str
+    levels: Mapping[str, str]
+    aliases: tuple[str, ...] = ()
+    is_parent: bool = False
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The runs of a study by state, its parents included.
+
+    Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as things
+    stand (the parent failed, was lost, cancelled or pruned, or is not there).
+    """
+
+    queued: int = 0
+    waiting: int = 0
+    blocked: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    lost: int = 0
+    cancelled: int = 0
+    pruned: int = 0
+
+    @property
+    def total(self) -> int:
+        return (
+            self.queued + self.waiting + self.blocked + self.running + self.done
+            + self.failed + self.lost + self.cancelled + self.pruned
+        )  # fmt: skip
+
+    @property
+    def open(self) -> int:
+        """Runs that a worker of this study may still see: to claim, to wait for, or running somewhere."""
+        return self.queued + self.waiting + self.running
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one finished attempt took: `seconds` of wall time for `epochs`; None where the recipe does not say."""
+
+    run_id: str
+    arch: str | None
+    image_size: int | None
+    batch_size: int | None
+    precision: str | None
+    device: str | None
+    epochs: int
+    train_examples: int | None
+    seconds: float
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        return self.seconds / self.epochs
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the store's history: something that moved a run or a study by itself or by hand."""
+
+    at: float
+    kind: str
+    detail: str
+    study: str | None = None
+    run_id: str | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a database is. `url` shows no password; `size` is in bytes; `journal_mode` is None for PostgreSQL."""
+
+    url: str
+    backend: str
+    server_version: str
+    revision: str
+    size: int
+    journal_mode: str | None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    states: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What `upgrade` did. `before` equals `after` where there was nothing to do; `backup` is the copy made first."""
+
+    before: str
+    after: str
+    backup: str | None = None

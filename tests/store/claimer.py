@@ -1,0 +1,38 @@
+"""A worker process for the tests: waits for the start, then does what it is told. Prints one JSON line a run.
+
+python claimer.py URL STUDY_KEY claim          claim and finish until nothing is left
+python claimer.py URL STUDY_KEY hang           claim one run, say so, and wait to be killed
+python claimer.py URL -         open           open the database, which may not exist yet
+"""
+
+import json
+import sys
+import time
+
+from ablate.store.host import WorkerInfo
+from ablate.store.store import Store
+from ablate.study.records import Outcome
+
+
+def main() -> None:
+    url, key, what = sys.argv[1:]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with Store.open(url) as store:
+        if what == "open":
+            print(json.dumps(len(store.studies())), flush=True)
+            return
+        worker = WorkerInfo.here()
+        while True:
+            asked = time.monotonic()
+            claim = store.claim(int(key), worker)
+            if claim is None:
+                return
+            waited = time.monotonic() - asked
+            print(json.dumps([claim.run.run_id, claim.attempt, waited]), flush=True)
+            if what == "hang":
+                sys.stdin.readline()
+            store.finish(claim, Outcome({"top1": 0.5}), 1.0)
+
+
+main()

@@ -1,0 +1,124 @@
+"""Databases and studies to test with. PostgreSQL joins where ABLATE_TEST_POSTGRES names an empty database to wipe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ablate.store.host import WorkerInfo
+from ablate.store.store import Store
+from ablate.store.values import Claim, Clock
+from ablate.study.digest import arm_id, run_id
+from ablate.study.run import Run
+from ablate.study.study import Arm, Study
+
+POSTGRES = "ABLATE_TEST_POSTGRES"
+
+
+def _run(name: str = "a", seed: int = 0, parent: str | None = None, **recipe: object) -> Run:
+    settings = {"model": {"arch": name}, "data": {"image_size": 32}, "batch_size": 8, "epochs": 2, "precision": "fp32"}
+    settings |= recipe
+    arm = arm_id(settings)
+    return Run(run_id(arm, seed), arm, seed, settings, None, parent)
+
+
+def _study(
+    runs: list[Run] | int = 1, name: str = "s", profile: str | None = None, parents: tuple[Run, ...] = ()
+) -> Study:
+    if isinstance(runs, int):
+        runs = [_run(seed=seed) for seed in range(runs)]
+    arms = {run.arm_id: Arm(f"arm{run.arm_id[:6]}", {"f": "x"}, run.arm_id, run.recipe) for run in runs}
+    return Study(
+        name=name, file=f"{name}.yaml", about="", cite={}, profile=profile, factors=(), design="full", seeds=(0,),
+        baseline={}, arms=tuple(arms.values()), excluded=(), arms_before=len(arms), tables={}, runs=tuple(runs),
+        parents=parents, source=f"study: {name}\n",
+    )  # fmt: skip
+
+
+def _remote(name: str = "far") -> WorkerInfo:
+    """A worker of another machine: only the clock of the database says whether its lease holds."""
+    return WorkerInfo(name, "elsewhere", "another boot", 7, 1)
+
+
+class FakeTime:
+    """The database's clock and this host's monotonic one, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now, self.monotonic = 1_000_000.0, 50.0
+
+    def pass_(self, seconds: float) -> None:
+        self.now += seconds
+        self.monotonic += seconds
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, lambda: self.monotonic)
+
+
+# Test modules cannot import each other or this file (import mode importlib), so helpers come as fixtures.
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    return _run
+
+
+@pytest.fixture
+def make_study() -> Callable[..., Study]:
+    return _study
+
+
+@pytest.fixture
+def remote() -> Callable[..., WorkerInfo]:
+    return _remote
+
+
+@pytest.fixture
+def fake() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/results.db"
+    server = os.environ.get(POSTGRES)
+    if not server:
+        pytest.skip(f"{POSTGRES} names no server")
+    _wipe(server)
+    return server
+
+
+def _wipe(server: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results.db"
+
+
+@pytest.fixture
+def store(url: str, fake: FakeTime) -> Iterator[Store]:
+    with Store.open(url, clock=fake.clock, timeout=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+def take(store: Store) -> Callable[..., Claim]:
+    """Save a study of one run and claim it."""
+
+    def take(worker: WorkerInfo | None = None, run: Run | None = None) -> Claim:
+        key = store.save_study(_study([run or _run()]), settings={})
+        claim = store.claim(key, worker or _remote())
+        assert claim is not None
+        return claim
+
+    return take

@@ -1,0 +1,149 @@
+"""Real processes on one SQLite file: what a lock, a kill and a race do to the queue."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ablate
+from ablate.store.host import WorkerInfo
+from ablate.store.store import Store
+
+SCRIPT = Path(__file__).with_name("claimer.py")
+Process = subprocess.Popen[str]
+Make = Callable[..., Any]
+
+
+@contextmanager
+def processes(count: int, *arguments: str) -> Iterator[list[Process]]:
+    """`count` claimers that have imported all they need and wait for the start."""
+    root = str(Path(ablate.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, str(SCRIPT), *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started: list[Process] = [subprocess.Popen(command, env=environment, **pipes) for _ in range(count)]
+    try:
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def go(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def outcome(started: list[Process]) -> list[list[list[object]]]:
+    """Start all at once and collect what each printed; every one must have ended well and said nothing on stderr."""
+    for process in started:
+        go(process)
+    ended = [process.communicate() for process in started]
+    assert [(process.returncode, err) for process, (_, err) in zip(started, ended, strict=True)] == [(0, "")] * len(ended)
+    return [[json.loads(line) for line in out.splitlines()] for out, _ in ended]
+
+
+def claimed_once(path: Path, study: Any, workers: int) -> list[list[list[object]]]:
+    with Store.open(str(path)) as store:
+        key = store.save_study(study, settings={})
+    with processes(workers, f"sqlite:///{path}", str(key), "claim") as started:
+        told = outcome(started)
+    ids = [line[0] for lines in told for line in lines]
+    assert len(ids) == len(set(ids)) == len(study.runs)
+    with Store.open(str(path), read_only=True) as store:
+        results = store.results(ids, epochs=False)
+        assert all(result.state == "done" and len(result.attempts) == 1 for result in results.values())
+        assert store.check() == []
+    return told
+
+
+def test_processes_claim_each_run_once(path: Path, make_study: Make) -> None:
+    claimed_once(path, make_study(90), workers=3)
+
+
+@pytest.mark.slow
+def test_eight_processes_claim_two_thousand_runs_fairly(path: Path, make_study: Make) -> None:
+    told = claimed_once(path, make_study(2_000), workers=8)
+    shares = [len(lines) for lines in told]
+    longest = max(float(str(line[2])) for lines in told for line in lines)
+    # Without the file lock one of eight gets next to nothing and waits for seconds.
+    assert min(shares) >= 2_000 / 8 / 4
+    assert longest < 5
+
+
+def test_processes_create_a_database_together(path: Path) -> None:
+    with processes(4, f"sqlite:///{path}", "-", "open") as started:
+        assert outcome(started) == [[0]] * 4
+    with Store.open(str(path)) as store:
+        assert store.info().revision
+
+
+@pytest.mark.slow
+def test_eight_processes_create_a_database_together(path: Path) -> None:
+    with processes(8, f"sqlite:///{path}", "-", "open") as started:
+        assert outcome(started) == [[0]] * 8
+
+
+def hung(process: Process) -> list[object]:
+    """Let the process claim one run and hang with it."""
+    go(process)
+    assert process.stdout is not None
+    line: list[object] = json.loads(process.stdout.readline())
+    return line
+
+
+def test_a_killed_process_gives_its_run_back_at_once(path: Path, make_study: Make) -> None:
+    with Store.open(str(path)) as store:
+        key = store.save_study(make_study(1), settings={})
+        with processes(1, f"sqlite:///{path}", str(key), "hang") as (process,):
+            hung(process)
+            here = WorkerInfo.here()
+            assert store.claim(key, here) is None  # alive: its lease holds
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            claim = store.claim(key, here)
+            assert claim is not None
+            assert claim.attempt == 2
+        first = store.find(claim.run.run_id).attempts[0]
+        assert first.state == "lost"
+        assert first.error is not None
+        assert first.error.endswith("ended without a word")
+
+
+def test_a_zombie_is_dead(path: Path, make_study: Make) -> None:
+    with Store.open(str(path)) as store:
+        key = store.save_study(make_study(1), settings={})
+        with processes(1, f"sqlite:///{path}", str(key), "hang") as (process,):
+            hung(process)
+            process.send_signal(signal.SIGKILL)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and not collected: a zombie
+            assert store.claim(key, WorkerInfo.here()) is not None
+
+
+def test_a_run_that_kills_every_worker_is_lost_and_the_others_go_on(path: Path, make_run: Make, make_study: Make) -> None:
+    poison, other = make_run("poison"), make_run("other")
+    with Store.open(str(path)) as store:
+        key = store.save_study(make_study([poison, other]), settings={})
+        with processes(3, f"sqlite:///{path}", str(key), "hang") as started:
+            for process in started:
+                assert hung(process)[0] == poison.run_id
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+        claim = store.claim(key, WorkerInfo.here())
+        assert claim is not None
+        assert claim.run.run_id == other.run_id
+        assert store.states([poison.run_id])[poison.run_id].state == "lost"
