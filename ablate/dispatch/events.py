@@ -1,0 +1,123 @@
+"""What happens in a grid, as frozen values for whoever shows it: a live display, a log, a test.
+
+Events of one slot arrive in their order; the executor calls `on_event` from one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ablate.errors import AblateError
+from ablate.study.records import EpochRecord, Progress
+from ablate.study.run import Run
+
+
+@dataclass(frozen=True)
+class GridReport:
+    """How a grid ended, each run counted once, by the last state that this grid saw of it.
+
+    `released` runs were given back on a signal, a stop or a full disk; `fenced` ones were taken over by another
+    worker, whose result counts. `interrupted` is the signal's number, or 0. `errors` are what kept the grid from
+    going on, not the errors of single runs. `blocked` counts runs that nothing can start.
+    """
+
+    done: int = 0
+    failed: int = 0
+    lost: int = 0
+    released: int = 0
+    fenced: int = 0
+    blocked: int = 0
+    interrupted: int = 0
+    errors: tuple[AblateError, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """130 and 143 after SIGINT and SIGTERM; else the first error's; 4 where a run failed, was lost or is blocked."""
+        if self.interrupted:
+            return 128 + self.interrupted
+        if self.errors:
+            return self.errors[0].exit_code
+        return 4 if self.failed or self.lost or self.blocked else 0
+
+
+@dataclass(frozen=True)
+class WorkerStarted:
+    """A slot's worker is ready after `seconds` of start-up (imports)."""
+
+    slot: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    run: Run
+    slot: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    slot: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch is in the store."""
+
+    slot: int
+    run_id: str
+    records: tuple[EpochRecord, ...]
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """`state` is `done`, `failed`, `lost`, `released` or `fenced`; `seconds` the wall time of this attempt.
+
+    `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `queue.KINDS` where it
+    failed.
+    """
+
+    slot: int
+    run_id: str
+    attempt: int
+    state: str
+    seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class WorkerReplaced:
+    """A worker process ended, and a fresh one takes the slot's next run."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing to do at present; `reason` is a sentence."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """A signal arrived: running runs checkpoint and are given back."""
+
+    signal: int
+
+
+@dataclass(frozen=True)
+class GridEnded:
+    report: GridReport
+
+
+Event = (
+    WorkerStarted | RunStarted | RunProgress | EpochDone | RunEnded | WorkerReplaced | Waiting | Stopping | GridEnded
+)

@@ -1,0 +1,101 @@
+"""The one contract of all executors: a `GridRequest` goes in, a `GridReport` comes out.
+
+An executor only starts workers. Workers claim runs from the store, so what is done is decided there and nowhere else:
+each run is executed at least once and recorded exactly once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ablate.dispatch.events import Event, GridReport
+from ablate.dispatch.queue import OpenStore
+from ablate.dispatch.signals import StopFlag
+from ablate.errors import UsageError, nearest
+
+EXECUTORS = ("inline", "local")
+PLANNED = ("slurm", "ray")
+
+
+def this_process(device: str) -> Any:
+    """This process as the store wants to know a worker. Looked up late, so that a request costs no store."""
+    return importlib.import_module("ablate.store.host").WorkerInfo.here(device=device)
+
+
+@dataclass(frozen=True)
+class GridRequest:
+    """All that an executor needs to know.
+
+    `fit` names the trainer as `package.module:function`; its module is imported in worker processes only, and may
+    offer `describe(run, context) -> (environment, fingerprint)`, called before each run. `home` is `ABLATE_HOME`.
+    `workers` and `threads` are None for the executor's own choice; `device` is `auto`, `cpu`, `cuda`, `cuda:1` and so
+    on. `options` becomes `Context.options`. `limit` bounds the runs claimed. `ttl` is a lease's time to live, `poll`
+    the time between two looks at runs leased elsewhere, `grace` the time that a trainer has to checkpoint after a
+    signal, `run_timeout` the longest that one attempt may take (worker processes only): all in seconds. `total` is
+    the number of runs, for the display. `worker_info` turns a device's name into what `Queue.claim` takes as the
+    worker.
+    """
+
+    study_key: int
+    open_store: OpenStore
+    fit: str
+    home: Path
+    total: int = 0
+    workers: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    fail_fast: bool = False
+    ttl: float = 60.0
+    poll: float = 1.0
+    grace: float = 30.0
+    run_timeout: float | None = None
+    on_event: Callable[[Event], None] = lambda event: None
+    stop: StopFlag = field(default_factory=StopFlag)
+    worker_info: Callable[[str], Any] = this_process
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name} must be at least 1, not {value}")
+        module, _, function = self.fit.partition(":")
+        if not module or not function:
+            raise UsageError(f"a trainer is named package.module:function, not {self.fit!r}")
+
+
+class Executor(Protocol):
+    def run(self, request: GridRequest) -> GridReport:
+        """Work on the study until nothing is left to claim, a limit is reached or somebody says stop."""
+        ...
+
+
+def get_executor(name: str) -> Executor:
+    """The executor of that name. Raises UsageError for one that is unknown or not there."""
+    allowed = ", ".join(EXECUTORS)
+    if name == "inline":
+        from ablate.dispatch.inline import InlineExecutor
+
+        return InlineExecutor()
+    if name == "local":
+        from ablate.dispatch.local import LocalExecutor
+
+        return LocalExecutor()
+    if name in PLANNED:
+        raise UsageError(f"the executor {name!r} is not available in this version; allowed: {allowed}")
+    raise UsageError(f"unknown executor {name!r}; allowed: {allowed}.{nearest(name, EXECUTORS)}")
+
+
+def run_folder(home: Path, run_id: str) -> Path:
+    """Where a run keeps its checkpoints and the logs of its attempts: the same folder for all of them."""
+    return home / "runs" / run_id[:2] / run_id
+
+
+def attempt_log(home: Path, run_id: str, attempt: int) -> Path:
+    """What the trainer printed in that attempt."""
+    return run_folder(home, run_id) / f"attempt-{attempt}.log"

@@ -1,0 +1,234 @@
+"""The `local` executor: persistent worker processes on this host, one for each slot.
+
+This process supervises: one thread a slot claims, heartbeats and records; the slot's child imports the trainer once and
+trains one run after the other. A child that dies is replaced, and its run goes back to the queue as `lost`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ablate.dispatch import events, wire
+from ablate.dispatch.executor import GridRequest, attempt_log, run_folder
+from ablate.dispatch.failures import Failure
+from ablate.dispatch.lease import Lease
+from ablate.dispatch.logs import AttemptLog
+from ablate.dispatch.process import Child
+from ablate.dispatch.slots import Slot, plan_slots
+from ablate.dispatch.worker import Board, Ending, Runner, execute_grid, options_of, work
+from ablate.errors import RunFailure
+from ablate.study.records import Progress
+
+HURRY = 3.0
+"""Seconds that slots have to give leases back after the second signal."""
+
+_NEVER = float("inf")
+
+
+class LocalExecutor:
+    """See the module. `slots` replaces the planned ones in tests."""
+
+    def __init__(self, slots: Sequence[Slot] | None = None) -> None:
+        self._slots = slots
+
+    def run(self, request: GridRequest) -> events.GridReport:
+        slots = self._slots or plan_slots(request.device, request.workers, request.threads)
+        return execute_grid(request, lambda board, most: _serve(board, slots[: max(1, most)]))
+
+
+def _serve(board: Board, slots: Sequence[Slot]) -> None:
+    threads = [
+        threading.Thread(
+            target=work, args=(board, slot, ChildRunner(board, slot)), daemon=True, name=f"slot {slot.number}"
+        )
+        for slot in slots
+    ]
+    for thread in threads:
+        thread.start()
+    told, hurried = False, _NEVER
+    for thread in threads:
+        while thread.is_alive() and time.monotonic() < hurried:
+            thread.join(0.2)  # short, as a signal handler that ran meanwhile can't end a join
+            if board.stop.signal and not told:
+                told = True
+                board.emit(events.Stopping(board.stop.signal))
+            if board.stop.hard and hurried == _NEVER:
+                hurried = time.monotonic() + HURRY
+
+
+class ChildRunner(Runner):
+    """Executes a slot's runs in a child process; lives in the slot's thread."""
+
+    def __init__(self, board: Board, slot: Slot) -> None:
+        self._board = board
+        self._slot = slot
+        self._child: Child | None = None
+
+    def prepare(self) -> bool:
+        if self._child is None:
+            self._child = self._start()
+        return self._child is not None
+
+    def run(self, lease: Lease, folder: Path) -> Ending:
+        if not self.prepare() or self._child is None:
+            return Ending("released", reason="stopped before it began")
+        log = AttemptLog(attempt_log(self._board.request.home, lease.claim.run.run_id, lease.claim.attempt))
+        attempt = Attempt(self._board, self._slot, self._child, lease, folder, log)
+        try:
+            ending = attempt.follow()
+        finally:
+            log.write(self._child.output())
+            log.close()
+        if attempt.worn_out is not None:
+            self.discard(attempt.worn_out)
+        return ending
+
+    def discard(self, reason: str) -> None:
+        if self._child is None:
+            return
+        self._child.kill()
+        self._child = None
+        if not self._board.stop.signal:
+            self._board.emit(events.WorkerReplaced(self._slot.number, reason))
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.close(patience=0.0 if self._board.stop.hard else 2.0)
+            self._child = None
+
+    def _start(self) -> Child | None:
+        """A child that has imported the trainer, or None when told to stop meanwhile."""
+        child = Child(self._slot.environment)
+        try:
+            child.send("load", fit=self._board.request.fit)
+            while not self._board.stop.signal:
+                child.wait(60.0, self._board.stop.bell(told=False))
+                child.output()
+                ended = child.reap()
+                for message in child.receive():
+                    if message["is"] == "ready":
+                        self._board.emit(events.WorkerStarted(self._slot.number, time.monotonic() - child.started))
+                        return child
+                    raise RunFailure(self._cannot_load(message["failure"]["error"]))
+                if ended is not None:
+                    child.output()
+                    last_words = child.recent.decode(errors="replace").strip()
+                    raise RunFailure(self._cannot_load(f"{ended}\n{last_words}".strip()))
+        except BaseException:
+            child.kill()
+            raise
+        child.kill()
+        return None
+
+    def _cannot_load(self, why: str) -> str:
+        return f"the trainer {self._board.request.fit} can't be loaded, so no run was started by this worker: {why}"
+
+
+class Attempt:
+    """One run in a child, from the message that starts it to the one that ends it, or to the child's end.
+
+    `worn_out` says why the child must not be used again.
+    """
+
+    def __init__(self, board: Board, slot: Slot, child: Child, lease: Lease, folder: Path, log: AttemptLog) -> None:
+        self.worn_out: str | None = None
+        self._board = board
+        self._request = board.request
+        self._slot = slot
+        self._child = child
+        self._lease = lease
+        self._folder = folder
+        self._log = log
+        self._run = lease.claim.run
+        self._told = False
+        self._started = time.monotonic()
+        self._patience = _NEVER
+        limit = self._request.run_timeout
+        self._limit = _NEVER if limit is None else self._started + limit
+
+    def follow(self) -> Ending:
+        """Until the run ends, one way or the other. Raises LeaseLost."""
+        parent = self._run.parent
+        self._child.send(
+            "run",
+            run=asdict(self._run),
+            attempt=self._lease.claim.attempt,
+            run_dir=str(self._folder),
+            parent_dir=str(run_folder(self._request.home, parent)) if parent else None,
+            device=self._slot.device,
+            threads=self._slot.threads,
+            options=options_of(self._request, self._lease.claim),
+            until=self._lease.deadline,
+        )
+        while True:
+            ending = self._step()
+            if ending is not None:
+                return ending
+
+    def _step(self) -> Ending | None:
+        first = min(self._lease.next_beat, self._patience, self._limit)
+        self._child.wait(first - time.monotonic(), self._board.stop.bell(self._told))
+        self._log.write(self._child.output())
+        ended = self._child.reap()
+        for message in self._child.receive():
+            ending = self._take(message)
+            if ending is not None:
+                return ending
+        if ended is not None:
+            self.worn_out = ended
+            return self._over("lost", ended)
+        if self._lease.beat():
+            self._child.send("lease", until=self._lease.deadline)
+        return self._told_to_end()
+
+    def _take(self, message: wire.Message) -> Ending | None:
+        kind = message["is"]
+        if kind == "epoch":
+            records = wire.unpack_records(message["records"])
+            self._lease.record(records)
+            self._child.send("recorded")
+            self._board.emit(events.EpochDone(self._slot.number, self._run.run_id, records))
+        elif kind == "progress":
+            self._board.emit(events.RunProgress(self._slot.number, Progress(**message["progress"])))
+        elif kind == "environment":
+            environment = message["environment"]
+            device = str(environment.get("device") or self._slot.label)
+            self._lease.set_environment(environment, message["fingerprint"], device)
+        elif kind == "done":
+            return Ending("done", message["seconds"], outcome=wire.unpack_outcome(message["outcome"]))
+        elif kind == "interrupted":
+            return self._over("released", f"checkpointed on signal {message['signal']}")
+        elif kind == "failed":
+            failure = Failure(**message["failure"])
+            if failure.fresh:
+                self.worn_out = f"a fresh process after: {failure.error.splitlines()[-1]}"
+            return Ending("failed", message["seconds"], failure=failure)
+        return None
+
+    def _told_to_end(self) -> Ending | None:
+        """A signal, a grace period that is over, or a run that takes too long."""
+        now = time.monotonic()
+        stop = self._board.stop
+        if stop.hard:
+            self.worn_out = "stopped at once"
+            return self._over("released", "stopped by a second signal")
+        if stop.signal and not self._told:
+            self._told = True
+            self._patience = now + self._request.grace
+            self._child.send("stop", signal=stop.signal)
+        if now >= self._patience:
+            self.worn_out = f"did not stop within {self._request.grace:g} s"
+            return self._over(
+                "released", f"{self.worn_out} of signal {stop.signal}; starts again from its last checkpoint"
+            )
+        if now >= self._limit:
+            self.worn_out = f"a run did not end within {self._request.run_timeout:g} s"
+            return Ending("failed", now - self._started, failure=Failure("error", f"{self.worn_out} (its time limit)"))
+        return None
+
+    def _over(self, state: str, reason: str) -> Ending:
+        return Ending(state, time.monotonic() - self._started, reason=reason)

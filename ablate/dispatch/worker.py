@@ -1,0 +1,299 @@
+"""The worker's loop: claim, run, record, until nothing is left to claim. The same for every executor.
+
+How a run is executed is a `Runner`'s business: in this process, or in one of its own. What all slots of a grid share
+is the `Board`: who may still claim, and how the runs ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ablate.dispatch import events
+from ablate.dispatch.executor import GridRequest, run_folder
+from ablate.dispatch.failures import Failure, explain
+from ablate.dispatch.lease import Lease
+from ablate.dispatch.queue import Claim, Queue
+from ablate.dispatch.slots import Slot
+from ablate.errors import AblateError, LeaseLost, NoSpaceOrPermission, NotFound, RunFailure, StoreError
+from ablate.study.records import Outcome
+
+MISSING_IN_A_ROW = 3
+"""So many runs in a row whose data or weights are not there end the grid: the others would miss them as well."""
+
+STORE_PATIENCE = 5
+"""So many times in a row the store may fail to answer a claim; each time it has waited for its own time-out before."""
+
+FRUITLESS = 3
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended. `state` is as in `events.RunEnded`; done has an outcome, failed a failure, others a reason."""
+
+    state: str
+    seconds: float = 0.0
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    reason: str = ""
+
+
+class Runner(Protocol):
+    """One slot's way to execute runs."""
+
+    def prepare(self) -> bool:
+        """Be ready for a run. False when told to stop meanwhile. Raises RunFailure if the trainer can't be loaded."""
+        ...
+
+    def run(self, lease: Lease, folder: Path) -> Ending:
+        """Execute the leased run. Raises LeaseLost, after which `discard` is called."""
+        ...
+
+    def discard(self, reason: str) -> None:
+        """Whatever still executes belongs to nobody: end it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Board:
+    """Shared by all slots of one grid; its methods may be called from any thread."""
+
+    def __init__(self, request: GridRequest) -> None:
+        self.request = request
+        self.stop = request.stop
+        self._changed = threading.Condition()
+        self._claiming = threading.Lock()
+        self._telling = threading.RLock()
+        self._claims = 0
+        self._missing = 0
+        self._failed = False
+        self._states: dict[str, str] = {}
+        self._errors: list[AblateError] = []
+        self._started = time.monotonic()
+
+    def emit(self, event: events.Event) -> None:
+        with self._telling:
+            self.request.on_event(event)
+
+    def open(self) -> bool:
+        """Whether slots may still claim."""
+        spent = self.request.limit is not None and self._claims >= self.request.limit
+        failed = self.request.fail_fast and self._failed
+        return not (self.stop.signal or self._errors or spent or failed)
+
+    def claim(self, ask: Callable[[], Any | None]) -> Any | None:
+        """One claim at a time, so that a limit is exact."""
+        with self._claiming:
+            claim = ask() if self.open() else None
+            if claim is not None:
+                self._claims += 1
+            return claim
+
+    def halt(self, error: AblateError) -> None:
+        """No more claims: what happened would happen again."""
+        with self._changed:
+            if str(error) not in [str(known) for known in self._errors]:
+                self._errors.append(error)
+            self._changed.notify_all()
+
+    def ended(self, run_id: str, state: str, failure: Failure | None = None) -> None:
+        with self._changed:
+            self._states[run_id] = state
+            self._failed = self._failed or state == "failed"
+            self._missing = self._missing + 1 if failure is not None and failure.missing else 0
+            if failure is not None and self._missing >= MISSING_IN_A_ROW:
+                self._errors.append(
+                    NotFound(
+                        f"{self._missing} runs in a row did not find what they need, so no more are started: "
+                        f"{failure.error}"
+                    )
+                )
+            self._changed.notify_all()
+
+    def sleep(self, seconds: float) -> None:
+        """Until another slot's run ends, for `seconds` at most."""
+        with self._changed:
+            if not self.stop.signal:
+                self._changed.wait(seconds)
+
+    def report(self, blocked: int) -> events.GridReport:
+        with self._changed:
+            count = Counter(self._states.values())
+            return events.GridReport(
+                done=count["done"],
+                failed=count["failed"],
+                lost=count["lost"],
+                released=count["released"],
+                fenced=count["fenced"],
+                blocked=blocked,
+                interrupted=self.stop.signal,
+                errors=tuple(self._errors),
+                seconds=time.monotonic() - self._started,
+            )
+
+
+def work(board: Board, slot: Slot, runner: Runner) -> None:
+    """Serve one slot to the end. Never raises: what stops this slot for good stops the grid and is in its report."""
+    try:
+        SlotWorker(board, slot, runner, board.request.open_store()).work()
+    except AblateError as error:
+        board.halt(error)
+    except Exception as error:
+        board.halt(AblateError(f"a worker's supervisor broke, which is a defect of ablate: {explain(error)}"))
+    finally:
+        runner.close()
+
+
+class SlotWorker:
+    """The loop of one slot; lives in one thread with a store of its own."""
+
+    def __init__(self, board: Board, slot: Slot, runner: Runner, store: Queue) -> None:
+        self._board = board
+        self._request = board.request
+        self._slot = slot
+        self._runner = runner
+        self._store = store
+        self._worker = board.request.worker_info(slot.label)
+        self._waiting_for = ""
+        self._ready = False
+
+    def work(self) -> None:
+        while (leased := self._next()) is not None:
+            claim, since = leased
+            self._waiting_for = ""
+            self._one(Lease(self._store, claim, self._request.ttl, self._board.stop, self._tell, since=since))
+
+    def _next(self) -> tuple[Claim, float] | None:
+        """The next claim and the time before it was asked for; None when this slot's work is over."""
+        fruitless = 0
+        while self._board.open():
+            if self._ready:
+                since = time.monotonic()
+                claim = self._ask(lambda: self._board.claim(self._claim))
+                if claim is not None:
+                    return claim, since
+            waiting = self._ask(lambda: self._store.waiting(self._request.study_key))
+            if waiting.queued == 0 and waiting.running == 0:
+                return None
+            if waiting.queued and not self._ready:
+                self._ready = self._runner.prepare()
+                continue
+            fruitless = 0 if waiting.running else fruitless + 1
+            if fruitless > FRUITLESS:
+                raise RunFailure(
+                    f"{waiting.queued} runs are queued, none of them can be claimed and none is running; "
+                    "look at `ablate status` for what they wait for"
+                )
+            self._tell(f"waiting for {waiting.running} runs of other workers or slots to end")
+            self._board.sleep(self._request.poll)
+        return None
+
+    def _claim(self) -> Any | None:
+        return self._store.claim(self._request.study_key, self._worker, self._request.ttl)
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        """An answer from a store that may be busy. Raises its StoreError when it stays so."""
+        for trial in range(STORE_PATIENCE):
+            try:
+                return question()
+            except StoreError as error:
+                if trial == STORE_PATIENCE - 1 or self._board.stop.signal:
+                    raise
+                self._tell(f"the results database does not answer, trying again: {error}")
+                self._board.stop.wait(self._request.poll)
+        raise AssertionError("unreachable")
+
+    def _one(self, lease: Lease) -> None:
+        run, attempt = lease.claim.run, lease.claim.attempt
+        started = time.monotonic()
+        self._board.emit(events.RunStarted(run, self._slot.number, attempt))
+        try:
+            ending = self._execute(lease)
+            self._settle(lease, ending)
+        except LeaseLost as lost:
+            self._runner.discard(str(lost))
+            ending = Ending("fenced", reason=str(lost))
+        except BaseException:
+            with contextlib.suppress(AblateError):
+                lease.release("the supervisor broke")
+            raise
+        self._board.ended(run.run_id, ending.state, ending.failure)
+        self._board.emit(
+            events.RunEnded(
+                self._slot.number,
+                run.run_id,
+                attempt,
+                ending.state,
+                ending.seconds or time.monotonic() - started,
+                ending.outcome.metrics if ending.outcome else {},
+                ending.failure.error if ending.failure else ending.reason or None,
+                ending.failure.kind if ending.failure and ending.state == "failed" else None,
+            )
+        )
+
+    def _execute(self, lease: Lease) -> Ending:
+        folder = run_folder(self._request.home, lease.claim.run.run_id)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return Ending("released", failure=Failure("no_space", f"can't make the run's folder {folder}: {error}"))
+        ending = self._runner.run(lease, folder)
+        if ending.failure is not None and ending.failure.kind == "no_space":
+            return Ending("released", ending.seconds, failure=ending.failure)
+        return ending
+
+    def _settle(self, lease: Lease, ending: Ending) -> None:
+        """Tell the store. Raises LeaseLost: then the ending counts for nothing."""
+        if ending.outcome is not None:
+            lease.finish(ending.outcome, ending.seconds)
+        elif ending.state == "released" and ending.failure is not None:
+            self._board.halt(NoSpaceOrPermission(f"{ending.failure.error}\nMake room or give leave, then start again."))
+            lease.release("no space or no permission")
+        elif ending.failure is not None:
+            lease.fail(ending.failure.error, ending.failure.kind)
+        elif ending.state == "lost":
+            lease.lose(ending.reason)
+        else:
+            lease.release(ending.reason)
+
+    def _tell(self, reason: str) -> None:
+        """Say what this slot waits for, once."""
+        if reason != self._waiting_for:
+            self._waiting_for = reason
+            self._board.emit(events.Waiting(self._slot.number, reason))
+
+
+def options_of(request: GridRequest, claim: Claim) -> dict[str, Any]:
+    """`Context.options`: the request's, and whether another run starts from this one's weights."""
+    needed = bool(getattr(claim, "needed_by_child", False))
+    return {**request.options, "needed_by_child": needed or bool(request.options.get("needed_by_child"))}
+
+
+def execute_grid(request: GridRequest, serve: Callable[[Board, int], None]) -> events.GridReport:
+    """The frame of an executor on this host. `serve` gets the board and how many slots can be of use at most.
+
+    Nothing is started for a study with nothing to do.
+    """
+    board = Board(request)
+    blocked = 0
+    try:
+        store = request.open_store()
+        waiting = store.waiting(request.study_key)
+        if waiting.queued or waiting.running:
+            serve(board, waiting.queued + waiting.running)
+            waiting = store.waiting(request.study_key)
+        blocked = waiting.blocked
+    except StoreError as error:
+        board.halt(error)
+    report = board.report(blocked)
+    board.emit(events.GridEnded(report))
+    return report
