@@ -38,14 +38,14 @@ def freeze(model: nn.Module, trainable: str | Sequence[str]) -> Frozen:
     patterns = [trainable] if isinstance(trainable, str) else list(trainable)
     names = [name for name, _ in model.named_parameters()]
     for pattern in patterns:
-        if not any(_under(name, pattern) for name in names):
+        if not any(matches(name, pattern) for name in names):
             layers = sorted({name.split(".")[0] for name in names})
             raise recipe_error(
                 "model.trainable",
                 f"{pattern!r} matches no parameter; the layers are {', '.join(layers)}.{nearest(pattern, layers)}",
             )
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(any(_under(name, pattern) for pattern in patterns))
+        parameter.requires_grad_(any(matches(name, pattern) for pattern in patterns))
     norms = {
         prefix: module
         for prefix, module in model.named_modules()
@@ -85,8 +85,8 @@ def check_unmoved(model: nn.Module, frozen: Frozen, before: str) -> None:
         )
 
 
-def _under(name: str, pattern: str) -> bool:
-    """Whether `pattern` matches the dotted `name` or one of the layers that it lies in."""
+def matches(name: str, pattern: str) -> bool:
+    """Whether the glob `pattern` matches the dotted parameter `name` or one of the layers that it lies in."""
     parts = name.split(".")
     return any(fnmatch.fnmatchcase(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))
 
@@ -95,4 +95,4 @@ def _trains(prefix: str, module: nn.Module, patterns: Sequence[str]) -> bool:
     parameters = list(module.parameters(recurse=False))
     if parameters:
         return any(parameter.requires_grad for parameter in parameters)
-    return any(_under(prefix, pattern) for pattern in patterns)
+    return any(matches(prefix, pattern) for pattern in patterns)

@@ -62,22 +62,34 @@ class InitReport:
 
 
 def initialise(
-    network: nn.Module, model: Model, *, classes: tuple[str, ...], home: Path, parent_dir: Path | None
+    network: nn.Module,
+    model: Model,
+    *,
+    classes: tuple[str, ...],
+    home: Path,
+    parent_dir: Path | None = None,
+    study_dir: str | Path | None = None,
 ) -> InitReport:
     """Load the weights that `model.init` names into `network`, which holds drawn ones.
 
     The last layer is new where the classes differ in number or, if the file says them, in name. Raises NotFound for absent
     weights, BadData for a file that is not what its SHA-256 says, StudyError for weights of another network.
     """
-    weights = locate(model, home=home, parent_dir=parent_dir)
+    weights = locate(model, home=home, parent_dir=parent_dir, study_dir=study_dir)
     if weights is None:
         return InitReport("scratch")
     _check_variant(weights, model)
     return _load(network, weights, model, classes)
 
 
-def locate(model: Model, *, home: Path, parent_dir: Path | None) -> Weights | None:
-    """The file that `model.init` names; None for scratch. Raises NotFound with what to do where it is absent."""
+def locate(
+    model: Model, *, home: Path, parent_dir: Path | None = None, study_dir: str | Path | None = None
+) -> Weights | None:
+    """The file that `model.init` names; None for scratch. Raises NotFound with what to do where it is absent.
+
+    A file is looked for as named, in `study_dir` (the folder of the study file), and in `home`/weights, there also by its
+    SHA-256 alone.
+    """
     init = model.init
     if init == "scratch":
         return None
@@ -89,7 +101,7 @@ def locate(model: Model, *, home: Path, parent_dir: Path | None) -> Weights | No
         return _torchvision(model.arch, str(init["entry"]), home)
     if "run" in init:
         return _parent(init, parent_dir)
-    return _file(model.arch, init, home)
+    return _file(model.arch, init, [Path(study_dir)] if study_dir else [], home / "weights")
 
 
 def _torchvision(arch: str, name: str, home: Path) -> Weights:
@@ -113,18 +125,19 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
     return Weights(str(entry), path, _torchvision_variant(arch), arch=arch)
 
 
-def _file(arch: str, init: Mapping[str, Any], home: Path) -> Weights:
-    digest = init.get("sha256")
-    given = Path(str(init["file"])).expanduser() if "file" in init else None
-    folder = home / "weights"
-    candidates = [given, folder / given] if given is not None else sorted(folder.glob("*")) if folder.is_dir() else []
-    for path in candidates:
-        if path.is_file() and (given is not None or _sha256(path) == digest):
-            if digest is not None:
-                _check_digest(path, str(digest))
-            return _described(f"file {path.name}", path, arch)
-    what = str(given) if given is not None else f"a file with SHA-256 {digest}"
-    raise NotFound(f"model.init: {what} is not here; looked in {Path.cwd()} and {folder}")
+def _file(arch: str, init: Mapping[str, Any], folders: list[Path], store: Path) -> Weights:
+    digest = str(init.get("sha256", ""))
+    name = Path(str(init.get("file", ""))).expanduser()
+    named = [folder / name for folder in [Path(), *folders, store]] if "file" in init else []
+    path = next((path for path in named if path.is_file()), None)
+    if path is None and digest:
+        path = next((path for path in sorted(store.glob("*")) if path.is_file() and _sha256(path) == digest), None)
+    if path is None:
+        what = str(name) if named else f"a file with SHA-256 {digest[:12]}..."
+        places = ", ".join(str(folder) for folder in [Path.cwd(), *folders, store])
+        raise NotFound(f"model.init: {what} is not here; looked in {places}; put it into one of them")
+    _check_digest(path, digest)
+    return _described(f"file {path.name}", path, arch)
 
 
 def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
@@ -172,7 +185,9 @@ def _check_variant(weights: Weights, model: Model) -> None:
     if model.allow_variant_mismatch:
         return
     if weights.arch is not None and weights.arch != model.arch:
-        raise recipe_error("model.init", f"{weights.source} holds weights of {weights.arch}, the recipe's arch is {model.arch}")
+        raise recipe_error(
+            "model.init", f"{weights.source} holds weights of {weights.arch}, the recipe's arch is {model.arch}"
+        )
     wanted = variant_of(model)
     differ = [name for name in wanted if weights.variant.get(name, wanted[name]) != wanted[name]]
     if differ:
@@ -217,7 +232,11 @@ def _load(network: nn.Module, weights: Weights, model: Model, classes: tuple[str
 
 def head_name(network: nn.Module) -> str:
     """The last layer that has parameters of its own: `fc` in a ResNet."""
-    names = [name for name, module in network.named_modules() if next(iter(module.parameters(recurse=False)), None) is not None]
+    names: list[str] = [
+        name
+        for name, module in network.named_modules()
+        if next(iter(module.parameters(recurse=False)), None) is not None
+    ]
     return names[-1]
 
 
@@ -229,4 +248,4 @@ def _check_digest(path: Path, expected: str) -> None:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return str(hashlib.file_digest(file, "sha256").hexdigest())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from ablate.study.recipe import Optimizer
+from ablate.training.freeze import matches
 from ablate.training.registry import recipe_error
 
 
@@ -40,12 +40,13 @@ def _rates(model: nn.Module, globs: Mapping[str, float]) -> dict[str, float]:
     rates: dict[str, float] = {}
     owner: dict[str, str] = {}
     for pattern, rate in globs.items():
-        matched = [name for name, _ in model.named_parameters() if fnmatch.fnmatchcase(name, pattern)]
+        matched = [name for name, _ in model.named_parameters() if matches(name, pattern)]
         trained = [name for name, p in model.named_parameters() if p.requires_grad and name in set(matched)]
         if not trained:
             why = "only frozen parameters" if matched else "no parameter"
             raise recipe_error(
-                "optimizer.groups", f"{pattern!r} matches {why}; names look like {next(iter(model.named_parameters()))[0]!r}"
+                "optimizer.groups",
+                f"{pattern!r} matches {why}; names look like {next(iter(model.named_parameters()))[0]!r}",
             )
         for name in trained:
             if rates.setdefault(name, rate) != rate:
@@ -60,16 +61,14 @@ def _rates(model: nn.Module, globs: Mapping[str, float]) -> dict[str, float]:
 def build_optimizer(model: nn.Module, recipe: Optimizer, device: torch.device) -> torch.optim.Optimizer:
     """The optimizer, with fused kernels on CUDA; `weight_decay` is L2 for sgd and adam, decoupled for adamw.
 
-    `momentum` is sgd's; for adam and adamw it takes the place of no setting: they keep PyTorch's betas.
+    `momentum` and `nesterov` are sgd's; adam and adamw keep PyTorch's betas.
     """
     groups = parameter_groups(model, recipe)
     fused = True if device.type == "cuda" else None
     if recipe.name == "sgd":
         if recipe.nesterov and not recipe.momentum:
             raise recipe_error("optimizer.nesterov", "needs a momentum above 0")
-        return torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused
-        )
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused)
     kind = torch.optim.Adam if recipe.name == "adam" else torch.optim.AdamW
     return kind(groups, lr=recipe.lr, fused=fused)
 

@@ -74,7 +74,8 @@ def import_callable(name: str, path: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise recipe_error(
-            path, f"cannot import {module_name!r} of {name!r}: {error}; install it, or run from the folder that holds it"
+            path,
+            f"cannot import {module_name!r} of {name!r}: {error}; install it, or run from the folder that holds it",
         ) from error
     found = getattr(module, attribute, None)
     if not callable(found):

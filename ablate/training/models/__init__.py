@@ -36,8 +36,8 @@ class Built:
 
 
 def tweak_flags(model: Model) -> dict[str, bool]:
-    """The three tweak flags: each as the recipe says it, else as its tweak does, else False."""
-    named = TWEAKS[model.tweak] if model.tweak is not None else dict.fromkeys(_FLAGS, False)
+    """The three tweak flags: each as the recipe says it, else as its tweak does, and B without one."""
+    named = TWEAKS[model.tweak or "B"]
     given = {name: getattr(model, name) for name in _FLAGS}
     return {name: named[name] if given[name] is None else bool(given[name]) for name in _FLAGS}
 
@@ -70,6 +70,8 @@ def build_model(model: Model, *, num_classes: int, image_shape: tuple[int, int, 
     if unknown:
         allowed = ", ".join(name for name in accepted if name not in {"num_classes", *offered}) or "none"
         raise recipe_error("model.args", f"{model.arch} has no argument {unknown[0]!r}; allowed: {allowed}")
+    if model.arch in resnet.LAYERS and image_shape[0] != 3:
+        raise recipe_error("data.name", f"{model.arch} takes images of 3 channels, the data has {image_shape[0]}")
     network = _construct(model, factory, arguments, seed)
     ignored = tuple(name for name in settings if name not in accepted and _differs(model, name))
     return Built(network, variant_of(model), ignored)

@@ -1,4 +1,4 @@
-"""ResNet-18, 34, 50 and 101 with the tweaks of He et al. 2019 (arXiv 1812.01187, section 4) as free flags.
+"""ResNet-18, 34, 50, 101 and 152 with the tweaks of He et al. 2019 (arXiv 1812.01187, section 4) as free flags.
 
 The networks are torchvision's own, changed in place, so that tweak B has torchvision's parameter names, shapes and outputs.
 In short, for the first block of each stage that halves the map:
@@ -16,17 +16,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import partial
+from typing import Any
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from ablate.training.models.catalogue import MODELS
 
-_LAYERS: dict[str, tuple[type[nn.Module], list[int]]] = {
+LAYERS: dict[str, tuple[type[nn.Module], list[int]]] = {
     "resnet18": (BasicBlock, [2, 2, 2, 2]),
     "resnet34": (BasicBlock, [3, 4, 6, 3]),
     "resnet50": (Bottleneck, [3, 4, 6, 3]),
     "resnet101": (Bottleneck, [3, 4, 23, 3]),
+    "resnet152": (Bottleneck, [3, 8, 36, 3]),
 }
 
 
@@ -45,8 +47,8 @@ def resnet(
 
     Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`.
     """
-    block, layers = _LAYERS[arch]
-    network: nn.Module = ResNet(block, layers, num_classes=num_classes, zero_init_residual=zero_init_gamma)
+    block, layers = LAYERS[arch]
+    network: Any = ResNet(block, layers, num_classes=num_classes, zero_init_residual=zero_init_gamma)
     if small_stem or deep_stem:
         _replace_stem(network, deep_stem, stride=1 if small_stem else 2)
     if small_stem:
@@ -58,7 +60,8 @@ def resnet(
             module.downsample = _pooled(module.downsample)
     if dropout:
         network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(dropout))
-    return network
+    result: nn.Module = network
+    return result
 
 
 def variant(arch: str, flags: dict[str, bool]) -> dict[str, bool]:
@@ -66,9 +69,9 @@ def variant(arch: str, flags: dict[str, bool]) -> dict[str, bool]:
 
     Basic blocks have no 1x1 to move the stride from, so their A and B are one network.
     """
-    if arch not in _LAYERS:
+    if arch not in LAYERS:
         return {}
-    names = ["stride_in_3x3"] if _LAYERS[arch][0] is Bottleneck else []
+    names = ["stride_in_3x3"] if LAYERS[arch][0] is Bottleneck else []
     return {name: bool(flags[name]) for name in [*names, "deep_stem", "avgpool_shortcut", "small_stem"]}
 
 
@@ -83,7 +86,7 @@ def last_gammas(network: nn.Module) -> set[str]:
     return names
 
 
-def _replace_stem(network: nn.Module, deep: bool, stride: int) -> None:
+def _replace_stem(network: Any, deep: bool, stride: int) -> None:
     if not deep:
         network.conv1 = nn.Conv2d(3, 64, 3, stride=stride, padding=1, bias=False)
         return
@@ -109,5 +112,5 @@ def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", shortcut[1])]))
 
 
-for _arch in _LAYERS:
+for _arch in LAYERS:
     MODELS.register(_arch)(partial(resnet, _arch))
