@@ -1,0 +1,167 @@
+"""The training loop of one run: steps, epochs, and where it stands.
+
+Every draw is a function of the seed and the position, so the state below is all that a resumed run needs: no random
+generator is saved. Nothing in a step waits for the device; sums are read once an epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ablate.errors import Diverged
+from ablate.study.recipe import Recipe
+from ablate.training import sources, streams
+from ablate.training.batches import Batch, Feed, bounds
+from ablate.training.freeze import Frozen, train_mode
+from ablate.training.losses import Objective
+from ablate.training.metrics import Evaluation, TrainingSums, evaluate, finite
+from ablate.training.numerics import Numerics
+from ablate.training.optimizer import set_rates
+from ablate.training.refinements.mixup import Mix, draw_mix, mix_images
+from ablate.training.schedule import LearningRate
+
+
+@dataclass
+class Loop:
+    """One training in progress. `epoch` and `position` (batches done in it) count from 0, `step` over the whole run."""
+
+    recipe: Recipe
+    seed: int
+    network: nn.Module
+    frozen: Frozen
+    optimizer: torch.optim.Optimizer
+    objective: Objective
+    rate: LearningRate
+    feed: Feed
+    numerics: Numerics
+    mean: torch.Tensor
+    std: torch.Tensor
+    epoch: int = 0
+    position: int = 0
+    step: int = 0
+    images_seen: int = 0
+    seconds: float = 0.0
+    sums: TrainingSums = field(init=False)
+    forward: Callable[[torch.Tensor], torch.Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sums = TrainingSums(self.numerics.device)
+        self.forward = self.numerics.forward(self.network)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(bounds(len(self.feed), self.recipe.batch_size))
+
+    def finish_epoch(self, before_step: Callable[[], None]) -> dict[str, float]:
+        """Train on what is left of this epoch and give its training metrics.
+
+        `before_step` is called before each step and may raise to leave; the state is whole then. Raises Diverged where the
+        objective was not finite.
+        """
+        train_mode(self.network, self.frozen)
+        started = time.perf_counter()
+        seen = self.sums.images
+        batches = self.feed.shuffled(self.recipe.batch_size, seed=self.seed, epoch=self.epoch, first=self.position)
+        try:
+            for batch in batches:
+                before_step()
+                self._step(batch)
+            objective, right, plain = self.sums.means()
+        finally:
+            self.seconds += time.perf_counter() - started
+            self.images_seen += self.sums.images - seen
+        self.check_finite(objective)
+        rates = {"lr": self.recipe.optimizer.lr * self.rate.scale(max(0, self.step - 1))}
+        if self.recipe.mixup.alpha:
+            return {"objective": objective, "weighted_top1": right, **rates}
+        return {"objective": objective, "loss": plain, "top1": right, **rates}
+
+    def next_epoch(self) -> None:
+        self.epoch += 1
+        self.position = 0
+        self.sums = TrainingSums(self.numerics.device)
+
+    def evaluate(self, feed: Feed, before_batch: Callable[[], None]) -> Evaluation:
+        """Metrics of a split with the weights as they are. Raises Diverged where its loss is not finite."""
+        self.network.eval()
+
+        def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            for batch in feed.in_order(self.recipe.batch_size):
+                before_batch()
+                yield self._normalised(batch.images).contiguous(memory_format=self.numerics.layout), batch.labels
+
+        found = evaluate(self.forward, batches(), self.objective.classes, self.numerics.device)
+        self.check_finite(found.metrics["loss"])
+        return found
+
+    def check_finite(self, value: float) -> None:
+        if not finite(value):
+            raise Diverged(
+                f"the loss was not finite in epoch {self.epoch + 1} of {self.recipe.epochs}; lower optimizer.lr "
+                f"({self.recipe.optimizer.lr:g}) or give schedule.warmup_epochs"
+            )
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on, for a checkpoint."""
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "position": self.position,
+            "step": self.step,
+            "images_seen": self.images_seen,
+            "seconds": self.seconds,
+            "sums": self.sums.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sums.load(state["sums"])
+        for name in ("epoch", "position", "step", "images_seen", "seconds"):
+            setattr(self, name, state[name])
+
+    def _step(self, batch: Batch) -> None:
+        set_rates(self.optimizer, self.rate.scale(self.step))
+        torch.manual_seed(streams.derive(self.seed, "dropout", self.epoch, self.position))
+        images, mix = self._augmented(batch)
+        logits = self.forward(images)
+        loss = self.objective(logits, batch.labels, mix)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._count(logits.detach(), loss.detach(), batch.labels, mix)
+        self.position += 1
+        self.step += 1
+
+    def _augmented(self, batch: Batch) -> tuple[torch.Tensor, Mix | None]:
+        images, transforms = batch.images, self.recipe.data.augment
+        if transforms:
+            images = sources.augment_batch(images, batch.ids, transforms, seed=self.seed, epoch=self.epoch)
+        images = self._normalised(images)
+        mix = None
+        if self.recipe.mixup.alpha:
+            drawn = draw_mix(self.recipe.mixup.alpha, len(images), seed=self.seed, epoch=self.epoch, step=self.position)
+            mix = Mix(drawn.lam, drawn.partner.to(self.numerics.device, non_blocking=True))
+            images = mix_images(images, mix)
+        return images.contiguous(memory_format=self.numerics.layout), mix
+
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        return sources.normalize_batch(images, self.mean, self.std)
+
+    def _count(self, logits: torch.Tensor, loss: torch.Tensor, labels: torch.Tensor, mix: Mix | None) -> None:
+        guesses = logits.argmax(dim=1)
+        right = (guesses == labels).sum()
+        if mix is not None:
+            right = mix.lam * right + (1 - mix.lam) * (guesses == labels[mix.partner]).sum()
+        # the plain cross-entropy of mixed images means nothing, and is not reported
+        known = mix is not None or self.objective.plain
+        plain = loss if known else F.cross_entropy(logits.float(), labels)
+        self.sums.add(loss, right, plain, len(labels))

@@ -1,0 +1,116 @@
+"""ResNet-18, 34, 50, 101 and 152 with the tweaks of He et al. 2019 (arXiv 1812.01187, section 4) as free flags.
+
+The networks are torchvision's own, changed in place, so that tweak B has torchvision's parameter names, shapes and outputs.
+In short, for the first block of each stage that halves the map:
+
+    stride_in_3x3      bottleneck: the 3x3 has the stride (B), otherwise the first 1x1 (A); basic blocks have no such choice
+    deep_stem          3x3/2 32, 3x3 32, 3x3 64 in place of the 7x7/2 (C)
+    avgpool_shortcut   2x2 average pooling before the shortcut's 1x1, which then has stride 1 (D)
+    small_stem         3x3 with stride 1 and no pooling; with deep_stem three of them (32, 32, 64)
+
+The pooling layer is called `pool` and the convolution after it keeps its name (`downsample.0`): initial draws are keyed by
+name, so D starts from the same shortcut weights as C.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from ablate.training.models.catalogue import MODELS
+
+LAYERS: dict[str, tuple[type[nn.Module], list[int]]] = {
+    "resnet18": (BasicBlock, [2, 2, 2, 2]),
+    "resnet34": (BasicBlock, [3, 4, 6, 3]),
+    "resnet50": (Bottleneck, [3, 4, 6, 3]),
+    "resnet101": (Bottleneck, [3, 4, 23, 3]),
+    "resnet152": (Bottleneck, [3, 8, 36, 3]),
+}
+
+
+def resnet(
+    arch: str,
+    num_classes: int,
+    *,
+    stride_in_3x3: bool = True,
+    deep_stem: bool = False,
+    avgpool_shortcut: bool = False,
+    small_stem: bool = False,
+    zero_init_gamma: bool = False,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """A ResNet that takes (N, 3, H, W) and gives (N, num_classes) logits.
+
+    Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`.
+    """
+    block, layers = LAYERS[arch]
+    network: Any = ResNet(block, layers, num_classes=num_classes, zero_init_residual=zero_init_gamma)
+    if small_stem or deep_stem:
+        _replace_stem(network, deep_stem, stride=1 if small_stem else 2)
+    if small_stem:
+        network.maxpool = nn.Identity()
+    for module in network.modules():
+        if isinstance(module, Bottleneck) and not stride_in_3x3:
+            module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
+        if isinstance(module, BasicBlock | Bottleneck) and avgpool_shortcut and module.downsample is not None:
+            module.downsample = _pooled(module.downsample)
+    if dropout:
+        network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(dropout))
+    result: nn.Module = network
+    return result
+
+
+def variant(arch: str, flags: dict[str, bool]) -> dict[str, bool]:
+    """The flags that say which network weights belong to; what has no effect on `arch` is left out.
+
+    Basic blocks have no 1x1 to move the stride from, so their A and B are one network.
+    """
+    if arch not in LAYERS:
+        return {}
+    names = ["stride_in_3x3"] if LAYERS[arch][0] is Bottleneck else []
+    return {name: bool(flags[name]) for name in [*names, "deep_stem", "avgpool_shortcut", "small_stem"]}
+
+
+def last_gammas(network: nn.Module) -> set[str]:
+    """Names of the scale of the last BatchNorm of each residual branch: what `zero_init_gamma` starts at 0."""
+    names = set()
+    for name, module in network.named_modules():
+        if isinstance(module, Bottleneck):
+            names.add(f"{name}.bn3.weight")
+        elif isinstance(module, BasicBlock):
+            names.add(f"{name}.bn2.weight")
+    return names
+
+
+def _replace_stem(network: Any, deep: bool, stride: int) -> None:
+    if not deep:
+        network.conv1 = nn.Conv2d(3, 64, 3, stride=stride, padding=1, bias=False)
+        return
+    network.conv1 = nn.Sequential(
+        nn.Conv2d(3, 32, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(32, 32, 3, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(32, 64, 3, padding=1, bias=False),
+    )
+
+
+def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
+    """The shortcut with pooling in place of its stride; one without a stride stays as it is."""
+    convolution = shortcut[0]
+    if not isinstance(convolution, nn.Conv2d) or convolution.stride == (1, 1):
+        return shortcut
+    convolution.stride = (1, 1)
+    # ceil_mode keeps a map of one pixel alive; the padding that it may add must not count in the mean
+    pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
+    return nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", shortcut[1])]))
+
+
+for _arch in LAYERS:
+    MODELS.register(_arch)(partial(resnet, _arch))

@@ -1,0 +1,20 @@
+"""Label smoothing.
+
+Paper    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision" (arXiv 1512.00567), section 7;
+         used by He et al. 2019 (arXiv 1812.01187), section 5.2, with epsilon 0.1.
+Formula  q = (1 - epsilon) * onehot(y) + epsilon / C, over all C classes: the true one gets 1 - epsilon + epsilon / C.
+         He et al. print epsilon / (C - 1) on the other classes; we follow Szegedy et al. and PyTorch.
+Recipe   loss.label_smoothing: 0.1
+When     Long trainings that reach high training accuracy. It lowers the confidence, so compare accuracies, not losses
+         (`loss` stays the plain cross-entropy). Few epochs, or few classes, gain little.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+
+def smooth_targets(targets: torch.Tensor, classes: int, epsilon: float) -> torch.Tensor:
+    """Probabilities of shape (N, classes), float32, each row adding up to 1, from labels of shape (N,)."""
+    return F.one_hot(targets, classes).to(torch.float32) * (1 - epsilon) + epsilon / classes
