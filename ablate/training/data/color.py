@@ -80,21 +80,16 @@ def shift_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     """uint8 (B, 3, H, W) with each image's hue moved by `turn` (B,), in turns of the colour circle; greys stay."""
     if images.shape[1] == 1:
         return images
-    pixels = images.to(torch.float32) / 255
+    pixels = images.to(torch.float32)
     red, green, blue = pixels.unbind(dim=1)
     value, low = pixels.amax(dim=1), pixels.amin(dim=1)
     chroma = value - low
-    grey = chroma == 0
-    safe = torch.where(grey, torch.ones_like(chroma), chroma)
-    sector = torch.where(
-        value == red,
-        (green - blue) / safe,
-        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
-    hue = torch.where(grey, torch.zeros_like(sector), sector) + 6 * turn.view(-1, 1, 1)
-    # Each channel is value minus chroma times a trapezoid of the hue (Smith 1978, doi 10.1145/965139.807361).
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
-    place = (offsets + hue.unsqueeze(1)).remainder_(6)
-    falls = torch.minimum(place, 4 - place).clamp_(0, 1)
-    shifted = value.unsqueeze(1) - chroma.unsqueeze(1) * falls
-    return (shifted.clamp_(0, 1) * 255.999).to(torch.uint8)
+    safe = torch.where(chroma == 0, 1.0, chroma)
+    sector = torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4)
+    sector = torch.where(value == red, (green - blue) / safe, sector)
+    hue = sector.div_(6).add_(turn.view(-1, 1, 1))
+    hue = hue.sub_(hue.floor()).mul_(6)
+    # The share of the chroma in each channel is a trapezoid of the hue (Smith 1978, doi 10.1145/965139.807361).
+    shares = torch.stack([(hue - 3).abs_().sub_(1), 2 - (hue - 2).abs_(), 2 - (hue - 4).abs_()], dim=1).clamp_(0, 1)
+    shifted = shares.mul_(chroma.unsqueeze(1)).add_(low.unsqueeze(1))
+    return shifted.mul_(255.999 / 255).to(torch.uint8)
