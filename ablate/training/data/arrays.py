@@ -1,0 +1,215 @@
+"""Data sets that come as arrays: npz files with MedMNIST's keys, digits, synthetic images and a caller's own
+function."""
+
+from __future__ import annotations
+
+import importlib
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ablate.errors import BadData, NotFound
+from ablate.training import streams
+from ablate.training.data.images import Pixels, resize_square, to_planes
+from ablate.training.data.source import PARTS, WHOLE, Block, Labels, Reading, Source, some
+
+BLOCK = 4096
+"""Images that are converted at a time; bounds the memory that decoding takes."""
+KEYS = "train_images, train_labels, val_images, val_labels, test_images, test_labels, class_names"
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a data set as arrays: uint8 images (N, H, W[, 1 or 3]) and int64 labels (N,)."""
+
+    name: str
+    images: npt.NDArray[Any]
+    labels: Labels
+
+
+def stat_line(path: Path, name: str) -> str:
+    """A line of a fingerprint: name, bytes and modification time in nanoseconds."""
+    stat = path.stat()
+    return f"{name}\t{stat.st_size}\t{stat.st_mtime_ns}"
+
+
+def reading(parts: list[Part], classes: tuple[str, ...] | None, where: str, image_size: int | None) -> Reading:
+    """Checked parts as blocks. Without `classes` they are numbered from 0 to the largest label."""
+    top = max((int(part.labels.max()) for part in parts if len(part.labels)), default=-1)
+    names = classes if classes is not None else tuple(str(c) for c in range(top + 1))
+    for part in parts:
+        _check_part(part, len(names), where)
+    return Reading(names, sum(len(part.labels) for part in parts), _blocks(parts, where, image_size))
+
+
+def _check_part(part: Part, n_classes: int, where: str) -> None:
+    if len(part.images) != len(part.labels):
+        raise BadData(f"{where}: {part.name} has {len(part.images)} images but {len(part.labels)} labels")
+    if not len(part.labels):
+        raise BadData(f"{where}: {part.name} holds no images; leave the part out or fill it")
+    low, high = int(part.labels.min()), int(part.labels.max())
+    if low < 0 or high >= n_classes:
+        raise BadData(
+            f"{where}: {part.name} has labels from {low} to {high}; "
+            f"allowed: 0 to {n_classes - 1} for {n_classes} classes"
+        )
+
+
+def _blocks(parts: list[Part], where: str, image_size: int | None) -> Iterator[Block]:
+    first = 0
+    for part in parts:
+        for start in range(0, len(part.labels), BLOCK):
+            rows = slice(start, start + BLOCK)
+            images: Pixels = to_planes(part.images[rows], f"{where}: {part.name}")
+            if image_size is not None:
+                images = resize_square(images, image_size)
+            labels = part.labels[rows]
+            yield Block(part.name, images, labels, np.arange(first + start, first + start + len(labels)))
+        first += len(part.labels)
+
+
+def npz_source(name: str, path: Path) -> Source:
+    """An npz file with MedMNIST's keys; pickled content is never loaded."""
+
+    def read(image_size: int | None) -> Reading:
+        try:
+            with path.open("rb") as file:
+                opened = np.load(file, allow_pickle=False)
+                if isinstance(opened, np.ndarray):
+                    raise BadData(f"{path}: holds one bare array; allowed: an npz file with {KEYS}")
+                found = list(opened)
+                arrays = {key: _member(opened, key, path) for key in found if key in KEYS.split(", ")}
+        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+            raise BadData(
+                f"{path}: not a readable npz file ({error}); get it again or save it with numpy.savez"
+            ) from None
+        return arrays_reading(arrays, str(path), image_size, found)
+
+    return Source(name, f"npz ({path.name})", str(path), (stat_line(path, path.name), str(path)), read)
+
+
+def _member(opened: Arrays, key: str, path: Path) -> npt.NDArray[Any]:
+    try:
+        return opened[key]
+    except ValueError as error:
+        if "pickle" not in str(error) and "Object" not in str(error):
+            raise
+        raise BadData(
+            f"{path}: {key} holds Python objects (a pickle), which are never loaded because they can run code; "
+            "save it as an array of numbers or text"
+        ) from None
+
+
+def arrays_reading(arrays: Arrays, where: str, image_size: int | None, found: list[str] | None = None) -> Reading:
+    """Arrays under MedMNIST's keys as a reading; `train_images` alone is a data set without an official split."""
+    present = [part for part in PARTS if f"{part}_images" in arrays and f"{part}_labels" in arrays]
+    if "train" not in present:
+        keys = ", ".join(found if found is not None else arrays) or "none"
+        raise BadData(f"{where}: train_images and train_labels are missing; keys found: {keys}; keys allowed: {KEYS}")
+    for part in PARTS:
+        if part not in present and (f"{part}_images" in arrays or f"{part}_labels" in arrays):
+            raise BadData(f"{where}: {part} needs both {part}_images and {part}_labels; only one of them is there")
+    parts = [
+        Part(
+            WHOLE if present == ["train"] else part,
+            arrays[f"{part}_images"],
+            _labels(arrays[f"{part}_labels"], part, where),
+        )
+        for part in present
+    ]
+    return reading(parts, _class_names(arrays.get("class_names"), where), where, image_size)
+
+
+def _labels(labels: npt.NDArray[Any], part: str, where: str) -> Labels:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise BadData(
+            f"{where}: {part}_labels is {labels.dtype} of shape {labels.shape}; "
+            "allowed: whole numbers of shape (N,) or (N, 1), one class an image"
+        )
+    if labels.dtype == np.uint64 and len(labels) and labels.max() > np.iinfo(np.int64).max:
+        raise BadData(f"{where}: {part}_labels holds {labels.max()}, which is no class")
+    return labels.astype(np.int64)
+
+
+def _class_names(names: npt.NDArray[Any] | None, where: str) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if names.ndim != 1 or names.dtype.kind not in "US":
+        raise BadData(f"{where}: class_names is {names.dtype} of shape {names.shape}; allowed: text of shape (C,)")
+    decoded = tuple(
+        name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names.tolist()
+    )
+    twice = [name for name, count in Counter(decoded).items() if count > 1]
+    if twice:
+        raise BadData(f"{where}: class_names holds a name twice: {some(twice)}")
+    return decoded
+
+
+def digits_source() -> Source:
+    """scikit-learn's 1,797 digits of 8x8 pixels: 0 to 16 scaled to 0 to 255, grey repeated to RGB, no official
+    split."""
+
+    def read(image_size: int | None) -> Reading:
+        from sklearn.datasets import load_digits  # half a second, and only this data set needs it
+
+        bunch = load_digits()
+        images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+        return reading([Part(WHOLE, images, bunch.target.astype(np.int64))], None, "digits", image_size)
+
+    return Source("digits", "scikit-learn", "scikit-learn", None, read)
+
+
+def synthetic_source(images: int = 512, classes: int = 10, side: int = 32) -> Source:
+    """Images that are made, not read: each class a coarse random pattern under noise, so that networks can learn them.
+
+    Always the same ones, whatever the run's seed is. Labels go round the classes; the last fifth or so, in whole rounds
+    of the classes, is the official test set.
+    """
+
+    def read(image_size: int | None) -> Reading:
+        draw = streams.generator(0, "synthetic", images, classes, side)
+        coarse = torch.rand(classes, 3, 4, 4, generator=draw)
+        patterns = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear", align_corners=False)
+        labels = torch.arange(images) % classes
+        noise = torch.rand(images, 3, side, side, generator=draw)
+        pixels = ((patterns[labels] * 0.5 + noise * 0.5) * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        cut = images * 4 // 5 // classes * classes
+        numbers = labels.numpy()
+        parts = [Part("train", pixels[:cut], numbers[:cut]), Part("test", pixels[cut:], numbers[cut:])]
+        return reading(parts, None, "synthetic", image_size)
+
+    return Source("synthetic", f"made: {images} images, {classes} classes", "made", None, read)
+
+
+def callable_source(name: str, path: Path) -> Source:
+    """`package.module:callable`, called with the folder or file (`data.path` under ABLATE_DATA), gives MedMNIST's keys.
+
+    It must give the same arrays whenever it is called with the same path: the digest shows where it does not.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        function: Callable[[Path], Arrays] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NotFound(
+            f"data.name {name!r}: {error}; it must be package.module:callable, with the package installed or in the "
+            "folder that ablate is started from"
+        ) from None
+
+    def read(image_size: int | None) -> Reading:
+        arrays = function(path)
+        if not isinstance(arrays, Mapping) or not all(isinstance(value, np.ndarray) for value in arrays.values()):
+            raise BadData(f"{name}: must return a mapping of {KEYS} to numpy arrays, not {type(arrays).__name__}")
+        return arrays_reading(arrays, name, image_size)
+
+    return Source(name, "callable", name, None, read)

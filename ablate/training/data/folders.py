@@ -1,0 +1,221 @@
+"""Image folders: one folder a class, with or without train/, val/ and test/ above them; Caltech-101 is one of these."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ablate.errors import BadData, NoSpaceOrPermission
+from ablate.training.data.arrays import stat_line
+from ablate.training.data.images import EXTENSIONS, MAX_BYTES, BadImage, Pixels, decode_image, strict_decoding
+from ablate.training.data.source import WHOLE, Block, Reading, Source, some
+
+log = logging.getLogger(__name__)
+
+SYNONYMS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+BLOCK = 256
+"""Images that are decoded before they are written; bounds the memory that decoding takes."""
+
+
+File = tuple[str, int, Path]
+"""Part, class number and path of one image."""
+Chunk = tuple[str, int, list[File]]
+"""Some files of one part, with the part's name and the id of the first."""
+
+
+@dataclass
+class Listing:
+    """The files of an image folder: (part, class, path) in the order of their ids, and what was passed over."""
+
+    root: Path
+    classes: tuple[str, ...] = ()
+    files: list[File] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+def folder_source(name: str, root: Path, leave_out: frozenset[str] = frozenset()) -> Source:
+    """The images under `root`: its official parts where it has a train/ folder beside val/ or test/, else one folder of
+    classes.
+
+    Classes are the folders' names in sorted order, images are sorted by path, and an image's id is its place in that
+    order. Raises `BadData` for a folder of classes that cannot be one.
+    """
+    listing = list_folder(root, leave_out)
+    fingerprint = (*(f"class\t{c}" for c in listing.classes), *listing.lines, str(root))
+
+    def read(image_size: int | None) -> Reading:
+        blocks = _blocks(listing, image_size)
+        return Reading(listing.classes, len(listing.files), blocks, tuple(listing.ignored))
+
+    return Source(name, "image folder", str(root), fingerprint, read)
+
+
+def list_folder(root: Path, leave_out: frozenset[str] = frozenset()) -> Listing:
+    """Every image under `root` with its part and class; raises `BadData` for folders without classes or images."""
+    parts = _parts(root)
+    names = {part: _class_folders(folder, leave_out) for part, folder in parts.items()}
+    classes = sorted({name for found in names.values() for name in found})
+    if len(classes) < 2:
+        raise BadData(
+            f"{root}: {len(classes)} class folders found, at least 2 are needed; allowed: one folder a class, "
+            "or train/ and val/ or test/ with one folder a class in each"
+        )
+    listing = Listing(root, tuple(classes))
+    for part, found in names.items():
+        missing = [name for name in classes if name not in found]
+        if part in ("train", WHOLE) and missing:
+            raise BadData(f"{root}: no folder in {part}/ for {some(missing)}; each class needs training images")
+        for number, name in enumerate(classes):
+            if name in found:
+                _list_class(listing, part, number, found[name])
+    _refuse_empty(listing, names)
+    return listing
+
+
+def _parts(root: Path) -> dict[str, Path]:
+    there = {entry.name: root / entry.name for entry in _entries(root) if entry.is_dir() and entry.name in SYNONYMS}
+    if "train" not in there or len(there) < 2:
+        return {WHOLE: root}
+    official: dict[str, Path] = {}
+    for name, part in SYNONYMS.items():
+        if name in there:
+            if part in official:
+                raise BadData(f"{root}: both {official[part].name}/ and {name}/ are there; keep one validation folder")
+            official[part] = there[name]
+    return official
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise NoSpaceOrPermission(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _class_folders(folder: Path, leave_out: frozenset[str]) -> dict[str, Path]:
+    return {e.name: folder / e.name for e in _entries(folder) if e.is_dir() and e.name not in leave_out}
+
+
+def _list_class(listing: Listing, part: str, number: int, folder: Path) -> None:
+    """Adds the images of one class folder and its subfolders; links to other folders are not followed inside a
+    class."""
+    pending = [folder]
+    found: list[Path] = []
+    while pending:
+        current = pending.pop()
+        for entry in _entries(current):
+            path = current / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(path)
+            elif path.suffix.lower() in EXTENSIONS and entry.is_file():
+                found.append(path)
+            else:
+                listing.ignored.append(path.relative_to(listing.root).as_posix())
+    for name, path in sorted((path.relative_to(listing.root).as_posix(), path) for path in found):
+        listing.files.append((part, number, path))
+        listing.lines.append(f"{part}\t{stat_line(path, name)}")
+
+
+def _refuse_empty(listing: Listing, names: dict[str, dict[str, Path]]) -> None:
+    filled = {(part, number) for part, number, _ in listing.files}
+    empty = [
+        name if part == WHOLE else f"{folders[name].parent.name}/{name}"
+        for part, folders in names.items()
+        for number, name in enumerate(listing.classes)
+        if name in folders and (part, number) not in filled
+    ]
+    if empty:
+        allowed = " ".join(sorted(EXTENSIONS))
+        raise BadData(
+            f"{listing.root}: no images in {some(empty)}; fill or remove the folder (images end in {allowed})"
+        )
+
+
+def _blocks(listing: Listing, image_size: int | None) -> Iterator[Block]:
+    """Decodes in as many threads as this process has cores, one chunk ahead of the one that is taken; the order is
+    kept."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    log.info("decoding %s images of %s once, in %d threads", f"{len(listing.files):,}", listing.root, threads)
+    first: tuple[Pixels, Path] | None = None
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with strict_decoding():
+            ahead: deque[tuple[Chunk, Iterator[Pixels | str]]] = deque()
+            for chunk in itertools.chain(_chunks(listing), [None, None]):
+                if chunk is not None:
+                    ahead.append((chunk, pool.map(lambda row: _decode_file(row[2], image_size), chunk[2])))
+                if ahead and (chunk is None or len(ahead) > 1):
+                    done, decoded = ahead.popleft()
+                    first = yield from _block(listing.root, done, list(decoded), first)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _block(
+    root: Path, chunk: Chunk, decoded: list[Pixels | str], first: tuple[Pixels, Path] | None
+) -> Generator[Block, None, tuple[Pixels, Path] | None]:
+    """Yields one chunk's block and gives back the first image of all, whose size the others must have."""
+    part, start, rows = chunk
+    images: list[Pixels] = []
+    labels: list[int] = []
+    ids: list[int] = []
+    bad: list[tuple[str, str]] = []
+    for number, ((_, label, path), image) in enumerate(zip(rows, decoded, strict=True), start):
+        if isinstance(image, str):
+            bad.append((path.relative_to(root).as_posix(), image))
+            continue
+        first = first or (image, path)
+        if image.shape != first[0].shape:
+            _refuse_sizes(root, first, (image, path))
+        images.append(image)
+        labels.append(label)
+        ids.append(number)
+    pixels = np.stack(images) if images else np.empty((0, 3, 0, 0), dtype=np.uint8)
+    yield Block(part, pixels, np.array(labels, dtype=np.int64), np.array(ids, dtype=np.int64), tuple(bad))
+    return first
+
+
+def _chunks(listing: Listing) -> Iterator[Chunk]:
+    """At most `BLOCK` files of one part at a time, with the id of the first."""
+    start = 0
+    for part, rows in itertools.groupby(listing.files, key=lambda row: row[0]):
+        while chunk := list(itertools.islice(rows, BLOCK)):
+            yield part, start, chunk
+            start += len(chunk)
+
+
+def _refuse_sizes(root: Path, one: tuple[Pixels, Path], other: tuple[Pixels, Path]) -> None:
+    (a, first), (b, second) = [
+        (f"{image.shape[2]}x{image.shape[1]}", path.relative_to(root)) for image, path in (one, other)
+    ]
+    raise BadData(
+        f"{root}: images differ in size ({first} is {a} pixels, {second} is {b}); "
+        "set data.image_size to the side of the square that all are brought to"
+    )
+
+
+def _decode_file(path: Path, image_size: int | None) -> Pixels | str:
+    """The decoded image, or why it cannot be decoded. A fault of the disk is raised: it says nothing about the
+    image."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return f"file of more than {MAX_BYTES // 2**20} MiB"
+        content = path.read_bytes()
+    except OSError as error:
+        raise NoSpaceOrPermission(
+            f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
+        ) from None
+    try:
+        return decode_image(content, image_size)
+    except BadImage as bad:
+        return str(bad)

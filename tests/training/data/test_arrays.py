@@ -1,0 +1,222 @@
+"""Array data sets: npz files and their mistakes, digits, synthetic images, a caller's function."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from ablate.errors import BadData, NotFound
+from ablate.study.recipe import Data
+from ablate.training.data import DataSplits, load_data
+
+RNG = np.random.default_rng(0)
+HALVES = {"train": 0.5, "val": 0.5}
+
+
+def load(root: Path, home: Path, **fields: Any) -> DataSplits:
+    settings: dict[str, Any] = {"name": "npz", "path": "my.npz"} | fields
+    return load_data(Data.model_validate(settings), 0, home=home, data_root=root)
+
+
+def arrays(train: int = 8, **sizes: int) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for part, size in {"train": train, **sizes}.items():
+        made[f"{part}_images"] = RNG.integers(0, 256, (size, 6, 7, 3), dtype=np.uint8)
+        made[f"{part}_labels"] = np.arange(size) % 2
+    return made
+
+
+def test_medmnist_keys(root: Path, home: Path) -> None:
+    made = arrays(8, val=4, test=6)
+    made["train_labels"] = made["train_labels"].astype(np.uint8)[:, None]
+    np.savez(root / "my.npz", **made, class_names=np.array(["even", "odd"]), something_else=np.zeros(3))
+    splits = load(root, home)
+    assert splits.val is not None
+    assert splits.test is not None
+    assert splits.classes == ("even", "odd")
+    assert (len(splits.train), len(splits.val), len(splits.test), splits.reported) == (8, 4, 6, "test")
+    assert splits.train.labels.tolist() == [0, 1] * 4
+    assert torch.equal(splits.test.images, torch.from_numpy(made["test_images"]).permute(0, 3, 1, 2))
+    assert splits.test.ids.tolist() == [12, 13, 14, 15, 16, 17]
+
+
+def test_train_alone_has_no_official_split(root: Path, home: Path) -> None:
+    np.savez_compressed(root / "my.npz", **arrays())
+    assert len(load(root, home, split=HALVES).train) == 4
+    with pytest.raises(BadData, match="data set 'npz' has no official split; give fractions"):
+        load(root, home)
+
+
+def test_grey_images_and_resizing(root: Path, home: Path) -> None:
+    made = arrays(8, test=2) | {
+        f"{part}_images": RNG.integers(0, 256, (n, 9, 9), dtype=np.uint8) for part, n in (("train", 8), ("test", 2))
+    }
+    np.savez(root / "my.npz", **made)
+    assert load(root, home).train.images.shape == (8, 3, 9, 9)
+    assert load(root, home, image_size=5).train.images.shape == (8, 3, 5, 5)
+
+
+def refused(root: Path, home: Path, made: dict[str, Any]) -> str:
+    np.savez(root / "my.npz", allow_pickle=True, **made)
+    with pytest.raises(BadData) as caught:
+        load(root, home)
+    text = str(caught.value)
+    assert text.startswith(f"{root / 'my.npz'}: ")
+    return text.removeprefix(f"{root / 'my.npz'}: ")
+
+
+KEYS = "train_images, train_labels, val_images, val_labels, test_images, test_labels, class_names"
+
+
+def test_wrong_keys_are_named(root: Path, home: Path) -> None:
+    assert refused(root, home, {"x_train": np.zeros(2), "y_train": np.zeros(2)}) == (
+        f"train_images and train_labels are missing; keys found: x_train, y_train; keys allowed: {KEYS}"
+    )
+
+
+def test_object_arrays_are_never_loaded(root: Path, home: Path) -> None:
+    made = arrays(8, test=2) | {"class_names": np.array([{"run": "me"}, None], dtype=object)}
+    assert refused(root, home, made) == (
+        "class_names holds Python objects (a pickle), which are never loaded because they can run code; "
+        "save it as an array of numbers or text"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"test_labels": np.array([0, 7])}, "test has labels from 0 to 7; allowed: 0 to 1 for 2 classes"),
+        ({"test_labels": np.array([0, -1])}, "test has labels from -1 to 0; allowed: 0 to 1 for 2 classes"),
+        ({"test_labels": np.array([0, 1, 1])}, "test has 2 images but 3 labels"),
+        (
+            {"test_labels": np.array([0.0, 1.0])},
+            "test_labels is float64 of shape (2,); allowed: whole numbers of shape (N,) or (N, 1), one class an image",
+        ),
+        (
+            {"test_labels": np.zeros((2, 14), dtype=np.int64)},
+            "test_labels is int64 of shape (2, 14); allowed: whole numbers of shape (N,) or (N, 1), one class an image",
+        ),
+        ({"class_names": np.array(["a", "a"])}, "class_names holds a name twice: a"),
+        ({"class_names": np.array([1, 2])}, "class_names is int64 of shape (2,); allowed: text of shape (C,)"),
+        (
+            {"class_names": np.array(["a", "b", "c"])},
+            "no readable images of class c; each of the 3 classes (labels 0 to 2) needs some",
+        ),
+    ],
+)
+def test_mistakes_in_arrays(root: Path, home: Path, change: dict[str, Any], text: str) -> None:
+    assert refused(root, home, {**arrays(8, test=2), "class_names": np.array(["a", "b"]), **change}) == text
+
+
+def test_a_part_needs_images_and_labels(root: Path, home: Path) -> None:
+    made = arrays(8, test=2)
+    del made["test_labels"]
+    assert refused(root, home, made) == "test needs both test_images and test_labels; only one of them is there"
+
+
+def test_an_empty_part_is_refused(root: Path, home: Path) -> None:
+    assert refused(root, home, arrays(8, test=0)) == "test holds no images; leave the part out or fill it"
+
+
+def test_a_gap_in_the_labels_is_a_class_without_images(root: Path, home: Path) -> None:
+    made = arrays(8, test=2)
+    made["train_labels"] = made["train_labels"] * 2
+    made["test_labels"] = made["test_labels"] * 2
+    assert (
+        refused(root, home, made) == "no readable images of class 1; each of the 3 classes (labels 0 to 2) needs some"
+    )
+
+
+def test_a_class_that_is_only_tested_is_named(root: Path, home: Path) -> None:
+    np.savez(root / "my.npz", **(arrays(8, test=2) | {"train_labels": np.zeros(8, dtype=np.int64)}))
+    with pytest.raises(BadData) as caught:
+        load(root, home)
+    assert str(caught.value) == (
+        "data set 'npz': no training images of class 1 in the official split; "
+        "add some, leave the class out, or give fractions, as in data.split: {train: 0.8, val: 0.2}"
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"hello" * 100])
+def test_a_broken_file_is_no_npz(root: Path, home: Path, content: bytes) -> None:
+    (root / "my.npz").write_bytes(content)
+    with pytest.raises(
+        BadData, match=r"my.npz: not a readable npz file \(.*\); get it again or save it with numpy.savez"
+    ):
+        load(root, home)
+
+
+def test_a_damaged_member_is_noticed(root: Path, home: Path) -> None:
+    np.savez(root / "my.npz", **arrays(8, test=2))
+    content = bytearray((root / "my.npz").read_bytes())
+    content[400] ^= 255
+    (root / "my.npz").write_bytes(content)
+    with pytest.raises(BadData, match="not a readable npz file"):
+        load(root, home)
+
+
+def test_a_bare_array_is_refused(root: Path, home: Path) -> None:
+    with (root / "my.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(BadData, match="holds one bare array; allowed: an npz file with train_images"):
+        load(root, home)
+
+
+def test_digits_are_scaled_and_in_three_channels(root: Path, home: Path) -> None:
+    splits = load(root, home, name="digits", path=None, split=HALVES)
+    bunch = load_digits()
+    assert splits.val is not None
+    assert len(splits.train) + len(splits.val) == 1797
+    assert splits.classes == tuple("0123456789")
+    first = int(splits.train.ids[0])
+    assert torch.equal(
+        splits.train.images[0, 2], torch.from_numpy(np.rint(bunch.images[first] * 255 / 16)).to(torch.uint8)
+    )
+    assert int(splits.train.images.max()) == 255
+
+
+def test_digits_have_no_official_split(root: Path, home: Path) -> None:
+    with pytest.raises(BadData) as caught:
+        load(root, home, name="digits", path=None)
+    assert str(caught.value) == (
+        "data set 'digits' has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}"
+    )
+
+
+def test_synthetic_is_the_same_for_every_seed_and_can_be_learned(root: Path, home: Path) -> None:
+    splits = load(root, home, name="synthetic", path=None)
+    again = load_data(Data(name="synthetic"), 7, home=home, data_root=root)
+    assert splits.test is not None
+    assert splits.digest == again.digest
+    assert (len(splits.train), len(splits.test), len(splits.classes)) == (400, 112, 10)
+    train, test = splits.train.images.float().flatten(1), splits.test.images.float().flatten(1)
+    centres = torch.stack([train[splits.train.labels == c].mean(0) for c in range(10)])
+    assert (torch.cdist(test, centres).argmin(1) == splits.test.labels).float().mean() > 0.95
+
+
+MADE: dict[str, Any] = arrays(8, test=4)
+
+
+def make(path: Path) -> Any:
+    """The caller's own data set of the tests below."""
+    return MADE if path.name == "here" else "nothing"
+
+
+def test_a_callers_function(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "my_data", type(np)("my_data"))
+    monkeypatch.setattr("my_data.make", make, raising=False)
+    splits = load(root, home, name="my_data:make", path="here")
+    assert torch.equal(splits.train.images, torch.from_numpy(MADE["train_images"]).permute(0, 3, 1, 2))
+    with pytest.raises(
+        BadData, match="my_data:make: must return a mapping of train_images, .* to numpy arrays, not str"
+    ):
+        load(root, home, name="my_data:make", path="elsewhere")
+    with pytest.raises(
+        NotFound, match=r"data.name 'my_data:nope': .*it must be package.module:callable, with the package"
+    ):
+        load(root, home, name="my_data:nope")
+    with pytest.raises(NotFound, match="No module named 'no_such_module'"):
+        load(root, home, name="no_such_module:make")
