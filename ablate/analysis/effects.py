@@ -35,7 +35,7 @@ from ablate.analysis.values import Replicates, final
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Condition, Reported, Study, TableSpec
 
-_NAMED = 6  # empty cells that a note spells out
+_NAMED = 6  # confounded effects and empty cells that a note spells out
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ class Effect:
     error: float | None
     df: int
     n: int
-    thinnest: int
-    p: float | None = None
+    p: float | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
     """A declared table of kind `effect`: one column a metric."""
     fair, why_not = notes.comparison(study, comparable)
     arms = arms_of(study, spec)
-    parts = factorial.parts_of(study, spec, arms)
+    parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
     rows: dict[str, tuple[Mapping[str, str], dict[str, Cell]]] = {}
     fits = {metric: fit(study, parts, arms, runs, metric) for metric in spec.columns}
     for index, (metric, found) in enumerate(fits.items()):
@@ -130,23 +129,25 @@ def fit(study: Study, parts: Sequence[Part], arms: Sequence[Arm], runs: Replicat
         return Fit((), 0, 0, (), empty, len(cells))
     mains: list[Term] = [(part,) for part in parts]
     pairs: list[Term] = list(itertools.combinations(parts, 2))
-    pairs = [pair for pair in pairs if not factorial.never_together(pair, cells)]
     blocks = factorial.blocks([seed for _, seed, _ in observed])
     kept, left_out = factorial.estimable(blocks, mains, pairs, coded)
     modelled = [*mains, *(term for term in kept if len(term) == 2)]
     design, places = factorial.model_matrix(blocks, modelled, coded)
-    model = OLS(np.asarray(values), design).fit()
+    columns = factorial.independent(design)
+    model = OLS(np.asarray(values), design[:, columns]).fit()
     df = int(model.df_resid)
     judged = df > 0 and model.scale > 1e-20 * max(float(np.var(values)), 1e-300)
     effects = []
     for term in kept:
         thinnest = min(min(Counter(row[part] for row in coded).get(level, 0) for level in part.levels) for part in term)
-        for name, levels, contrast in factorial.contrasts_of(term, places[term], design.shape[1]):
-            test = model.t_test(contrast)
-            error = float(np.squeeze(test.sd)) if judged else None
-            p = float(np.squeeze(test.pvalue)) if judged and thinnest >= LEAST_N else None
-            estimate = float(np.squeeze(test.effect))
-            effects.append(Effect(name, levels, estimate, error, df, len(values), thinnest, p))
+        for name, levels, weights in factorial.contrasts_of(term, places[term], design.shape[1]):
+            contrast = weights[columns]
+            error = p = None
+            if judged:
+                test = model.t_test(contrast)
+                error, p = float(np.squeeze(test.sd)), float(np.squeeze(test.pvalue))
+            estimate = float(contrast @ model.params)
+            effects.append(Effect(name, levels, estimate, error, df, len(values), p if thinnest >= LEAST_N else None))
     return Fit(tuple(effects), len(values), df, tuple(left_out), empty, len(cells))
 
 
@@ -193,9 +194,13 @@ def _notes(fits: Mapping[str, Fit]) -> list[str]:
     for metric, found in fits.items():
         said.append(f"{metric}: {found.n} runs, {found.df} degrees of freedom left over.")
         if found.left_out:
-            said.append(f"{metric}: left out and taken as zero: {'; '.join(found.left_out)}.")
+            said.append(f"{metric}: left out and taken as zero: {_some(found.left_out, '; ')}.")
         if found.empty:
-            named = ", ".join(found.empty[:_NAMED])
-            more = f" and {len(found.empty) - _NAMED} more" if len(found.empty) > _NAMED else ""
-            said.append(f"{metric}: {len(found.empty)} of {found.cells} cells of the grid have no run: {named}{more}.")
+            empty = f"{len(found.empty)} of {found.cells} cells of the grid have no run"
+            said.append(f"{metric}: {empty}: {_some(found.empty, ', ')}.")
     return said
+
+
+def _some(names: Sequence[str], between: str) -> str:
+    more = len(names) - _NAMED
+    return between.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -104,14 +104,6 @@ def empty(cells: list[dict[Part, str]], coded: list[dict[Part, str]], parts: Seq
     )
 
 
-def never_together(pair: Term, cells: list[dict[Part, str]]) -> bool:
-    """Two members of one factor that no level joins: their interaction is not a question."""
-    first, second = pair
-    return first.factor == second.factor and not any(
-        cell[first] == first.levels[1] and cell[second] == second.levels[1] for cell in cells
-    )
-
-
 def blocks(seeds: Sequence[int]) -> np.ndarray:
     """Intercept and sum-coded replicates, one row a run."""
     import numpy as np
@@ -179,7 +171,7 @@ def estimable(
                 t for t in rivals if t != term and np.abs(mine[:, places[t].start : places[t].stop]).max() > _TOLERANCE
             ]
             named = ", ".join(map(term_name, others)) if len(others) <= _NAMED else f"{len(others)} other effects"
-            left_out.append(f"{term_name(term)} (confounded with {named or 'the replicates'})")
+            left_out.append(f"{term_name(term)} (confounded with {named or 'the mean'})")
     return kept, left_out
 
 
@@ -191,6 +183,22 @@ def _lost(
 
     design, places = model_matrix(blocks, terms, coded)
     return np.eye(design.shape[1]) - np.linalg.pinv(design) @ design, places
+
+
+def independent(design: np.ndarray) -> list[int]:
+    """The columns that add to the rank, first come first kept.
+
+    What is dropped belongs to effects that can't be told apart anyway; a kept term's columns never are.
+    """
+    import numpy as np
+
+    if np.linalg.matrix_rank(design) == design.shape[1]:
+        return list(range(design.shape[1]))
+    kept: list[int] = []
+    for column in range(design.shape[1]):
+        if np.linalg.matrix_rank(design[:, [*kept, column]]) > len(kept):
+            kept.append(column)
+    return kept
 
 
 def term_name(term: Term) -> str:
