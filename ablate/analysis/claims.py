@@ -13,7 +13,8 @@ with p < 0.05, not adjusted, since all of them must be; chance alone makes one c
 **undecided** otherwise, and wherever an arm lacks a run, has fewer than three, does not vary, or is the same run as
 the other. **not testable**: prose, or a metric without direction.
 
-A claim that leaves a factor open is about each of its levels in the table: one comparison for each.
+A claim that leaves a factor open is about each of its levels in the table: one comparison for each. Best and worst are
+among the arms that the design has. In a table over classes, a class metric is taken as its macro mean.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ablate.analysis import distributions
+from ablate.analysis.classes import MACRO, ClassReader
 from ablate.analysis.compare import holm, obstacle, pool, standard_error
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.layout import arms_of, compared_with, find_arm
 from ablate.analysis.rows import direction
 from ablate.analysis.table import ClaimResult
 from ablate.analysis.values import Replicates, Sample, final
+from ablate.study.metrics import CLASS_METRICS
 from ablate.study.study import Arm, Claim, Study, TableSpec, Term
 
 _SHOWN = 3  # comparisons that `why` spells out
@@ -60,10 +63,9 @@ def _judge(claim: Claim, study: Study, spec: TableSpec, runs: Replicates) -> Cla
     if claim.kind in ("best", "worst") and better not in ("higher", "lower"):
         return ClaimResult(claim.text, "not testable", f"{claim.metric} has no better direction")
     court = _Court(claim, study, spec, runs)
-    comparisons = [
-        court.compare(weights, levels) for levels in court.settings() for weights in _contrasts(claim, better)
-    ]
-    return verdict(claim.text, comparisons)
+    contrasts = _contrasts(claim, better)
+    found = [court.compare(weights, levels) for levels in court.settings() for weights in contrasts]
+    return verdict(claim.text, [comparison for comparison in found if comparison is not None])
 
 
 def verdict(text: str, comparisons: Sequence[Comparison]) -> ClaimResult:
@@ -120,26 +122,31 @@ class _Court:
         self.claim, self.study, self.spec = claim, study, spec
         self._runs = runs
         self._reader = final(claim.metric)
+        self._metric = claim.metric
+        if spec.kind == "class" and claim.metric in CLASS_METRICS:
+            self._reader, self._metric = ClassReader().of(MACRO, claim.metric), f"{MACRO} {claim.metric}"
+        every = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(spec.where)
+        named = set(claim.where).union(*(term.levels for term in claim.terms))
+        self._open = {factor: levels for factor, levels in every.items() if factor not in named}
 
     def settings(self) -> Iterator[Mapping[str, str]]:
         """Levels for the factors that the claim leaves open, each combination that any of its rows has."""
-        named = set(self.claim.where).union(*(term.levels for term in self.claim.terms))
-        open_ = {
-            f.name: self.spec.where.get(f.name, tuple(level.name for level in f.levels)) for f in self.study.factors
-        }
-        choices = [(name, levels) for name, levels in open_.items() if name not in named]
-        for combination in itertools.product(*(levels for _, levels in choices)):
-            setting = dict(zip((name for name, _ in choices), combination, strict=True))
+        for combination in itertools.product(*self._open.values()):
+            setting = dict(zip(self._open, combination, strict=True))
             if any(self._arm(term, setting) for term in self.claim.terms):
                 yield setting
 
-    def compare(self, weights: Weights, setting: Mapping[str, str]) -> Comparison:
+    def compare(self, weights: Weights, setting: Mapping[str, str]) -> Comparison | None:
+        """One contrast in one setting; None for a rival of a best or worst arm that the design leaves out."""
         text = _formula(weights, self.claim.by)
-        if len(setting) and any(len(self.spec.where.get(name, ())) > 1 for name in setting):
-            text += " at " + ", ".join(f"{name}={level}" for name, level in setting.items())
+        chosen = [f"{name}={level}" for name, level in setting.items() if len(self._open[name]) > 1]
+        if chosen:
+            text += " at " + ", ".join(chosen)
         arms: list[tuple[float, Arm]] = []
         for weight, term in weights:
             arm = self._arm(term, setting)
+            if arm is None and self.claim.kind in ("best", "worst") and term is not self.claim.terms[0]:
+                return None
             if arm is None:
                 return Comparison(text, None, None, f"{text}: the design has no arm {term.text}")
             arms.append((weight, arm))
@@ -177,7 +184,7 @@ class _Court:
         return [self._sample(arm) for arm in [*shown, *others, *(arm for _, arm in arms)]]
 
     def _sample(self, arm: Arm) -> Sample:
-        return self._runs.sample(arm, self._reader, self.claim.metric)
+        return self._runs.sample(arm, self._reader, self._metric)
 
     def _arm(self, term: Term, setting: Mapping[str, str]) -> Arm | None:
         return find_arm(self.study, {**setting, **term.levels, **self.claim.where})

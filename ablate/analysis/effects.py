@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from ablate.analysis import claims, distributions, factorial, notes
 from ablate.analysis.compare import LEAST_N, holm
 from ablate.analysis.distributions import ALPHA
-from ablate.analysis.factorial import Part, Term
-from ablate.analysis.layout import arms_of, baseline_levels
+from ablate.analysis.factorial import Term
+from ablate.analysis.layout import arms_of, baseline_levels, column_keys
 from ablate.analysis.rows import columns_of
 from ablate.analysis.table import Cell, Row, Table
 from ablate.analysis.values import Replicates, final
@@ -82,18 +82,22 @@ def effects_table(
 
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
-    """A declared table of kind `effect`: one column a metric."""
+    """A declared table of kind `effect`: a column for each metric or level, a fit for each level of a row factor."""
     fair, why_not = notes.comparison(study, comparable)
     arms = arms_of(study, spec)
-    parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
     rows: dict[str, tuple[Mapping[str, str], dict[str, Cell]]] = {}
-    fits = {metric: fit(study, parts, arms, runs, metric) for metric in spec.columns}
-    for index, (metric, found) in enumerate(fits.items()):
-        adjusted = holm([1.0 if effect.p is None else effect.p for effect in found.effects])
-        for effect, p in zip(found.effects, adjusted, strict=True):
-            figures = spec.reported.get(effect.name, ())
-            cell = _cell(effect, p, len(found.effects), figures[index] if index < len(figures) else None)
-            rows.setdefault(effect.name, (effect.levels, {}))[1][metric] = cell
+    fits: dict[str, Fit] = {}
+    for at in _settings(spec, arms):
+        for index, (key, metric) in enumerate(column_keys(spec)):
+            fixed = at if spec.column_factor is None else {**at, spec.column_factor: key}
+            found = fit(study, spec, [arm for arm in arms if fixed.items() <= arm.levels.items()], runs, metric)
+            fits[", ".join([*fixed.values(), metric])] = found
+            adjusted = holm([1.0 if effect.p is None else effect.p for effect in found.effects])
+            for effect, p in zip(found.effects, adjusted, strict=True):
+                name = "/".join([*at.values(), effect.name])
+                figures = _reported(spec, name)
+                cell = _cell(effect, p, len(found.effects), figures[index] if index < len(figures) else None)
+                rows.setdefault(name, ({**at, **effect.levels}, {}))[1][key] = cell
     return Table(
         study=study.name,
         profile=study.profile,
@@ -102,7 +106,12 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
         caption=spec.caption,
         columns=columns_of(study, spec),
         rows=tuple(
-            Row(name, None, levels, {metric: cells.get(metric, Cell(note=f"no {metric}")) for metric in spec.columns})
+            Row(
+                name,
+                None,
+                levels,
+                {key: cells.get(key, Cell(note=f"no {metric}")) for key, metric in column_keys(spec)},
+            )
             for name, (levels, cells) in rows.items()
         ),
         claims=claims.judge(study, spec, runs),
@@ -115,11 +124,24 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
     )
 
 
-def fit(study: Study, parts: Sequence[Part], arms: Sequence[Arm], runs: Replicates, metric: str) -> Fit:
+def _settings(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:
+    """Every combination of the row factors' levels that an arm has; one empty one without row factors."""
+    found = dict.fromkeys(tuple(arm.levels[factor] for factor in spec.factors) for arm in arms)
+    return [dict(zip(spec.factors, levels, strict=True)) for levels in found]
+
+
+def _reported(spec: TableSpec, name: str) -> Sequence[Reported | None]:
+    """The paper's figures of a row; a study file may write `a x b`, `a:b` or `a*b` for `a × b`."""
+    names = (name.replace(" × ", sign) for sign in (" × ", " x ", ":", "*"))
+    return next((spec.reported[known] for known in names if known in spec.reported), ())
+
+
+def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, metric: str) -> Fit:
     """Least squares of one metric on blocks, main effects and the two-way interactions that can be told apart."""
     import numpy as np
     from statsmodels.regression.linear_model import OLS
 
+    parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
     observed = _observations(arms, runs, metric)
     values = [value for _, _, value in observed]
     coded = [{part: part.level_of(arm, study) for part in parts} for arm, _, _ in observed]
@@ -191,13 +213,13 @@ def _notes(fits: Mapping[str, Fit]) -> list[str]:
         "that over the levels; of a × b, by how much one's effect, at that level of the other, exceeds its average.",
         "p by Holm over the rows of a column, intervals simultaneous by Bonferroni. Decided: adjusted p < 0.05.",
     ]
-    for metric, found in fits.items():
-        said.append(f"{metric}: {found.n} runs, {found.df} degrees of freedom left over.")
+    for what, found in fits.items():
+        said.append(f"{what}: {found.n} runs, {found.df} degrees of freedom left over.")
         if found.left_out:
-            said.append(f"{metric}: left out and taken as zero: {_some(found.left_out, '; ')}.")
+            said.append(f"{what}: left out and taken as zero: {_some(found.left_out, '; ')}.")
         if found.empty:
             empty = f"{len(found.empty)} of {found.cells} cells of the grid have no run"
-            said.append(f"{metric}: {empty}: {_some(found.empty, ', ')}.")
+            said.append(f"{what}: {empty}: {_some(found.empty, ', ')}.")
     return said
 
 

@@ -72,7 +72,7 @@ def _replicates(study: Study, rows: Sequence[Row]) -> Iterable[str]:
     low, high = min(counts), max(counts)
     said = "n = 1 run" if high == 1 else f"n = {low} runs" if low == high else f"n = {low} to {high} runs"
     few = "; below n = 3 nothing is decided" if low < 3 else ""
-    yield f"{said} a cell, of {len(study.seeds)} planned{few}. ± is one standard deviation."
+    yield f"{said} a cell, of {len(study.seeds)} planned{few}."
 
 
 def _missing(runs: Replicates, arms: Sequence[Arm], if_missing: str) -> Iterable[str]:

@@ -107,12 +107,15 @@ class Filler:
         )
 
     def _differences(self, lines: tuple[Line, ...], slots: Mapping[int, Slot]) -> dict[int, Difference]:
-        """Line number -> difference. A family is one column (the slots), one baseline, and one epoch or class."""
+        """Line number -> difference. A family is one column (the slots), one baseline, and one epoch or class.
+
+        A path's steps are one family for each start of the walk.
+        """
         families: dict[object, list[tuple[int, Slot, Arm, Sample]]] = defaultdict(list)
         for n, slot in slots.items():
             if slot.other is not None:
                 arm, sample = slot.other
-                baseline = "the walk" if self._path else arm.arm_id
+                baseline = arm.arm_id if not self._path else slot.start.key if slot.start else ""
                 families[lines[n].epoch, lines[n].class_, baseline].append((n, slot, arm, sample))
         found: dict[int, Difference] = {}
         for members in families.values():

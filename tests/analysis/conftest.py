@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
-from ablate.study.digest import arm_id, run_id
 from ablate.study.records import AttemptResult, Confusion, RunResult
 from ablate.study.run import Run
 from ablate.study.study import Arm, Claim, Factor, Level, Reported, Study, TableSpec, Term
+
+
+def arm_id(name: str) -> str:
+    return f"arm {name}"
+
+
+def run_id(arm: str, seed: int) -> str:
+    return f"{arm}, seed {seed}"
+
 
 RECIPE = {
     "data": {"name": "digits", "image_size": 8, "fraction": 1.0, "limit": None, "split": "official"},
@@ -98,7 +106,7 @@ def make(
     made: dict[str, str] = {}
     for name in values:
         levels = dict(zip((f.name for f in factors), name.split("/"), strict=True))
-        made[name] = made[merged[name]] if name in merged else arm_id({"arm": name})
+        made[name] = made[merged[name]] if name in merged else arm_id(name)
         previous = arms[-1].name if design == "path" and arms else None
         step = name if design == "path" else None
         why = f"{name} has no effect here" if name in merged else ""

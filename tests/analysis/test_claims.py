@@ -118,6 +118,43 @@ class TestUndecided:
         assert (found.verdict, found.why) == ("undecided", "B - Z: the design has no arm Z")
 
 
+def test_best_is_among_the_arms_that_there_are(maker: Any, factor: Any, claim: Any) -> None:
+    """A grid with an exclusion: the file's `best` names every combination, the design has three of four."""
+    values = {"A/off": [0.6, 0.61, 0.62], "A/on": [0.9, 0.91, 0.92], "B/off": [0.7, 0.71, 0.72]}
+    made = maker([factor("tweak", "A", "B"), factor("mixup", "off", "on")], values)
+
+    def term(name: str) -> tuple[str, dict[str, str]]:
+        return name, dict(zip(("tweak", "mixup"), name.split("/"), strict=True))
+
+    said = claim("best", *map(term, ("A/on", "A/off", "B/off", "B/on")))
+    (found,) = judge(made.study, made.spec(claims=(said,)), Replicates(made.study, made.results))
+    assert found.verdict == "holds"
+    assert "B/on" not in found.why
+    only = claim("best", *map(term, ("A/on", "B/on")))
+    (found,) = judge(made.study, made.spec(claims=(only,)), Replicates(made.study, made.results))
+    assert (found.verdict, found.why) == ("undecided", "no row of the table matches")
+
+
+def test_class_metrics_are_macro_means(maker: Any, factor: Any, matrix: Any, claim: Any) -> None:
+    made = maker([factor("tweak", "A", "B")], {"A": [0.1, 0.2, 0.3], "B": [0.1, 0.2, 0.3]})
+    for seed, wrong in enumerate((4, 5, 6)):
+        made.change("A", seed, confusions=(matrix([[10 - wrong, wrong], [wrong, 10 - wrong]]),))
+        made.change("B", seed, confusions=(matrix([[13 - wrong, wrong - 3], [wrong - 3, 13 - wrong]]),))
+    spec = made.spec(kind="class", columns=("recall",), claims=(claim(">", B, A, metric="recall"),))
+    (found,) = judge(made.study, spec, Replicates(made.study, made.results))
+    assert (found.verdict, found.why) == ("holds", "B - A = +0.3 (p = 0.021)")
+
+
+def test_a_table_without_where_asks_at_every_level(maker: Any, factor: Any, claim: Any) -> None:
+    from dataclasses import replace
+
+    values = {f"{t}/{m}": [0.1, 0.2, 0.15] for t in "AB" for m in ("off", "on")}
+    made = maker([factor("tweak", "A", "B"), factor("mixup", "off", "on")], values)
+    spec = replace(made.spec(claims=(claim(">", B, A),)), where={})
+    (found,) = judge(made.study, spec, Replicates(made.study, made.results))
+    assert found.why == "B - A at mixup=off = +0 (p = 1.000); B - A at mixup=on = +0 (p = 1.000)"
+
+
 def test_the_weakest_comparisons_are_spelled_first() -> None:
     comparisons = [Comparison(f"a - {i}", 0.1, p) for i, p in enumerate((0.001, 0.04, 0.02, 0.03, 0.002))]
     found = verdict("a is best", comparisons)

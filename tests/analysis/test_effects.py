@@ -259,6 +259,41 @@ def test_a_declared_table_has_a_column_a_metric(grid: Any) -> None:
     assert (by_name(table)["c"].reported, by_name(table)["c"].reported_text) == (0.95, "0.95")
 
 
+def test_row_factors_and_columns_of_levels_have_fits_of_their_own(maker: Any, factor: Any) -> None:
+    rng = np.random.default_rng(1)
+    grid = itertools.product(("r18", "r50"), "xy", "01")
+    values = {f"{arch}/{size}/{b}": rng.standard_normal(3).tolist() for arch, size, b in grid}
+    made = maker([factor("arch", "r18", "r50"), factor("size", *"xy"), factor("b", *"01")], values)
+    rows = build_table(made.study, made.spec(kind="effect", factors=("arch",)), made.results).rows
+    assert [row.name for row in rows] == [
+        f"{arch}/{e}" for arch in ("r18", "r50") for e in ("size=y", "b=1", "size=y × b=1")
+    ]
+    assert rows[0].levels == {"arch": "r18", "size": "y"}
+    alone = effects_table(made.study, made.results, "top1", where={"arch": ("r50",)})
+    assert rows[4].cells["top1"] == by_name(alone)["b=1"]
+    spec = made.spec(
+        kind="effect",
+        factors=("arch",),
+        column_factor="size",
+        columns=("x", "y"),
+        metric="top1",
+        reported={"r50/b=1": ("0.1", "0.2")},
+    )
+    table = build_table(made.study, spec, made.results)
+    assert [row.name for row in table.rows] == ["r18/b=1", "r50/b=1"]
+    cell = table.rows[1].cells["y"]
+    assert cell.delta == pytest.approx(np.mean(values["r50/y/1"]) - np.mean(values["r50/y/0"]))
+    assert (cell.reported, cell.n) == (0.2, 6)
+    assert "r50, y, top1: 6 runs, 2 degrees of freedom left over." in table.notes
+
+
+def test_reported_interactions_may_be_typed_plainly(grid: Any) -> None:
+    made = grid(scores(np.random.default_rng(1)))
+    for typed in ("c x l", "c:l", "c*l", "c × l"):
+        spec = made.spec(kind="effect", factors=(), reported={typed: ("0.02",)})
+        assert by_name(build_table(made.study, spec, made.results))["c × l"].reported == 0.02
+
+
 def test_arms_that_are_the_same_run_count_once(maker: Any, factor: Any) -> None:
     values = {"A/0": [0.1, 0.2, 0.3], "A/1": [0.5, 0.6, 0.8], "B/0": [], "B/1": [0.2, 0.3, 0.2]}
     made = maker([factor("tweak", "A", "B"), factor("b", "0", "1")], values, merged={"B/0": "A/0"})

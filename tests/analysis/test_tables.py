@@ -162,6 +162,33 @@ class TestPaths:
         assert (found["deep"].delta, found["deep"].total) == (pytest.approx(-0.02 / 3), pytest.approx(0.28 / 3))
         assert (found["wide"].decided, found["deep"].decided) == (True, False)
 
+    def test_each_matched_walk_is_a_family(self, maker: Any, factor: Any) -> None:
+        """A second network's walk neither widens the first one's intervals nor raises its p."""
+        values = {
+            "r18/base": [0.5, 0.51, 0.52],
+            "r18/wide": [0.6, 0.61, 0.62],
+            "r50/base": [0.2, 0.5, 0.8],
+            "r50/wide": [0.3, 0.5, 0.9],
+        }
+        factors = [factor("arch", "r18", "r50"), factor("step", "base", "wide")]
+
+        def first_walk(values: Any) -> Any:
+            from dataclasses import replace
+
+            made = maker(factors, values, baseline={"step": "base"}, design="path")
+            starts = {"r18/base": None, "r18/wide": "r18/base", "r50/base": None, "r50/wide": "r50/base"}
+            arms = tuple(replace(arm, previous=starts[arm.name]) for arm in made.study.arms)
+            study = replace(made.study, arms=arms)
+            return cells(
+                build_table(study, made.spec(where={"arch": tuple({a.levels["arch"] for a in arms})}), made.results)
+            )
+
+        alone = first_walk({name: column for name, column in values.items() if name.startswith("r18")})
+        both = first_walk(values)
+        assert both["r18/wide"] == alone["r18/wide"]
+        assert both["r50/wide"].delta == pytest.approx(0.2 / 3)
+        assert both["r50/base"].delta is None
+
     def test_the_note_names_the_steps(self, maker: Any, factor: Any) -> None:
         values = {"base": [0.5, 0.51, 0.52], "wide": [0.6, 0.61, 0.62]}
         made = maker([factor("step", *values)], values, baseline={"step": "base"}, design="path")
@@ -288,15 +315,15 @@ class TestNotes:
         assert table.notes == (
             "Differences from the baseline: Dunnett's test with a variance pooled over the family's arms; simultaneous "
             "95% intervals; one family a column; not paired by seed. Decided: adjusted p < 0.05.",
-            "n = 3 runs a cell, of 3 planned. ± is one standard deviation.",
+            "n = 3 runs a cell, of 3 planned.",
         )
 
     def test_few_runs(self, lee: Any) -> None:
         made = lee({**LEE, "B/c": [0.5]}, seeds=(0, 1, 2, 3))
-        said = "n = 1 to 3 runs a cell, of 4 planned; below n = 3 nothing is decided. ± is one standard deviation."
+        said = "n = 1 to 3 runs a cell, of 4 planned; below n = 3 nothing is decided."
         assert said in build_table(made.study, made.spec(), made.results).notes
         one = lee({name: values[:1] for name, values in LEE.items()}, seeds=(0,))
-        said = "n = 1 run a cell, of 1 planned; below n = 3 nothing is decided. ± is one standard deviation."
+        said = "n = 1 run a cell, of 1 planned; below n = 3 nothing is decided."
         assert said in build_table(one.study, one.spec(), one.results).notes
 
     def test_merged_arms(self, lee: Any) -> None:
