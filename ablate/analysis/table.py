@@ -16,7 +16,8 @@ class Cell:
     ci95             95% t-interval of the mean; None below n = 2
     delta            mean minus the baseline's mean; None for the baseline itself
     delta_ci95       95% interval of delta, simultaneous over the family (the table's own test)
-    p_adjusted       of the table's test, adjusted over the family; None below n = 3, at zero variance, or where a run is missing
+    p_adjusted       of the table's test, adjusted over the family; None below n = 3, at zero variance, or where a run
+                     is missing
     decided          p_adjusted < 0.05
     detectable       the smallest absolute difference that this n could have shown at 80% power
     reported         the paper's figure with its text; agrees: it lies in the 95% interval for one new run, whose width

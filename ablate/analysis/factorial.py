@@ -1,0 +1,205 @@
+"""The model behind the effects: how a grid is coded, and what its runs can tell apart."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ablate.analysis.layout import baseline_levels
+from ablate.study.study import Arm, Study, TableSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_TOLERANCE = 1e-8  # of an entry of the null space's projector, whose true value is 0
+_NAMED = 4  # effects that a confounded one names
+
+
+@dataclass(frozen=True)
+class Part:
+    """One factor of the model, or one member of a factor of subsets. Of two levels the low one comes first."""
+
+    factor: str
+    levels: tuple[str, ...]
+    member: str | None = None
+
+    @property
+    def two_level(self) -> bool:
+        return len(self.levels) == 2
+
+    def level_of(self, arm: Arm, study: Study) -> str:
+        level = arm.levels[self.factor]
+        if self.member is None:
+            return level
+        factor = next(f for f in study.factors if f.name == self.factor)
+        return self.levels[self.member in factor.level(level).members]
+
+    def code(self, level: str) -> tuple[float, ...]:
+        """-1 or +1 for two levels; sum coding, one column less than levels, for more."""
+        index, last = self.levels.index(level), len(self.levels) - 1
+        if self.two_level:
+            return (1.0 if index else -1.0,)
+        return (-1.0,) * last if index == last else tuple(float(index == column) for column in range(last))
+
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """(label, level) of each effect that is printed: the high level of two, every level of more."""
+        if self.member is not None:
+            return ((self.member, self.levels[1]),)
+        return tuple(
+            (f"{self.factor}={level}", level) for level in (self.levels[1:] if self.two_level else self.levels)
+        )
+
+
+Term = tuple[Part, ...]
+
+
+def parts_of(study: Study, spec: TableSpec, arms: Sequence[Arm]) -> tuple[Part, ...]:
+    """The factors that vary over the arms, subset factors taken apart into their members."""
+    parts = []
+    low = baseline_levels(study, spec)
+    for factor in study.factors:
+        present = {arm.levels[factor.name] for arm in arms}
+        levels = [level for level in factor.levels if level.name in present]
+        for member in factor.members:
+            if len({member in level.members for level in levels}) == 2:
+                parts.append(Part(factor.name, (f"without {member}", f"with {member}"), member))
+        if not factor.members and len(levels) > 1:
+            names = sorted((level.name for level in levels), key=lambda name: name != low.get(factor.name))
+            parts.append(Part(factor.name, tuple(names)))
+    return tuple(parts)
+
+
+def cells(study: Study, parts: Sequence[Part], arms: Sequence[Arm]) -> list[dict[Part, str]]:
+    """Every combination of the factors' levels that occur: what a full grid would hold."""
+    factors = [f for f in study.factors if any(part.factor == f.name for part in parts)]
+    present = [[level for level in f.levels if any(arm.levels[f.name] == level.name for arm in arms)] for f in factors]
+    grid = []
+    for combination in itertools.product(*present):
+        levels = {factor.name: level for factor, level in zip(factors, combination, strict=True)}
+        grid.append(
+            {
+                part: levels[part.factor].name
+                if part.member is None
+                else part.levels[part.member in levels[part.factor].members]
+                for part in parts
+            }
+        )
+    return grid
+
+
+def empty(cells: list[dict[Part, str]], coded: list[dict[Part, str]], parts: Sequence[Part]) -> tuple[str, ...]:
+    seen = {tuple(row.values()) for row in coded}
+    return tuple(
+        " ".join(
+            f"{part.factor}={cell[part]}"
+            if part.member is None
+            else ("+" if cell[part] == part.levels[1] else "-") + part.member
+            for part in parts
+        )
+        for cell in cells
+        if tuple(cell.values()) not in seen
+    )
+
+
+def blocks(seeds: Sequence[int]) -> np.ndarray:
+    """Intercept and sum-coded replicates, one row a run."""
+    import numpy as np
+
+    order = tuple(dict.fromkeys(seeds))
+    block = Part("replicate", tuple(str(seed) for seed in order))
+    if len(order) < 2:
+        return np.ones((len(seeds), 1))
+    return np.asarray([(1.0, *block.code(str(seed))) for seed in seeds])
+
+
+def model_matrix(
+    blocks: np.ndarray, terms: Sequence[Term], coded: Sequence[Mapping[Part, str]]
+) -> tuple[np.ndarray, dict[Term, range]]:
+    """The model matrix, one row a run, and where each term's columns stand."""
+    import numpy as np
+
+    columns, places, at = [blocks], {}, blocks.shape[1]
+    for term in terms:
+        block = np.asarray([_products([part.code(row[part]) for part in term]) for row in coded])
+        columns.append(block)
+        places[term] = range(at, at + block.shape[1])
+        at += block.shape[1]
+    return np.hstack(columns), places
+
+
+def _products(codes: Sequence[tuple[float, ...]]) -> list[float]:
+    return [math.prod(combination) for combination in itertools.product(*codes)]
+
+
+def contrasts_of(term: Term, place: range, width: int) -> list[tuple[str, dict[str, str], Any]]:
+    """(name, levels, weights over the model's columns) of each effect of a term."""
+    import numpy as np
+
+    scale = 2.0 if any(part.two_level for part in term) else 1.0
+    found = []
+    for labelled in itertools.product(*(part.shown() for part in term)):
+        weights = np.zeros(width)
+        codes = [part.code(level) for part, (_, level) in zip(term, labelled, strict=True)]
+        weights[place.start : place.stop] = np.asarray(_products(codes)) * scale
+        levels = {part.member or part.factor: level for part, (_, level) in zip(term, labelled, strict=True)}
+        found.append((" × ".join(label for label, _ in labelled), levels, weights))
+    return found
+
+
+def estimable(
+    blocks: np.ndarray, mains: Sequence[Term], pairs: Sequence[Term], coded: Sequence[Mapping[Part, str]]
+) -> tuple[list[Term], list[str]]:
+    """The terms that the runs tell apart, and the others in words.
+
+    Main effects are judged among themselves, interactions among all terms.
+    """
+    import numpy as np
+
+    kept: list[Term] = []
+    left_out: list[str] = []
+    for group, rivals in ((mains, mains), (pairs, [*mains, *pairs])):
+        lost, places = _lost(blocks, rivals, coded)
+        for term in group:
+            mine = lost[places[term].start : places[term].stop]
+            if float(np.abs(mine).max()) < _TOLERANCE:
+                kept.append(term)
+                continue
+            others = [
+                t for t in rivals if t != term and np.abs(mine[:, places[t].start : places[t].stop]).max() > _TOLERANCE
+            ]
+            named = ", ".join(map(term_name, others)) if len(others) <= _NAMED else f"{len(others)} other effects"
+            left_out.append(f"{term_name(term)} (confounded with {named or 'the mean'})")
+    return kept, left_out
+
+
+def _lost(
+    blocks: np.ndarray, terms: Sequence[Term], coded: Sequence[Mapping[Part, str]]
+) -> tuple[np.ndarray, dict[Term, range]]:
+    """What the model can't see: its matrix's null space as a projector, zero where a column stands by itself."""
+    import numpy as np
+
+    design, places = model_matrix(blocks, terms, coded)
+    return np.eye(design.shape[1]) - np.linalg.pinv(design) @ design, places
+
+
+def independent(design: np.ndarray) -> list[int]:
+    """The columns that add to the rank, first come first kept.
+
+    What is dropped belongs to effects that can't be told apart anyway; a kept term's columns never are.
+    """
+    import numpy as np
+
+    if np.linalg.matrix_rank(design) == design.shape[1]:
+        return list(range(design.shape[1]))
+    kept: list[int] = []
+    for column in range(design.shape[1]):
+        if np.linalg.matrix_rank(design[:, [*kept, column]]) > len(kept):
+            kept.append(column)
+    return kept
+
+
+def term_name(term: Term) -> str:
+    return " × ".join(part.member or part.factor for part in term)

@@ -1,0 +1,158 @@
+"""Which arm stands in which cell: a table's lines, and the arm that each arm is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ablate.analysis.classes import MACRO, WEIGHTED, reported_confusion
+from ablate.analysis.values import Replicates
+from ablate.errors import Problem, StudyError
+from ablate.study.study import Arm, Reported, Study, TableSpec
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row to be filled: column key -> arm. A column without an arm is one that the design leaves out."""
+
+    name: str
+    arms: Mapping[str, Arm]
+    levels: Mapping[str, str]
+    epoch: int | None = None
+    class_: str | None = None
+    reported: tuple[Reported | None, ...] = ()
+
+
+def arms_of(study: Study, spec: TableSpec) -> tuple[Arm, ...]:
+    """The arms that the table's `where` keeps, in the study's order. Raises StudyError where none is left."""
+    arms = tuple(
+        arm
+        for arm in study.arms
+        if all(arm.levels[factor] in kept for factor, kept in spec.where.items() if factor in arm.levels)
+    )
+    if not arms:
+        kept = "; ".join(f"{factor}: {', '.join(levels)}" for factor, levels in spec.where.items())
+        raise _mistake(study, spec, f"no arm has these levels ({kept}); change the table's where")
+    return arms
+
+
+def lines_of(study: Study, spec: TableSpec, runs: Replicates) -> tuple[Line, ...]:
+    """The rows in order: arms as their levels are declared (a path as it is walked), epochs or classes below them."""
+    lines: list[Line] = []
+    for name, arms in _row_arms(study, spec):
+        levels = _shared_levels(list(arms.values()))
+        if spec.kind == "epoch":
+            lines += [
+                Line(_joined(name, str(epoch)), arms, levels, epoch, None, _reported(spec, [_joined(name, str(epoch))]))
+                for epoch in _epochs(spec, arms.values(), runs)
+            ]
+        elif spec.kind == "class":
+            lines += [
+                Line(
+                    _joined(name, class_),
+                    arms,
+                    levels,
+                    None,
+                    class_,
+                    _reported(spec, [_joined(name, key) for key in keys]),
+                )
+                for class_, keys in _classes(spec, arms.values(), runs)
+            ]
+        else:
+            step = [arm.step for arm in arms.values() if arm.step]
+            full = [arm.name for arm in arms.values()]
+            lines.append(Line(name, arms, levels, reported=_reported(spec, [name, *step, *full])))
+    return tuple(lines)
+
+
+def column_keys(spec: TableSpec) -> tuple[tuple[str, str], ...]:
+    """(key, metric) of each column: the metric is the key, or one for all where the columns are levels."""
+    if spec.column_factor is None:
+        return tuple((metric, metric) for metric in spec.columns)
+    return tuple((level, spec.metric or "top1") for level in spec.columns)
+
+
+def baseline_levels(study: Study, spec: TableSpec) -> Mapping[str, str]:
+    """Levels of what the table compares with; a factor that it does not name is matched."""
+    return study.baseline if spec.baseline is None else spec.baseline
+
+
+def matched_baseline(study: Study, spec: TableSpec, arm: Arm) -> Arm | None:
+    """The arm with the baseline's levels, and this arm's own where it names none; None where there is no such arm."""
+    named = baseline_levels(study, spec)
+    return find_arm(study, {**arm.levels, **named}) if named else None
+
+
+def compared_with(study: Study, spec: TableSpec, arm: Arm) -> Arm | None:
+    """What the arm's delta is from: the step before in a path, its matched baseline elsewhere. None for a baseline."""
+    if study.design == "path":
+        return next((other for other in study.arms if other.name == arm.previous), None)
+    other = matched_baseline(study, spec, arm)
+    return None if other is None or other.name == arm.name else other
+
+
+def find_arm(study: Study, levels: Mapping[str, str]) -> Arm | None:
+    return next((arm for arm in study.arms if dict(arm.levels) == dict(levels)), None)
+
+
+def _row_arms(study: Study, spec: TableSpec) -> list[tuple[str, dict[str, Arm]]]:
+    """Row name -> column key -> arm."""
+    arms = list(arms_of(study, spec))
+    if study.design != "path":
+        order = {f.name: {level.name: i for i, level in enumerate(f.levels)} for f in study.factors}
+        arms.sort(key=lambda arm: [order[factor][arm.levels[factor]] for factor in spec.factors])
+    keys = [key for key, _ in column_keys(spec)]
+    rows: dict[str, dict[str, Arm]] = {}
+    for arm in arms:
+        name = "/".join(arm.levels[factor] for factor in spec.factors)
+        own = keys if spec.column_factor is None else [arm.levels[spec.column_factor]]
+        row = rows.setdefault(name, {})
+        for key in own:
+            if key in row:
+                both = f"arms {row[key].name} and {arm.name} fall into one cell"
+                raise _mistake(study, spec, f"{both}; give each factor a place in rows, columns or where")
+            if key in keys:
+                row[key] = arm
+    return [(name, row) for name, row in rows.items() if row]
+
+
+def _shared_levels(arms: Sequence[Arm]) -> dict[str, str]:
+    first = arms[0].levels
+    return {factor: level for factor, level in first.items() if all(arm.levels[factor] == level for arm in arms)}
+
+
+def _mistake(study: Study, spec: TableSpec, message: str) -> StudyError:
+    return StudyError([Problem(study.file, None, f"tables.{spec.name}", message)])
+
+
+def _joined(name: str, last: str) -> str:
+    return f"{name}/{last}" if name else last
+
+
+def _reported(spec: TableSpec, names: Iterable[str]) -> tuple[Reported | None, ...]:
+    return next((spec.reported[name] for name in names if name in spec.reported), ())
+
+
+def _epochs(spec: TableSpec, arms: Iterable[Arm], runs: Replicates) -> list[int]:
+    """The epochs that `where` picks, in its order; without it, all that any run has, or that the paper reports."""
+    if spec.row_where:
+        return [int(epoch) for epoch in spec.row_where]
+    seen = {epoch for arm in arms for result in runs.done(arm) for epoch in result.epochs}
+    last = (name.rpartition("/")[2] for name in spec.reported)
+    return sorted(seen | {int(text) for text in last if text.isdecimal()})
+
+
+def _classes(spec: TableSpec, arms: Iterable[Arm], runs: Replicates) -> list[tuple[str, tuple[str, ...]]]:
+    """Each class with the names that a study file may call it by: its name, or its number from 0."""
+    confusions = (reported_confusion(result) for arm in arms for result in runs.done(arm))
+    confusion = next((c for c in confusions if c is not None), None)
+    if confusion is not None:
+        names = confusion.classes
+    else:
+        names = tuple(n for n in (key.rpartition("/")[2] for key in spec.reported) if n not in (MACRO, WEIGHTED))
+    every: list[tuple[str, tuple[str, ...]]]
+    every = [(name, (name, str(index))) for index, name in enumerate(dict.fromkeys(names))]
+    every += [(name, (name,)) for name in (MACRO, WEIGHTED)]
+    if not spec.row_where:
+        return every
+    return [next((known for known in every if wanted in known[1]), (wanted, (wanted,))) for wanted in spec.row_where]

@@ -1,0 +1,179 @@
+"""Cells and rows: samples read, families compared, the paper's figures set beside them."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ablate.analysis.aggregate import Agreement, aggregate, agreement
+from ablate.analysis.classes import ClassReader
+from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
+from ablate.analysis.layout import Line, column_keys, compared_with, matched_baseline
+from ablate.analysis.table import Cell, Column, Row
+from ablate.analysis.values import Replicates, Sample, at_epoch, final
+from ablate.study.metrics import METRICS, SPLITS
+from ablate.study.study import Arm, Reported, Study, TableSpec
+
+_DECIMALS = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
+
+
+def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
+    """The columns with direction, unit and decimals; in percent where the paper prints percentages."""
+    columns = []
+    for index, (key, metric) in enumerate(column_keys(spec)):
+        better, unit = direction(study, metric)
+        figures = [row[index] for row in spec.reported.values() if index < len(row)]
+        printed = [figure for figure in figures if figure is not None]
+        percent = any(figure.percent for figure in printed)
+        usual = 2 if percent else 0 if metric == "support" else _DECIMALS.get(unit, 3)
+        decimals = max([usual, *(figure.decimals for figure in printed)])
+        columns.append(Column(key, metric, better, unit, percent, decimals))
+    return tuple(columns)
+
+
+def direction(study: Study, metric: str) -> tuple[str, str]:
+    """(better, unit) of a metric: the study's own, one of ours, or one of ours on a named split."""
+    if metric in study.metrics:
+        return study.metrics[metric], ""
+    known = METRICS.get(metric)
+    split, _, rest = metric.partition("_")
+    if known is None and split in SPLITS:
+        if rest in study.metrics:
+            return study.metrics[rest], ""
+        known = METRICS.get(rest)
+    return ("neither", "") if known is None else (known.better, known.unit)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One cell to be: its arm's sample, what its delta is from, and in a path what its total is from."""
+
+    arm: Arm
+    sample: Sample
+    other: tuple[Arm, Sample] | None
+    start: Sample | None
+
+
+class Filler:
+    """Fills the lines of one table."""
+
+    def __init__(self, study: Study, spec: TableSpec, runs: Replicates, *, comparable: bool) -> None:
+        self.study, self.spec, self.runs, self.comparable = study, spec, runs, comparable
+        self._path = study.design == "path"
+        self._classes = ClassReader()
+        self._samples: dict[tuple[str, str, int | None, str | None], Sample] = {}
+
+    def rows(self, lines: tuple[Line, ...]) -> tuple[Row, ...]:
+        cells: list[dict[str, Cell]] = [{} for _ in lines]
+        shown = {arm.name for line in lines for arm in line.arms.values()}
+        for index, (key, metric) in enumerate(column_keys(self.spec)):
+            slots = {
+                n: self._slot(line, line.arms[key], metric, shown) for n, line in enumerate(lines) if key in line.arms
+            }
+            differences = self._differences(lines, slots)
+            for n, line in enumerate(lines):
+                reported = line.reported[index] if index < len(line.reported) else None
+                cells[n][key] = self._cell(slots.get(n), differences.get(n, Difference()), reported)
+        return tuple(self._row(line, filled) for line, filled in zip(lines, cells, strict=True))
+
+    def sample(self, arm: Arm, metric: str, epoch: int | None = None, class_: str | None = None) -> Sample:
+        """The arm's values of a metric: final, of an epoch or of a class. Each is read once."""
+        place = (arm.name, metric, epoch, class_)
+        if place not in self._samples:
+            if epoch is not None:
+                found = self.runs.sample(arm, at_epoch(metric, epoch), f"{metric} at epoch {epoch}")
+            elif class_ is not None:
+                found = self.runs.sample(arm, self._classes.of(class_, metric), f"{metric} of class {class_}")
+            else:
+                found = self.runs.sample(arm, final(metric), metric)
+            self._samples[place] = found
+        return self._samples[place]
+
+    def _slot(self, line: Line, arm: Arm, metric: str, shown: set[str]) -> Slot:
+        def sample(of: Arm) -> Sample:
+            return self.sample(of, metric, line.epoch, line.class_)
+
+        other = compared_with(self.study, self.spec, arm)
+        if self.spec.kind != "arms" and other is not None and other.name not in shown:
+            other = None  # one arm's epochs or classes by themselves: nothing in sight to compare with
+        start = matched_baseline(self.study, self.spec, arm) if self._path else None
+        return Slot(
+            arm,
+            sample(arm),
+            None if other is None else (other, sample(other)),
+            None if start is None or start.name == arm.name else sample(start),
+        )
+
+    def _differences(self, lines: tuple[Line, ...], slots: Mapping[int, Slot]) -> dict[int, Difference]:
+        """Line number -> difference. A family is one column (the slots), one baseline, and one epoch or class.
+
+        A path's steps are one family for each start of the walk.
+        """
+        families: dict[object, list[tuple[int, Slot, Arm, Sample]]] = defaultdict(list)
+        for n, slot in slots.items():
+            if slot.other is not None:
+                arm, sample = slot.other
+                baseline = arm.arm_id if not self._path else slot.start.key if slot.start else ""
+                families[lines[n].epoch, lines[n].class_, baseline].append((n, slot, arm, sample))
+        found: dict[int, Difference] = {}
+        for members in families.values():
+            if self._path:
+                by_key = compare_steps([(before, slot.sample) for _, slot, _, before in members], self.spec.test)
+            else:
+                by_key = compare_with_baseline(
+                    members[0][3], [slot.sample for _, slot, _, _ in members], self.spec.test
+                )
+            for n, slot, other, _ in members:
+                same = slot.arm.arm_id == other.arm_id
+                found[n] = _same_run(slot, other) if same else by_key[slot.sample.key]
+        return found
+
+    def _cell(self, slot: Slot | None, difference: Difference, reported: Reported | None) -> Cell:
+        values = slot.sample.values if slot else ()
+        summary = aggregate(values)
+        agreed = agreement(values, reported) if reported and self.comparable else Agreement(None, None)
+        total = None
+        if slot and slot.start and slot.start.values and values:
+            total = statistics.fmean(values) - statistics.fmean(slot.start.values)
+        return Cell(
+            mean=summary.mean,
+            sd=summary.sd,
+            n=summary.n,
+            ci95=summary.ci95,
+            delta=difference.delta,
+            delta_ci95=difference.ci95,
+            p_adjusted=difference.p_adjusted,
+            decided=difference.decided,
+            detectable=difference.detectable,
+            reported=reported.value if reported else None,
+            reported_text=reported.text if reported else None,
+            agrees=agreed.agrees,
+            agreement_width=agreed.width,
+            total=total,
+            run_ids=slot.sample.run_ids if slot else (),
+            note=(slot.sample.note or difference.note) if slot else "not in the design",
+        )
+
+    def _row(self, line: Line, cells: Mapping[str, Cell]) -> Row:
+        arms = list(line.arms.values())
+        names = {arm.name for arm in arms}
+        baselines = [matched_baseline(self.study, self.spec, arm) for arm in arms]
+        return Row(
+            name=line.name,
+            arm=names.pop() if len(names) == 1 else None,
+            levels=line.levels,
+            cells=cells,
+            epoch=line.epoch,
+            class_=line.class_,
+            is_baseline=all(b is not None and b.name == a.name for a, b in zip(arms, baselines, strict=True)),
+        )
+
+
+def _same_run(slot: Slot, other: Arm) -> Difference:
+    why = slot.arm.why or other.why
+    return Difference(
+        delta=0.0 if slot.sample.values else None,
+        note=f"the same run as {other.name}" + (f" ({why})" if why else ""),
+    )

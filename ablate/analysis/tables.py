@@ -1,0 +1,87 @@
+"""A declared table and the results of its runs, made into one frozen `Table`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ablate.analysis import claims, curves, effects, notes
+from ablate.analysis.layout import Line, baseline_levels, column_keys, compared_with, lines_of
+from ablate.analysis.rows import Filler, columns_of
+from ablate.analysis.table import Row, Table
+from ablate.analysis.values import Replicates
+from ablate.study.records import RunResult
+from ablate.study.study import Arm, Study, TableSpec
+
+
+def build_table(
+    study: Study, table: TableSpec, results: Mapping[str, RunResult], *, comparable: bool | None = None
+) -> Table:
+    """The table with everything that is printed around it.
+
+    results      by `run_id`; runs that are not in it count as not run
+    comparable   False where the caller knows of other weights or other data than the paper's; a profile never is
+
+    Under `comparable=False` the paper's figures stand beside ours, but no cell says that they agree or do not.
+    Raises StudyError where the table's `where` leaves no arm, or leaves two in one cell.
+    """
+    runs = Replicates(study, results)
+    if table.kind == "effect":
+        return effects.effects_of_table(study, table, runs, comparable)
+    fair, why_not = notes.comparison(study, comparable)
+    lines = lines_of(study, table, runs)
+    rows = Filler(study, table, runs, comparable=fair).rows(lines)
+    arms = _arms_in(lines)
+    concerned = _with_baselines(study, table, arms)
+    by_epoch = table.kind == "epoch"
+    return Table(
+        study=study.name,
+        profile=study.profile,
+        name=table.name,
+        kind=table.kind,
+        caption=table.caption,
+        columns=columns_of(study, table),
+        rows=rows,
+        claims=claims.judge(study, table, runs),
+        comparable=fair,
+        not_comparable=why_not,
+        mean_absolute_difference=mean_absolute_difference(rows),
+        test=table.test,
+        baseline=baseline_name(study, table, arms),
+        notes=notes.notes_of(study, table, runs, concerned, rows),
+        scale=notes.scale_of(study, runs, arms),
+        curves=curves.curves_of_lines(runs, lines, column_keys(table)) if by_epoch else curves.usual_curves(runs, arms),
+        confusions=() if by_epoch else curves.confusions(runs, arms),
+    )
+
+
+def mean_absolute_difference(rows: Sequence[Row]) -> dict[str, float]:
+    """Column key -> mean of |measured - reported| over the rows that have both."""
+    differences: dict[str, list[float]] = {}
+    for row in rows:
+        for key, cell in row.cells.items():
+            if cell.mean is not None and cell.reported is not None:
+                differences.setdefault(key, []).append(abs(cell.mean - cell.reported))
+    return {key: sum(values) / len(values) for key, values in differences.items()}
+
+
+def baseline_name(study: Study, table: TableSpec, arms: Sequence[Arm]) -> str:
+    """The baseline in words: its arm's name; `tweak=A, the rest matched` where each row has its own."""
+    levels = baseline_levels(study, table)
+    if not levels:
+        return ""
+    names = {other.name for arm in arms for other in study.arms if dict(other.levels) == {**arm.levels, **levels}}
+    if len(names) == 1:
+        return names.pop()
+    return ", ".join(f"{factor}={level}" for factor, level in levels.items()) + ", the rest matched"
+
+
+def _arms_in(lines: Sequence[Line]) -> list[Arm]:
+    return list({arm.name: arm for line in lines for arm in line.arms.values()}.values())
+
+
+def _with_baselines(study: Study, table: TableSpec, arms: list[Arm]) -> list[Arm]:
+    """The arms that the table's numbers rest on: its own, and in a table over arms what they are compared with."""
+    if table.kind != "arms":
+        return arms
+    others = (compared_with(study, table, arm) for arm in arms)
+    return list({arm.name: arm for arm in [*arms, *(other for other in others if other is not None)]}.values())

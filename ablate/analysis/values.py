@@ -1,0 +1,158 @@
+"""From runs to samples: which values an arm has of one metric, and why the others are missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ablate.study.metrics import SPLITS
+from ablate.study.records import RunResult
+from ablate.study.run import Run
+from ablate.study.study import Arm, Study
+
+Reader = Callable[[RunResult], float | None]
+"""Takes one number from a done run; None where the run has no such number."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One arm's values of one metric, in the order of the seeds.
+
+    `key` is the arm's `arm_id`: arms that are the same run share it. `planned` is the number of seeds; `note` says what
+    became of the runs without a value, and is empty where none is missing.
+    """
+
+    key: str
+    name: str
+    values: tuple[float, ...]
+    planned: int
+    run_ids: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def complete(self) -> bool:
+        return self.n == self.planned
+
+    @property
+    def varies(self) -> bool:
+        """Two values at least, not all bit-equal."""
+        return self.n > 1 and min(self.values) != max(self.values)
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One arm with one seed; `run` is None where the study plans no such run, `result` where nothing is known of it."""
+
+    seed: int
+    run: Run | None
+    result: RunResult | None
+    parent_failed: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.result is not None and self.result.state == "done"
+
+
+class Replicates:
+    """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`."""
+
+    def __init__(self, study: Study, results: Mapping[str, RunResult]) -> None:
+        self.seeds = study.seeds
+        self._results = results
+        self._runs = {(run.arm_id, run.seed): run for run in study.runs}
+
+    def of(self, arm: Arm) -> tuple[Replicate, ...]:
+        return tuple(self._replicate(arm, seed) for seed in self.seeds)
+
+    def done(self, arm: Arm) -> tuple[RunResult, ...]:
+        """The results of the arm's finished runs."""
+        return tuple(r.result for r in self.of(arm) if r.done and r.result is not None)
+
+    def sample(self, arm: Arm, reader: Reader, what: str) -> Sample:
+        """The arm's values under `reader`; `what` names the number where a finished run lacks it."""
+        replicates = self.of(arm)
+        values: list[float] = []
+        run_ids: list[str] = []
+        reasons: Counter[str] = Counter()
+        for replicate in replicates:
+            value = reader(replicate.result) if replicate.done and replicate.result is not None else None
+            if value is not None and replicate.run is not None:
+                values.append(value)
+                run_ids.append(replicate.run.run_id)
+            else:
+                reasons[f"no {what}" if replicate.done else _why_missing(replicate)] += 1
+        note = _note(len(values), len(replicates), reasons)
+        return Sample(arm.arm_id, arm.name, tuple(values), len(replicates), tuple(run_ids), note)
+
+    def _replicate(self, arm: Arm, seed: int) -> Replicate:
+        run = self._runs.get((arm.arm_id, seed))
+        if run is None:
+            return Replicate(seed, None, None)
+        parent = self._results.get(run.parent) if run.parent else None
+        return Replicate(seed, run, self._results.get(run.run_id), parent is not None and parent.state == "failed")
+
+
+def diverged(result: RunResult) -> bool:
+    """A failed run whose loss was not finite, told by its error's first words."""
+    text = (result.error or (result.attempts[-1].error if result.attempts else None) or "").casefold()
+    return result.state == "failed" and ("diverged" in text or "not finite" in text)
+
+
+def _why_missing(replicate: Replicate) -> str:
+    result = replicate.result
+    if result is None or result.state in ("queued", "blocked"):
+        if result is not None and result.error:
+            return f"not run: {result.error.splitlines()[0]}"
+        return "not run: its parent failed" if replicate.parent_failed else "not run"
+    if diverged(result):
+        return "diverged"
+    return result.state
+
+
+def _note(found: int, planned: int, reasons: Counter[str]) -> str:
+    if not reasons:
+        return ""
+    if found == 0 and len(reasons) == 1:
+        return next(iter(reasons))
+    return f"{found} of {planned} runs (" + ", ".join(f"{count} {why}" for why, count in reasons.items()) + ")"
+
+
+def final(metric: str) -> Reader:
+    """Reads a final number by name; costs that the store keeps beside the metrics are found there.
+
+    `test_top1` is `top1` where the reported split is test, and the same for val.
+    """
+    split, _, rest = metric.partition("_")
+
+    def read(result: RunResult) -> float | None:
+        if metric in result.metrics:
+            return result.metrics[metric]
+        if split in SPLITS and split == result.reported_split and rest in result.metrics:
+            return result.metrics[rest]
+        if metric == "seconds":
+            return result.seconds
+        if metric == "selected_epoch":
+            return None if result.selected_epoch is None else float(result.selected_epoch)
+        if metric == "epochs_trained":
+            return float(max(result.epochs)) if result.epochs else None
+        return None
+
+    return read
+
+
+def at_epoch(metric: str, epoch: int) -> Reader:
+    """Reads a number of one epoch; None where the run ended before it."""
+    split, _, rest = metric.partition("_")
+
+    def read(result: RunResult) -> float | None:
+        record = result.epochs.get(epoch, {})
+        if metric in record:
+            return record[metric]
+        return record.get(rest) if split in SPLITS and split == result.reported_split else None
+
+    return read

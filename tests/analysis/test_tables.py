@@ -1,0 +1,409 @@
+"""Whole tables: rows, columns, deltas, the paper's figures, what is missing, and the sentences below."""
+
+import statistics
+from typing import Any
+
+import pytest
+
+from ablate.analysis import build_table
+from ablate.analysis.compare import compare_with_baseline
+from ablate.analysis.values import Sample
+from ablate.errors import StudyError
+
+LEE = {
+    "A/none": [0.60, 0.62, 0.64],
+    "A/c": [0.80, 0.81, 0.83],
+    "B/none": [0.70, 0.72, 0.71],
+    "B/c": [0.90, 0.91, 0.92],
+    "C/none": [0.61, 0.66, 0.63],
+}
+
+
+@pytest.fixture
+def lee(maker: Any, factor: Any, subsets: Any) -> Any:
+    def build(values: Any = LEE, **fields: Any) -> Any:
+        given = {"baseline": {"tweak": "A", "refinements": "none"}} | fields
+        return maker([factor("tweak", *"ABC"), subsets("refinements", "c")], values, **given)
+
+    return build
+
+
+def cells(table: Any, key: str = "top1") -> dict[str, Any]:
+    return {row.name: row.cells[key] for row in table.rows}
+
+
+class TestRows:
+    def test_rows_are_the_levels_that_where_keeps(self, lee: Any) -> None:
+        made = lee()
+        table = build_table(made.study, made.spec(factors=("tweak",), where={"refinements": ("none",)}), made.results)
+        assert [row.name for row in table.rows] == ["A", "B", "C"]
+        assert [row.arm for row in table.rows] == ["A/none", "B/none", "C/none"]
+        assert [row.is_baseline for row in table.rows] == [True, False, False]
+        assert table.rows[1].levels == {"tweak": "B", "refinements": "none"}
+        assert table.baseline == "A/none"
+
+    def test_two_row_factors_in_the_order_of_the_table(self, lee: Any) -> None:
+        made = lee()
+        table = build_table(made.study, made.spec(factors=("refinements", "tweak")), made.results)
+        assert [row.name for row in table.rows] == ["none/A", "none/B", "none/C", "c/A", "c/B"]
+
+    def test_levels_as_columns(self, lee: Any) -> None:
+        made = lee()
+        spec = made.spec(
+            factors=("tweak",),
+            column_factor="refinements",
+            columns=("none", "c"),
+            metric="top1",
+            baseline={"tweak": "A"},
+            reported={"B": ("0.71", "0.95"), "C": (None, None)},
+        )
+        table = build_table(made.study, spec, made.results)
+        assert [(c.key, c.metric, c.better) for c in table.columns] == [
+            ("none", "top1", "higher"),
+            ("c", "top1", "higher"),
+        ]
+        assert [row.name for row in table.rows] == ["A", "B", "C"]
+        b = table.rows[1].cells
+        assert (b["none"].mean, b["c"].mean) == (pytest.approx(0.71), pytest.approx(0.91))
+        assert (b["none"].delta, b["c"].delta) == (pytest.approx(0.09), pytest.approx(0.91 - 2.44 / 3))
+        assert (table.rows[1].arm, table.rows[1].levels) == (None, {"tweak": "B"})
+        assert table.rows[2].cells["c"].note == "not in the design"
+        assert table.baseline == "tweak=A, the rest matched"
+        assert table.rows[0].is_baseline
+        assert table.mean_absolute_difference == pytest.approx({"none": 0.0, "c": 0.04})
+
+    def test_a_where_without_arms(self, lee: Any) -> None:
+        made = lee()
+        with pytest.raises(StudyError) as error:
+            build_table(made.study, made.spec(where={"tweak": ("C",), "refinements": ("c",)}), made.results)
+        assert str(error.value) == (
+            "tiny.yaml: tables.t: no arm has these levels (tweak: C; refinements: c); change the table's where"
+        )
+
+    def test_two_arms_in_one_cell(self, lee: Any) -> None:
+        made = lee()
+        with pytest.raises(StudyError) as error:
+            build_table(made.study, made.spec(factors=("tweak",)), made.results)
+        assert str(error.value) == (
+            "tiny.yaml: tables.t: arms A/none and A/c fall into one cell; "
+            "give each factor a place in rows, columns or where"
+        )
+
+
+class TestCells:
+    def test_a_cell_says_all(self, lee: Any) -> None:
+        made = lee()
+        cell = cells(build_table(made.study, made.spec(), made.results))["B/none"]
+        assert cell.mean == pytest.approx(0.71)
+        assert cell.sd == pytest.approx(statistics.stdev(LEE["B/none"]))
+        assert cell.n == 3
+        assert cell.run_ids == tuple(made.of("B/none"))
+        samples = {name: Sample(name, name, tuple(values), 3) for name, values in LEE.items()}
+        family = compare_with_baseline(samples.pop("A/none"), list(samples.values()), "dunnett")["B/none"]
+        assert (cell.delta, cell.delta_ci95, cell.p_adjusted) == (family.delta, family.ci95, family.p_adjusted)
+        assert (cell.decided, cell.detectable, cell.note) == (True, family.detectable, "")
+
+    def test_the_baseline_has_no_delta(self, lee: Any) -> None:
+        cell = cells(build_table((made := lee()).study, made.spec(), made.results))["A/none"]
+        assert (cell.delta, cell.delta_ci95, cell.p_adjusted, cell.decided) == (None, None, None, False)
+
+    def test_a_matched_baseline_makes_a_family_of_its_own(self, lee: Any) -> None:
+        made = lee()
+        found = cells(build_table(made.study, made.spec(baseline={"refinements": "none"}), made.results))
+        assert found["A/c"].delta == pytest.approx(2.44 / 3 - 0.62)
+        assert found["B/c"].delta == pytest.approx(0.20)
+        assert found["B/none"].delta is None
+        pair = [Sample(n, n, tuple(LEE[n]), 3) for n in ("B/none", "B/c")]
+        assert found["B/c"].p_adjusted == compare_with_baseline(pair[0], pair[1:], "dunnett")["B/c"].p_adjusted
+
+    def test_a_baseline_outside_the_table_counts(self, lee: Any) -> None:
+        made = lee()
+        table = build_table(made.study, made.spec(where={"tweak": ("B",)}), made.results)
+        assert [row.name for row in table.rows] == ["B/none", "B/c"]
+        assert cells(table)["B/c"].delta == pytest.approx(0.91 - 0.62)
+        assert table.baseline == "A/none"
+
+    def test_a_study_without_baseline_has_no_deltas(self, lee: Any) -> None:
+        made = lee(baseline={})
+        table = build_table(made.study, made.spec(), made.results)
+        assert all(cell.delta is None for cell in cells(table).values())
+        assert not any(row.is_baseline for row in table.rows)
+        assert table.baseline == ""
+        assert not any("Differences" in note for note in table.notes)
+
+    def test_welch_where_the_table_says_so(self, lee: Any) -> None:
+        made = lee()
+        table = build_table(made.study, made.spec(test="welch-holm"), made.results)
+        samples = {name: Sample(name, name, tuple(values), 3) for name, values in LEE.items()}
+        family = compare_with_baseline(samples.pop("A/none"), list(samples.values()), "welch-holm")
+        assert cells(table)["A/c"].p_adjusted == family["A/c"].p_adjusted
+        assert table.notes[0] == (
+            "Differences from the baseline: Welch's t-tests, p adjusted by Holm; 95% intervals simultaneous by "
+            "Bonferroni; one family a column; not paired by seed. Decided: adjusted p < 0.05."
+        )
+
+    def test_costs_stand_beside_the_metrics(self, lee: Any) -> None:
+        made = lee()
+        spec = made.spec(columns=("seconds", "epochs_trained", "test_top1", "val_top1"))
+        found = build_table(made.study, spec, made.results).rows[0].cells
+        assert found["seconds"].mean == 1.0
+        assert found["test_top1"].mean == pytest.approx(0.62)  # test is the reported split
+        assert found["val_top1"].note == "no val_top1"
+        assert found["epochs_trained"].note == "no epochs_trained"
+
+
+class TestPaths:
+    def test_each_step_from_the_one_before(self, maker: Any, factor: Any) -> None:
+        values = {"base": [0.5, 0.51, 0.52], "wide": [0.6, 0.61, 0.62], "deep": [0.59, 0.6, 0.62]}
+        made = maker([factor("step", *values)], values, baseline={"step": "base"}, design="path")
+        found = cells(build_table(made.study, made.spec(), made.results))
+        assert (found["base"].delta, found["base"].total) == (None, None)
+        assert (found["wide"].delta, found["wide"].total) == (pytest.approx(0.1), pytest.approx(0.1))
+        assert (found["deep"].delta, found["deep"].total) == (pytest.approx(-0.02 / 3), pytest.approx(0.28 / 3))
+        assert (found["wide"].decided, found["deep"].decided) == (True, False)
+
+    def test_each_matched_walk_is_a_family(self, maker: Any, factor: Any) -> None:
+        """A second network's walk neither widens the first one's intervals nor raises its p."""
+        values = {
+            "r18/base": [0.5, 0.51, 0.52],
+            "r18/wide": [0.6, 0.61, 0.62],
+            "r50/base": [0.2, 0.5, 0.8],
+            "r50/wide": [0.3, 0.5, 0.9],
+        }
+        factors = [factor("arch", "r18", "r50"), factor("step", "base", "wide")]
+
+        def first_walk(values: Any) -> Any:
+            from dataclasses import replace
+
+            made = maker(factors, values, baseline={"step": "base"}, design="path")
+            starts = {"r18/base": None, "r18/wide": "r18/base", "r50/base": None, "r50/wide": "r50/base"}
+            arms = tuple(replace(arm, previous=starts[arm.name]) for arm in made.study.arms)
+            study = replace(made.study, arms=arms)
+            return cells(
+                build_table(study, made.spec(where={"arch": tuple({a.levels["arch"] for a in arms})}), made.results)
+            )
+
+        alone = first_walk({name: column for name, column in values.items() if name.startswith("r18")})
+        both = first_walk(values)
+        assert both["r18/wide"] == alone["r18/wide"]
+        assert both["r50/wide"].delta == pytest.approx(0.2 / 3)
+        assert both["r50/base"].delta is None
+
+    def test_the_note_names_the_steps(self, maker: Any, factor: Any) -> None:
+        values = {"base": [0.5, 0.51, 0.52], "wide": [0.6, 0.61, 0.62]}
+        made = maker([factor("step", *values)], values, baseline={"step": "base"}, design="path")
+        assert build_table(made.study, made.spec(), made.results).notes[0] == (
+            "Differences from the step before: t-tests with a variance pooled over the steps, Holm over the steps; 95% "
+            "intervals simultaneous by Bonferroni; one family a column; not paired by seed. Decided: adjusted p < 0.05."
+        )
+
+
+class TestReported:
+    def test_figures_stand_beside_ours(self, lee: Any) -> None:
+        made = lee()
+        spec = made.spec(reported={"A/none": ("0.66",), "B/none": ("0.79",), "C/none": (None,)})
+        table = build_table(made.study, spec, made.results)
+        found = cells(table)
+        assert (found["A/none"].reported, found["A/none"].reported_text, found["A/none"].agrees) == (0.66, "0.66", True)
+        assert found["A/none"].agreement_width == pytest.approx(2 * 4.302653 * 0.02 * (4 / 3) ** 0.5, rel=1e-6)
+        assert found["B/none"].agrees is False
+        assert (found["C/none"].reported, found["C/none"].agrees) == (None, None)
+        assert table.mean_absolute_difference == pytest.approx({"top1": (0.04 + 0.08) / 2})
+        assert (table.comparable, table.not_comparable) == (True, "")
+
+    def test_percent_prints_in_percent(self, lee: Any) -> None:
+        made = lee()
+        spec = made.spec(reported={"A/none": ("62.013%",)})
+        (column,) = build_table(made.study, spec, made.results).columns
+        assert (column.percent, column.decimals, column.unit) == (True, 3, "fraction")
+        (plain,) = build_table(made.study, made.spec(reported={"A/none": ("0.62",)}), made.results).columns
+        assert (plain.percent, plain.decimals) == (False, 3)
+
+    def test_a_profile_is_not_comparable(self, lee: Any) -> None:
+        made = lee(profile="cpu")
+        table = build_table(made.study, made.spec(reported={"A/none": ("0.66",)}), made.results, comparable=True)
+        cell = cells(table)["A/none"]
+        assert (cell.reported, cell.agrees, cell.agreement_width) == (0.66, None, None)
+        assert (table.comparable, table.not_comparable) == (False, "profile cpu is another scale than the paper's")
+        assert cells(table)["B/none"].decided  # our verdicts stand
+
+    def test_the_caller_may_know_of_other_weights(self, lee: Any) -> None:
+        made = lee()
+        table = build_table(made.study, made.spec(), made.results, comparable=False)
+        assert (table.comparable, table.not_comparable) == (False, "other weights or other data than the paper's")
+
+    def test_one_run_agrees_with_nothing(self, lee: Any) -> None:
+        made = lee({name: values[:1] for name, values in LEE.items()}, seeds=(0,))
+        cell = cells(build_table(made.study, made.spec(reported={"A/none": ("0.60",)}), made.results))["A/none"]
+        assert (cell.n, cell.sd, cell.agrees) == (1, None, None)
+
+
+class TestMissing:
+    def test_two_of_three(self, lee: Any) -> None:
+        made = lee()
+        made.change("B/none", 1, state="failed", error="Diverged: the loss was not finite", metrics={})
+        table = build_table(made.study, made.spec(), made.results)
+        cell = cells(table)["B/none"]
+        assert (cell.n, cell.p_adjusted, cell.decided) == (2, None, False)
+        assert cell.note == "2 of 3 runs (1 diverged)"
+        assert cell.delta == pytest.approx(0.085)
+        assert "Missing runs leave an arm's comparisons undecided. B/none: 2 of 3 runs (1 diverged)." in table.notes
+        assert cells(table)["B/c"].decided
+
+    @pytest.mark.parametrize(
+        ("state", "error", "note"),
+        [
+            ("queued", None, "not run"),
+            ("queued", "no weights\nat all", "not run: no weights"),
+            ("running", None, "running"),
+            ("lost", None, "lost"),
+            ("pruned", None, "pruned"),
+            ("failed", "KeyError: 'x'", "failed"),
+            ("failed", "the loss is not finite", "diverged"),
+        ],
+    )
+    def test_why_a_cell_is_empty(self, lee: Any, state: str, error: str | None, note: str) -> None:
+        made = lee()
+        for seed in (0, 1, 2):
+            made.change("B/c", seed, state=state, error=error, metrics={})
+        cell = cells(build_table(made.study, made.spec(), made.results))["B/c"]
+        assert (cell.n, cell.mean, cell.note) == (0, None, note)
+
+    def test_several_reasons(self, lee: Any) -> None:
+        made = lee()
+        made.lose("B/c", 0)
+        made.change("B/c", 1, state="failed", error="KeyError", metrics={})
+        made.change("B/c", 2, state="failed", error="KeyError", metrics={})
+        cell = cells(build_table(made.study, made.spec(), made.results))["B/c"]
+        assert cell.note == "0 of 3 runs (1 not run, 2 failed)"
+
+    def test_a_metric_that_a_run_lacks(self, lee: Any) -> None:
+        made = lee()
+        made.change("B/c", 0, metrics={"loss": 1.0})
+        assert cells(build_table(made.study, made.spec(), made.results))["B/c"].note == "2 of 3 runs (1 no top1)"
+
+    def test_nothing_has_run(self, lee: Any) -> None:
+        made = lee()
+        table = build_table(made.study, made.spec(reported={"A/none": ("0.66",)}), {})
+        assert {cell.note for cell in cells(table).values()} == {"not run"}
+        assert cells(table)["A/none"].reported == 0.66
+        assert table.mean_absolute_difference == {}
+        assert table.notes[0] == "No run of this table is done."
+
+    def test_a_baseline_that_has_not_run(self, lee: Any) -> None:
+        made = lee(LEE | {"A/none": []})
+        table = build_table(made.study, made.spec(where={"tweak": ("B",)}), made.results)
+        assert {(cell.delta, cell.note) for cell in cells(table).values()} == {
+            (None, "undecided: A/none has 0 of 3 runs")
+        }
+        assert "Missing runs leave an arm's comparisons undecided. A/none: not run." in table.notes
+
+    def test_a_failed_parent(self, lee: Any) -> None:
+        from dataclasses import replace
+
+        made = lee(LEE | {"B/c": []})
+        parent = next(iter(made.results.values()))
+        made.results["p"] = replace(parent, state="failed", metrics={})
+        runs = tuple(replace(run, parent="p") if run.run_id in made.of("B/c") else run for run in made.study.runs)
+        study = replace(made.study, runs=runs)
+        assert cells(build_table(study, made.spec(), made.results))["B/c"].note == "not run: its parent failed"
+
+
+class TestNotes:
+    def test_the_usual_table_says_its_test_and_n(self, lee: Any) -> None:
+        table = build_table((made := lee()).study, made.spec(), made.results)
+        assert table.notes == (
+            "Differences from the baseline: Dunnett's test with a variance pooled over the family's arms; simultaneous "
+            "95% intervals; one family a column; not paired by seed. Decided: adjusted p < 0.05.",
+            "n = 3 runs a cell, of 3 planned.",
+        )
+
+    def test_few_runs(self, lee: Any) -> None:
+        made = lee({**LEE, "B/c": [0.5]}, seeds=(0, 1, 2, 3))
+        said = "n = 1 to 3 runs a cell, of 4 planned; below n = 3 nothing is decided."
+        assert said in build_table(made.study, made.spec(), made.results).notes
+        one = lee({name: values[:1] for name, values in LEE.items()}, seeds=(0,))
+        said = "n = 1 run a cell, of 1 planned; below n = 3 nothing is decided."
+        assert said in build_table(one.study, one.spec(), one.results).notes
+
+    def test_merged_arms(self, lee: Any) -> None:
+        made = lee({**LEE, "B/none": []}, merged={"B/none": "A/none"})
+        table = build_table(made.study, made.spec(), made.results)
+        assert "B/none is the same run as A/none: B/none has no effect here." in table.notes
+        cell = cells(table)["B/none"]
+        assert (cell.mean, cell.delta, cell.p_adjusted) == (pytest.approx(0.62), 0.0, None)
+        assert cell.note == "the same run as A/none (B/none has no effect here)"
+        assert cell.run_ids == cells(table)["A/none"].run_ids
+
+    def test_bit_equal_replicates(self, lee: Any) -> None:
+        made = lee({**LEE, "B/c": [0.9, 0.9, 0.91]})
+        table = build_table(made.study, made.spec(), made.results)
+        assert "B/c: seeds 0 and 1 came out bit-equal: the seed did not reach the training." in table.notes
+        for seed in (0, 1):
+            made.change("B/c", seed, metrics={"top1": 0.9, "loss": 1.0 + seed})
+        assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
+        for seed in (0, 1):
+            made.change("B/c", seed, metrics={"top1": 0.9, "loss": 1.0, "examples_per_second": 10.0 + seed})
+        assert any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
+
+    def test_mixed_and_stale(self, lee: Any) -> None:
+        from dataclasses import replace
+
+        made = lee()
+        first = next(iter(made.results.values()))
+        other = (replace(first.attempts[0], fingerprint="cuda-bf16"),)
+        made.change("A/none", 0, attempts=other)
+        made.change("A/none", 1, stale=True)
+        notes = build_table(made.study, made.spec(), made.results).notes
+        assert "Mixed: 2 numerics fingerprints (14 + 1 runs), so bits differ by more than the seed." in notes
+        assert "Stale: 1 of 15 runs were trained by other code than the present." in notes
+
+    def test_selection_on_the_reported_split(self, lee: Any) -> None:
+        made = lee(recipe={"select": "val_top1", "early_stopping": {"metric": "val_loss", "patience": 3}})
+        for arm in LEE:
+            for seed in (0, 1, 2):
+                made.change(arm, seed, reported_split="val")
+        notes = build_table(made.study, made.spec(), made.results).notes
+        assert (
+            "The val set also chose the best epoch (by val_top1), so the scores reported on it are optimistic." in notes
+        )
+        assert (
+            "The val set also chose when to stop (by val_loss), so the scores reported on it are optimistic." in notes
+        )
+        fair = lee(recipe={"select": "val_top1"})  # these report on test
+        assert not any("optimistic" in note for note in build_table(fair.study, fair.spec(), fair.results).notes)
+
+    def test_random_splits(self, lee: Any) -> None:
+        made = lee(recipe={"data": {"name": "caltech101", "split": {"train": 0.8, "val": 0.2}}})
+        assert (
+            "The seed draws the split, and random re-splits overlap, so these intervals are too narrow: paired by seed "
+            "and corrected (Nadeau and Bengio 2003), one of n = 3 is 1.32 times as wide as a plain paired one."
+        ) in build_table(made.study, made.spec(), made.results).notes
+        fixed = lee(recipe={"data": {"name": "cifar10", "split": {"val": 0.1, "test": "official"}}})
+        assert not any("re-splits" in note for note in build_table(fixed.study, fixed.spec(), fixed.results).notes)
+
+    def test_scale(self, lee: Any) -> None:
+        made = lee()
+        assert build_table(made.study, made.spec(), made.results).scale == "full scale, digits, 8 px, 3 epochs, cpu"
+        data = {"name": "caltech101", "image_size": 32, "fraction": 0.5, "limit": 200, "split": "official"}
+        small = lee(recipe={"data": data, "epochs": 1}, profile="cpu")
+        small.change("A/none", 0, device="NVIDIA H200")
+        assert build_table(small.study, small.spec(), small.results).scale == (
+            "profile cpu, caltech101, 32 px, 0.5 of the training images, at most 200 training images, 1 epoch, "
+            "NVIDIA H200 or cpu"
+        )
+
+    def test_a_foreign_trainer_has_a_free_recipe(self, lee: Any) -> None:
+        made = lee(recipe={"data": "shakespeare", "early_stopping": None, "epochs": None}, metrics={"val_bpc": "lower"})
+        made.change("A/none", 0, metrics={"val_bpc": 1.5})
+        table = build_table(made.study, made.spec(columns=("val_bpc",)), made.results)
+        assert table.scale == "full scale, cpu"
+        assert (table.columns[0].better, table.columns[0].unit) == ("lower", "")
+        assert table.rows[0].cells["val_bpc"].mean == 1.5
+
+
+def test_claims_are_judged_in_the_table(lee: Any, claim: Any) -> None:
+    made = lee()
+    b, a = ("B", {"tweak": "B", "refinements": "none"}), ("A", {"tweak": "A", "refinements": "none"})
+    table = build_table(made.study, made.spec(claims=(claim(">", b, a), claim("prose"))), made.results)
+    assert [found.verdict for found in table.claims] == ["holds", "not testable"]
