@@ -16,9 +16,12 @@ from ablate.report import figures, theme
 from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo
 
 ROW = 30
-"""Pixels that a row of bars, dots or effects takes."""
+"""Pixels that a row of bars, dots or effects takes; less in a figure that would be taller than `TALL`."""
+MIN_ROW, TALL = 14, 900
 LONGEST = 34
 """Characters of a label on an axis; the hover has all of it."""
+LARGE = 40
+"""Confusion matrices of more classes are drawn across the page."""
 WRITTEN = 12
 """Confusion matrices of at most so many classes have their numbers written into the cells."""
 
@@ -44,10 +47,11 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
     The paper's figures are open diamonds at the same row, the baseline's mean is a dotted line.
     """
     places = list(range(len(info.labels)))
-    figure = _figure(len(places), _rows_axis(info.labels), {"title": {"text": text(info.title)}})
+    figure = _figure(len(places), _rows_axis(info.labels), {"title": {"text": short(info.axis)}})
     if info.from_zero:
         figure.update_xaxes(rangemode="tozero")
-    colours = [theme.colour(slots.get(arm, 1)) for arm in info.arms]
+    own = [slots.get(arm, 1) for arm in info.arms]
+    colours = [theme.colour(slot) for slot in own]
     shared: dict[str, Any] = {
         "x": info.mean,
         "y": places,
@@ -60,7 +64,9 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
     if info.from_zero:
         figure.add_bar(orientation="h", marker={"color": colours}, width=0.62, **shared)
     else:
-        figure.add_scatter(mode="markers", marker={"color": colours, "size": 10}, **shared)
+        figure.add_scatter(
+            mode="markers", marker={"color": colours, "size": 10, "symbol": list(map(theme.symbol, own))}, **shared
+        )
     if info.baseline is not None:
         figure.add_vline(
             x=info.baseline, line={"color": theme.MUTED["light"], "width": 1, "dash": "dot"}, layer="below"
@@ -88,18 +94,30 @@ def _add_reported(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> N
 
 
 def _add_notes(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> None:
+    """Why a row is empty: at the left end, or at the right one where the paper's marker stands left."""
+    values = [value for value in (*info.mean, *info.reported) if value is not None] or [0.0]
+    middle = (min(values) + max(values)) / 2
     for place, note in zip(places, info.notes, strict=True):
         if note:
             style = {"color": theme.MUTED["light"], "size": 12}
+            marker = info.reported[place]
+            right = marker is not None and marker < middle
             figure.add_annotation(
-                x=0, xref="paper", y=place, text=text(note), showarrow=False, xanchor="left", xshift=6, font=style
+                x=int(right),
+                xref="paper",
+                xanchor="right" if right else "left",
+                xshift=-6 if right else 6,
+                y=place,
+                text=short(note),
+                showarrow=False,
+                font=style,
             )
 
 
 def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
     """Dots with intervals by level, the rows side by side within each level."""
     step = 0.6 / max(len(info.series), 1)
-    figure = _figure(10, {"title": {"text": text(info.title)}}, _ticks([short(level) for level in info.levels]))
+    figure = _figure(10, {"title": {"text": short(info.axis)}}, _ticks([short(level) for level in info.levels]))
     figure.update_layout(showlegend=True)
     for place, series in enumerate(info.series):
         slot = slots.get(series.arms[0], place + 1) if series.arms else place + 1
@@ -129,7 +147,10 @@ def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
 def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
     """Means by epoch with their 95% bands: colour is the arm, dash the split, diamonds the paper's figures."""
     figure = _figure(11, {"title": {"text": text(info.title.removesuffix(" by epoch"))}}, {"title": {"text": "epoch"}})
-    figure.update_layout(showlegend=True, hovermode="closest")
+    figure.update_layout(showlegend=True)
+    epochs = [epoch for line in info.lines for epoch in line.epochs]
+    if epochs and max(epochs) - min(epochs) <= 12:
+        figure.update_xaxes(dtick=1)  # there is no epoch 1.2
     for line in info.lines:
         slot = slots.get(line.arm, 1)
         colour = theme.colour(slot)
@@ -163,6 +184,7 @@ def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
                 y=[value for _, value in line.reported],
                 mode="markers",
                 name=f"{text(line.name)}, reported",
+                showlegend=False,
                 legendgroup=text(line.name),
                 marker=_diamond(colour),
                 hovertext=[
@@ -220,11 +242,22 @@ def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
     names = unique([short(name) for name in info.classes])
     own, other = (info.shares, info.counts) if shares else (info.counts, info.shares)
     cell = "%{z:.1%} (%{customdata})" if shares else "%{z} (%{customdata:.1%} of the class)"
-    figure = go.Figure(layout={"template": theme.template("light"), "height": 440 if small else 560})
-    axis = {"type": "category", "constrain": "domain", "showgrid": False}
+    figure = go.Figure(
+        layout={
+            "template": theme.template("light"),
+            "height": 440 if small else 560 if len(info.classes) <= LARGE else 820,
+        }
+    )
+    axis = {"type": "category", "constrain": "domain", "constraintoward": "left", "showgrid": False, "ticks": ""}
     figure.update_layout(
         xaxis={**axis, "title": {"text": "predicted"}},
-        yaxis={**axis, "title": {"text": "true"}, "autorange": "reversed", "scaleanchor": "x"},
+        yaxis={
+            **axis,
+            "constraintoward": "top",
+            "title": {"text": "true"},
+            "autorange": "reversed",
+            "scaleanchor": "x",
+        },
     )
     figure.add_heatmap(
         z=own,
@@ -237,7 +270,13 @@ def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
         texttemplate=("%{z:.2f}" if shares else "%{z}") if small else None,
         xgap=1 if small else 0,
         ygap=1 if small else 0,
-        colorbar={"thickness": 10, "outlinewidth": 0, "tickformat": ".0%" if shares else None},
+        autocolorscale=True,  # the template's own scale, light or dark
+        colorbar={
+            "thickness": 10,
+            "outlinewidth": 0,
+            "tickformat": ".0%" if shares else None,
+            "tickfont": {"color": theme.MUTED["light"]},
+        },
     )
     return figure
 
@@ -271,7 +310,7 @@ def _figure(rows: int, yaxis: Mapping[str, Any], xaxis: Mapping[str, Any]) -> go
     return go.Figure(
         layout={
             "template": theme.template("light"),
-            "height": 90 + ROW * max(rows, 2),
+            "height": 90 + round(max(rows, 2) * max(MIN_ROW, min(ROW, TALL / max(rows, 2)))),
             "xaxis": xaxis,
             "yaxis": yaxis,
             "showlegend": False,

@@ -28,6 +28,7 @@ class BarsInfo:
     """
 
     title: str
+    axis: str
     labels: tuple[str, ...]
     arms: tuple[str, ...]
     mean: tuple[float | None, ...]
@@ -45,6 +46,7 @@ class GroupsInfo:
     """One metric of a table with a factor as columns: a series for each row, a point for each level."""
 
     title: str
+    axis: str
     levels: tuple[str, ...]
     series: tuple[BarsInfo, ...]
 
@@ -129,6 +131,7 @@ def bars(table: Table, column: Column) -> BarsInfo:
     """One metric of every row."""
     return _bars(
         table,
+        f"{fmt.heading(column)} by {' and '.join(fmt.row_headings(table))}",
         fmt.heading(column),
         [(row, column, " ".join(fmt.row_labels(table, row)), colour_key(row)) for row in table.rows],
     )
@@ -137,16 +140,21 @@ def bars(table: Table, column: Column) -> BarsInfo:
 def groups(table: Table) -> GroupsInfo:
     """A table whose columns are a factor's levels: every row is a series."""
     metric = table.columns[0]
+    axis = f"{fmt.plain(metric.metric)} ({fmt.unit(metric)})" if fmt.unit(metric) else fmt.plain(metric.metric)
     levels = tuple(fmt.plain(column.key) for column in table.columns)
     series = tuple(
-        _bars(table, fmt.plain(row.name), [(row, column, fmt.plain(column.key), row.name) for column in table.columns])
+        _bars(
+            table,
+            fmt.plain(row.name),
+            axis,
+            [(row, column, fmt.plain(column.key), row.name) for column in table.columns],
+        )
         for row in table.rows
     )
-    suffix = f" ({fmt.unit(metric)})" if fmt.unit(metric) else ""
-    return GroupsInfo(f"{fmt.plain(metric.metric)}{suffix}", levels, series)
+    return GroupsInfo(f"{axis} by column and {fmt.row_headings(table)[0]}", axis, levels, series)
 
 
-def _bars(table: Table, title: str, points: Sequence[tuple[Row, Column, str, str]]) -> BarsInfo:
+def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Column, str, str]]) -> BarsInfo:
     cells = [(row.cells.get(column.key, _EMPTY), column) for row, column, _, _ in points]
     mean = tuple(_scaled(cell.mean, column) for cell, column in cells)
     bounds = [_bounds(cell.ci95, column) for cell, column in cells]
@@ -155,6 +163,7 @@ def _bars(table: Table, title: str, points: Sequence[tuple[Row, Column, str, str
     values = [v for v in (*mean, *reported, *(b for pair in bounds for b in pair)) if v is not None]
     return BarsInfo(
         title=title,
+        axis=axis,
         labels=tuple(label for _, _, label, _ in points),
         arms=tuple(arm for _, _, _, arm in points),
         mean=mean,

@@ -50,8 +50,8 @@ def render_html(
     """The page as text.
 
     `title` is the study's name, `about` its question, `cite` its citation, `source` its YAML, `runs` the runs behind
-    the numbers. With `plotlyjs="inline"` the page is one file of about 5 MB; with `"shared"` it loads `plotly.min.js` from
-    its own folder, where `write_plotlyjs` puts it. Raises `UsageError` for another value.
+    the numbers. With `plotlyjs="inline"` the page is one file of about 5 MB; with `"shared"` it loads `plotly.min.js`
+    from its own folder, where `write_plotlyjs` puts it. Raises `UsageError` for another value.
     """
     if plotlyjs not in ("inline", "shared"):
         raise UsageError(f"plotlyjs is 'inline' or 'shared', not {plotlyjs!r}.")

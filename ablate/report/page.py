@@ -63,6 +63,7 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
         "caption": fmt.plain(table.caption),
         "scale": fmt.scale_line(table),
         "comparable": table.comparable,
+        "stacked": sum("delta" in parts or "reported" in parts for _, parts in columns) > 1,
         "labels": list(fmt.row_headings(table)),
         "groups": [{"text": fmt.heading(column), "span": len(parts)} for column, parts in columns],
         "heads": [_head(table, part) | {"first": not i} for _, parts in columns for i, part in enumerate(parts)],
@@ -143,13 +144,18 @@ def _figure(info: Info, slots: Mapping[str, int], table: int, number: int) -> li
                 "caption": caption,
                 "height": drawn["layout"]["height"],
                 "drawn": drawn,
-                "wide": False,
+                "wide": _is_wide(info),
+                "starts": isinstance(info, ConfusionInfo) and part == 1,
                 "worst": _worst(info) if isinstance(info, ConfusionInfo) and part == 2 else [],
             }
         )
-    if len(views) == 1 and not isinstance(info, BarsInfo | EffectsInfo):
-        views[0]["wide"] = isinstance(info, CurvesInfo) and len(info.lines) > 4
     return views
+
+
+def _is_wide(info: Info) -> bool:
+    if isinstance(info, ConfusionInfo):
+        return len(info.classes) > drawing.LARGE
+    return isinstance(info, CurvesInfo) and len(info.lines) > 6
 
 
 def _captions(info: Info) -> list[tuple[str, str]]:

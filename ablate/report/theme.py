@@ -56,6 +56,7 @@ def template(mode: str) -> go.layout.Template:
         "title": {"font": {"color": MUTED[mode], "size": 12}, "standoff": 10},
         "automargin": True,
         "zeroline": False,
+        "ticklabelstandoff": 4,
     }
     clear = "rgba(0,0,0,0)"
     layout = go.Layout(
@@ -75,6 +76,7 @@ def template(mode: str) -> go.layout.Template:
         },
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": MUTED[mode], "size": 12}},
         hovermode="closest",
+        modebar={"bgcolor": clear, "color": _GRID[mode], "activecolor": MUTED[mode]},
     )
     return go.layout.Template(layout=layout)
 

@@ -3,6 +3,7 @@
   const theme = JSON.parse(document.getElementById("theme").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const touch = window.matchMedia("(pointer: coarse)");
+  const hovers = window.matchMedia("(hover: hover)");
   const drawn = new Set();
 
   // Figures name light colours; in the dark each is swapped for its partner.
@@ -21,9 +22,15 @@
     const figure = dark.matches ? swapped(source) : source;
     figure.layout.template = theme[dark.matches ? "dark" : "light"];
     if (touch.matches) figure.layout.dragmode = false; // a finger on a figure scrolls the page
+    if (plot.clientWidth < 480 && figure.data[0]?.type === "heatmap") { // a phone: the square needs the room
+      figure.data[0].showscale = false;
+      figure.layout.height = plot.clientWidth + 30;
+      plot.style.minHeight = `${figure.layout.height}px`;
+    }
     const options = {
       responsive: true,
       displaylogo: false,
+      displayModeBar: hovers.matches ? "hover" : false,
       modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
       toImageButtonOptions: { format: "svg", filename: plot.id },
     };
