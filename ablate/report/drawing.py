@@ -20,6 +20,8 @@ ROW = 30
 MIN_ROW, TALL = 14, 900
 LONGEST = 34
 """Characters of a label on an axis; the hover has all of it."""
+MANY = 8
+"""Lines of a figure of curves from which on the training ones are hidden at first."""
 LARGE = 40
 """Confusion matrices of more classes are drawn across the page."""
 WRITTEN = 12
@@ -154,6 +156,8 @@ def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
     for line in info.lines:
         slot = slots.get(line.arm, 1)
         colour = theme.colour(slot)
+        # of many lines the training ones wait in the legend for a click
+        visible = "legendonly" if len(info.lines) > MANY and line.split == "train" else True
         if line.low:
             figure.add_scatter(
                 x=[*line.epochs, *reversed(line.epochs)],
@@ -162,6 +166,7 @@ def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
                 fillcolor=colour,
                 line={"width": 0},
                 opacity=0.16,
+                visible=visible,
                 hoverinfo="skip",
                 showlegend=False,
                 legendgroup=text(line.name),
@@ -173,6 +178,7 @@ def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
             mode="lines+markers" if len(line.epochs) <= 20 else "lines",
             name=text(line.name),
             legendgroup=text(line.name),
+            visible=visible,
             line={"color": colour, "width": 2, "dash": theme.DASHES[line.split]},
             marker={"color": colour, "size": 5, "symbol": theme.symbol(slot)},
             hovertext=[hover(point) for point in _points(line)],
@@ -186,6 +192,7 @@ def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
                 name=f"{text(line.name)}, reported",
                 showlegend=False,
                 legendgroup=text(line.name),
+                visible=visible,
                 marker=_diamond(colour),
                 hovertext=[
                     hover(f"{line.name}, epoch {epoch}\nreported {value:.6g}") for epoch, value in line.reported

@@ -17,10 +17,9 @@ MINUS = "−"
 MARK = "†"
 """Beside a cell whose note stands under the table."""
 
-EVERYTHING = ("delta", "reported", "width")
+EVERYTHING = ("n", "delta", "reported", "width")
 
 _UNITS = {"bytes": (1e-6, "MB")}
-_TESTS = {"dunnett": "Dunnett's test", "welch-holm": "Welch's t-tests with Holm's correction"}
 
 
 def plain(text: str) -> str:
@@ -244,26 +243,20 @@ def difference_from_paper(table: Table) -> str:
 
 
 def legend(table: Table, shown: Container[str] = EVERYTHING) -> tuple[str, ...]:
-    """Sentences that say how to read the cells: n, the difference, its test, and what agrees means.
+    """Sentences that say how to read the cells; what was tested and how stands in the table's own notes.
 
-    `shown` holds what is printed, of `EVERYTHING`; nothing is said of the rest.
+    `shown` holds what is printed, of `EVERYTHING`; nothing is said of the rest. `n` asks for the n that most cells have.
     """
     cells = [cell for row in table.rows for cell in row.cells.values()]
-    differs = "delta" in shown and any(known(cell.delta) for cell in cells)
     lines = []
     n = shared_n(table)
-    if n is not None and table.kind != "effect":
+    if "n" in shown and n is not None:
         unless = "" if _same(cell.n for cell in cells if known(cell.mean)) else " unless n is given"
         lines.append(f"Mean ±sd over {_plural(n, 'run')}{unless}." if n > 1 or unless else "One run a cell.")
-    if table.kind == "effect":
-        lines.append("Each effect with its 95% interval. Bold: decided (adjusted p < .05); the rest is undecided.")
-    elif differs:
-        lines.append(
-            f"Δ is the difference from {_from(table)}, with its simultaneous 95% interval; p is adjusted within the "
-            f"column ({_TESTS.get(table.test, plain(table.test))}). Bold: decided (p < .05); the rest is undecided."
-        )
-    if any(column.percent for column in table.columns) and differs:
-        lines.append("Differences of percentages are in points.")
+    if "delta" in shown and any(known(cell.delta) for cell in cells):
+        points = ", in points where the column is in percent" if any(column.percent for column in table.columns) else ""
+        what = "Effects" if table.kind == "effect" else f"Δ: difference from {_from(table)}"
+        lines.append(f"{what}, with 95% intervals{points}. Bold: decided; the rest is undecided.")
     metrics = {plain(column.metric) for column in table.columns if column.metric != column.key}
     if metrics:
         lines.append(f"Each column shows {' and '.join(sorted(metrics))}.")

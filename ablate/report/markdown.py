@@ -28,7 +28,7 @@ def render(table: Table) -> str:
     ]
     if table.claims:
         blocks.append("Claims:\n\n" + "\n".join(_claim(c.verdict, c.text, c.why) for c in table.claims))
-    notes = [fmt.difference_from_paper(table), *fmt.legend(table), *table.notes]
+    notes = [fmt.difference_from_paper(table), *fmt.legend(table, ("delta", "reported", "width")), *table.notes]
     if any(notes):
         blocks.append("Notes:\n\n" + "\n".join(f"- {escape(note, starts_block=True)}" for note in notes if note))
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -58,7 +58,8 @@ def _head(head: Head, several: bool) -> str:
     """`top1`, then `top1 Δ`, `top1 p`, `top1 reported`; without the metric before them where there is only one."""
     if head.part == "value":
         return escape(head.group)
-    return escape(f"{head.group} {head.text}" if several and head.group else head.text)
+    named = several or head.text == "effect"
+    return escape(f"{head.group} {head.text}" if named and head.group else head.text)
 
 
 def _line(cells: Sequence[str]) -> str:

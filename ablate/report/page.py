@@ -166,7 +166,10 @@ def _captions(info: Info) -> list[tuple[str, str]]:
     if isinstance(info, CurvesInfo):
         runs = sorted({line.n for line in info.lines})
         n = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
-        return [(info.title, f"Mean over n = {n} with its 95% band; diamonds: reported." if info.lines else "")]
+        reported = "; diamonds: reported" if any(line.reported for line in info.lines) else ""
+        hidden = any(line.split == "train" for line in info.lines) and len(info.lines) > drawing.MANY
+        more = " Training curves appear on a click in the legend." if hidden else ""
+        return [(info.title, f"Mean over n = {n} with its 95% band{reported}.{more}" if info.lines else "")]
     if isinstance(info, EffectsInfo):
         return [(info.title, "Filled: decided (adjusted p < .05). Open: undecided. Bars: 95% intervals.")]
     if isinstance(info, ConfusionInfo):

@@ -155,7 +155,7 @@ def _print_claims(claims: Sequence[ClaimResult], console: Console) -> None:
 
 
 def _print_notes(table: Table, block: Grid, console: Console) -> None:
-    shown = {head.part for head in block.heads} | ({"width"} if block.has_width else set())
+    shown = {"n"} | {head.part for head in block.heads} | ({"width"} if block.has_width else set())
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
     console.print()
     for line in filter(None, [*notes, fmt.difference_from_paper(table), *fmt.legend(table, shown), *table.notes]):
