@@ -245,7 +245,7 @@ def difference_from_paper(table: Table) -> str:
 def legend(table: Table, shown: Container[str] = EVERYTHING) -> tuple[str, ...]:
     """Sentences that say how to read the cells; what was tested and how stands in the table's own notes.
 
-    `shown` holds what is printed, of `EVERYTHING`; nothing is said of the rest. `n` asks for the n that most cells have.
+    `shown` holds what is printed, of `EVERYTHING`; nothing is said of the rest. `n` asks for the n of most cells.
     """
     cells = [cell for row in table.rows for cell in row.cells.values()]
     lines = []

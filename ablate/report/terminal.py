@@ -33,11 +33,14 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
     console.print(_line(console, f"{table.study}, {fmt.scale_line(table)}", "" if table.comparable else "yellow"))
     console.print(_line(console, f"{table.name}: {table.caption}" if table.caption else table.name, "bold"))
     blocks = _blocks(table, console.width)
+    several = {column.key: column.metric for column in table.columns if column.metric != column.key}
     for block in blocks:
         console.print()
         groups = {head.group for head in block.heads if head.group}
         if len(groups) == 1:
-            console.print(_line(console, groups.pop(), "bold"))
+            group = groups.pop()
+            title = f"{several[group]}, {group}" if group in several else group
+            console.print(_line(console, title, "bold"))
         console.print(_draw(console, block, len(groups) > 1, max_rows))
     _print_left_out(table, blocks[0], console, max_rows)
     _print_claims(table.claims, console)

@@ -53,7 +53,8 @@ def test_json_has_the_contracts_keys_and_no_others(table1: Table) -> None:
     assert document["schema"] == 1
     assert document["columns"] == ["top1", "top5"]
     assert all(list(row) == ["row", "arm", "levels", "epoch", "class", "cells"] for row in document["rows"])
-    keys = "mean sd n ci95 delta delta_ci95 p_adjusted reported reported_text agrees run_ids".split()
+    keys = ["mean", "sd", "n", "ci95", "delta", "delta_ci95", "p_adjusted"]
+    keys += ["reported", "reported_text", "agrees", "run_ids"]
     assert all(list(cell) == keys for row in document["rows"] for cell in row["cells"].values())
     assert all(list(claim) == ["text", "verdict", "why"] for claim in document["claims"])
 
