@@ -247,7 +247,10 @@ def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
     """
     small = len(info.classes) <= WRITTEN
     names = unique([short(name) for name in info.classes])
-    own, other = (info.shares, info.counts) if shares else (info.counts, info.shares)
+    rounded = [
+        [None if share is None else round(share, 4) for share in row] for row in info.shares
+    ]  # a page a third as long
+    own, other = (rounded, info.counts) if shares else (info.counts, rounded)
     cell = "%{z:.1%} (%{customdata})" if shares else "%{z} (%{customdata:.1%} of the class)"
     figure = go.Figure(
         layout={

@@ -202,8 +202,8 @@ def _own_name(row: Row) -> str:
     return "" if row.name == last else row.name.removesuffix(f"/{last}")
 
 
-def notes_of_cells(table: Table) -> tuple[str, ...]:
-    """Each note of a cell once, with the places it belongs to: `not run: no weights (C top1, top5; D top1)`."""
+def notes_of_cells(table: Table, most: int = 6) -> tuple[str, ...]:
+    """Each note of a cell once, with its places: `C, D top1: not run: no weights`; only `most` rows are named."""
     places: dict[str, dict[str, list[str]]] = {}
     for row in table.rows:
         for column in table.columns:
@@ -211,14 +211,15 @@ def notes_of_cells(table: Table) -> tuple[str, ...]:
             if cell is not None and cell.note:
                 label = " ".join(row_labels(table, row))
                 places.setdefault(plain(cell.note), {}).setdefault(label, []).append(plain(column.key))
-    several = len(table.columns) > 1
-    return tuple(
-        f"{note} ({'; '.join(_place(*item, several) for item in rows.items())})" for note, rows in places.items()
-    )
-
-
-def _place(label: str, keys: list[str], several: bool) -> str:
-    return f"{label} {', '.join(keys)}" if several else label
+    lines = []
+    for note, rows in places.items():
+        # a note on the whole row needs no columns
+        named = [
+            label if len(keys) == len(table.columns) else f"{label} {' '.join(keys)}" for label, keys in rows.items()
+        ]
+        more = f" and {len(named) - most} more rows" if len(named) > most else ""
+        lines.append(f"{', '.join(named[:most])}{more}: {note}")
+    return tuple(lines)
 
 
 def scale_line(table: Table) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ablate.analysis.table import Cell, Column, Row, Table
+from ablate.analysis.table import Cell, Column, ConfusionTable, Row, Table
 from ablate.report import drawing, figures
 from ablate.report import format as fmt
 from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
@@ -30,7 +31,8 @@ def page(
     """The template's values, all JSON-ready."""
     scales = list(dict.fromkeys((fmt.scale_line(table), table.comparable) for table in tables))
     slots = figures.colour_slots(tables)
-    views = [_table(table, place, slots) for place, table in enumerate(tables, 1)]
+    drawn = zip(tables, matrices_once(tables), strict=True)
+    views = [_table(replace(table, confusions=own), place, slots) for place, (table, own) in enumerate(drawn, 1)]
     for view in views:
         view["own_scale"] = len(scales) > 1
     return {
@@ -39,10 +41,21 @@ def page(
         "cite": _cite(cite),
         "scales": [{"text": text, "comparable": comparable} for text, comparable in scales] if len(scales) == 1 else [],
         "tables": views,
-        "has_figures": any(view["figures"] for view in views),
+        "has_figures": any(view["figures"] or view["matrices"] for view in views),
         "runs": _runs(tables, runs),
         "runs_folded": len(runs) > FEW,
     }
+
+
+def matrices_once(tables: Sequence[Table]) -> list[tuple[ConfusionTable, ...]]:
+    """The confusion matrices that each table shows: one that several have is drawn once, in a class table if it can."""
+    by_right = sorted(range(len(tables)), key=lambda place: tables[place].kind != "class")
+    shown: list[tuple[ConfusionTable, ...]] = [()] * len(tables)
+    seen: set[ConfusionTable] = set()
+    for place in by_right:
+        shown[place] = tuple(matrix for matrix in tables[place].confusions if matrix not in seen)
+        seen.update(shown[place])
+    return shown
 
 
 def _cite(cite: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +69,8 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
     columns = [(column, parts_of(table, column)) for column in table.columns]
     common_n = fmt.shared_n(table) or 0
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
+    infos = enumerate(figures.figures(table), 1)
+    views = [view for number, info in infos for view in _figure(info, slots, place, number)]
     notes += filter(None, [fmt.difference_from_paper(table), *fmt.legend(table), *map(fmt.plain, table.notes)])
     return {
         "id": f"table-{place}-{slug(table.name)}".rstrip("-"),
@@ -73,11 +88,9 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
             for claim in table.claims
         ],
         "notes": notes,
-        "figures": [
-            view
-            for number, info in enumerate(figures.figures(table), 1)
-            for view in _figure(info, slots, place, number)
-        ],
+        "figures": [view for view in views if not view["is_matrix"]],
+        "matrices": [view for view in views if view["is_matrix"]],
+        "arms_of_matrices": len(table.confusions),
     }
 
 
@@ -145,6 +158,7 @@ def _figure(info: Info, slots: Mapping[str, int], table: int, number: int) -> li
                 "height": drawn["layout"]["height"],
                 "drawn": drawn,
                 "wide": _is_wide(info),
+                "is_matrix": isinstance(info, ConfusionInfo),
                 "starts": isinstance(info, ConfusionInfo) and part == 1,
                 "worst": _worst(info) if isinstance(info, ConfusionInfo) and part == 2 else [],
             }

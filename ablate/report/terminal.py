@@ -13,10 +13,10 @@ from ablate.analysis.table import ClaimResult, Column, Table
 from ablate.report import format as fmt
 from ablate.report.grid import Grid, Head, grid, parts_of
 
-GAP = 2
-"""Blanks between columns."""
+GAPS = (2, 1)
+"""Blanks between columns, and how many there are where those would not fit."""
 
-MIN_LABEL = 12
+MIN_LABEL = 10
 """Characters that the rows' labels keep beside numbers that must not break."""
 
 _ASCII = str.maketrans({"±": "+/-", "−": "-", "Δ": "delta", "—": "-", "†": "*", "·": "-", "×": "x", "…": "..."})
@@ -78,14 +78,14 @@ def _block(table: Table, column: Column, width: int) -> Grid:
     return wide if _width(wide) <= width else grid(table, columns=[column], compact=True, width=False)
 
 
-def _width(block: Grid, label: int | None = None) -> int:
+def _width(block: Grid, label: int | None = None, gap: int = GAPS[0]) -> int:
     """Characters that a block takes, with its labels cut to `label`."""
     widths = []
     for place, head in enumerate(block.heads):
         texts = _aligned([row.cells[place].text for row in block.rows])
         widest = max(map(cell_len, [*_heading(head), *texts]))
         widths.append(min(widest, label) if label is not None and head.part == "label" else widest)
-    return sum(widths) + GAP * (len(widths) - 1)
+    return sum(widths) + gap * (len(widths) - 1)
 
 
 def _heading(head: Head) -> list[str]:
@@ -104,8 +104,9 @@ def _aligned(texts: Sequence[str]) -> list[str]:
 
 def _draw(console: Console, block: Grid, named: bool, max_rows: int) -> RichTable:
     """`named` puts the metric above its first column. Labels fold where the numbers leave them too little room."""
-    drawn = RichTable(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
-    numbers_fit = _width(block, label=MIN_LABEL) <= console.width
+    gap = next((gap for gap in GAPS if _width(block, gap=gap) <= console.width), GAPS[-1])
+    drawn = RichTable(box=None, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    numbers_fit = _width(block, MIN_LABEL, gap) <= console.width
     columns, last = [], ""
     for place, head in enumerate(block.heads):
         group, *lines = _heading(head)
@@ -146,7 +147,7 @@ def _print_claims(claims: Sequence[ClaimResult], console: Console) -> None:
         return
     console.print()
     console.print(Text("Claims", style="bold"))
-    drawn = RichTable(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=False, show_edge=False)
+    drawn = RichTable(box=None, padding=(0, GAPS[0], 0, 0), pad_edge=False, show_header=False, show_edge=False)
     drawn.add_column(no_wrap=True)
     drawn.add_column(overflow="fold")
     for claim in claims:

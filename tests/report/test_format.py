@@ -158,8 +158,10 @@ def test_the_scale_line_says_whether_the_paper_compares(table1: Table, table3: T
 
 
 def test_notes_are_said_once_with_their_places(table1: Table, single: Table, table3: Table) -> None:
-    assert fmt.notes_of_cells(table1) == ("2 of 3 runs (C top1, top5)", "not run: no weights (D top1, top5)")
-    assert fmt.notes_of_cells(single) == ("n=1: no test (B)",)
+    assert fmt.notes_of_cells(table1) == ("C: 2 of 3 runs", "D: not run: no weights")
+    assert fmt.notes_of_cells(single) == ("B: n=1: no test",)
+    rows = tuple(replace(table1.rows[3], name=f"D{place}", cells={"top1": Cell(note="no")}) for place in range(8))
+    assert fmt.notes_of_cells(replace(table1, rows=rows), most=2) == ("D0 top1, D1 top1 and 6 more rows: no",)
     assert fmt.notes_of_cells(table3) == ()
 
 

@@ -22,6 +22,7 @@ import pytest
 from ablate.analysis.table import Table
 from ablate.errors import NoSpaceOrPermission, UsageError
 from ablate.report.html import PLOTLY, embedded, render_html, write_plotlyjs, write_report
+from ablate.report.page import matrices_once
 from ablate.study.records import RunResult
 
 CITE = {"title": "A paper", "source": "https://example.org/paper", "year": 2024}
@@ -97,7 +98,17 @@ def test_figures_of_the_first_table_are_open_and_the_rest_folded(table1: Table, 
     before, after = text.split('<details class="figures-of">', 1)
     assert before.count('class="plot"') == 2
     assert after.count('class="plot"') == 4
+    assert re.findall(r"<summary>([^<]*)", text)[:3] == ["1 figure", "1 figure", "Confusion matrix"]
     assert "open" not in re.findall(r"<details[^>]*>", text)[0]
+
+
+def test_a_confusion_matrix_is_drawn_once(table1: Table, classes: Table) -> None:
+    other = replace(classes.confusions[0], arm="resnet50")
+    both = replace(table1, confusions=(*classes.confusions, other))
+    assert matrices_once([both, both, classes]) == [(other,), (), classes.confusions]
+    assert page([both, both, classes]).count(": counts</h3>") == 2
+    several = page([replace(table1, confusions=(*classes.confusions, other))])
+    assert "<summary>Confusion matrices of 2 arms</summary>" in several
 
 
 def test_runs_are_listed_with_their_rows(table1: Table, runs: tuple[RunResult, ...]) -> None:

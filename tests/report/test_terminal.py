@@ -56,7 +56,7 @@ def test_two_metrics_stand_below_each_other(table1: Table) -> None:
     assert "B      0.742 ±0.009          +0.071 [+0.045, +0.097]  p<.001     0.79 agrees" in lines
     assert "C      0.655 ±0.020 (n=2) †  −0.016                   undecided  0.63 agrees" in lines
     assert "D      — †                   —                        undecided  0.63" in lines
-    assert "† not run: no weights (D top1, top5)" in lines
+    assert "† D: not run: no weights" in lines
     verdicts = lines[lines.index("Claims") + 1 :][:4]
     assert [line.split("  ")[0] for line in verdicts] == ["undecided", "holds", "contradicted", "not testable"]
 
