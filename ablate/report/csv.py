@@ -1,0 +1,75 @@
+"""A table as CSV for a spreadsheet or pandas: one line a row, numbers at full precision, unknown left empty.
+
+The columns, in this order:
+
+    study, profile, table, comparable         the same in each line; comparable is `true` or `false`
+    row, arm, levels.FACTOR..., epoch, class  what the row stands for, one column a factor
+    KEY.mean .sd .n .ci95.low .ci95.high      and, for each metric, all that its cell holds, as JSON names it;
+    .delta .delta_ci95.low .delta_ci95.high   accuracies are fractions, also where the table prints percent
+    .p_adjusted .decided .total .reported .reported_text .agrees .run_ids .note
+
+`run_ids` are separated by blanks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from ablate.analysis.table import Cell, Table
+from ablate.report.json import bounds, finite
+
+Value = str | int | float | bool | None
+
+
+def render(table: Table) -> str:
+    """The header line and one line a row, comma-separated, each ending in a newline."""
+    factors = list(dict.fromkeys(name for row in table.rows for name in row.levels))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    keys = [column.key for column in table.columns]
+    heads = [
+        "study",
+        "profile",
+        "table",
+        "comparable",
+        "row",
+        "arm",
+        *(f"levels.{name}" for name in factors),
+        "epoch",
+        "class",
+    ]
+    writer.writerow(heads + [f"{key}.{name}" for key in keys for name, _ in _cell(Cell())])
+    for row in table.rows:
+        values: list[Value] = [table.study, table.profile, table.name, table.comparable, row.name, row.arm]
+        values += [*(row.levels.get(name) for name in factors), row.epoch, row.class_]
+        values += [value for key in keys for _, value in _cell(row.cells.get(key, Cell()))]
+        writer.writerow(map(_text, values))
+    return out.getvalue()
+
+
+def _cell(cell: Cell) -> Iterator[tuple[str, Value]]:
+    yield "mean", finite(cell.mean)
+    yield "sd", finite(cell.sd)
+    yield "n", cell.n
+    for name, interval in (("ci95", cell.ci95), ("delta_ci95", cell.delta_ci95)):
+        if name == "delta_ci95":
+            yield "delta", finite(cell.delta)
+        low, high = bounds(interval) or (None, None)
+        yield f"{name}.low", low
+        yield f"{name}.high", high
+    yield "p_adjusted", finite(cell.p_adjusted)
+    yield "decided", cell.decided
+    yield "total", finite(cell.total)
+    yield "reported", finite(cell.reported)
+    yield "reported_text", cell.reported_text
+    yield "agrees", cell.agrees
+    yield "run_ids", " ".join(cell.run_ids)
+    yield "note", cell.note
+
+
+def _text(value: Value) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,363 @@
+"""Draws the infos of `ablate.report.figures` with Plotly. No numbers are made here.
+
+Figures name the light theme's colours; a page in the dark swaps them for the dark ones (`theme.swaps`). Text that comes
+from names is escaped, since Plotly reads a small HTML in labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from ablate.report import figures, theme
+from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo
+
+ROW = 30
+"""Pixels that a row of bars, dots or effects takes; less in a figure that would be taller than `TALL`."""
+MIN_ROW, TALL = 14, 900
+LONGEST = 34
+"""Characters of a label on an axis; the hover has all of it."""
+MANY = 8
+"""Lines of a figure of curves from which on the training ones are hidden at first."""
+LARGE = 40
+"""Confusion matrices of more classes are drawn across the page."""
+WRITTEN = 12
+"""Confusion matrices of at most so many classes have their numbers written into the cells."""
+
+Slots = Mapping[str, int]
+
+
+def draw(info: figures.Info, slots: Slots) -> tuple[go.Figure, ...]:
+    """The figures of an info: one, or two for a confusion matrix (counts, shares). `slots` colours the arms."""
+    if isinstance(info, BarsInfo):
+        return (draw_bars(info, slots),)
+    if isinstance(info, GroupsInfo):
+        return (draw_groups(info, slots),)
+    if isinstance(info, CurvesInfo):
+        return (draw_curves(info, slots),)
+    if isinstance(info, EffectsInfo):
+        return (draw_effects(info),)
+    return (draw_confusion(info, shares=False), draw_confusion(info, shares=True))
+
+
+def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
+    """Horizontal bars from zero, or dots where those would hide the differences, with 95% intervals.
+
+    The paper's figures are open diamonds at the same row, the baseline's mean is a dotted line.
+    """
+    places = list(range(len(info.labels)))
+    figure = _figure(len(places), _rows_axis(info.labels), {"title": {"text": short(info.axis)}})
+    if info.from_zero:
+        figure.update_xaxes(rangemode="tozero")
+    own = [slots.get(arm, 1) for arm in info.arms]
+    colours = [theme.colour(slot) for slot in own]
+    shared: dict[str, Any] = {
+        "x": info.mean,
+        "y": places,
+        "error_x": _errors(info.mean, info.low, info.high),
+        "hovertext": [hover(lines) for lines in info.hover],
+        "hoverinfo": "text",
+        "showlegend": False,
+        "name": "measured",
+    }
+    if info.from_zero:
+        figure.add_bar(orientation="h", marker={"color": colours}, width=0.62, **shared)
+    else:
+        figure.add_scatter(
+            mode="markers", marker={"color": colours, "size": 10, "symbol": list(map(theme.symbol, own))}, **shared
+        )
+    if info.baseline is not None:
+        figure.add_vline(
+            x=info.baseline, line={"color": theme.MUTED["light"], "width": 1, "dash": "dot"}, layer="below"
+        )
+    _add_reported(figure, info, places)
+    _add_notes(figure, info, places)
+    return figure
+
+
+def _add_reported(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> None:
+    points = [(value, place) for value, place in zip(info.reported, places, strict=True) if value is not None]
+    if not points:
+        return
+    figure.update_layout(showlegend=True)
+    figure.add_scatter(
+        x=[value for value, _ in points],
+        y=[place for _, place in points],
+        mode="markers",
+        name="reported by the paper",
+        marker=_diamond(theme.INK["light"]),
+        hovertext=[hover(info.hover[place]) for _, place in points],
+        hoverinfo="text",
+        showlegend=True,
+    )
+
+
+def _add_notes(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> None:
+    """Why a row is empty: at the left end, or at the right one where the paper's marker stands left."""
+    values = [value for value in (*info.mean, *info.reported) if value is not None] or [0.0]
+    middle = (min(values) + max(values)) / 2
+    for place, note in zip(places, info.notes, strict=True):
+        if note:
+            style = {"color": theme.MUTED["light"], "size": 12}
+            marker = info.reported[place]
+            right = marker is not None and marker < middle
+            figure.add_annotation(
+                x=int(right),
+                xref="paper",
+                xanchor="right" if right else "left",
+                xshift=-6 if right else 6,
+                y=place,
+                text=short(note),
+                showarrow=False,
+                font=style,
+            )
+
+
+def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
+    """Dots with intervals by level, the rows side by side within each level."""
+    step = 0.6 / max(len(info.series), 1)
+    figure = _figure(10, {"title": {"text": short(info.axis)}}, _ticks([short(level) for level in info.levels]))
+    figure.update_layout(showlegend=True)
+    for place, series in enumerate(info.series):
+        slot = slots.get(series.arms[0], place + 1) if series.arms else place + 1
+        at = [level + (place - (len(info.series) - 1) / 2) * step for level in range(len(info.levels))]
+        figure.add_scatter(
+            x=at,
+            y=series.mean,
+            mode="markers",
+            name=text(series.title),
+            error_y=_errors(series.mean, series.low, series.high),
+            marker={"color": theme.colour(slot), "size": 9, "symbol": theme.symbol(slot)},
+            hovertext=[hover(lines) for lines in series.hover],
+            hoverinfo="text",
+        )
+        if any(value is not None for value in series.reported):
+            figure.add_scatter(
+                x=at,
+                y=series.reported,
+                mode="markers",
+                name=f"{text(series.title)}, reported",
+                marker=_diamond(theme.colour(slot)),
+                hoverinfo="skip",
+            )
+    return figure
+
+
+def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
+    """Means by epoch with their 95% bands: colour is the arm, dash the split, diamonds the paper's figures."""
+    figure = _figure(11, {"title": {"text": text(info.title.removesuffix(" by epoch"))}}, {"title": {"text": "epoch"}})
+    figure.update_layout(showlegend=True)
+    epochs = [epoch for line in info.lines for epoch in line.epochs]
+    if epochs and max(epochs) - min(epochs) <= 12:
+        figure.update_xaxes(dtick=1)  # there is no epoch 1.2
+    for line in info.lines:
+        slot = slots.get(line.arm, 1)
+        colour = theme.colour(slot)
+        # of many lines the training ones wait in the legend for a click
+        visible = "legendonly" if len(info.lines) > MANY and line.split == "train" else True
+        if line.low:
+            figure.add_scatter(
+                x=[*line.epochs, *reversed(line.epochs)],
+                y=[*line.high, *reversed(line.low)],
+                fill="toself",
+                fillcolor=colour,
+                line={"width": 0},
+                opacity=0.16,
+                visible=visible,
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=text(line.name),
+                mode="lines",
+            )
+        figure.add_scatter(
+            x=line.epochs,
+            y=line.mean,
+            mode="lines+markers" if len(line.epochs) <= 20 else "lines",
+            name=text(line.name),
+            legendgroup=text(line.name),
+            visible=visible,
+            line={"color": colour, "width": 2, "dash": theme.DASHES[line.split]},
+            marker={"color": colour, "size": 5, "symbol": theme.symbol(slot)},
+            hovertext=[hover(point) for point in _points(line)],
+            hoverinfo="text",
+        )
+        if line.reported:
+            figure.add_scatter(
+                x=[epoch for epoch, _ in line.reported],
+                y=[value for _, value in line.reported],
+                mode="markers",
+                name=f"{text(line.name)}, reported",
+                showlegend=False,
+                legendgroup=text(line.name),
+                visible=visible,
+                marker=_diamond(colour),
+                hovertext=[
+                    hover(f"{line.name}, epoch {epoch}\nreported {value:.6g}") for epoch, value in line.reported
+                ],
+                hoverinfo="text",
+            )
+    return figure
+
+
+def _points(line: figures.Line) -> list[str]:
+    bands = zip(line.low, line.high, strict=True) if line.low else [None] * len(line.epochs)
+    return [
+        f"{line.name}, epoch {epoch}\n{mean:.4g} (n={line.n})" + (f"\n95% band [{b[0]:.4g}, {b[1]:.4g}]" if b else "")
+        for epoch, mean, b in zip(line.epochs, line.mean, bands, strict=True)
+    ]
+
+
+def draw_effects(info: EffectsInfo) -> go.Figure:
+    """Effects around zero with their intervals; decided ones are filled, the rest is open."""
+    figure = _figure(len(info.labels), _rows_axis(info.labels), {"title": {"text": text(info.title)}})
+    figure.update_layout(showlegend=True)
+    figure.add_vline(x=0, line={"color": theme.MUTED["light"], "width": 1}, layer="below")
+    for decided, name in ((True, "decided"), (False, "undecided")):
+        chosen = [
+            p for p, (d, e) in enumerate(zip(info.decided, info.effect, strict=True)) if d == decided and e is not None
+        ]
+        if not chosen:
+            continue
+        colour = theme.LIGHT[1]
+        figure.add_scatter(
+            x=[info.effect[p] for p in chosen],
+            y=chosen,
+            mode="markers",
+            name=name,
+            showlegend=True,
+            error_x=_errors(*([values[p] for p in chosen] for values in (info.effect, info.low, info.high))),
+            marker={
+                "color": colour if decided else theme.PAGE["light"],
+                "size": 10,
+                "line": {"color": colour, "width": 2},
+            },
+            hovertext=[hover(info.hover[p]) for p in chosen],
+            hoverinfo="text",
+        )
+    return figure
+
+
+def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
+    """True classes down, predicted ones across. Hover names every cell; small matrices have their numbers written.
+
+    The axes are categories, whose labels Plotly thins out by itself and brings back on zooming in.
+    """
+    small = len(info.classes) <= WRITTEN
+    names = unique([short(name) for name in info.classes])
+    rounded = [
+        [None if share is None else round(share, 4) for share in row] for row in info.shares
+    ]  # a page a third as long
+    own, other = (rounded, info.counts) if shares else (info.counts, rounded)
+    cell = "%{z:.1%} (%{customdata})" if shares else "%{z} (%{customdata:.1%} of the class)"
+    figure = go.Figure(
+        layout={
+            "template": theme.template("light"),
+            "height": 440 if small else 560 if len(info.classes) <= LARGE else 820,
+        }
+    )
+    axis = {"type": "category", "constrain": "domain", "constraintoward": "left", "showgrid": False, "ticks": ""}
+    figure.update_layout(
+        xaxis={**axis, "title": {"text": "predicted"}},
+        yaxis={
+            **axis,
+            "constraintoward": "top",
+            "title": {"text": "true"},
+            "autorange": "reversed",
+            "scaleanchor": "x",
+        },
+    )
+    figure.add_heatmap(
+        z=own,
+        x=names,
+        y=names,
+        customdata=other,
+        zmin=0,
+        zmax=1 if shares else max((max(row) for row in info.counts), default=0) or 1,
+        hovertemplate=f"true %{{y}}<br>predicted %{{x}}<br>{cell}<extra></extra>",
+        texttemplate=("%{z:.2f}" if shares else "%{z}") if small else None,
+        xgap=1 if small else 0,
+        ygap=1 if small else 0,
+        autocolorscale=True,  # the template's own scale, light or dark
+        colorbar={
+            "thickness": 10,
+            "outlinewidth": 0,
+            "tickformat": ".0%" if shares else None,
+            "tickfont": {"color": theme.MUTED["light"]},
+        },
+    )
+    return figure
+
+
+def text(name: str) -> str:
+    """`name` as Plotly shows it letter by letter: it reads a small HTML in every label."""
+    return escape(name, quote=False)
+
+
+def hover(lines: str) -> str:
+    """Lines of a tooltip as Plotly breaks them."""
+    return text(lines).replace("\n", "<br>")
+
+
+def short(name: str) -> str:
+    """`name` for an axis: escaped, at most `LONGEST` characters."""
+    return text(name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…")
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """`names` with ` (2)` after the second of two equal ones, which one category of an axis would swallow."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result
+
+
+def _figure(rows: int, yaxis: Mapping[str, Any], xaxis: Mapping[str, Any]) -> go.Figure:
+    return go.Figure(
+        layout={
+            "template": theme.template("light"),
+            "height": 90 + round(max(rows, 2) * max(MIN_ROW, min(ROW, TALL / max(rows, 2)))),
+            "xaxis": xaxis,
+            "yaxis": yaxis,
+            "showlegend": False,
+        }
+    )
+
+
+def _rows_axis(labels: Sequence[str]) -> dict[str, Any]:
+    """An axis of rows from top to bottom."""
+    return {**_ticks([short(label) for label in labels]), "range": [len(labels) - 0.4, -0.6], "showgrid": False}
+
+
+def _ticks(labels: Sequence[str]) -> dict[str, Any]:
+    # numbers with texts, not categories: two rows may have one label, and "1" must not become a number
+    return {"tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": list(labels)}
+
+
+def _errors(
+    mean: Sequence[float | None], low: Sequence[float | None], high: Sequence[float | None]
+) -> dict[str, Any] | None:
+    pairs = [
+        (h - m, m - b) if m is not None and b is not None and h is not None else (None, None)
+        for m, b, h in zip(mean, low, high, strict=True)
+    ]
+    if all(above is None for above, _ in pairs):
+        return None
+    ink = theme.INK["light"]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [above for above, _ in pairs],
+        "arrayminus": [below for _, below in pairs],
+        "thickness": 1.2,
+        "width": 4,
+        "color": ink,
+    }
+
+
+def _diamond(colour: str) -> dict[str, Any]:
+    return {"symbol": "diamond-open", "size": 11, "color": colour, "line": {"width": 2}}

@@ -1,0 +1,330 @@
+"""What figures show, as numbers: a `Table` in, one info a figure out. `ablate.report.drawing` draws them.
+
+Infos hold values as they are printed (percent columns times 100, bytes as MB), so that an axis reads like the table.
+Nothing here imports Plotly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ablate.analysis.table import Cell, Column, ConfusionTable, Curve, Interval, Row, Table
+from ablate.report import format as fmt
+
+NARROW = 0.25
+"""Below this share of the axis that the values span, bars from zero would all look alike."""
+
+_SPLITS = ("train_", "val_", "test_")
+_EMPTY = Cell()
+
+
+@dataclass(frozen=True)
+class BarsInfo:
+    """One metric by row, in the table's order.
+
+    `arms` are the keys of the colours. Values are None where nothing was measured, intervals where n is 1; `notes` says
+    why. `from_zero` is False where dots on an axis of their own show what bars from zero would hide.
+    """
+
+    title: str
+    axis: str
+    labels: tuple[str, ...]
+    arms: tuple[str, ...]
+    mean: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    reported: tuple[float | None, ...]
+    hover: tuple[str, ...]
+    notes: tuple[str, ...]
+    baseline: float | None
+    from_zero: bool
+
+
+@dataclass(frozen=True)
+class GroupsInfo:
+    """One metric of a table with a factor as columns: a series for each row, a point for each level."""
+
+    title: str
+    axis: str
+    levels: tuple[str, ...]
+    series: tuple[BarsInfo, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one arm by epoch. `low` and `high` are empty where there is no band. `split` picks the dash."""
+
+    name: str
+    arm: str
+    split: str
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: int
+    reported: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class CurvesInfo:
+    """The lines of one metric, training and evaluation together."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Confused:
+    """A pair of classes that was mistaken: `share` is of the true class's examples."""
+
+    true: str
+    predicted: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class ConfusionInfo:
+    """Counts and row-normalised shares (None in the row of a class without examples), and the worst mistakes."""
+
+    title: str
+    arm: str
+    n: int
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    shares: tuple[tuple[float | None, ...], ...]
+    worst: tuple[Confused, ...]
+
+
+@dataclass(frozen=True)
+class EffectsInfo:
+    """Effects with their intervals around zero."""
+
+    title: str
+    labels: tuple[str, ...]
+    effect: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    decided: tuple[bool, ...]
+    hover: tuple[str, ...]
+
+
+Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo
+
+
+def figures(table: Table) -> tuple[Info, ...]:
+    """The figures of a table: what its kind asks for, then curves and confusion matrices where it has them."""
+    found: list[Info] = []
+    if table.kind == "effect":
+        found += [effects(table, column) for column in table.columns]
+    elif table.kind == "class":
+        shares = [column for column in table.columns if column.unit == "fraction"]
+        found += [bars(table, column) for column in [c for c in shares if c.key == "f1"] or shares[:1]]
+    elif table.kind == "arms":
+        found += [groups(table)] if _has_factor_columns(table) else [bars(table, column) for column in table.columns]
+    found = [info for info in found if _has_numbers(info)]
+    return (*found, *curves(table), *(confusion(matrix) for matrix in table.confusions))
+
+
+def bars(table: Table, column: Column) -> BarsInfo:
+    """One metric of every row."""
+    return _bars(
+        table,
+        f"{fmt.heading(column)} by {' and '.join(fmt.row_headings(table))}",
+        fmt.heading(column),
+        [(row, column, " ".join(fmt.row_labels(table, row)), colour_key(row)) for row in table.rows],
+    )
+
+
+def groups(table: Table) -> GroupsInfo:
+    """A table whose columns are a factor's levels: every row is a series."""
+    metric = table.columns[0]
+    axis = f"{fmt.plain(metric.metric)} ({fmt.unit(metric)})" if fmt.unit(metric) else fmt.plain(metric.metric)
+    levels = tuple(fmt.plain(column.key) for column in table.columns)
+    series = tuple(
+        _bars(
+            table,
+            fmt.plain(row.name),
+            axis,
+            [(row, column, fmt.plain(column.key), row.name) for column in table.columns],
+        )
+        for row in table.rows
+    )
+    return GroupsInfo(f"{axis} by column and {fmt.row_headings(table)[0]}", axis, levels, series)
+
+
+def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Column, str, str]]) -> BarsInfo:
+    cells = [(row.cells.get(column.key, _EMPTY), column) for row, column, _, _ in points]
+    mean = tuple(_scaled(cell.mean, column) for cell, column in cells)
+    bounds = [_bounds(cell.ci95, column) for cell, column in cells]
+    reported = tuple(_scaled(cell.reported, column) for cell, column in cells)
+    baselines = [value for (row, *_), value in zip(points, mean, strict=True) if row.is_baseline and value is not None]
+    values = [v for v in (*mean, *reported, *(b for pair in bounds for b in pair)) if v is not None]
+    return BarsInfo(
+        title=title,
+        axis=axis,
+        labels=tuple(label for _, _, label, _ in points),
+        arms=tuple(arm for _, _, _, arm in points),
+        mean=mean,
+        low=tuple(low for low, _ in bounds),
+        high=tuple(high for _, high in bounds),
+        reported=reported,
+        hover=tuple("\n".join(cell_lines(table, row, column)) for row, column, _, _ in points),
+        notes=tuple(
+            fmt.plain(cell.note) if value is None else "" for (cell, _), value in zip(cells, mean, strict=True)
+        ),
+        baseline=baselines[0] if len(baselines) == 1 else None,
+        from_zero=not values or min(values) < 0 or max(values) - min(values) >= NARROW * max(values),
+    )
+
+
+def effects(table: Table, column: Column) -> EffectsInfo:
+    """The effects of one metric."""
+    cells = [row.cells.get(column.key, _EMPTY) for row in table.rows]
+    estimates = [fmt.estimate(cell) for cell in cells]
+    bounds = [_bounds(interval, column) for _, interval in estimates]
+    return EffectsInfo(
+        title=f"effect on {fmt.heading(column)}",
+        labels=tuple(fmt.plain(row.name) for row in table.rows),
+        effect=tuple(_scaled(value, column) for value, _ in estimates),
+        low=tuple(low for low, _ in bounds),
+        high=tuple(high for _, high in bounds),
+        decided=tuple(cell.decided for cell in cells),
+        hover=tuple("\n".join(cell_lines(table, row, column)) for row in table.rows),
+    )
+
+
+def curves(table: Table) -> tuple[CurvesInfo, ...]:
+    """One figure for each metric of the curves, `train_top1` and `top1` in the same one."""
+    families: dict[str, list[Curve]] = {}
+    for curve in table.curves:
+        families.setdefault(_family(curve.metric), []).append(curve)
+    return tuple(_family_of_curves(table, name, members) for name, members in families.items())
+
+
+def _family_of_curves(table: Table, name: str, members: Sequence[Curve]) -> CurvesInfo:
+    percent = any(column.percent and _family(column.metric) == name for column in table.columns)
+    by, several = (100.0 if percent else 1.0), len({curve.arm for curve in members}) > 1
+    lines = []
+    for curve in members:
+        band = [
+            (low, high) for low, high in zip(curve.low, curve.high, strict=True) if low is not None and high is not None
+        ]
+        whole = len(band) == len(curve.epochs)
+        metric = fmt.plain(curve.metric)
+        lines.append(
+            Line(
+                name=f"{fmt.plain(curve.arm)}, {metric}" if several else metric,
+                arm=curve.arm,
+                split=next((split.rstrip("_") for split in _SPLITS if curve.metric.startswith(split)), ""),
+                epochs=curve.epochs,
+                mean=tuple(value * by for value in curve.mean),
+                low=tuple(low * by for low, _ in band) if whole else (),
+                high=tuple(high * by for _, high in band) if whole else (),
+                n=curve.n,
+                reported=tuple(
+                    (epoch, value * by)
+                    for epoch, value in zip(curve.epochs, curve.reported, strict=False)
+                    if value is not None
+                ),
+            )
+        )
+    return CurvesInfo(f"{fmt.plain(name)} (%) by epoch" if percent else f"{fmt.plain(name)} by epoch", tuple(lines))
+
+
+def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
+    """Counts, row-normalised shares, and the `worst` mistakes by share of the true class."""
+    classes = tuple(fmt.plain(name) for name in matrix.classes)
+    totals = [sum(row) for row in matrix.counts]
+    shares = tuple(
+        tuple(count / total if total else None for count in row)
+        for row, total in zip(matrix.counts, totals, strict=True)
+    )
+    mistakes = [
+        Confused(classes[true], classes[predicted], count, count / totals[true])
+        for true, row in enumerate(matrix.counts)
+        for predicted, count in enumerate(row)
+        if true != predicted and count
+    ]
+    mistakes.sort(key=lambda pair: (-pair.share, -pair.count))
+    return ConfusionInfo(
+        title=f"{fmt.plain(matrix.arm)}, {fmt.plain(matrix.split)}",
+        arm=matrix.arm,
+        n=matrix.n,
+        classes=classes,
+        counts=matrix.counts,
+        shares=shares,
+        worst=tuple(mistakes[:worst]),
+    )
+
+
+def cell_lines(table: Table, row: Row, column: Column) -> list[str]:
+    """All that is known of a cell, a line each, for a tooltip: numbers, intervals, n, power, the paper, runs."""
+    cell = row.cells.get(column.key, _EMPTY)
+    lines = [f"{' '.join(fmt.row_labels(table, row))}, {fmt.heading(column)}", fmt.value(cell, column)]
+    if cell.ci95 and fmt.interval(cell.ci95, column):
+        lines.append(f"95% interval {fmt.interval(cell.ci95, column)}")
+    delta, bounds = fmt.estimate(cell) if table.kind == "effect" else (cell.delta, cell.delta_ci95)
+    if fmt.known(delta):
+        p = fmt.p_and_verdict(cell)
+        lines.append(f"{'effect' if table.kind == 'effect' else 'Δ'} {fmt.difference(delta, bounds, column)}, {p}")
+    if fmt.known(cell.total):
+        lines.append(f"total {fmt.number(cell.total, column, signed=True)}")
+    if fmt.known(cell.detectable):
+        lines.append(f"smallest difference that this n shows (80% power): {fmt.number(cell.detectable, column)}")
+    if fmt.known(cell.reported):
+        lines.append(f"reported {fmt.reported_and_agreement(cell, column, table.comparable)}")
+    if cell.run_ids:
+        lines.append(f"runs {', '.join(fmt.plain(run_id)[:12] for run_id in cell.run_ids)}")
+    if table.kind == "effect" and not fmt.known(cell.mean):
+        del lines[1]
+    return lines
+
+
+def colour_key(row: Row) -> str:
+    """What a row is coloured by: its arm, so that an arm looks the same in each figure."""
+    return row.name if row.arm is None else row.arm
+
+
+def colour_slots(tables: Iterable[Table]) -> Mapping[str, int]:
+    """A slot for each arm, the same in all figures of a report: 0 for the first baseline, then as they come."""
+    tables = list(tables)
+    first = [colour_key(row) for table in tables for row in table.rows if row.is_baseline][:1]
+    keys = [*first]
+    for table in tables:
+        keys += [colour_key(row) for row in table.rows if table.kind != "effect"]
+        keys += [curve.arm for curve in table.curves]
+    start = 0 if first else 1
+    return {key: place for place, key in enumerate(dict.fromkeys(keys), start)}
+
+
+def _has_factor_columns(table: Table) -> bool:
+    return (
+        len(table.columns) > 1
+        and len({c.metric for c in table.columns}) == 1
+        and table.columns[0].metric != table.columns[0].key
+    )
+
+
+def _has_numbers(info: Info) -> bool:
+    if isinstance(info, BarsInfo):
+        return any(value is not None for value in (*info.mean, *info.reported))
+    if isinstance(info, GroupsInfo):
+        return any(map(_has_numbers, info.series))
+    return not isinstance(info, EffectsInfo) or any(value is not None for value in info.effect)
+
+
+def _family(metric: str) -> str:
+    return next((metric.removeprefix(split) for split in _SPLITS if metric.startswith(split)), metric)
+
+
+def _scaled(value: float | None, column: Column) -> float | None:
+    # rounded, because 0.7497 * 100 is 74.97000000000001 and a hover would say so
+    return round(float(value) * fmt.factor(column), 12) if value is not None and fmt.known(value) else None
+
+
+def _bounds(interval: Interval | None, column: Column) -> tuple[float | None, float | None]:
+    if interval is None or not all(map(fmt.known, interval)):
+        return (None, None)
+    return (_scaled(interval[0], column), _scaled(interval[1], column))

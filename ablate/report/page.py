@@ -1,0 +1,244 @@
+"""What a page shows, as plain values for the template: rows, cells, chips, claims, notes, figures, runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ablate.analysis.table import Cell, Column, ConfusionTable, Row, Table
+from ablate.report import drawing, figures
+from ablate.report import format as fmt
+from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
+from ablate.report.grid import parts_of
+from ablate.study.records import RunResult
+
+SHORT = 12
+"""Characters of a run's id that people see."""
+FEW = 24
+"""So many runs are listed in plain sight; more are folded."""
+
+_EMPTY = Cell()
+_SIGNS = {"holds": "✓", "agrees": "✓", "done": "✓", "contradicted": "✗", "differs": "≠", "failed": "✗", "lost": "✗"}
+_HEADS = {"value": "mean ±sd", "delta": "Δ [95%]", "total": "Δ total", "p": "p", "reported": "reported"}
+
+
+def page(
+    tables: Sequence[Table], *, title: str, about: str, cite: Mapping[str, Any], runs: Sequence[RunResult]
+) -> dict[str, Any]:
+    """The template's values, all JSON-ready."""
+    scales = list(dict.fromkeys((fmt.scale_line(table), table.comparable) for table in tables))
+    slots = figures.colour_slots(tables)
+    drawn = zip(tables, matrices_once(tables), strict=True)
+    views = [_table(replace(table, confusions=own), place, slots) for place, (table, own) in enumerate(drawn, 1)]
+    for view in views:
+        view["own_scale"] = len(scales) > 1
+    return {
+        "title": fmt.plain(title),
+        "about": fmt.plain(about),
+        "cite": _cite(cite),
+        "scales": [{"text": text, "comparable": comparable} for text, comparable in scales] if len(scales) == 1 else [],
+        "tables": views,
+        "has_figures": any(view["figures"] or view["matrices"] for view in views),
+        "runs": _runs(tables, runs),
+        "runs_folded": len(runs) > FEW,
+    }
+
+
+def matrices_once(tables: Sequence[Table]) -> list[tuple[ConfusionTable, ...]]:
+    """The confusion matrices that each table shows: one that several have is drawn once, in a class table if it can."""
+    by_right = sorted(range(len(tables)), key=lambda place: tables[place].kind != "class")
+    shown: list[tuple[ConfusionTable, ...]] = [()] * len(tables)
+    seen: set[ConfusionTable] = set()
+    for place in by_right:
+        shown[place] = tuple(matrix for matrix in tables[place].confusions if matrix not in seen)
+        seen.update(shown[place])
+    return shown
+
+
+def _cite(cite: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {fmt.plain(str(key)): fmt.plain(str(value)) for key, value in cite.items() if value is not None}
+    title, source = rest.pop("title", ""), rest.pop("source", "")
+    link = source if re.match(r"https?://", source) else ""
+    return {"title": title, "source": source, "link": link, "rest": rest}
+
+
+def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]:
+    columns = [(column, parts_of(table, column)) for column in table.columns]
+    common_n = fmt.shared_n(table) or 0
+    notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
+    infos = enumerate(figures.figures(table), 1)
+    views = [view for number, info in infos for view in _figure(info, slots, place, number)]
+    notes += filter(None, [fmt.difference_from_paper(table), *fmt.legend(table), *map(fmt.plain, table.notes)])
+    return {
+        "id": f"table-{place}-{slug(table.name)}".rstrip("-"),
+        "name": fmt.plain(table.name),
+        "caption": fmt.plain(table.caption),
+        "scale": fmt.scale_line(table),
+        "comparable": table.comparable,
+        "stacked": sum("delta" in parts or "reported" in parts for _, parts in columns) > 1,
+        "labels": list(fmt.row_headings(table)),
+        "groups": [{"text": fmt.heading(column), "span": len(parts)} for column, parts in columns],
+        "heads": [_head(table, part) | {"first": not i} for _, parts in columns for i, part in enumerate(parts)],
+        "rows": [_row(table, row, columns, common_n) for row in table.rows],
+        "claims": [
+            {"chip": chip(claim.verdict), "text": fmt.plain(claim.text), "why": fmt.plain(claim.why)}
+            for claim in table.claims
+        ],
+        "notes": notes,
+        "figures": [view for view in views if not view["is_matrix"]],
+        "matrices": [view for view in views if view["is_matrix"]],
+        "arms_of_matrices": len(table.confusions),
+    }
+
+
+def _head(table: Table, part: str) -> dict[str, Any]:
+    effect = table.kind == "effect" and part == "delta"
+    return {"text": "effect [95%]" if effect else _HEADS[part], "part": part}
+
+
+def _row(table: Table, row: Row, columns: Sequence[tuple[Column, Sequence[str]]], common_n: int) -> dict[str, Any]:
+    cells = []
+    for column, parts in columns:
+        tip = "\n".join(figures.cell_lines(table, row, column))
+        for place, part in enumerate(parts):
+            cells.append({"part": part, "tip": tip, "first": not place} | _cell(table, row, column, part, common_n))
+    labels = fmt.row_labels(table, row)
+    return {"labels": [{"text": text, "sort": text} for text in labels], "cells": cells, "is_baseline": row.is_baseline}
+
+
+def _cell(table: Table, row: Row, column: Column, part: str, common_n: int) -> dict[str, Any]:
+    """`text`, the quieter `more` behind it, `strong` where decided, a `chip`, and the number to `sort` by."""
+    cell = row.cells.get(column.key, _EMPTY)
+    view: dict[str, Any] = {"text": fmt.MISSING, "more": "", "strong": False, "chip": None, "sort": None}
+    if part == "value":
+        text, _, more = fmt.value(cell, column, common_n=common_n).partition(" ")
+        return view | {"text": text, "more": more, "sort": _number(cell.mean)}
+    if part == "delta":
+        delta, bounds = fmt.estimate(cell) if table.kind == "effect" else (cell.delta, cell.delta_ci95)
+        if row.is_baseline and not fmt.known(delta):
+            return view | {"text": "", "more": "baseline"}
+        more = fmt.interval(bounds, column, signed=True)
+        return view | {
+            "text": fmt.number(delta, column, signed=True), "more": more, "strong": cell.decided, "sort": _number(delta)
+        }  # fmt: skip
+    if part == "total":
+        return view | {"text": fmt.number(cell.total, column, signed=True), "sort": _number(cell.total)}
+    if part == "p":
+        undecided = fmt.verdict(cell) == "undecided"
+        text = fmt.p_value(cell.p_adjusted) if fmt.known(cell.p_adjusted) else "" if undecided else fmt.MISSING
+        return view | {"text": text, "more": "undecided" if undecided else "", "sort": _number(cell.p_adjusted)}
+    word = fmt.agreement(cell, table.comparable)
+    width = fmt.number(cell.agreement_width, column) if fmt.known(cell.agreement_width) else ""
+    return view | {
+        "text": fmt.reported(cell, column),
+        "chip": chip(word) if word else None,
+        "more": f"width {width}" if width and word in ("agrees", "differs") else "",
+        "sort": _number(cell.reported),
+    }
+
+
+def chip(word: str) -> dict[str, str]:
+    """A word with its colour class and a sign, so that colour never says it alone."""
+    return {"text": fmt.plain(word), "kind": slug(word), "sign": _SIGNS.get(word, "")}
+
+
+def _figure(info: Info, slots: Mapping[str, int], table: int, number: int) -> list[dict[str, Any]]:
+    views = []
+    for part, (figure, (title, caption)) in enumerate(zip(drawing.draw(info, slots), _captions(info), strict=True), 1):
+        drawn = json.loads(figure.to_json())
+        drawn["layout"].pop("template", None)  # the page has one of its own for each mode
+        views.append(
+            {
+                "id": f"figure-{table}-{number}-{part}",
+                "title": title,
+                "caption": caption,
+                "height": drawn["layout"]["height"],
+                "drawn": drawn,
+                "wide": _is_wide(info),
+                "is_matrix": isinstance(info, ConfusionInfo),
+                "starts": isinstance(info, ConfusionInfo) and part == 1,
+                "worst": _worst(info) if isinstance(info, ConfusionInfo) and part == 2 else [],
+            }
+        )
+    return views
+
+
+def _is_wide(info: Info) -> bool:
+    if isinstance(info, ConfusionInfo):
+        return len(info.classes) > drawing.LARGE
+    return isinstance(info, CurvesInfo) and len(info.lines) > 6
+
+
+def _captions(info: Info) -> list[tuple[str, str]]:
+    if isinstance(info, BarsInfo):
+        line = "; dotted: the baseline" if info.baseline is not None else ""
+        axis = "" if info.from_zero else "; the axis does not begin at zero"
+        return [(info.title, f"Mean with its 95% interval{line}{axis}.")]
+    if isinstance(info, CurvesInfo):
+        runs = sorted({line.n for line in info.lines})
+        n = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+        reported = "; diamonds: reported" if any(line.reported for line in info.lines) else ""
+        hidden = any(line.split == "train" for line in info.lines) and len(info.lines) > drawing.MANY
+        more = " Training curves appear on a click in the legend." if hidden else ""
+        return [(info.title, f"Mean over n = {n} with its 95% band{reported}.{more}" if info.lines else "")]
+    if isinstance(info, EffectsInfo):
+        return [(info.title, "Filled: decided (adjusted p < .05). Open: undecided. Bars: 95% intervals.")]
+    if isinstance(info, ConfusionInfo):
+        summed = f"summed over {info.n} runs" if info.n != 1 else "one run"
+        return [
+            (f"{info.title}: counts", f"Confusion matrix, {summed}."),
+            (f"{info.title}: shares", "Each row adds up to 1."),
+        ]
+    return [(info.title, "Mean with its 95% interval.")]
+
+
+def _worst(info: ConfusionInfo) -> list[dict[str, str]]:
+    """The most frequent mistakes in words, where a matrix has too many classes to be read."""
+    if len(info.classes) <= drawing.WRITTEN:
+        return []
+    return [
+        {"text": f"{pair.true} taken for {pair.predicted}", "share": f"{pair.share:.0%} ({pair.count})"}
+        for pair in info.worst
+    ]
+
+
+def _runs(tables: Sequence[Table], runs: Sequence[RunResult]) -> list[dict[str, Any]]:
+    places: dict[str, dict[str, None]] = {}
+    for table in tables:
+        for row in table.rows:
+            where = f"{fmt.plain(table.name)}: {fmt.plain(row.name if row.arm is None else row.arm)}"
+            for cell in row.cells.values():
+                for run_id in cell.run_ids:
+                    places.setdefault(run_id[:SHORT], {})[where] = None
+    return [
+        {
+            "id": run.run.run_id[:SHORT],
+            "full_id": run.run.run_id,
+            "where": _few(list(places.get(run.run.run_id[:SHORT], {}))),
+            "seed": run.run.seed,
+            "state": chip(run.state),
+            "stale": run.stale,
+            "attempts": len(run.attempts),
+            "time": fmt.duration(run.seconds),
+            "device": fmt.plain(run.device or fmt.MISSING),
+            "error": fmt.plain(run.error or ""),
+        }
+        for run in runs
+    ]
+
+
+def _few(places: list[str], most: int = 3) -> str:
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return (", ".join(places[:most]) or fmt.MISSING) + more
+
+
+def _number(value: float | None) -> float | None:
+    return float(value) if value is not None and fmt.known(value) else None
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits and hyphens: all that an id or a class of ours is made of."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].rstrip("-")

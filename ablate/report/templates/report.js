@@ -1,0 +1,114 @@
+"use strict";
+(() => {
+  const theme = JSON.parse(document.getElementById("theme").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const touch = window.matchMedia("(pointer: coarse)");
+  const hovers = window.matchMedia("(hover: hover)");
+  const drawn = new Set();
+
+  // Figures name light colours; in the dark each is swapped for its partner.
+  const swapped = (value) => {
+    if (typeof value === "string") return theme.swaps[value] ?? value;
+    if (Array.isArray(value)) return value.map(swapped);
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, swapped(inner)]));
+    }
+    return value;
+  };
+
+  const draw = (plot) => {
+    if (typeof Plotly === "undefined") return;
+    const source = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
+    const figure = dark.matches ? swapped(source) : source;
+    figure.layout.template = theme[dark.matches ? "dark" : "light"];
+    if (touch.matches) figure.layout.dragmode = false; // a finger on a figure scrolls the page
+    if (plot.clientWidth < 480 && figure.data[0]?.type === "heatmap") { // a phone: the square needs the room
+      figure.data[0].showscale = false;
+      figure.layout.height = plot.clientWidth + 30;
+      plot.style.minHeight = `${figure.layout.height}px`;
+    }
+    const options = {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: hovers.matches ? "hover" : false,
+      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+      toImageButtonOptions: { format: "svg", filename: plot.id },
+    };
+    Plotly.react(plot, figure.data, figure.layout, options);
+    drawn.add(plot);
+  };
+
+  // Drawn when first seen: a page of ten tables opens as fast as one of one.
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      watcher.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "300px" });
+  const plots = document.querySelectorAll(".plot");
+  plots.forEach((plot) => watcher.observe(plot));
+  dark.addEventListener("change", () => drawn.forEach(draw));
+  window.addEventListener("beforeprint", () => {
+    document.querySelectorAll("details.figures-of").forEach((details) => { details.open = true; });
+    plots.forEach((plot) => { if (!drawn.has(plot)) draw(plot); });
+  });
+
+  // Tooltips: the title attribute is there without scripts; with them, a tap shows it too.
+  const tip = document.getElementById("tip");
+  const show = (cell) => {
+    tip.textContent = cell.dataset.tip;
+    tip.hidden = false;
+    const at = cell.getBoundingClientRect();
+    const left = Math.min(Math.max(8, at.left), window.innerWidth - tip.offsetWidth - 8);
+    const below = at.bottom + 6 + tip.offsetHeight < window.innerHeight;
+    tip.style.left = `${Math.max(8, left)}px`;
+    tip.style.top = `${below ? at.bottom + 6 : Math.max(8, at.top - tip.offsetHeight - 6)}px`;
+  };
+  const hide = () => { tip.hidden = true; };
+  document.querySelectorAll("td[title]").forEach((cell) => {
+    cell.dataset.tip = cell.title;
+    cell.removeAttribute("title");
+  });
+  const over = (event) => {
+    const cell = event.target.closest?.("td[data-tip]");
+    if (cell) show(cell); else hide();
+  };
+  document.addEventListener("pointerover", over);
+  document.addEventListener("click", over);
+  document.addEventListener("scroll", hide, { capture: true, passive: true });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+
+  // Sorting: a column by its numbers, the third click brings the file's order back; unknown comes last.
+  const value = (row, place) => row.cells[place].dataset.sort;
+  const compared = (a, b) => {
+    if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
+    const [x, y] = [Number(a), Number(b)];
+    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
+  };
+  document.querySelectorAll("table.cells").forEach((table) => {
+    const body = table.tBodies[0];
+    const original = [...body.rows];
+    const heads = [...table.querySelectorAll("thead th.label"), ...table.querySelectorAll("thead tr:last-child th")];
+    heads.forEach((head, place) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const next = { ascending: "descending", descending: "none" }[head.ariaSort] ?? "ascending";
+        heads.forEach((other) => { other.ariaSort = null; });
+        const sign = next === "descending" ? -1 : 1;
+        const rows = [...original];
+        if (next !== "none") {
+          head.ariaSort = next;
+          rows.sort((a, b) => {
+            const [x, y] = [value(a, place), value(b, place)];
+            return x === undefined || y === undefined ? compared(x, y) : sign * compared(x, y);
+          });
+        }
+        body.append(...rows);
+      });
+    });
+  });
+})();

@@ -1,0 +1,166 @@
+"""A table for people at a terminal: readable at 80 columns, with or without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ablate.analysis.table import ClaimResult, Column, Table
+from ablate.report import format as fmt
+from ablate.report.grid import Grid, Head, grid, parts_of
+
+GAPS = (2, 1)
+"""Blanks between columns, and how many there are where those would not fit."""
+
+MIN_LABEL = 10
+"""Characters that the rows' labels keep beside numbers that must not break."""
+
+_ASCII = str.maketrans({"±": "+/-", "−": "-", "Δ": "delta", "—": "-", "†": "*", "·": "-", "×": "x", "…": "..."})
+_VERDICTS = {"holds": "green", "contradicted": "red", "undecided": "yellow", "not testable": "dim"}
+
+
+def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
+    """Prints the scale line, the table, its claims, how to read it, and its notes.
+
+    Metrics stand beside each other where that fits, else below each other. Of a table with more than `max_rows` rows
+    the first ones are printed, and how many were left out.
+    """
+    console.print()
+    console.print(_line(console, f"{table.study}, {fmt.scale_line(table)}", "" if table.comparable else "yellow"))
+    console.print(_line(console, f"{table.name}: {table.caption}" if table.caption else table.name, "bold"))
+    blocks = _blocks(table, console.width)
+    several = {column.key: column.metric for column in table.columns if column.metric != column.key}
+    for block in blocks:
+        console.print()
+        groups = {head.group for head in block.heads if head.group}
+        if len(groups) == 1:
+            group = groups.pop()
+            title = f"{several[group]}, {group}" if group in several else group
+            console.print(_line(console, title, "bold"))
+        console.print(_draw(console, block, len(groups) > 1, max_rows))
+    _print_left_out(table, blocks[0], console, max_rows)
+    _print_claims(table.claims, console)
+    _print_notes(table, blocks[0], console)
+
+
+def _line(console: Console, text: str, style: str = "") -> Text:
+    return Text(_encodable(console, fmt.plain(text)), style=style)
+
+
+def _encodable(console: Console, text: str) -> str:
+    """`text` in what the terminal can write: an ASCII or Latin-1 one gets words in place of our signs."""
+    if console.encoding.lower().startswith("utf"):
+        return text
+    return text.translate(_ASCII).encode(console.encoding, "replace").decode(console.encoding)
+
+
+def _blocks(table: Table, width: int) -> list[Grid]:
+    """Grids that fit the width: one if possible, else one a metric.
+
+    Where four or more metrics fit beside each other as bare values, as in a classification report or with a factor as
+    columns, that is preferred to four tables: the differences then stand in the other formats.
+    """
+    whole = [grid(table, compact=True), grid(table, compact=True, width=False)]
+    if len(table.columns) > 3:
+        values = [("value", "reported"), ("value",)]
+        whole += [grid(table, parts=parts, compact=True, width=False) for parts in values]
+    fitting = next((block for block in whole if _width(block) <= width), None)
+    return [fitting] if fitting is not None else [_block(table, column, width) for column in table.columns]
+
+
+def _block(table: Table, column: Column, width: int) -> Grid:
+    """One metric, without the widths of the agreement intervals where those do not fit."""
+    wide = grid(table, columns=[column], compact=True)
+    return wide if _width(wide) <= width else grid(table, columns=[column], compact=True, width=False)
+
+
+def _width(block: Grid, label: int | None = None, gap: int = GAPS[0]) -> int:
+    """Characters that a block takes, with its labels cut to `label`."""
+    widths = []
+    for place, head in enumerate(block.heads):
+        texts = _aligned([row.cells[place].text for row in block.rows])
+        widest = max(map(cell_len, [*_heading(head), *texts]))
+        widths.append(min(widest, label) if label is not None and head.part == "label" else widest)
+    return sum(widths) + gap * (len(widths) - 1)
+
+
+def _heading(head: Head) -> list[str]:
+    """The heading's lines: the metric, then what is printed of it."""
+    return [head.group, *head.text.replace(" (", "\n(").split("\n")]
+
+
+def _aligned(texts: Sequence[str]) -> list[str]:
+    """Numbers under each other by their decimal point; texts without one stay as they are."""
+    places = [text.find(".") if text[:1].isdigit() or text[:1] in "+−" else -1 for text in texts]
+    most = max(places, default=0)
+    return [
+        " " * (most - place) + text if 0 <= place < most else text for text, place in zip(texts, places, strict=True)
+    ]
+
+
+def _draw(console: Console, block: Grid, named: bool, max_rows: int) -> RichTable:
+    """`named` puts the metric above its first column. Labels fold where the numbers leave them too little room."""
+    gap = next((gap for gap in GAPS if _width(block, gap=gap) <= console.width), GAPS[-1])
+    drawn = RichTable(box=None, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    numbers_fit = _width(block, MIN_LABEL, gap) <= console.width
+    columns, last = [], ""
+    for place, head in enumerate(block.heads):
+        group, *lines = _heading(head)
+        above = [group if group != last else ""] if named else []
+        text = Text(_encodable(console, "\n".join([*above, *lines])))
+        drawn.add_column(text, overflow="fold", no_wrap=numbers_fit and head.part != "label")
+        last = group
+        texts = [row.cells[place].text for row in block.rows[:max_rows]]
+        columns.append(texts if head.part == "label" else _aligned(texts))
+    for row, cells in zip(block.rows, zip(*columns, strict=True), strict=False):
+        styles = [_style(cell.bold, row.is_baseline) for cell in row.cells]
+        drawn.add_row(
+            *(Text(_encodable(console, text), style=style) for text, style in zip(cells, styles, strict=True))
+        )
+    return drawn
+
+
+def _print_left_out(table: Table, block: Grid, console: Console, max_rows: int) -> None:
+    left = len(table.rows) - max_rows
+    missing = [f"{left} more rows"] if left > 0 else []
+    parts = {head.part for head in block.heads}
+    hidden = {part for column in table.columns for part in parts_of(table, column)} - parts
+    if "delta" in hidden:
+        missing.append("differences and p (bold: decided)")
+    if "reported" in hidden:
+        missing.append("reported figures")
+    if missing:
+        command = f"ablate report {table.study} --table {table.name} --format md"
+        console.print(_line(console, f"… and {', '.join(missing)}: {command}", "dim"))
+
+
+def _style(bold: bool, is_baseline: bool) -> str:
+    return "bold" if bold else "dim" if is_baseline else ""
+
+
+def _print_claims(claims: Sequence[ClaimResult], console: Console) -> None:
+    if not claims:
+        return
+    console.print()
+    console.print(Text("Claims", style="bold"))
+    drawn = RichTable(box=None, padding=(0, GAPS[0], 0, 0), pad_edge=False, show_header=False, show_edge=False)
+    drawn.add_column(no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for claim in claims:
+        why = f": {claim.why}" if claim.why else ""
+        drawn.add_row(
+            _line(console, claim.verdict, _VERDICTS.get(claim.verdict, "")), _line(console, f"{claim.text}{why}")
+        )
+    console.print(drawn)
+
+
+def _print_notes(table: Table, block: Grid, console: Console) -> None:
+    shown = {"n"} | {head.part for head in block.heads} | ({"width"} if block.has_width else set())
+    notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
+    console.print()
+    for line in filter(None, [*notes, fmt.difference_from_paper(table), *fmt.legend(table, shown), *table.notes]):
+        console.print(_line(console, line, "dim"))

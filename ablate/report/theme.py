@@ -1,0 +1,86 @@
+"""Colours and Plotly templates, light and dark.
+
+Eight colours a theme, in the same order of hues, so that a page can swap one list for the other. Slot 0 is a grey, for
+the baseline. They were picked by search: every pair stays apart for people with deuteranopia and protanopia (a CIE76
+distance of at least 10 under Machado's matrices), and each has a contrast of at least 2.9 with its page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+LIGHT = ("#7a828c", "#2f7fd0", "#e07b10", "#0c5c4a", "#cc5fb5", "#8a6d00", "#4a2a8c", "#7a1220")
+DARK = ("#8d96a3", "#4aa3ee", "#ef8d34", "#7fe3bd", "#c86fd0", "#f0dc6a", "#8a78f0", "#e0606c")
+PAGE = {"light": "#ffffff", "dark": "#14171c"}
+"""The page's background, which figures let through."""
+
+DASHES = {"": "solid", "test": "solid", "val": "dash", "train": "dot"}
+SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "x", "star", "hexagon", "cross")
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+INK = {"light": "#1d2127", "dark": "#e4e7eb"}
+"""Text and the paper's markers. Drawn figures name the light colours; a page in the dark swaps them."""
+MUTED = {"light": "#5b636e", "dark": "#a3abb6"}
+_GRID = {"light": "#e6e8eb", "dark": "#2b3037"}
+_SCALE = {
+    "light": ((0.0, "#ffffff"), (0.05, "#deeaf7"), (0.35, "#8fbce8"), (0.7, "#2f7fd0"), (1.0, "#0d3561")),
+    "dark": ((0.0, "#14171c"), (0.05, "#1c2c40"), (0.35, "#23558a"), (0.7, "#4aa3ee"), (1.0, "#dcefff")),
+}
+
+
+def colour(slot: int) -> str:
+    """The light colour of a slot; after the eighth they begin again at the second, for grey is the baseline's."""
+    return LIGHT[slot] if slot < len(LIGHT) else LIGHT[1 + (slot - 1) % (len(LIGHT) - 1)]
+
+
+def symbol(slot: int) -> str:
+    """The marker of a slot, another one for each turn of the colours."""
+    return SYMBOLS[(slot // len(LIGHT)) % len(SYMBOLS)]
+
+
+def swaps() -> dict[str, str]:
+    """Light colours to dark ones, for all that a figure names itself."""
+    pairs = [*zip(LIGHT, DARK, strict=True), (INK["light"], INK["dark"]), (MUTED["light"], MUTED["dark"])]
+    return dict([*pairs, (PAGE["light"], PAGE["dark"])])
+
+
+def template(mode: str) -> go.layout.Template:
+    """The template of `light` or `dark`: no frame, hairline grid, transparent ground."""
+    axis: dict[str, Any] = {
+        "gridcolor": _GRID[mode],
+        "zerolinecolor": _GRID[mode],
+        "linecolor": _GRID[mode],
+        "tickfont": {"color": MUTED[mode], "size": 12},
+        "title": {"font": {"color": MUTED[mode], "size": 12}, "standoff": 10},
+        "automargin": True,
+        "zeroline": False,
+        "ticklabelstandoff": 4,
+    }
+    clear = "rgba(0,0,0,0)"
+    layout = go.Layout(
+        font={"family": FONT, "size": 13, "color": INK[mode]},
+        paper_bgcolor=clear,
+        plot_bgcolor=clear,
+        colorway=LIGHT if mode == "light" else DARK,
+        colorscale={"sequential": _SCALE[mode]},
+        xaxis=axis,
+        yaxis=axis,
+        margin={"l": 8, "r": 16, "t": 8, "b": 8},
+        hoverlabel={
+            "bgcolor": PAGE[mode],
+            "bordercolor": MUTED[mode],
+            "font": {"family": FONT, "size": 12, "color": INK[mode]},
+            "align": "left",
+        },
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": MUTED[mode], "size": 12}},
+        hovermode="closest",
+        modebar={"bgcolor": clear, "color": _GRID[mode], "activecolor": MUTED[mode]},
+    )
+    return go.layout.Template(layout=layout)
+
+
+def page_theme() -> dict[str, Any]:
+    """What a page needs to draw in either mode, JSON-ready: `light` and `dark` templates, and the `swaps`."""
+    return {mode: template(mode).to_plotly_json() for mode in ("light", "dark")} | {"swaps": swaps()}

@@ -1,0 +1,245 @@
+"""Numbers before drawing: what each figure shows, then that the drawing shows just that."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ablate.analysis.table import ConfusionTable, Curve, Table
+from ablate.report import drawing, figures, theme
+from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo
+
+
+def kinds(table: Table) -> list[str]:
+    return [type(info).__name__ for info in figures.figures(table)]
+
+
+def test_each_kind_of_table_has_its_figures(
+    table1: Table, epochs: Table, classes: Table, effects: Table, ranks: Table, empty: Table
+) -> None:
+    assert kinds(table1) == ["BarsInfo", "BarsInfo"]
+    assert kinds(epochs) == ["CurvesInfo", "CurvesInfo"]
+    assert kinds(classes) == ["BarsInfo", "ConfusionInfo"]
+    assert kinds(effects) == ["EffectsInfo"]
+    assert kinds(ranks) == ["GroupsInfo"]
+    assert kinds(empty) == []
+
+
+def test_bars_hold_means_intervals_and_the_papers_figures(table1: Table) -> None:
+    info = figures.bars(table1, table1.columns[0])
+    assert (info.title, info.axis, info.labels) == ("top1 by tweak", "top1", ("A", "B", "C", "D"))
+    assert info.mean == (0.671, 0.742, 0.655, None)
+    assert info.low[:2] == pytest.approx((0.671 - 2.484 * 0.012, 0.742 - 2.484 * 0.009))
+    assert info.high[3] is None
+    assert info.reported == (0.66, 0.79, 0.63, 0.63)
+    assert info.notes == ("", "", "", "not run: no weights")
+    assert info.baseline == 0.671
+    assert "Δ +0.071 [+0.045, +0.097], p<.001" in info.hover[1]
+    assert "reported 0.79 agrees (width 0.119)" in info.hover[1]
+    assert "smallest difference that this n shows (80% power): 0.040" in info.hover[1]
+    assert "runs 2ec2665a3183, f8f02c2fa52c, f204bf764fa4" in info.hover[1]
+
+
+def test_percent_columns_are_drawn_in_percent(table3: Table) -> None:
+    info = figures.bars(table3, table3.columns[0])
+    assert (info.axis, info.mean[0], info.reported[4]) == ("top1 (%)", 74.2, 93.0)
+    assert "79.00 not comparable" in info.hover[0]
+
+
+def test_bars_begin_at_zero_unless_that_would_hide_all(table1: Table, classes: Table, single: Table) -> None:
+    assert not figures.bars(table1, table1.columns[1]).from_zero  # 0.83 to 0.95
+    assert figures.bars(classes, classes.columns[2]).from_zero  # 0.64 to 0.92
+    assert not figures.bars(single, single.columns[0]).from_zero
+    rows = tuple(replace(row, cells={"top1": replace(row.cells["top1"], mean=-0.1)}) for row in single.rows)
+    assert figures.bars(replace(single, rows=rows), single.columns[0]).from_zero
+
+
+def test_two_baselines_have_no_common_line(table1: Table) -> None:
+    rows = tuple(replace(row, is_baseline=row.name in "AB") for row in table1.rows)
+    assert figures.bars(replace(table1, rows=rows), table1.columns[0]).baseline is None
+
+
+def test_curves_of_one_metric_share_a_figure(epochs: Table) -> None:
+    loss, top1 = figures.curves(epochs)
+    assert (loss.title, top1.title) == ("loss by epoch", "top1 by epoch")
+    assert [line.name for line in top1.lines] == [
+        "resnet18, top1",
+        "resnet18, train_top1",
+        "resnet50, top1",
+        "resnet50, train_top1",
+    ]
+    assert [line.split for line in top1.lines] == ["", "train", "", "train"]
+    assert top1.lines[0].reported == ((1, 0.3311), (11, 0.7497), (21, 0.8123))
+    assert top1.lines[0].low == pytest.approx((0.301, 0.72, 0.782))
+
+
+def test_a_single_run_has_no_band() -> None:
+    curve = Curve("A", "top1", (1, 2), (0.1, 0.2), (None, None), (None, None), 1)
+    (info,) = figures.curves(Table("s", None, "t", "epoch", "", (), (), curves=(curve,)))
+    assert (info.lines[0].low, info.lines[0].name) == ((), "top1")
+
+
+def test_confusion_rows_are_normalised_and_the_worst_are_named(classes: Table) -> None:
+    info = figures.confusion(classes.confusions[0])
+    assert info.shares[0] == (0.69, 0.28, 0.03)
+    assert [sum(row) for row in info.shares] == pytest.approx([1, 1, 1])  # type: ignore[arg-type]
+    first = info.worst[0]
+    assert (first.true, first.predicted, first.count, first.share) == ("cat", "dog", 280, 0.28)
+    assert len(info.worst) == 6
+
+
+def test_a_class_without_examples_has_no_shares() -> None:
+    info = figures.confusion(ConfusionTable("A", "val", ("a", "b"), ((0, 0), (1, 3)), 1))
+    assert info.shares == ((None, None), (0.25, 0.75))
+
+
+def test_effects(effects: Table) -> None:
+    (info,) = figures.figures(effects)
+    assert isinstance(info, EffectsInfo)
+    assert info.labels == ("c", "l", "m", "c × l")
+    assert info.effect == (0.098, 0.012, -0.004, 0.009)
+    assert info.low[2] == pytest.approx(-0.015)
+    assert info.decided == (True, True, False, False)
+    assert info.hover[0].splitlines()[:2] == ["c, top1", "effect +0.098 [+0.087, +0.109], p<.001"]
+
+
+def test_a_factor_as_columns_is_one_figure(ranks: Table) -> None:
+    (info,) = figures.figures(ranks)
+    assert isinstance(info, GroupsInfo)
+    assert (info.levels, info.axis) == (("1", "2", "4", "8", "64"), "val_loss")
+    assert [series.title for series in info.series] == ["q", "q,v", "q,k,v,o"]
+    assert info.series[0].mean == pytest.approx((3.6, 3.59, 3.58, 3.57, 3.56))
+
+
+def test_an_arm_has_one_colour_in_all_figures(table1: Table, table3: Table, epochs: Table) -> None:
+    slots = figures.colour_slots([table1, table3, epochs])
+    assert slots["A"] == 0  # the first table's baseline is grey
+    assert len(set(slots.values())) == len(slots)
+    assert theme.colour(slots["A"]) == theme.LIGHT[0]
+    assert {theme.colour(slot) for slot in range(8, 40)} == set(theme.LIGHT[1:])
+    assert figures.colour_slots([epochs])["resnet18"] == 1  # nobody's baseline: no grey
+
+
+def test_drawn_bars_show_the_info(table1: Table) -> None:
+    info = figures.bars(table1, table1.columns[0])
+    (figure,) = drawing.draw(info, figures.colour_slots([table1]))
+    measured, reported = figure.data
+    assert (measured.type, reported.name) == ("scatter", "reported by the paper")
+    assert tuple(measured.x) == info.mean
+    assert measured.error_x.arrayminus[1] == pytest.approx(2.484 * 0.009)
+    assert tuple(reported.x) == (0.66, 0.79, 0.63, 0.63)
+    assert [note.text for note in figure.layout.annotations] == ["not run: no weights"]
+    assert figure.layout.yaxis.ticktext == ("A", "B", "C", "D")
+
+
+def test_bars_from_zero_are_bars(classes: Table) -> None:
+    info = figures.figures(classes)[0]
+    assert isinstance(info, BarsInfo)
+    (figure,) = drawing.draw(info, {})
+    assert (figure.data[0].type, figure.layout.xaxis.rangemode) == ("bar", "tozero")
+
+
+def test_drawn_curves_have_band_line_and_diamonds(epochs: Table) -> None:
+    info = figures.figures(epochs)[1]
+    assert isinstance(info, CurvesInfo)
+    (figure,) = drawing.draw(info, figures.colour_slots([epochs]))
+    modes = [(trace.mode, trace.line.dash, trace.showlegend) for trace in figure.data[:3]]
+    assert modes == [("lines", None, False), ("lines+markers", "solid", None), ("markers", None, False)]
+    assert {trace.line.dash for trace in figure.data if trace.mode == "lines+markers"} == {"solid", "dot"}
+
+
+def test_of_many_curves_the_training_ones_wait_in_the_legend(epochs: Table) -> None:
+    many = tuple(replace(curve, arm=f"{curve.arm}/{copy}") for copy in range(3) for curve in epochs.curves)
+    info = figures.curves(replace(epochs, curves=many))[1]
+    (figure,) = drawing.draw(info, {})
+    waiting = {trace.name for trace in figure.data if trace.visible == "legendonly" and trace.name}
+    assert len(info.lines) == 12
+    assert waiting == {line.name for line in info.lines if line.split == "train"}
+
+
+def test_confusion_is_drawn_as_counts_and_as_shares(classes: Table) -> None:
+    info = figures.figures(classes)[1]
+    assert isinstance(info, ConfusionInfo)
+    counts, shares = drawing.draw(info, {})
+    assert [list(row) for row in counts.data[0].z] == [[690, 280, 30], [250, 710, 40], [70, 20, 910]]
+    assert shares.data[0].z[2][2] == 0.91
+    assert counts.data[0].texttemplate == "%{z}"
+    big = ConfusionTable("A", "val", tuple(f"c{i % 50}" for i in range(101)), ((1,) * 101,) * 101, 3)
+    (large, _) = drawing.draw(figures.confusion(big), {})
+    assert large.data[0].texttemplate is None
+    assert len(set(large.data[0].x)) == 101  # equal names stay apart
+
+
+def test_drawn_effects_tell_decided_from_undecided(effects: Table) -> None:
+    (figure,) = drawing.draw(figures.figures(effects)[0], {})
+    assert [(trace.name, tuple(trace.y)) for trace in figure.data] == [("decided", (0, 1)), ("undecided", (2, 3))]
+
+
+@pytest.mark.parametrize("name", ["table1", "table3", "epochs", "classes", "effects", "path", "ranks", "single"])
+def test_no_figure_holds_a_number_that_json_does_not_know(name: str, request: pytest.FixtureRequest) -> None:
+    table = request.getfixturevalue(name)
+    for info in figures.figures(table):
+        for figure in drawing.draw(info, figures.colour_slots([table])):
+            json.loads(figure.to_json(), parse_constant=pytest.fail)
+
+
+def test_names_are_text_to_plotly(hostile: Table) -> None:
+    for info in figures.figures(hostile):
+        for figure in drawing.draw(info, figures.colour_slots([hostile])):
+            drawn = figure.to_plotly_json()
+            drawn["layout"].pop("template")
+            assert not any("<img" in text or "</script" in text for text in strings(drawn))
+
+
+def strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in strings(inner)]
+    return [text for inner in value for text in strings(inner)] if isinstance(value, list | tuple) else []
+
+
+def linear(colour: str) -> np.ndarray:
+    srgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    to_xyz = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+    )
+    xyz = to_xyz @ rgb / np.array([0.95047, 1.0, 1.08883])
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1
+SIGHTS = {
+    "usual": np.eye(3),
+    "protan": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deutan": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+    ),
+}
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK])
+def test_colours_stay_apart_for_everyone(palette: tuple[str, ...], sight: str) -> None:
+    seen = {colour: lab(np.clip(SIGHTS[sight] @ linear(colour), 0, 1)) for colour in palette}
+    assert min(np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(palette, 2)) >= 10
+
+
+@pytest.mark.parametrize(("palette", "page"), [(theme.LIGHT, "light"), (theme.DARK, "dark")])
+def test_colours_stand_out_from_their_page(palette: tuple[str, ...], page: str) -> None:
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    ground = linear(theme.PAGE[page]) @ weights
+    for colour in palette:
+        low, high = sorted([linear(colour) @ weights, ground])
+        assert (high + 0.05) / (low + 0.05) >= 2.9
