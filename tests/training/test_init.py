@@ -1,0 +1,207 @@
+"""Loading first weights: files, parents, ImageNet, variants and heads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from ablate.errors import BadData, NotFound, StudyError
+from ablate.study.recipe import Model
+from ablate.training import init as init_module
+from ablate.training.init import InitReport, initialise
+from ablate.training.models import build_model
+from ablate.training.trainer import fit
+
+TEN = tuple(f"class{number}" for number in range(10))
+
+
+def load(model: Model, home: Path, classes: tuple[str, ...] = TEN, **where: Any) -> tuple[nn.Module, InitReport]:
+    network = build_model(model, num_classes=len(classes), image_shape=(3, 8, 8), seed=0).network
+    return network, initialise(network, model, classes=classes, home=home, **where)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> tuple[Path, str, dict[str, torch.Tensor]]:
+    """A ResNet-18 of 10 classes as torchvision saves it."""
+    state = torchvision.models.resnet18(num_classes=10).state_dict()
+    path = tmp_path / "resnet18.pt"
+    torch.save(state, path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest(), state
+
+
+def test_scratch_reports_that_all_was_drawn(tmp_path: Path) -> None:
+    assert load(Model(arch="two-layer-fc"), tmp_path)[1] == InitReport("scratch")
+
+
+def test_a_file_loads_whole(file: Any, tmp_path: Path) -> None:
+    path, digest, state = file
+    network, report = load(Model(init={"file": str(path), "sha256": digest}), tmp_path)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert (report.loaded, report.random, report.unused, report.head) == (122, (), (), "loaded")
+
+
+def test_another_number_of_classes_gets_a_new_head(file: Any, tmp_path: Path) -> None:
+    path, digest, state = file
+    network, report = load(Model(init={"file": str(path), "sha256": digest}), tmp_path, classes=("a", "b", "c"))
+    assert report.head == "new"
+    assert report.random == ("fc.bias", "fc.weight")
+    assert report.loaded == 120
+    assert network.fc.weight.shape == (3, 512)
+    assert torch.equal(network.state_dict()["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
+
+
+def test_a_file_is_found_by_its_digest_and_beside_the_study(file: Any, tmp_path: Path) -> None:
+    path, digest, _ = file
+    home = tmp_path / "home"
+    (home / "weights").mkdir(parents=True)
+    relative = {"file": "elsewhere/resnet18.pt", "sha256": digest}
+    with pytest.raises(
+        NotFound, match=r"model.init: elsewhere/resnet18.pt is not here; looked in .*weights; put it into"
+    ):
+        load(Model(init=relative), home)
+    assert load(Model(init={"file": path.name, "sha256": digest}), home, study_dir=tmp_path)[1].loaded == 122
+    (home / "weights" / "any-name.pt").write_bytes(path.read_bytes())
+    assert load(Model(init=relative), home)[1].loaded == 122
+    assert load(Model(init={"sha256": digest}), home)[1].source == "file any-name.pt"
+
+
+def test_a_file_with_other_bytes_is_refused(file: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"resnet18.pt has SHA-256 .* expected 000000000000"):
+        load(Model(init={"file": str(file[0]), "sha256": "0" * 64}), tmp_path)
+
+
+def test_a_file_that_runs_code_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trap.pt"
+    torch.save({"fc.weight": Path("harmless")}, path)
+    with pytest.raises(BadData, match="cannot be read as weights"):
+        load(Model(init=str(path)), tmp_path)
+    torch.save([1, 2], path)
+    with pytest.raises(BadData, match="is not a state dict"):
+        load(Model(init=str(path)), tmp_path)
+
+
+def torchvision_file(tmp_path: Path) -> str:
+    path = tmp_path / "resnet50.pt"
+    torch.save(torchvision.models.resnet50(num_classes=10).state_dict(), path)
+    return str(path)
+
+
+def test_weights_of_b_do_not_load_into_a_without_a_word(tmp_path: Path) -> None:
+    path = torchvision_file(tmp_path)
+    with pytest.raises(StudyError) as refused:
+        load(Model(arch="resnet50", tweak="A", init=path), tmp_path)
+    assert str(refused.value) == (
+        "recipe: model.init: file resnet50.pt was trained with stride_in_3x3: true, the recipe's network has the opposite; "
+        "use the tweak that the weights were trained with, weights of this variant, or model.allow_variant_mismatch: true"
+    )
+    allowed = Model(arch="resnet50", tweak="A", init=path, allow_variant_mismatch=True)
+    assert load(allowed, tmp_path)[1].random == ()
+    with pytest.raises(StudyError, match="was trained with deep_stem: false, avgpool_shortcut: false"):
+        load(Model(arch="resnet50", tweak="D", init=path), tmp_path)
+    report = load(Model(arch="resnet50", tweak="D", init=path, allow_variant_mismatch=True), tmp_path)[1]
+    assert all(name.startswith("conv1.") for name in report.random)
+    assert len(report.random) == 13
+    assert report.unused == ("conv1.weight",)
+
+
+def test_weights_of_b_load_into_resnet18_a(file: Any, tmp_path: Path) -> None:
+    assert load(Model(tweak="A", init=str(file[0])), tmp_path)[1].random == ()
+
+
+def test_a_small_stem_is_another_variant(file: Any, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="was trained with small_stem: false"):
+        load(Model(init=str(file[0]), small_stem=True), tmp_path)
+    report = load(Model(init=str(file[0]), small_stem=True, allow_variant_mismatch=True), tmp_path)[1]
+    assert report.random == ("conv1.weight",)
+
+
+def test_weights_of_another_network_are_refused(file: Any, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="does not fit two-layer-fc: 2 tensors of the network are absent"):
+        load(Model(arch="two-layer-fc", init=str(file[0])), tmp_path)
+    with pytest.raises(StudyError, match="shares no tensor with two-layer-fc"):
+        load(Model(arch="two-layer-fc", init=str(file[0]), allow_variant_mismatch=True), tmp_path)
+
+
+def test_imagenet_weights_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: pytest.fail("a download"))
+    with pytest.raises(NotFound) as absent:
+        load(Model(init="imagenet"), tmp_path)
+    assert str(absent.value) == (
+        "the weights ResNet18_Weights.IMAGENET1K_V1 are not on this machine: fetch "
+        f"https://download.pytorch.org/models/resnet18-f37072fd.pth and put it into {tmp_path}/weights (ABLATE_HOME) or "
+        f"{tmp_path}/hub/checkpoints; nothing is downloaded by itself"
+    )
+    with pytest.raises(StudyError, match="torchvision has no 'imagenet-v2' weights for resnet18"):
+        load(Model(init="imagenet-v2"), tmp_path)
+    with pytest.raises(StudyError, match="torchvision has no 'imagenet' weights for two-layer-fc"):
+        load(Model(arch="two-layer-fc", init="imagenet"), tmp_path)
+
+
+@pytest.mark.parametrize("init", ["imagenet", {"entry": "IMAGENET1K_V1"}, {"entry": "ResNet18_Weights.IMAGENET1K_V1"}])
+@pytest.mark.parametrize("place", ["home/weights", "hub/checkpoints"])
+def test_imagenet_weights_are_found(init: Any, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    path = tmp_path / place / "resnet18-f37072fd.pth"
+    path.parent.mkdir(parents=True)
+    state = torchvision.models.resnet18().state_dict()
+    torch.save(state, path)
+    with pytest.raises(BadData, match=r"expected f37072fd"):
+        load(Model(init=init), tmp_path / "home")
+    monkeypatch.setattr(init_module, "_sha256", lambda path: "f37072fd" + "0" * 56)
+    network, report = load(Model(init=init), tmp_path / "home")
+    assert (report.source, report.head) == ("ResNet18_Weights.IMAGENET1K_V1", "new")
+    assert torch.equal(network.state_dict()["conv1.weight"], state["conv1.weight"])
+
+
+def test_a_child_starts_from_its_parents_weights(new_run: Any, watched: Any) -> None:
+    parent = watched("parent", keep="all")
+    run = new_run(epochs=1)
+    fit(run, parent.context)
+    saved = torch.load(parent.context.run_dir / "model-last.pt", weights_only=True)
+    for which in ("last", "selected"):
+        child = watched(f"child {which}", keep="last")
+        child.context.parent_dir = parent.context.run_dir
+        settings = {"model__init": {"run": run.run_id, "weights": which}, "optimizer__lr": 1e-30, "epochs": 1}
+        outcome = fit(new_run(**settings), child.context)
+        assert outcome.details["init"]["source"] == f"run {run.run_id[:12]} {which}"
+        assert outcome.details["init"]["head"] == "loaded"
+        started = torch.load(child.context.run_dir / "model-last.pt", weights_only=True)
+        assert torch.equal(started["1.weight"], saved["1.weight"])
+
+
+def test_a_child_with_other_class_names_gets_a_new_head(new_run: Any, watched: Any) -> None:
+    parent = watched("parent", keep="all")
+    run = new_run(epochs=1)
+    fit(run, parent.context)
+    path = parent.context.run_dir / "model-last.json"
+    notes = json.loads(path.read_text())
+    path.write_text(json.dumps({**notes, "classes": [f"other{number}" for number in range(6)]}))
+    child = watched("child")
+    child.context.parent_dir = parent.context.run_dir
+    details = fit(new_run(model__init={"run": run.run_id, "weights": "last"}), child.context).details
+    assert details["init"]["head"] == "new"
+
+
+def test_a_parent_without_weights_or_of_another_variant(new_run: Any, watched: Any) -> None:
+    child = watched("child")
+    run = new_run(model__init={"run": "ab" * 32, "weights": "last"})
+    with pytest.raises(NotFound, match="the run folder of the parent run abababababab was not given"):
+        fit(run, child.context)
+    parent = watched("parent", keep="all")
+    child.context.parent_dir = parent.context.run_dir
+    with pytest.raises(NotFound, match=r"the parent run abababababab has no model-last.pt in .*; train it again"):
+        fit(run, child.context)
+    fit(new_run(model__arch="resnet18", model__small_stem=True, model__tweak="C", epochs=1), parent.context)
+    with pytest.raises(StudyError, match="holds weights of resnet18, the recipe's arch is two-layer-fc"):
+        fit(run, child.context)
+    other = new_run(model__arch="resnet18", model__small_stem=True, model__init={"run": "ab" * 32, "weights": "last"})
+    with pytest.raises(StudyError, match="run abababababab last was trained with deep_stem: true"):
+        fit(other, child.context)
