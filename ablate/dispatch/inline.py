@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ablate.dispatch import events, wire
+from ablate.dispatch.board import Board
 from ablate.dispatch.child import describe
 from ablate.dispatch.executor import GridRequest, attempt_log, run_folder
 from ablate.dispatch.failures import classify
 from ablate.dispatch.lease import Lease
 from ablate.dispatch.slots import Slot, plan_slots
-from ablate.dispatch.worker import Board, Ending, Runner, execute_grid, options_of, work
+from ablate.dispatch.worker import Ending, Runner, execute_grid, options_of, work
 from ablate.errors import Interrupted, LeaseLost, RunFailure
 from ablate.study.records import Context, EpochRecord, Fit, Outcome
 
@@ -41,6 +42,10 @@ class InlineRunner(Runner):
         self._slot = slot
         self._fit: Fit | None = None
         self._describe: Callable[..., Any] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._fit is not None
 
     def prepare(self) -> bool:
         started = time.monotonic()
