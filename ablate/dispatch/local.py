@@ -198,7 +198,7 @@ class Attempt:
         elif kind == "progress":
             self._board.emit(events.RunProgress(self._slot.number, Progress(**message["progress"])))
         elif kind == "environment":
-            environment = message["environment"]
+            environment = {**self._request.environment, **message["environment"]}
             device = str(environment.get("device") or self._slot.label)
             self._lease.set_environment(environment, message["fingerprint"], device)
         elif kind == "done":

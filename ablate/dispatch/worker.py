@@ -68,7 +68,8 @@ class Runner(Protocol):
 def work(board: Board, slot: Slot, runner: Runner) -> None:
     """Serve one slot to the end. Never raises: what stops this slot for good stops the grid and is in its report."""
     try:
-        SlotWorker(board, slot, runner, board.request.open_store()).work()
+        with contextlib.closing(board.request.open_store()) as store:
+            SlotWorker(board, slot, runner, store).work()
     except AblateError as error:
         board.halt(error)
     except Exception as error:
@@ -107,8 +108,8 @@ class SlotWorker:
             waiting = self._ask(lambda: self._store.waiting(self._request.study_key))
             if waiting.queued == 0 and waiting.running == 0:
                 return None
-            if waiting.queued and not self._runner.ready:
-                self._runner.prepare()
+            if not self._runner.ready and (waiting.queued or self._slot.number == 0):
+                self._runner.prepare()  # one slot gets ready even so: only a claim ends the leases of the dead
                 continue
             fruitless = 0 if waiting.running else fruitless + 1
             if fruitless > FRUITLESS:
@@ -214,13 +215,13 @@ def execute_grid(request: GridRequest, serve: Callable[[Board, int], None]) -> e
     board = Board(request)
     blocked = 0
     try:
-        store = request.open_store()
-        waiting = store.waiting(request.study_key)
-        if waiting.queued or waiting.running:
-            serve(board, waiting.queued + waiting.running)
-            if not request.stop.signal:  # in a hurry nobody waits for a busy database
-                waiting = store.waiting(request.study_key)
-        blocked = waiting.blocked
+        with contextlib.closing(request.open_store()) as store:
+            waiting = store.waiting(request.study_key)
+            if waiting.queued or waiting.running:
+                serve(board, waiting.queued + waiting.running + getattr(waiting, "waiting", 0))
+                if not request.stop.signal:  # in a hurry nobody waits for a busy database
+                    waiting = store.waiting(request.study_key)
+            blocked = waiting.blocked
     except StoreError as error:
         board.halt(error)
     report = board.report(blocked)

@@ -38,10 +38,10 @@ def seen() -> Seen:
 
 @pytest.fixture
 def request_for(tmp_path: Path, seen: Seen) -> Callable[..., GridRequest]:
-    def build(store: MemoryStore, **changes: Any) -> GridRequest:
+    def build(store: MemoryStore | None, **changes: Any) -> GridRequest:
         given: dict[str, Any] = {
             "study_key": 1,
-            "open_store": store.open,
+            "open_store": None if store is None else store.open,
             "fit": "toy_fits:fit",
             "home": tmp_path / "home",
             "device": "cpu",

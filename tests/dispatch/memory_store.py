@@ -40,6 +40,7 @@ class Entry:
     fingerprint: str | None = None
     outcome: Any = None
     heartbeats: int = 0
+    lapsed: bool = False
 
 
 def make_run(number: int, act: str = "ok", *, parent: str | None = None, **recipe: Any) -> Run:
@@ -63,6 +64,8 @@ class MemoryStore:
     def open(self) -> MemoryStore:
         return self
 
+    def close(self) -> None: ...
+
     def states(self) -> dict[int, str]:
         return {entry.run.seed: entry.state for entry in self.entries.values()}
 
@@ -78,6 +81,9 @@ class MemoryStore:
         with self._changed:
             self._called("claim", "")
             self.workers.append(worker)
+            for entry in self.entries.values():
+                if entry.lapsed:
+                    entry.state, entry.lapsed = "queued", False
             for entry in self.entries.values():
                 if entry.state == "queued" and self._parent_done(entry.run):
                     entry.state = "running"

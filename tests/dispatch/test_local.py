@@ -55,8 +55,9 @@ def test_threads_are_set_before_the_trainer_is_imported_and_the_database_stays_u
     monkeypatch.setenv("ABLATE_DB", "postgresql://me:secret@host/db")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     store = MemoryStore(make_run(1))
-    LocalExecutor().run(request_for(store, workers=1, threads=3))
+    LocalExecutor().run(request_for(store, workers=1, threads=3, environment={"code": "1f2e", "threads": 0}))
     entry = store.of(1)
+    assert entry.environment["code"] == "1f2e"
     assert entry.environment["imported_with"]["OMP_NUM_THREADS"] == "3"
     assert entry.environment["imported_with"]["ABLATE_DB"] is None
     assert entry.environment["threads"] == 3

@@ -125,8 +125,9 @@ def test_a_second_signal_leaves_at_once_and_still_releases(grid, executor):
         assert gone([trainer, guard, program])
 
 
-def test_kill_9_of_the_grid_leaves_no_process_behind(grid):
-    one = grid("local", "stubborn")
+@pytest.mark.parametrize("act", ["stubborn", "deaf"])
+def test_kill_9_of_the_grid_leaves_no_process_behind(grid, act):
+    one = grid("local", act)
     one.line("EpochDone")
     one.line("EpochDone")
     pids = one.pids(0) + one.pids(1)

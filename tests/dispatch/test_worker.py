@@ -65,7 +65,16 @@ def test_runs_that_end_elsewhere_end_the_wait(request_for):
     store.on_call = end
     report = InlineExecutor().run(request_for(store))
     assert (report.done, report.exit_code) == (0, 0)
-    assert "claim" not in looks
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_runs_of_dead_workers_are_taken_over_at_once(request_for, slots, count):
+    """Only a claim ends the lease of a dead process, so somebody has to ask for one although nothing is queued."""
+    store = MemoryStore(make_run(1), make_run(2))
+    for seed in (1, 2):
+        store.of(seed).state, store.of(seed).attempt, store.of(seed).lapsed = "running", 1, True
+    assert LocalExecutor(slots(count)).run(request_for(store)).done == 2
+    assert store.of(1).attempt == 2
 
 
 def test_an_idle_slot_takes_over_what_another_one_unlocks(request_for, slots):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
@@ -77,6 +78,14 @@ def stubborn(run: Run, context: Context) -> None:
     threading.Event().wait(60)
 
 
+def deaf(run: Run, context: Context) -> None:
+    """As stubborn, in a C function that never lets another Python thread run."""
+    program = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    (context.run_dir / "pids").write_text(f"{os.getpid()} {os.getppid()} {program.pid}")
+    context.on_epoch([EpochRecord(1, "val", {"top1": 0.0})])
+    ctypes.PyDLL(None).pause()
+
+
 def loses_its_lease(run: Run, context: Context) -> None:
     """The test takes the run away when it sees this epoch; the next one is refused."""
     context.on_epoch([EpochRecord(1, "val", {"top1": 0.0})])
@@ -124,6 +133,7 @@ ACTS = {
     "kill_once": kill_once,
     "until_told": until_told,
     "stubborn": stubborn,
+    "deaf": deaf,
     "loses_its_lease": loses_its_lease,
     "waits_for_file": waits_for_file,
     "talk": talk,
