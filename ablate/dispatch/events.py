@@ -34,7 +34,7 @@ class GridReport:
 
     @property
     def exit_code(self) -> int:
-        """130 and 143 after SIGINT and SIGTERM; else the first error's; 4 where a run failed, was lost or is blocked."""
+        """130 after SIGINT, 143 after SIGTERM; else the first error's; 4 where a run failed, was lost or is blocked."""
         if self.interrupted:
             return 128 + self.interrupted
         if self.errors:

@@ -36,8 +36,9 @@ class GridRequest:
     on. `options` becomes `Context.options`. `limit` bounds the runs claimed. `ttl` is a lease's time to live, `poll`
     the time between two looks at runs leased elsewhere, `grace` the time that a trainer has to checkpoint after a
     signal, `run_timeout` the longest that one attempt may take (worker processes only): all in seconds. `total` is
-    the number of runs, for the display. `worker_info` turns a device's name into what `Queue.claim` takes as the
-    worker.
+    the number of runs, for the display. `environment` (code, packages) is recorded with each attempt, beside what the
+    worker finds; its `device` key, from either, is the name that the store keeps. `worker_info` turns a device's name
+    into what `Queue.claim` takes as the worker.
     """
 
     study_key: int
@@ -49,6 +50,7 @@ class GridRequest:
     threads: int | None = None
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
     limit: int | None = None
     fail_fast: bool = False
     ttl: float = 60.0

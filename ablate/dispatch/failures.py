@@ -14,9 +14,10 @@ from ablate.errors import AblateError, BadData, Diverged, NoSpaceOrPermission, N
 
 LINES = 30
 CHARACTERS = 4000
+_HERE = os.path.dirname(__file__) + os.sep
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|AUTH", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/@]*:)[^\s@]+@")
+_URL_PASSWORD = re.compile(r"(\w[\w+.-]*://[^\s:/@]*:)[^\s@/]+@")
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED", re.IGNORECASE)
 _DEVICE_FAULT = re.compile(r"CUDA error|device-side assert|CUDNN_STATUS|CUBLAS_STATUS")
 
@@ -52,10 +53,13 @@ def classify(error: BaseException, run_dir: Path | None = None) -> Failure:
 
 
 def explain(error: BaseException) -> str:
-    """The message of an error of ours; of any other, the last lines of its traceback. Secrets are blotted out."""
+    """The message of an error of ours; of any other, the end of its traceback from the trainer on. Without secrets."""
     if isinstance(error, AblateError):
         return redact(str(error) or type(error).__name__)
-    lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_HERE):
+        frames = frames.tb_next
+    lines = "".join(traceback.format_exception(type(error), error, frames)).rstrip().splitlines()
     text = "\n".join(lines[-LINES:])
     return redact(text)[-CHARACTERS:]
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ablate.dispatch import events, wire
+from ablate.dispatch.board import Board
 from ablate.dispatch.child import describe
 from ablate.dispatch.executor import GridRequest, attempt_log, run_folder
 from ablate.dispatch.failures import classify
 from ablate.dispatch.lease import Lease
 from ablate.dispatch.slots import Slot, plan_slots
-from ablate.dispatch.worker import Board, Ending, Runner, execute_grid, options_of, work
-from ablate.errors import Interrupted, LeaseLost, RunFailure
+from ablate.dispatch.worker import Ending, Runner, execute_grid, options_of, work
+from ablate.errors import AblateError, Interrupted, LeaseLost, RunFailure
 from ablate.study.records import Context, EpochRecord, Fit, Outcome
 
 
@@ -41,6 +42,10 @@ class InlineRunner(Runner):
         self._slot = slot
         self._fit: Fit | None = None
         self._describe: Callable[..., Any] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._fit is not None
 
     def prepare(self) -> bool:
         started = time.monotonic()
@@ -93,6 +98,7 @@ class InlineRunner(Runner):
             parent_dir=run_folder(self._board.request.home, parent) if parent else None,
         )
         environment, fingerprint = describe(self._describe, run, context)
+        environment = {**self._board.request.environment, **environment}
         lease.set_environment(environment, fingerprint, str(environment.get("device") or self._slot.label))
         assert self._fit is not None
         with self._second_signal_ends_it():
@@ -144,9 +150,12 @@ class Heart:
 
     def _beat(self) -> None:
         try:
-            pulse = self._lease.on(self._board.request.open_store())
-            while not self._over.wait(max(0.0, pulse.next_beat - time.monotonic())):
-                if pulse.beat():
-                    self._lease.deadline = pulse.deadline
+            with contextlib.closing(self._board.request.open_store()) as store:
+                pulse = self._lease.on(store)
+                while not self._over.wait(max(0.0, pulse.next_beat - time.monotonic())):
+                    if pulse.beat():
+                        self._lease.deadline = pulse.deadline
         except LeaseLost as lost:
             self._lost = lost
+        except AblateError as error:  # without a heartbeat the lease is as good as lost
+            self._lost = LeaseLost(f"no more heartbeats: {error}")

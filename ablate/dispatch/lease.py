@@ -94,8 +94,9 @@ class Lease:
                     self._on_trouble(f"the results database does not answer, trying again: {error}")
                 warned = True
                 self._check_deadline(error)
-                hurried = self._stop.hard or self._stop.wait(RETRY_AFTER, told=bool(self._stop.signal))
-                if hurried and self._stop.hard:
+                if not self._stop.hard:
+                    self._stop.wait(RETRY_AFTER, told=True)
+                if self._stop.hard:
                     raise LeaseLost("stopped while the results database did not answer") from error
 
     def _check_deadline(self, error: StoreError) -> None:

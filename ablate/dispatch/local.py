@@ -13,13 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ablate.dispatch import events, wire
+from ablate.dispatch.board import Board
 from ablate.dispatch.executor import GridRequest, attempt_log, run_folder
 from ablate.dispatch.failures import Failure
 from ablate.dispatch.lease import Lease
 from ablate.dispatch.logs import AttemptLog
 from ablate.dispatch.process import Child
 from ablate.dispatch.slots import Slot, plan_slots
-from ablate.dispatch.worker import Board, Ending, Runner, execute_grid, options_of, work
+from ablate.dispatch.worker import Ending, Runner, execute_grid, options_of, work
 from ablate.errors import RunFailure
 from ablate.study.records import Progress
 
@@ -68,14 +69,16 @@ class ChildRunner(Runner):
         self._slot = slot
         self._child: Child | None = None
 
-    def prepare(self) -> bool:
-        if self._child is None:
-            self._child = self._start()
+    @property
+    def ready(self) -> bool:
         return self._child is not None
 
+    def prepare(self) -> bool:
+        self._child = self._start()
+        return self.ready
+
     def run(self, lease: Lease, folder: Path) -> Ending:
-        if not self.prepare() or self._child is None:
-            return Ending("released", reason="stopped before it began")
+        assert self._child is not None
         log = AttemptLog(attempt_log(self._board.request.home, lease.claim.run.run_id, lease.claim.attempt))
         attempt = Attempt(self._board, self._slot, self._child, lease, folder, log)
         try:
@@ -195,7 +198,7 @@ class Attempt:
         elif kind == "progress":
             self._board.emit(events.RunProgress(self._slot.number, Progress(**message["progress"])))
         elif kind == "environment":
-            environment = message["environment"]
+            environment = {**self._request.environment, **message["environment"]}
             device = str(environment.get("device") or self._slot.label)
             self._lease.set_environment(environment, message["fingerprint"], device)
         elif kind == "done":

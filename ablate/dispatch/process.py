@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -23,7 +24,8 @@ _BOOT = (
 _KEPT_BACK = ("ABLATE_DB",)
 """Not for trainers: the database's URL may hold a password, and a worker process never opens it."""
 
-_SEND_WITHIN = 10.0
+_SEND_WITHIN = struct.pack("ll", 10, 0)
+"""Seconds and microseconds that a worker may leave a message lying before it counts as hanging."""
 _RECENT = 4096
 
 
@@ -64,7 +66,9 @@ class Child:
         self.recent = b""
         self._output: int | None = output_ours
         os.set_blocking(output_ours, False)
-        ours.settimeout(_SEND_WITHIN)
+        ours.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_WITHIN
+        )  # a Python timeout would slow receiving too
         self._channel = Channel(ours)
         self._watch = _pidfd(self._process.pid)
         self._ended: int | None = None
@@ -75,9 +79,11 @@ class Child:
         return self._process.pid
 
     def send(self, kind: str, **content: Any) -> None:
-        """A worker that is gone or hangs gets nothing; its end is noticed by `reap`."""
-        with contextlib.suppress(OSError):
+        """A worker that is gone gets nothing, one that takes nothing in is ended; `reap` tells both."""
+        try:
             self._channel.send(kind, **content)
+        except OSError:
+            self._kill_group()
 
     def wait(self, seconds: float, bell: int | None = None) -> None:
         """Sleep until the worker says something, prints something or ends, or the bell rings."""
@@ -159,7 +165,7 @@ def exit_reason(status: int) -> str:
             return f"worker left with status {status}"
         hint = ", perhaps out of memory" if number == signal.SIGKILL else ""
         return f"worker killed by signal {number} ({name}){hint}"
-    return f"worker left with status {status} in the middle of a run"
+    return f"worker left with status {status}"
 
 
 def _pidfd(pid: int) -> int | None:

@@ -60,8 +60,12 @@ class Queue(Protocol):
         self, claim: Any, environment: Mapping[str, Any], fingerprint: str | None, device: str
     ) -> None: ...
 
-    def waiting(self, study_key: int) -> Waiting: ...
+    def waiting(self, study_key: int) -> Waiting:
+        """Only looks: a lease that has run out counts as running until a `claim` ends it."""
+        ...
+
+    def close(self) -> None: ...
 
 
 OpenStore = Callable[[], Queue]
-"""Opens the store; called once in each thread that talks to it."""
+"""Opens the store; called once in each thread that talks to it, which closes it."""

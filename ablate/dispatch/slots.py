@@ -20,6 +20,7 @@ from ablate.errors import UsageError
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_DEVICE_FILES = Path("/dev")
 
 
 @dataclass(frozen=True)
@@ -131,5 +132,5 @@ def _driver_lists(path: str | None) -> list[str]:
                 return [line.strip() for line in answer.stdout.splitlines() if line.strip().isdigit()]
         except (OSError, subprocess.TimeoutExpired):
             pass
-    names = sorted(Path("/dev").glob("nvidia[0-9]*"))
-    return [str(index) for index in range(len(names))]
+    found = len(list(_DEVICE_FILES.glob("nvidia[0-9]*")))
+    return [str(index) for index in range(found)]

@@ -7,25 +7,21 @@ is the `Board`: who may still claim, and how the runs ended.
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ablate.dispatch import events
+from ablate.dispatch.board import Board
 from ablate.dispatch.executor import GridRequest, run_folder
 from ablate.dispatch.failures import Failure, explain
 from ablate.dispatch.lease import Lease
 from ablate.dispatch.queue import Claim, Queue
 from ablate.dispatch.slots import Slot
-from ablate.errors import AblateError, LeaseLost, NoSpaceOrPermission, NotFound, RunFailure, StoreError
+from ablate.errors import AblateError, LeaseLost, NoSpaceOrPermission, RunFailure, StoreError
 from ablate.study.records import Outcome
-
-MISSING_IN_A_ROW = 3
-"""So many runs in a row whose data or weights are not there end the grid: the others would miss them as well."""
 
 STORE_PATIENCE = 5
 """So many times in a row the store may fail to answer a claim; each time it has waited for its own time-out before."""
@@ -37,7 +33,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended. `state` is as in `events.RunEnded`; done has an outcome, failed a failure, others a reason."""
+    """How an attempt ended: `state` as in `events.RunEnded`. Done has an outcome, failed a failure, others a reason."""
 
     state: str
     seconds: float = 0.0
@@ -49,8 +45,13 @@ class Ending:
 class Runner(Protocol):
     """One slot's way to execute runs."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether a run can start now. What has to be started first is started before a run is claimed."""
+        ...
+
     def prepare(self) -> bool:
-        """Be ready for a run. False when told to stop meanwhile. Raises RunFailure if the trainer can't be loaded."""
+        """Become ready. False when told to stop meanwhile. Raises RunFailure if the trainer can't be loaded."""
         ...
 
     def run(self, lease: Lease, folder: Path) -> Ending:
@@ -64,87 +65,11 @@ class Runner(Protocol):
     def close(self) -> None: ...
 
 
-class Board:
-    """Shared by all slots of one grid; its methods may be called from any thread."""
-
-    def __init__(self, request: GridRequest) -> None:
-        self.request = request
-        self.stop = request.stop
-        self._changed = threading.Condition()
-        self._claiming = threading.Lock()
-        self._telling = threading.RLock()
-        self._claims = 0
-        self._missing = 0
-        self._failed = False
-        self._states: dict[str, str] = {}
-        self._errors: list[AblateError] = []
-        self._started = time.monotonic()
-
-    def emit(self, event: events.Event) -> None:
-        with self._telling:
-            self.request.on_event(event)
-
-    def open(self) -> bool:
-        """Whether slots may still claim."""
-        spent = self.request.limit is not None and self._claims >= self.request.limit
-        failed = self.request.fail_fast and self._failed
-        return not (self.stop.signal or self._errors or spent or failed)
-
-    def claim(self, ask: Callable[[], Any | None]) -> Any | None:
-        """One claim at a time, so that a limit is exact."""
-        with self._claiming:
-            claim = ask() if self.open() else None
-            if claim is not None:
-                self._claims += 1
-            return claim
-
-    def halt(self, error: AblateError) -> None:
-        """No more claims: what happened would happen again."""
-        with self._changed:
-            if str(error) not in [str(known) for known in self._errors]:
-                self._errors.append(error)
-            self._changed.notify_all()
-
-    def ended(self, run_id: str, state: str, failure: Failure | None = None) -> None:
-        with self._changed:
-            self._states[run_id] = state
-            self._failed = self._failed or state == "failed"
-            self._missing = self._missing + 1 if failure is not None and failure.missing else 0
-            if failure is not None and self._missing >= MISSING_IN_A_ROW:
-                self._errors.append(
-                    NotFound(
-                        f"{self._missing} runs in a row did not find what they need, so no more are started: "
-                        f"{failure.error}"
-                    )
-                )
-            self._changed.notify_all()
-
-    def sleep(self, seconds: float) -> None:
-        """Until another slot's run ends, for `seconds` at most."""
-        with self._changed:
-            if not self.stop.signal:
-                self._changed.wait(seconds)
-
-    def report(self, blocked: int) -> events.GridReport:
-        with self._changed:
-            count = Counter(self._states.values())
-            return events.GridReport(
-                done=count["done"],
-                failed=count["failed"],
-                lost=count["lost"],
-                released=count["released"],
-                fenced=count["fenced"],
-                blocked=blocked,
-                interrupted=self.stop.signal,
-                errors=tuple(self._errors),
-                seconds=time.monotonic() - self._started,
-            )
-
-
 def work(board: Board, slot: Slot, runner: Runner) -> None:
     """Serve one slot to the end. Never raises: what stops this slot for good stops the grid and is in its report."""
     try:
-        SlotWorker(board, slot, runner, board.request.open_store()).work()
+        with contextlib.closing(board.request.open_store()) as store:
+            SlotWorker(board, slot, runner, store).work()
     except AblateError as error:
         board.halt(error)
     except Exception as error:
@@ -164,7 +89,6 @@ class SlotWorker:
         self._store = store
         self._worker = board.request.worker_info(slot.label)
         self._waiting_for = ""
-        self._ready = False
 
     def work(self) -> None:
         while (leased := self._next()) is not None:
@@ -176,7 +100,7 @@ class SlotWorker:
         """The next claim and the time before it was asked for; None when this slot's work is over."""
         fruitless = 0
         while self._board.open():
-            if self._ready:
+            if self._runner.ready:
                 since = time.monotonic()
                 claim = self._ask(lambda: self._board.claim(self._claim))
                 if claim is not None:
@@ -184,16 +108,16 @@ class SlotWorker:
             waiting = self._ask(lambda: self._store.waiting(self._request.study_key))
             if waiting.queued == 0 and waiting.running == 0:
                 return None
-            if waiting.queued and not self._ready:
-                self._ready = self._runner.prepare()
+            if not self._runner.ready and (waiting.queued or self._slot.number == 0):
+                self._runner.prepare()  # one slot gets ready even so: only a claim ends the leases of the dead
                 continue
             fruitless = 0 if waiting.running else fruitless + 1
             if fruitless > FRUITLESS:
                 raise RunFailure(
-                    f"{waiting.queued} runs are queued, none of them can be claimed and none is running; "
-                    "look at `ablate status` for what they wait for"
+                    f"{_runs(waiting.queued)} queued, nothing can be claimed and nothing is running; "
+                    "look at `ablate status` for what is missing"
                 )
-            self._tell(f"waiting for {waiting.running} runs of other workers or slots to end")
+            self._tell("waiting for runs of other workers or slots to end")
             self._board.sleep(self._request.poll)
         return None
 
@@ -223,6 +147,7 @@ class SlotWorker:
             self._runner.discard(str(lost))
             ending = Ending("fenced", reason=str(lost))
         except BaseException:
+            self._runner.discard("the supervisor broke")
             with contextlib.suppress(AblateError):
                 lease.release("the supervisor broke")
             raise
@@ -278,6 +203,10 @@ def options_of(request: GridRequest, claim: Claim) -> dict[str, Any]:
     return {**request.options, "needed_by_child": needed or bool(request.options.get("needed_by_child"))}
 
 
+def _runs(count: int) -> str:
+    return "1 run is" if count == 1 else f"{count} runs are"
+
+
 def execute_grid(request: GridRequest, serve: Callable[[Board, int], None]) -> events.GridReport:
     """The frame of an executor on this host. `serve` gets the board and how many slots can be of use at most.
 
@@ -286,12 +215,13 @@ def execute_grid(request: GridRequest, serve: Callable[[Board, int], None]) -> e
     board = Board(request)
     blocked = 0
     try:
-        store = request.open_store()
-        waiting = store.waiting(request.study_key)
-        if waiting.queued or waiting.running:
-            serve(board, waiting.queued + waiting.running)
+        with contextlib.closing(request.open_store()) as store:
             waiting = store.waiting(request.study_key)
-        blocked = waiting.blocked
+            if waiting.queued or waiting.running:
+                serve(board, waiting.queued + waiting.running + getattr(waiting, "waiting", 0))
+                if not request.stop.signal:  # in a hurry nobody waits for a busy database
+                    waiting = store.waiting(request.study_key)
+            blocked = waiting.blocked
     except StoreError as error:
         board.halt(error)
     report = board.report(blocked)
