@@ -53,7 +53,9 @@ def outcome(started: list[Process]) -> list[list[list[object]]]:
     for process in started:
         go(process)
     ended = [process.communicate() for process in started]
-    assert [(process.returncode, err) for process, (_, err) in zip(started, ended, strict=True)] == [(0, "")] * len(ended)
+    assert [(process.returncode, err) for process, (_, err) in zip(started, ended, strict=True)] == [(0, "")] * len(
+        ended
+    )
     return [[json.loads(line) for line in out.splitlines()] for out, _ in ended]
 
 

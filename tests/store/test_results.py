@@ -109,9 +109,7 @@ def test_the_reported_split_stands_without_a_prefix_too(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_kept_as_null_and_handed_out_as_absent(
-    store: Store, take: Make, value: float
-) -> None:
+def test_what_is_not_finite_is_kept_as_null_and_handed_out_as_absent(store: Store, take: Make, value: float) -> None:
     claim = take()
     store.set_environment(claim, {"odd": value})
     store.record_epoch(claim, [EpochRecord(1, "val", {"loss": value, "top1": 0.1})])
@@ -134,9 +132,9 @@ def test_numbers_of_numpy_and_paths_lose_no_result(store: Store, take: Make) -> 
     import numpy as np
 
     claim = take()
-    store.record_epoch(claim, [EpochRecord(int(np.int64(1)), "val", {"top1": np.float32(0.5)})])  # type: ignore[dict-item]
+    store.record_epoch(claim, [EpochRecord(int(np.int64(1)), "val", {"top1": np.float32(0.5)})])
     details = {"path": Path("x/y"), "epoch": np.int64(3), "rates": np.array([1.0, 2.0]), "split": ("a", "b"), 5: None}
-    store.finish(claim, Outcome({"top1": np.float64(0.5)}, details=details), np.float64(2.0))  # type: ignore[arg-type]
+    store.finish(claim, Outcome({"top1": np.float64(0.5)}, details=details), np.float64(2.0))
     result = store.find(claim.run.run_id)
     assert (result.metrics["top1"], result.epochs[1]["top1"], result.seconds) == (0.5, 0.5, 2.0)
 
@@ -157,9 +155,7 @@ def test_metrics_belong_to_done_runs_and_to_the_attempt_that_ended_them(
     assert [attempt.state for attempt in result.attempts] == ["done", "done"]
 
 
-def test_results_come_in_the_order_asked_for_and_in_few_queries(
-    store: Store, make_study: Make, remote: Make
-) -> None:
+def test_results_come_in_the_order_asked_for_and_in_few_queries(store: Store, make_study: Make, remote: Make) -> None:
     study = make_study(40)
     key = store.save_study(study, settings={})
     for number in range(20):
@@ -201,7 +197,9 @@ def test_a_run_is_found_by_any_unique_prefix(store: Store, make_study: Make) -> 
     candidates = [run_id for run_id in ids if run_id.startswith(shared)]
     with pytest.raises(NotFound) as caught:
         store.find(shared)
-    assert str(caught.value).startswith(f"several runs start with {shared!r}: {candidates[0][:12]}, {candidates[1][:12]}")
+    assert str(caught.value).startswith(
+        f"several runs start with {shared!r}: {candidates[0][:12]}, {candidates[1][:12]}"
+    )
     with pytest.raises(NotFound) as caught:
         store.find(ids[0][:8] + "zz")
     assert str(caught.value) == f"no run starts with '{ids[0][:8]}zz'. Nearest: {ids[0][:12]}."

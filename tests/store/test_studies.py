@@ -111,7 +111,7 @@ def test_a_retried_parent_is_retried_with_its_study(
     parent = make_run("parent")
     study = make_study([make_run("child", parent=parent.run_id)], parents=(parent,))
     key = store.save_study(study, settings={})
-    store.fail(store.claim(key, remote()), "boom")  # type: ignore[arg-type]
+    store.fail(store.claim(key, remote()), "boom")
     assert store.waiting(key).blocked == 1
     store.save_study(study, settings={}, retry="failed")
     assert (store.waiting(key).queued, store.waiting(key).waiting) == (1, 1)
@@ -121,7 +121,7 @@ def test_a_retried_run_is_queued_in_every_study_that_wants_it(store: Store, make
     study, other = make_study(1, "s"), make_study(1, "t")
     key = store.save_study(study, settings={})
     second = store.save_study(other, settings={})
-    store.fail(store.claim(key, remote()), "boom")  # type: ignore[arg-type]
+    store.fail(store.claim(key, remote()), "boom")
     store.save_study(other, settings={}, retry="failed")
     assert store.waiting(key).queued == store.waiting(second).queued == 1
     assert store.claim(key, remote()) is not None
