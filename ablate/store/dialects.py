@@ -158,7 +158,12 @@ class SQLite:
         return str(connection.connection.cursor().execute("PRAGMA journal_mode").fetchone()[0])
 
     def damage(self, connection: Connection) -> list[str]:
-        rows = connection.connection.cursor().execute("PRAGMA integrity_check(20)").fetchall()
+        try:
+            rows = connection.connection.cursor().execute("PRAGMA integrity_check(20)").fetchall()
+        except sqlite3.DatabaseError as error:
+            if not error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                raise
+            return [f"damaged: {error}"]  # too far gone to be looked through
         return [f"damaged: {text}" for (text,) in rows if text != "ok"]
 
 

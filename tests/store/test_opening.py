@@ -106,7 +106,10 @@ def test_reading_what_a_live_writer_commits(filled: Path, make_study: Make) -> N
 
 
 def test_reading_while_a_writer_is_in_its_transaction(filled: Path) -> None:
-    with closing(sqlite3.connect(filled, isolation_level=None)) as other, Store.open(str(filled), read_only=True) as reader:
+    with (
+        closing(sqlite3.connect(filled, isolation_level=None)) as other,
+        Store.open(str(filled), read_only=True) as reader,
+    ):
         other.execute("BEGIN IMMEDIATE")
         other.execute("UPDATE runs SET state = 'failed'")
         assert {run.state for run in reader.list_runs()} == {"queued"}
@@ -234,12 +237,18 @@ def test_no_permission_to_write(filled: Path) -> None:
 
 
 def test_no_permission_to_create(path: Path) -> None:
-    with read_only_folder(path.parent), pytest.raises(NoSpaceOrPermission, match="cannot be created: this user may not"):
+    with (
+        read_only_folder(path.parent),
+        pytest.raises(NoSpaceOrPermission, match="cannot be created: this user may not"),
+    ):
         Store.open(str(path))
 
 
 def test_no_permission_to_read(filled: Path) -> None:
-    with read_only_folder(filled.parent, files=0), pytest.raises(NoSpaceOrPermission, match="may not be read by this user"):
+    with (
+        read_only_folder(filled.parent, files=0),
+        pytest.raises(NoSpaceOrPermission, match="may not be read by this user"),
+    ):
         Store.open(str(filled), read_only=True)
 
 

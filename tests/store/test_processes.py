@@ -1,4 +1,4 @@
-"""Real processes on one SQLite file: what a lock, a kill and a race do to the queue."""
+"""Real processes on one database: what a lock, a kill and a race do to the queue."""
 
 from __future__ import annotations
 
@@ -53,31 +53,33 @@ def outcome(started: list[Process]) -> list[list[list[object]]]:
     for process in started:
         go(process)
     ended = [process.communicate() for process in started]
-    assert [(process.returncode, err) for process, (_, err) in zip(started, ended, strict=True)] == [(0, "")] * len(ended)
+    assert [(process.returncode, err) for process, (_, err) in zip(started, ended, strict=True)] == [(0, "")] * len(
+        ended
+    )
     return [[json.loads(line) for line in out.splitlines()] for out, _ in ended]
 
 
-def claimed_once(path: Path, study: Any, workers: int) -> list[list[list[object]]]:
-    with Store.open(str(path)) as store:
+def claimed_once(url: str, study: Any, workers: int) -> list[list[list[object]]]:
+    with Store.open(url) as store:
         key = store.save_study(study, settings={})
-    with processes(workers, f"sqlite:///{path}", str(key), "claim") as started:
+    with processes(workers, url, str(key), "claim") as started:
         told = outcome(started)
     ids = [line[0] for lines in told for line in lines]
     assert len(ids) == len(set(ids)) == len(study.runs)
-    with Store.open(str(path), read_only=True) as store:
+    with Store.open(url, read_only=True) as store:
         results = store.results(ids, epochs=False)
         assert all(result.state == "done" and len(result.attempts) == 1 for result in results.values())
         assert store.check() == []
     return told
 
 
-def test_processes_claim_each_run_once(path: Path, make_study: Make) -> None:
-    claimed_once(path, make_study(90), workers=3)
+def test_processes_claim_each_run_once(url: str, make_study: Make) -> None:
+    claimed_once(url, make_study(90), workers=3)
 
 
 @pytest.mark.slow
-def test_eight_processes_claim_two_thousand_runs_fairly(path: Path, make_study: Make) -> None:
-    told = claimed_once(path, make_study(2_000), workers=8)
+def test_eight_processes_claim_two_thousand_runs_fairly(url: str, make_study: Make) -> None:
+    told = claimed_once(url, make_study(2_000), workers=8)
     shares = [len(lines) for lines in told]
     longest = max(float(str(line[2])) for lines in told for line in lines)
     # Without the file lock one of eight gets next to nothing and waits for seconds.
@@ -85,16 +87,16 @@ def test_eight_processes_claim_two_thousand_runs_fairly(path: Path, make_study: 
     assert longest < 5
 
 
-def test_processes_create_a_database_together(path: Path) -> None:
-    with processes(4, f"sqlite:///{path}", "-", "open") as started:
+def test_processes_create_a_database_together(url: str) -> None:
+    with processes(4, url, "-", "open") as started:
         assert outcome(started) == [[0]] * 4
-    with Store.open(str(path)) as store:
+    with Store.open(url) as store:
         assert store.info().revision
 
 
 @pytest.mark.slow
-def test_eight_processes_create_a_database_together(path: Path) -> None:
-    with processes(8, f"sqlite:///{path}", "-", "open") as started:
+def test_eight_processes_create_a_database_together(url: str) -> None:
+    with processes(8, url, "-", "open") as started:
         assert outcome(started) == [[0]] * 8
 
 
@@ -106,10 +108,10 @@ def hung(process: Process) -> list[object]:
     return line
 
 
-def test_a_killed_process_gives_its_run_back_at_once(path: Path, make_study: Make) -> None:
-    with Store.open(str(path)) as store:
+def test_a_killed_process_gives_its_run_back_at_once(url: str, make_study: Make) -> None:
+    with Store.open(url) as store:
         key = store.save_study(make_study(1), settings={})
-        with processes(1, f"sqlite:///{path}", str(key), "hang") as (process,):
+        with processes(1, url, str(key), "hang") as (process,):
             hung(process)
             here = WorkerInfo.here()
             assert store.claim(key, here) is None  # alive: its lease holds
@@ -124,21 +126,21 @@ def test_a_killed_process_gives_its_run_back_at_once(path: Path, make_study: Mak
         assert first.error.endswith("ended without a word")
 
 
-def test_a_zombie_is_dead(path: Path, make_study: Make) -> None:
-    with Store.open(str(path)) as store:
+def test_a_zombie_is_dead(url: str, make_study: Make) -> None:
+    with Store.open(url) as store:
         key = store.save_study(make_study(1), settings={})
-        with processes(1, f"sqlite:///{path}", str(key), "hang") as (process,):
+        with processes(1, url, str(key), "hang") as (process,):
             hung(process)
             process.send_signal(signal.SIGKILL)
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and not collected: a zombie
             assert store.claim(key, WorkerInfo.here()) is not None
 
 
-def test_a_run_that_kills_every_worker_is_lost_and_the_others_go_on(path: Path, make_run: Make, make_study: Make) -> None:
+def test_a_run_that_kills_every_worker_is_lost_and_the_others_go_on(url: str, make_run: Make, make_study: Make) -> None:
     poison, other = make_run("poison"), make_run("other")
-    with Store.open(str(path)) as store:
+    with Store.open(url) as store:
         key = store.save_study(make_study([poison, other]), settings={})
-        with processes(3, f"sqlite:///{path}", str(key), "hang") as started:
+        with processes(3, url, str(key), "hang") as started:
             for process in started:
                 assert hung(process)[0] == poison.run_id
                 process.send_signal(signal.SIGKILL)

@@ -259,9 +259,7 @@ def test_every_method_that_takes_a_claim_is_in_the_list() -> None:
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("then", ["running", "done", "lost again"])
-def test_a_late_worker_cannot_write(
-    store: Store, fake: Any, take: Make, remote: Make, write: str, then: str
-) -> None:
+def test_a_late_worker_cannot_write(store: Store, fake: Any, take: Make, remote: Make, write: str, then: str) -> None:
     late = take(remote("late"))
     fake.pass_(61)
     newer = store.claim(late.study_key, remote("newer"))
@@ -271,7 +269,9 @@ def test_a_late_worker_cannot_write(
     elif then == "lost again":
         store.lose(newer, "signal 9")
     before = store.find(late.run.run_id)
-    with pytest.raises(LeaseLost, match=r"attempt 1 of run [0-9a-f]{12} was lost; .*may not write its results any more"):
+    with pytest.raises(
+        LeaseLost, match=r"attempt 1 of run [0-9a-f]{12} was lost; .*may not write its results any more"
+    ):
         WRITES[write](store, late)
     assert store.find(late.run.run_id) == before
 

@@ -1,0 +1,204 @@
+"""The queue against a model of a few lines: any order of claims, beats, lapses, ends and retries, with a moving clock."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from ablate.errors import LeaseLost
+from ablate.store import transitions
+from ablate.store.store import Store
+from ablate.store.transitions import MAX_LOST, Held
+from ablate.store.values import Claim
+from ablate.study.records import EpochRecord, Outcome
+
+RUNS = 3
+
+
+@dataclass
+class ModelRun:
+    state: str = "queued"
+    attempt: int = 0
+    lost: int = 0
+    until: float = 0.0
+    values: dict[int, float] = field(default_factory=dict)
+    writer: dict[int, int] = field(default_factory=dict)
+
+    def lose(self) -> None:
+        self.lost += 1
+        self.state = "queued" if self.lost < MAX_LOST else "lost"
+
+
+def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> type[RuleBasedStateMachine]:
+    counter = iter(range(10**9))
+
+    class Queue(RuleBasedStateMachine):
+        claims = Bundle("claims")
+
+        def __init__(self) -> None:
+            super().__init__()
+            number = next(counter)  # the database is kept between examples, its runs are not
+            self.study = make["study"]([make["run"](f"example{number}", seed) for seed in range(RUNS)], f"s{number}")
+            self.key = store.save_study(self.study, settings={})
+            self.model = {run.run_id: ModelRun() for run in self.study.runs}
+
+        @rule(target=claims, ttl=st.sampled_from([10.0, 60.0]))
+        def claim(self, ttl: float) -> Claim | None:
+            for run in self.model.values():
+                if run.state == "running" and fake.now > run.until:
+                    run.lose()
+            expected = next((key for key, run in self.model.items() if run.state == "queued"), None)
+            claim = store.claim(self.key, make["remote"](), ttl)
+            assert (claim.run.run_id if claim else None) == expected
+            if claim is not None:
+                run = self.model[claim.run.run_id]
+                run.state, run.attempt, run.until = "running", run.attempt + 1, fake.now + ttl
+                assert claim.attempt == run.attempt
+            return claim
+
+        @rule(seconds=st.sampled_from([1.0, 9.0, 11.0, 61.0]))
+        def pass_(self, seconds: float) -> None:
+            fake.pass_(seconds)
+
+        def write(self, claim: Claim | None, call: Callable[[Claim], None]) -> ModelRun | None:
+            """Send a write; the model's run where it was taken, None where the fence refused it."""
+            if claim is None:
+                return None
+            run = self.model[claim.run.run_id]
+            if run.state == "running" and run.attempt == claim.attempt:
+                call(claim)
+                return run
+            with pytest.raises(LeaseLost):
+                call(claim)
+            return None
+
+        @rule(claim=claims)
+        def heartbeat(self, claim: Claim | None) -> None:
+            run = self.write(claim, lambda held: store.heartbeat(held, 30.0))
+            if run is not None:
+                run.until = fake.now + 30.0
+
+        @rule(claim=claims, epoch=st.integers(1, 3), value=st.floats(0, 1))
+        def record(self, claim: Claim | None, epoch: int, value: float) -> None:
+            records = [EpochRecord(epoch, "val", {"top1": value})]
+            run = self.write(claim, lambda held: store.record_epoch(held, records))
+            if run is not None and claim is not None:
+                run.until = fake.now + claim.ttl
+                run.values[epoch] = value
+
+        @rule(claim=claims, how=st.sampled_from(["finish", "fail", "prune", "release", "lose"]))
+        def end(self, claim: Claim | None, how: str) -> None:
+            calls: dict[str, Callable[[Claim], None]] = {
+                "finish": lambda held: store.finish(held, Outcome({}), 1.0),
+                "fail": lambda held: store.fail(held, "boom"),
+                "prune": lambda held: store.prune(held, "no hope"),
+                "release": lambda held: store.release(held, "SIGTERM"),
+                "lose": lambda held: store.lose(held, "signal 9"),
+            }
+            ends = {"finish": "done", "fail": "failed", "prune": "pruned", "release": "released", "lose": "lost"}
+            if claim is not None:
+                mine = self.model[claim.run.run_id]
+                attempt = store.find(claim.run.run_id).attempts[-1]
+                if mine.attempt == claim.attempt and attempt.state == ends[how]:
+                    calls[how](claim)  # said before: nothing changes
+                    return
+            run = self.write(claim, calls[how])
+            if run is None:
+                return
+            if how == "lose":
+                run.lose()
+            else:
+                run.state = "queued" if how == "release" else ends[how]
+                run.lost = 0 if how == "finish" else run.lost
+
+        @rule(position=st.integers(0, RUNS - 1))
+        def cancel(self, position: int) -> None:
+            run_id = self.study.runs[position].run_id
+            taken = self.model[run_id].state in ("queued", "running")
+            assert store.cancel([run_id]) == ((run_id,) if taken else ())
+            if taken:
+                self.model[run_id].state = "cancelled"
+
+        @rule(retry=st.sampled_from([None, "failed", "lost", "all"]))
+        def save(self, retry: str | None) -> None:
+            again = {None: (), "failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}[retry]
+            store.save_study(self.study, settings={}, retry=retry)
+            for run in self.model.values():
+                if run.state in (*again, "pruned"):
+                    run.state, run.lost = "queued", 0
+
+        @invariant()
+        def agrees(self) -> None:
+            found = store.states(self.model)
+            assert {key: (state.state, state.attempts) for key, state in found.items()} == {
+                key: (run.state, run.attempt) for key, run in self.model.items()
+            }
+
+        def teardown(self) -> None:
+            for run_id, result in store.results(self.model).items():
+                run = self.model[run_id]
+                values = {epoch: metrics["top1"] for epoch, metrics in result.epochs.items()}
+                assert values.items() <= run.values.items()
+                if result.state != "done":
+                    assert values == run.values
+            assert store.check() == []
+
+    return Queue
+
+
+def explore(
+    fake: Any, make_run: Any, make_study: Any, remote: Any, examples: int, steps: int, shrink: bool = True
+) -> None:
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
+    make = {"run": make_run, "study": make_study, "remote": remote}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.open(str(Path(folder) / "results.db"), clock=fake.clock) as store,
+    ):
+        checks = [HealthCheck.too_slow]
+        run_state_machine_as_test(
+            machine(store, fake, make),
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=checks,
+                database=None,
+                phases=phases,
+                report_multiple_bugs=False,
+            ),  # fmt: skip
+        )
+
+
+def test_the_queue_agrees_with_the_model(fake: Any, make_run: Any, make_study: Any, remote: Any) -> None:
+    explore(fake, make_run, make_study, remote, examples=12, steps=25)
+
+
+@pytest.mark.slow
+def test_the_queue_agrees_with_the_model_for_long(fake: Any, make_run: Any, make_study: Any, remote: Any) -> None:
+    explore(fake, make_run, make_study, remote, examples=150, steps=50)
+
+
+def test_the_model_notices_a_missing_fence(
+    fake: Any, make_run: Any, make_study: Any, remote: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test of the test: without the comparison of attempts, a late worker's write is found."""
+    from ablate.store import queue, recorder
+
+    def unfenced(tx: Any, claim: Claim, *, ended_as: str | None = None) -> Held:
+        row = tx.execute(transitions._LOCK_RUN, {"run_id": claim.run.run_id}).one()
+        return Held(row.id, row.attempt, row.counted)
+
+    monkeypatch.setattr(queue, "hold", unfenced)
+    monkeypatch.setattr(recorder, "hold", unfenced)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        explore(fake, make_run, make_study, remote, examples=30, steps=25, shrink=False)
