@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from ablate.cli.common import JsonOption, data_root, home, print_json, stdout_console
@@ -21,16 +23,12 @@ def list_(json_: JsonOption = False) -> None:
 
     rows = list_datasets(data_root(), home())
     if json_:
-        print_json(
-            {"schema": 1, "data": [{**row.__dict__, "path": str(row.path) if row.path else None} for row in rows]}
-        )
+        print_json({"schema": 1, "data": [asdict(row) for row in rows]})
         return
     console = stdout_console()
-    console.print(f"ABLATE_DATA is {data_root()}")
+    console.print(f"ABLATE_DATA is {data_root()}", soft_wrap=True)
     for row in rows:
-        console.print(
-            f"\n[bold]{row.name}[/bold]  {'here' if row.present else 'not here'}  {row.about}", highlight=False
-        )
-        console.print(f"  {row.path or 'embedded'}", markup=False)
+        size = f"{row.images:,} images, {row.classes} classes" if row.images else "your own"
+        console.print(f"\n[bold]{row.name}[/bold]  {'here' if row.present else 'not here'}; {size}")
         if not row.present:
-            console.print(f"  {row.how}", markup=False)
+            console.print(f"  {row.get}", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +19,11 @@ def info(db: Db = None, json_: JsonOption = False) -> None:
     """Say what is in the database: schema, runs, size."""
     found = require_reader(db).info()
     if json_:
-        print_json({"schema": 1, **found})
+        print_json({"schema": 1, **asdict(found)})
         return
-    for name, value in found.items():
-        print(f"{name}: {value}")
+    for name, value in asdict(found).items():
+        shown = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else value
+        print(f"{name.replace('_', ' ')}: {shown}")
 
 
 @app.command()
@@ -40,7 +42,11 @@ def upgrade(db: Db = None) -> None:
     """Bring an old database to this version's schema, after a backup beside it."""
     from ablate.store.store import upgrade as upgrade_database
 
-    say(upgrade_database(database_url(db)))
+    done = upgrade_database(database_url(db))
+    if done.before == done.after:
+        say(f"already at schema {done.after}; nothing to do")
+    else:
+        say(f"upgraded from schema {done.before} to {done.after}" + (f"; backup: {done.backup}" if done.backup else ""))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from ablate.cli.common import (
     safe_url,
     stdout_console,
 )
-from ablate.cli.planning import usable_cores
+from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError
 
 NEEDED_GB = 5
@@ -134,4 +134,4 @@ def _database(db: str | None) -> Finding:
         return Finding("database", "error", where, str(error))
     if problems:
         return Finding("database", "error", f"{where}: {problems[0]}", "Restore a backup; ablate db backup makes one.")
-    return Finding("database", "ok", f"{where}: {info.get('runs', 0)} runs")
+    return Finding("database", "ok", f"{where}: {info.rows.get('runs', 0)} runs")

@@ -108,6 +108,7 @@ def run(
     from ablate.cli.planning import make_plan, plan_document
     from ablate.dispatch.executor import get_executor
     from ablate.store.store import Store
+    from ablate.study.provenance import code_version
 
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
@@ -116,7 +117,7 @@ def run(
     home().mkdir(parents=True, exist_ok=True)
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
-        key = store.save_study(loaded, settings=settings, retry=retry)
+        key = store.save_study(loaded, settings=settings, retry=retry, code=code_version()["code"])
         before = make_plan(loaded, store)
         _announce(before, db)
         code = 0
@@ -147,8 +148,11 @@ def _train(
     """Hand the study to the executor with a live display; the exit code that its report asks for."""
     from ablate.cli.live import LiveDisplay
     from ablate.dispatch.executor import GridRequest, get_executor
+    from ablate.dispatch.signals import StopFlag, listening
     from ablate.store.store import Store
+    from ablate.study.provenance import code_version
 
+    stop = StopFlag()
     url = database_url(db)
     options: dict[str, Any] = {
         "keep": study.keep,
@@ -168,9 +172,12 @@ def _train(
             options=options,
             limit=limit,
             fail_fast=fail_fast,
+            environment=code_version(),
             on_event=display.handle,
+            stop=stop,
         )
-        report = get_executor(executor).run(request)
+        with listening(stop):
+            report = get_executor(executor).run(request)
     for error in report.errors:
         say(f"error: {error}")
     return report.exit_code

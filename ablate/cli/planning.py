@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,30 +89,31 @@ def _excluded_once(study: Study) -> tuple[int]:
 
 
 def _estimate(pending: list[Run], store: Store | None, workers: int) -> float | None:
-    """Seconds for the pending runs from past ones: the median of the same shape, else of the same network and image size."""
+    """Seconds for the pending runs: the median pace of past runs of the same shape; unlike runs count as the mean of the others."""
     if not pending or store is None:
         return None
-    exact: dict[tuple[Any, ...], list[float]] = {}
+    paces: dict[tuple[Any, ...], list[float]] = {}
     for timing in store.timings():
-        exact.setdefault(timing.shape, []).append(timing.seconds)
-    total, known = 0.0, 0
-    for run in pending:
-        past = exact.get(timing_shape(run.recipe))
-        if past:
-            total += sorted(past)[len(past) // 2]
-            known += 1
-    if known == 0:
-        return None
-    return total * len(pending) / known / max(1, workers)
+        shape = (timing.arch, timing.image_size, timing.batch_size, timing.precision, timing.data)
+        paces.setdefault(shape, []).append(timing.seconds_per_epoch)
+    known = [
+        statistics.median(paces[shape]) * run.recipe["epochs"]
+        for run in pending
+        if (shape := _shape(run.recipe)) in paces
+    ]
+    return statistics.mean(known) * len(pending) / max(1, workers) if known else None
 
 
-def timing_shape(recipe: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What the cost of a run depends on, as far as a recipe tells."""
+def _shape(recipe: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the cost of an epoch depends on, as far as a recipe tells."""
     data, model = recipe["data"], recipe["model"]
     return (
-        model["arch"], model["small_stem"], data["name"], data["image_size"], data["fraction"], data["limit"],
-        recipe["batch_size"], recipe["epochs"], recipe["precision"],
-    )  # fmt: skip
+        model["arch"],
+        data["image_size"],
+        recipe["batch_size"],
+        recipe["precision"],
+        (data["name"], data["fraction"], data["limit"]),
+    )
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -136,8 +137,3 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             for planned in plan.runs
         ],
     }
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

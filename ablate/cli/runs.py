@@ -144,7 +144,8 @@ def run_document(result: RunResult, names: dict[str, str]) -> dict[str, Any]:
 
 def _arm_names(db: str | None, found: list[RunResult]) -> dict[str, str]:
     """The arm's name in the study that ran each run last."""
-    return require_reader(db).arm_names([result.run.run_id for result in found])
+    links = require_reader(db).links([result.run.run_id for result in found])
+    return {run_id: link.arm for run_id, found_links in links.items() for link in found_links[:1] if link.arm}
 
 
 def _print_run(result: RunResult, names: dict[str, str]) -> None:

@@ -196,6 +196,7 @@ def _timing(row: AnyRow, recipe: Any) -> Timing | None:
         epochs=epochs,
         train_examples=examples if isinstance(examples, int) else None,
         seconds=row.seconds,
+        data=(data.get("name"), data.get("fraction"), data.get("limit")),
     )
 
 

@@ -113,7 +113,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Timing:
-    """What one finished attempt took: `seconds` of wall time for `epochs`; None where the recipe does not say."""
+    """What one finished attempt took: `seconds` of wall time for `epochs`; None where the recipe does not say.
+
+    `data` is the recipe's data.name, data.fraction and data.limit.
+    """
 
     run_id: str
     arch: str | None
@@ -124,6 +127,7 @@ class Timing:
     epochs: int
     train_examples: int | None
     seconds: float
+    data: tuple[Any, ...] = ()
 
     @property
     def seconds_per_epoch(self) -> float:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-import subprocess
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,13 +13,12 @@ import torch
 import torchvision
 
 import ablate
+from ablate.study.provenance import code_version
 
 
 def environment(device: str, options: Mapping[str, Any] | None = None, *, threads: int | None = None) -> dict[str, Any]:
-    """A JSON-ready description of where a run trains: `python`, `platform`, `packages`, `device`, `cpu`, `threads`, `code`, `options`.
-
-    `code` has the commit of ablate's own checkout and whether it was dirty, both None outside one, and `source`, the SHA-256
-    over ablate's Python files, which tells two versions apart in any case.
+    """A JSON-ready description of where a run trains: `python`, `platform`, `packages`, `device`, `cpu`, `threads`, `options`,
+    and what `code_version` tells of ablate's own code.
     """
     shown = {
         name: value for name, value in (options or {}).items() if isinstance(value, str | int | float | bool | None)
@@ -39,7 +36,7 @@ def environment(device: str, options: Mapping[str, Any] | None = None, *, thread
         "cpu": cpu_model(),
         "cuda": torch.version.cuda if torch.device(device).type == "cuda" else None,
         "threads": torch.get_num_threads() if threads is None else threads,
-        "code": dict(code_version()),
+        **code_version(),
         "options": {name: value for name, value in shown.items() if name not in {"home", "data_root"}},
     }
 
@@ -81,29 +78,3 @@ def cpu_model() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-@cache
-def code_version() -> Mapping[str, Any]:
-    """`commit`, `dirty` and `source` of the package that is running."""
-    package = Path(ablate.__file__).parent
-    source = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        source.update(str(path.relative_to(package)).encode())
-        source.update(path.read_bytes())
-    # a package installed into a folder below someone else's repository is not part of it
-    ours = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
-    commit = _git(package, "rev-parse", "HEAD") if ours else None
-    status = _git(package, "status", "--porcelain", "--", ".") if commit else None
-    return {"commit": commit, "dirty": bool(status) if status is not None else None, "source": source.hexdigest()}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of a git command, or None where git, the repository or the file is not there."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
