@@ -135,6 +135,26 @@ def test_best_is_among_the_arms_that_there_are(maker: Any, factor: Any, claim: A
     assert (found.verdict, found.why) == ("undecided", "no row of the table matches")
 
 
+def test_where_wins_over_the_levels_that_a_row_left_out(maker: Any, factor: Any, claim: Any) -> None:
+    """`on > off where tweak=B`: the rows' names were filled up with the baseline's tweak, A."""
+    values = {
+        f"{t}/{m}": [0.1 + d, 0.2 + d, 0.15 + d]
+        for t, m, d in (("A", "off", 0.9), ("A", "on", 0.0), ("B", "off", 0.0), ("B", "on", 0.9))
+    }
+    made = maker([factor("tweak", "A", "B"), factor("mixup", "off", "on")], values)
+    on, off = (("on", {"tweak": "A", "mixup": "on"}), ("off", {"tweak": "A", "mixup": "off"}))
+    spec = made.spec(claims=(claim(">", on, off, where={"tweak": "B"}), claim(">", on, off)))
+    found = judge(made.study, spec, Replicates(made.study, made.results))
+    assert [result.verdict for result in found] == ["holds", "contradicted"]
+
+
+def test_the_pool_holds_the_baseline_outside_the_table(court: Any, claim: Any) -> None:
+    """C and D with the variances 1e-4 and 0.25e-4, and A's 1e-4: the mean is 0.75e-4, on 6 degrees of freedom."""
+    t = 0.035 / np.sqrt(0.75e-4 * 2 / 3)
+    found = court(claim(">", D, C), where={"tweak": ("C", "D")})
+    assert found.why == f"D - C = +0.035 ({p_text(2 * stats.t.sf(t, 6))})"
+
+
 def test_class_metrics_are_macro_means(maker: Any, factor: Any, matrix: Any, claim: Any) -> None:
     made = maker([factor("tweak", "A", "B")], {"A": [0.1, 0.2, 0.3], "B": [0.1, 0.2, 0.3]})
     for seed, wrong in enumerate((4, 5, 6)):

@@ -119,6 +119,7 @@ class TestWhatIsNotDecided:
 
     def test_the_same_run_twice_counts_once(self, test: str) -> None:
         baseline, arm = sample("c", 0.1, 0.2, 0.3), sample("a", 0.5, 0.55, 0.7)
+        assert compare_with_baseline(baseline, [baseline, arm], test) == compare_with_baseline(baseline, [arm], test)
         assert compare_with_baseline(baseline, [arm, arm], test) == compare_with_baseline(baseline, [arm], test)
 
 

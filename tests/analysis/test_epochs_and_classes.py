@@ -30,7 +30,17 @@ class TestEpochs:
         assert [(row.name, row.epoch, row.arm) for row in table.rows] == [("1", 1, "a"), ("2", 2, "a"), ("3", 3, "a")]
         cell = table.rows[1].cells["train_loss"]
         assert (cell.mean, cell.sd, cell.n) == (pytest.approx(1.1), pytest.approx(0.1), 3)
-        assert cell.delta is None  # one arm by itself
+
+    def test_one_arm_by_itself_has_no_delta(self, made: Any) -> None:
+        spec = made.spec(kind="epoch", factors=(), where={"arch": ("b",)}, columns=("train_loss",))
+        table = build_table(made.study, spec, made.results)
+        assert {row.cells["train_loss"].delta for row in table.rows} == {None}
+        assert not any("Differences" in note for note in table.notes)
+
+    def test_the_reported_split_by_its_full_name(self, made: Any) -> None:
+        spec = made.spec(kind="epoch", factors=(), where={"arch": ("b",)}, columns=("test_top1", "val_top1"))
+        cells = build_table(made.study, spec, made.results).rows[1].cells
+        assert (cells["test_top1"].mean, cells["val_top1"].mean) == (pytest.approx(0.2), None)
 
     def test_where_picks_epochs_and_reported_is_by_row(self, made: Any) -> None:
         spec = made.spec(
@@ -124,6 +134,14 @@ class TestClasses:
         assert [row.name for row in table.rows] == ["a/dog", "a/weighted", "b/dog", "b/weighted"]
         assert table.rows[2].cells["recall"].delta == pytest.approx(0.9 - (0.9 + 0.9 + 0.7) / 3)
         assert table.rows[2].cells["recall"].note == "no p: all 3 values of b are equal"
+
+    def test_only_matrices_of_the_same_classes_are_summed(self, made: Any) -> None:
+        from dataclasses import replace
+
+        other = replace(made.results[made.of("a")[1]].confusions[0], classes=("cat", "fox"))
+        made.change("a", 1, confusions=(other,))
+        (matrix,) = build_table(made.study, made.spec(where={"arch": ("a",)}), made.results).confusions
+        assert (matrix.classes, matrix.n, matrix.counts) == (("cat", "dog"), 2, ((15, 5), (4, 16)))
 
     def test_runs_without_a_matrix(self, made: Any) -> None:
         for seed in (0, 1, 2):

@@ -72,6 +72,10 @@ class TestRows:
         assert table.rows[0].is_baseline
         assert table.mean_absolute_difference == pytest.approx({"none": 0.0, "c": 0.04})
 
+    def test_rows_are_in_the_order_of_the_levels(self, maker: Any, factor: Any) -> None:
+        made = maker([factor("tweak", "B", "A")], {"A": [0.5], "B": [0.5]})
+        assert [row.name for row in build_table(made.study, made.spec(), made.results).rows] == ["B", "A"]
+
     def test_a_where_without_arms(self, lee: Any) -> None:
         made = lee()
         with pytest.raises(StudyError) as error:
@@ -161,6 +165,13 @@ class TestPaths:
         assert (found["wide"].delta, found["wide"].total) == (pytest.approx(0.1), pytest.approx(0.1))
         assert (found["deep"].delta, found["deep"].total) == (pytest.approx(-0.02 / 3), pytest.approx(0.28 / 3))
         assert (found["wide"].decided, found["deep"].decided) == (True, False)
+
+    def test_rows_are_in_the_order_of_the_walk(self, maker: Any, factor: Any) -> None:
+        made = maker(
+            [factor("step", "base", "deep", "wide")], {s: [0.5] for s in ("base", "wide", "deep")}, design="path"
+        )
+        table = build_table(made.study, made.spec(), made.results)
+        assert [row.name for row in table.rows] == ["base", "wide", "deep"]
 
     def test_each_matched_walk_is_a_family(self, maker: Any, factor: Any) -> None:
         """A second network's walk neither widens the first one's intervals nor raises its p."""
