@@ -45,7 +45,9 @@ def augment_batch(
     if images.device.type != "cpu":
         return _apply(images, ids, steps)
     size = max(1, CHUNK // images[0].numel())
-    return torch.cat([_apply(*chunk, steps) for chunk in zip(images.split(size), ids.split(size), strict=True)])
+    return torch.cat(
+        [_apply(*chunk, steps) for chunk in zip(torch.split(images, size), torch.split(ids, size), strict=True)]
+    )
 
 
 def _step(transform: Mapping[str, Arguments], place: int, seed: int, epoch: int) -> Step:
