@@ -144,8 +144,7 @@ def _refuse_empty(listing: Listing, names: dict[str, dict[str, Path]]) -> None:
 
 
 def _blocks(listing: Listing, image_size: int | None) -> Iterator[Block]:
-    """Decodes in as many threads as this process has cores, one chunk ahead of the one that is taken; the order is
-    kept."""
+    """Decodes in as many threads as there are cores, one chunk ahead of the one that is taken; the order is kept."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     log.info("decoding %s images of %s once, in %d threads", f"{len(listing.files):,}", listing.root, threads)
     first: tuple[Pixels, str] | None = None
@@ -207,8 +206,7 @@ def _refuse_sizes(root: Path, one: tuple[Pixels, str], other: tuple[Pixels, str]
 
 
 def _decode_file(path: Path, image_size: int | None) -> Pixels | str:
-    """The decoded image, or why it cannot be decoded. A fault of the disk is raised: it says nothing about the
-    image."""
+    """The decoded image, or why it has none. A fault of the disk is raised: it says nothing about the image."""
     try:
         if path.stat().st_size > MAX_BYTES:
             return f"file of more than {MAX_BYTES // 2**20} MiB"

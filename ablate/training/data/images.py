@@ -113,8 +113,7 @@ def resize_square(images: Pixels, image_size: int) -> Pixels:
 
 
 def to_planes(images: npt.NDArray[np.generic], where: str) -> Pixels:
-    """uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) to (N, 3, H, W), grey repeated; raises `BadData` for anything
-    else."""
+    """uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) to (N, 3, H, W), grey repeated; else raises `BadData`."""
     if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))):
         raise BadData(
             f"{where}: images are {images.dtype} of shape {images.shape}; "

@@ -203,7 +203,7 @@ def test_rotation_is_torchvisions_at_the_drawn_angle(height: int, width: int) ->
 
 
 def test_boxes_are_torchvisions_in_distribution() -> None:
-    count, side = 3000, 32
+    count, side = 3000, 64
     uniform = torch.rand(count, 2 * TRIES + 2, generator=torch.Generator().manual_seed(5))
     ours = [values.numpy() for values in crop_boxes(uniform, side, side, 0.08, 0.75)]
     torch.manual_seed(0)
@@ -213,6 +213,8 @@ def test_boxes_are_torchvisions_in_distribution() -> None:
         theirs = np.array([box[name] for box in drawn])
         assert stats.ks_2samp(values, theirs).pvalue > 1e-4
     top, left, tall, wide = ours
+    aspects = np.array([box["width"] / box["height"] for box in drawn])
+    assert stats.ks_2samp(wide / tall, aspects).pvalue > 1e-4
     assert (top + tall).max() <= side
     assert (left + wide).max() <= side
     assert min(top.min(), left.min()) == 0

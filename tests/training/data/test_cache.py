@@ -191,7 +191,7 @@ def test_too_little_space_is_said_before_decoding(home: Path, monkeypatch: pytes
     with pytest.raises(NoSpaceOrPermission) as caught:
         decode(source(read), 32, home)
     assert str(caught.value) == (
-        f"{home / 'cache'}: 3.1 GB are needed for the decoded images and 0.3 GB are free; free some space there, "
+        f"{home / 'cache'}: 3.1 GB are needed for the decoded images and 300 MB are free; free some space there, "
         "or point ABLATE_HOME to a disk with room"
     )
     assert [path.suffix for path in (home / "cache").iterdir()] == [".lock"]
