@@ -157,8 +157,7 @@ def _class_names(names: npt.NDArray[Any] | None, where: str) -> tuple[str, ...] 
 
 
 def digits_source() -> Source:
-    """scikit-learn's 1,797 digits of 8x8 pixels: 0 to 16 scaled to 0 to 255, grey repeated to RGB, no official
-    split."""
+    """scikit-learn's 1,797 digits, 8x8 pixels: 0 to 16 scaled to 0 to 255, grey repeated to RGB, no official split."""
 
     def read(image_size: int | None) -> Reading:
         from sklearn.datasets import load_digits  # half a second, and only this data set needs it

@@ -45,7 +45,9 @@ def augment_batch(
     if images.device.type != "cpu":
         return _apply(images, ids, steps)
     size = max(1, CHUNK // images[0].numel())
-    return torch.cat([_apply(*chunk, steps) for chunk in zip(images.split(size), ids.split(size), strict=True)])
+    return torch.cat(
+        [_apply(*chunk, steps) for chunk in zip(torch.split(images, size), torch.split(ids, size), strict=True)]
+    )
 
 
 def _step(transform: Mapping[str, Arguments], place: int, seed: int, epoch: int) -> Step:
@@ -87,8 +89,7 @@ def normalize_batch(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor)
 
 
 def random_crop(images: torch.Tensor, uniform: torch.Tensor, arguments: Arguments) -> torch.Tensor:
-    """Zeros around the image, `padding` pixels wide, then a window of the old size at one of (2 padding + 1)^2
-    places."""
+    """`padding` zeros on each side, then a window of the old size at one of the (2 padding + 1)^2 places."""
     padding = int(arguments["padding"])
     if padding == 0:
         return images
@@ -111,8 +112,10 @@ def color_jitter(images: torch.Tensor, uniform: torch.Tensor, arguments: Argumen
 
 
 def rotation(images: torch.Tensor, uniform: torch.Tensor, arguments: Arguments) -> torch.Tensor:
-    """A turn about the centre by an angle uniform in [-degrees, degrees]; nearest pixel, black outside (torchvision's
-    default)."""
+    """A turn about the centre by an angle uniform in [-degrees, degrees].
+
+    Nearest pixel and black outside: torchvision's defaults.
+    """
     height, width = images.shape[2:]
     angle = (uniform[:, 0] * 2 - 1) * (float(arguments["degrees"]) * math.pi / 180)
     cosine, sine = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
@@ -182,8 +185,7 @@ def crop_boxes(
 
 
 def _taps(start: torch.Tensor, length: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For each of `size` output pixels the two input pixels within [start, start + length) and the share of the
-    second."""
+    """For each of `size` output pixels two input pixels in [start, start + length) and the share of the second."""
     centre = (torch.arange(size, device=start.device) + 0.5) * (length.unsqueeze(1) / size) - 0.5
     centre = centre.clamp_(min=0)
     low = torch.minimum(centre.to(torch.int64), length.unsqueeze(1) - 1)

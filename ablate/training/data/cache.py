@@ -249,9 +249,13 @@ def require_space(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise NoSpaceOrPermission(
-            f"{folder.parent}: {wanted / 1e9:.1f} GB are needed for the decoded images and {free / 1e9:.1f} GB are "
-            "free; free some space there, or point ABLATE_HOME to a disk with room"
+            f"{folder.parent}: {_size(wanted)} are needed for the decoded images and {_size(free)} are free; "
+            "free some space there, or point ABLATE_HOME to a disk with room"
         )
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 
 def _sync(file: BinaryIO) -> None:
@@ -282,8 +286,7 @@ def map_images(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 def write_rows(images: torch.Tensor, rows: Labels, path: Path) -> torch.Tensor:
-    """`images[rows]` as a mapped file at `path`, written once: for parts of a data set that are too large to copy in
-    memory."""
+    """`images[rows]` as a mapped file at `path`, written once: for parts that are too large to copy in memory."""
     shape = (len(rows), *images.shape[1:])
     with writing(path), locked(path.with_suffix(".lock")):
         if not path.exists():

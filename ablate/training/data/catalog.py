@@ -18,8 +18,10 @@ BACKGROUND = frozenset({"BACKGROUND_Google"})
 
 @dataclass(frozen=True)
 class Known:
-    """A data set with a name. `places` are tried in order under ABLATE_DATA; `open` gives None where a place holds
-    something else."""
+    """A data set with a name.
+
+    `places` are tried in order under ABLATE_DATA; `open` gives None where a place holds something else.
+    """
 
     name: str
     classes: int | None
@@ -167,8 +169,7 @@ def _missing(known: Known, places: list[str], data_root: Path) -> str:
 
 
 def list_datasets(data_root: Path, home: Path) -> list[DatasetRow]:
-    """The known data sets for `ablate data list`: whether each lies in `data_root`, and how often decoded under
-    `home`."""
+    """The known data sets for `ablate data list`: present in `data_root` or not, and how often decoded in `home`."""
     return [
         DatasetRow(k.name, k.classes, k.images, k.places, _present(k, data_root), _copies(k, home), k.get, k.cite)
         for k in KNOWN.values()

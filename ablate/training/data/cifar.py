@@ -21,8 +21,7 @@ CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the official files of one set hold what; `label_byte` is the label's place in the first `labels` bytes of a
-    row."""
+    """Where the official files hold what; `label_byte` is the label's place in the first `labels` bytes of a row."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -45,8 +44,7 @@ PYTHON = {
 
 
 def find(name: str, place: Path) -> Source | None:
-    """The source at `place` (an npz file, or a folder of official files), or None where nothing of the kind lies
-    there."""
+    """The source at `place`, an npz file or a folder of official files; None where nothing of the kind lies there."""
     if place.is_file() and place.suffix == ".npz":
         return npz_source(name, place)
     for form, layouts, read_file in (("binary", BINARY, _read_binary), ("python", PYTHON, _read_python)):
@@ -145,8 +143,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def load_pickle(path: Path) -> Any:
-    """The content of a pickle of containers, bytes, numbers and arrays; raises `BadData` for any other and for a broken
-    one."""
+    """The content of a pickle of containers, bytes, numbers and arrays; raises `BadData` for any other one."""
     try:
         with path.open("rb") as file:
             return _unpickle(file)

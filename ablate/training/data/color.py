@@ -68,8 +68,7 @@ def _blend_step(images: torch.Tensor, step: torch.Tensor, factors: torch.Tensor,
 
 
 def greys(pixels: torch.Tensor) -> torch.Tensor:
-    """The whole-number greys (B, 1, H, W) of float32 RGB in 0 to 255, with the weights of ITU-R 601-2 as torchvision
-    has them."""
+    """Whole-number greys (B, 1, H, W) of float32 RGB in 0 to 255, by the weights of ITU-R BT.601 as torchvision."""
     if pixels.shape[1] == 1:
         return pixels
     red, green, blue = pixels.unbind(dim=1)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import BadData, NoSpaceOrPermission
-from ablate.training.data.arrays import stat_line
 from ablate.training.data.images import EXTENSIONS, MAX_BYTES, BadImage, Pixels, decode_image, strict_decoding
 from ablate.training.data.source import WHOLE, Block, Reading, Source, some
 
@@ -25,8 +24,8 @@ BLOCK = 256
 """Images that are decoded before they are written; bounds the memory that decoding takes."""
 
 
-File = tuple[str, int, Path]
-"""Part, class number and path of one image."""
+File = tuple[str, int, str]
+"""Part, class number and path under the root, with slashes, of one image."""
 Chunk = tuple[str, int, list[File]]
 """Some files of one part, with the part's name and the id of the first."""
 
@@ -107,23 +106,26 @@ def _class_folders(folder: Path, leave_out: frozenset[str]) -> dict[str, Path]:
 
 
 def _list_class(listing: Listing, part: str, number: int, folder: Path) -> None:
-    """Adds the images of one class folder and its subfolders; links to other folders are not followed inside a
-    class."""
-    pending = [folder]
-    found: list[Path] = []
+    """Adds the images of one class folder and its subfolders; links to other folders are not followed inside a class.
+
+    Names stay text and each file is looked at once: a million of them are listed at the start of every process.
+    """
+    pending = [folder.relative_to(listing.root).as_posix()]
+    found: list[tuple[str, int, int]] = []
     while pending:
         current = pending.pop()
-        for entry in _entries(current):
-            path = current / entry.name
+        for entry in _entries(listing.root / current):
+            name = f"{current}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                pending.append(path)
-            elif path.suffix.lower() in EXTENSIONS and entry.is_file():
-                found.append(path)
+                pending.append(name)
+            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file():
+                stat = entry.stat()
+                found.append((name, stat.st_size, stat.st_mtime_ns))
             else:
-                listing.ignored.append(path.relative_to(listing.root).as_posix())
-    for name, path in sorted((path.relative_to(listing.root).as_posix(), path) for path in found):
-        listing.files.append((part, number, path))
-        listing.lines.append(f"{part}\t{stat_line(path, name)}")
+                listing.ignored.append(name)
+    for name, size, modified in sorted(found):
+        listing.files.append((part, number, name))
+        listing.lines.append(f"{part}\t{name}\t{size}\t{modified}")
 
 
 def _refuse_empty(listing: Listing, names: dict[str, dict[str, Path]]) -> None:
@@ -142,18 +144,19 @@ def _refuse_empty(listing: Listing, names: dict[str, dict[str, Path]]) -> None:
 
 
 def _blocks(listing: Listing, image_size: int | None) -> Iterator[Block]:
-    """Decodes in as many threads as this process has cores, one chunk ahead of the one that is taken; the order is
-    kept."""
+    """Decodes in as many threads as there are cores, one chunk ahead of the one that is taken; the order is kept."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     log.info("decoding %s images of %s once, in %d threads", f"{len(listing.files):,}", listing.root, threads)
-    first: tuple[Pixels, Path] | None = None
+    first: tuple[Pixels, str] | None = None
     pool = ThreadPoolExecutor(threads)
     try:
         with strict_decoding():
             ahead: deque[tuple[Chunk, Iterator[Pixels | str]]] = deque()
             for chunk in itertools.chain(_chunks(listing), [None, None]):
                 if chunk is not None:
-                    ahead.append((chunk, pool.map(lambda row: _decode_file(row[2], image_size), chunk[2])))
+                    ahead.append(
+                        (chunk, pool.map(lambda row: _decode_file(listing.root / row[2], image_size), chunk[2]))
+                    )
                 if ahead and (chunk is None or len(ahead) > 1):
                     done, decoded = ahead.popleft()
                     first = yield from _block(listing.root, done, list(decoded), first)
@@ -162,8 +165,8 @@ def _blocks(listing: Listing, image_size: int | None) -> Iterator[Block]:
 
 
 def _block(
-    root: Path, chunk: Chunk, decoded: list[Pixels | str], first: tuple[Pixels, Path] | None
-) -> Generator[Block, None, tuple[Pixels, Path] | None]:
+    root: Path, chunk: Chunk, decoded: list[Pixels | str], first: tuple[Pixels, str] | None
+) -> Generator[Block, None, tuple[Pixels, str] | None]:
     """Yields one chunk's block and gives back the first image of all, whose size the others must have."""
     part, start, rows = chunk
     images: list[Pixels] = []
@@ -172,7 +175,7 @@ def _block(
     bad: list[tuple[str, str]] = []
     for number, ((_, label, path), image) in enumerate(zip(rows, decoded, strict=True), start):
         if isinstance(image, str):
-            bad.append((path.relative_to(root).as_posix(), image))
+            bad.append((path, image))
             continue
         first = first or (image, path)
         if image.shape != first[0].shape:
@@ -194,10 +197,8 @@ def _chunks(listing: Listing) -> Iterator[Chunk]:
             start += len(chunk)
 
 
-def _refuse_sizes(root: Path, one: tuple[Pixels, Path], other: tuple[Pixels, Path]) -> None:
-    (a, first), (b, second) = [
-        (f"{image.shape[2]}x{image.shape[1]}", path.relative_to(root)) for image, path in (one, other)
-    ]
+def _refuse_sizes(root: Path, one: tuple[Pixels, str], other: tuple[Pixels, str]) -> None:
+    (a, first), (b, second) = [(f"{image.shape[2]}x{image.shape[1]}", path) for image, path in (one, other)]
     raise BadData(
         f"{root}: images differ in size ({first} is {a} pixels, {second} is {b}); "
         "set data.image_size to the side of the square that all are brought to"
@@ -205,8 +206,7 @@ def _refuse_sizes(root: Path, one: tuple[Pixels, Path], other: tuple[Pixels, Pat
 
 
 def _decode_file(path: Path, image_size: int | None) -> Pixels | str:
-    """The decoded image, or why it cannot be decoded. A fault of the disk is raised: it says nothing about the
-    image."""
+    """The decoded image, or why it has none. A fault of the disk is raised: it says nothing about the image."""
     try:
         if path.stat().st_size > MAX_BYTES:
             return f"file of more than {MAX_BYTES // 2**20} MiB"

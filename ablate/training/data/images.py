@@ -6,9 +6,9 @@ as in torchvision's `ImageFolder`); then, where `image_size` is set, the shorter
 antialiased, the longer side rounded down) and the centre is cropped: torchvision's `Resize(image_size)` and
 `CenterCrop(image_size)`.
 
-Pillow decodes and torch resizes. Caltech-101, one thread: 1,860 images a second at 32 pixels and 1,200 at 224; Pillow's own
-resizing 1,610 and 700; torchvision's `decode_jpeg` with torch's resizing 2,780 and 1,410. On two threads the first and the
-last are within a fifth of each other, and `decode_jpeg` is deprecated since torchvision 0.29.
+Pillow decodes and torch resizes. Caltech-101, one thread: 1,860 images a second at 32 pixels and 1,200 at 224; Pillow's
+own resizing 1,610 and 700; torchvision's `decode_jpeg` with torch's resizing 2,780 and 1,410. On two threads the first
+and the last are within a fifth of each other, and `decode_jpeg` is deprecated since torchvision 0.29.
 """
 
 from __future__ import annotations
@@ -63,12 +63,17 @@ def decode_image(content: bytes, image_size: int | None) -> Pixels:
         raise BadImage("not an image in a known format") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BadImage(f"more than {MAX_PIXELS:,} pixels, taken for a decompression bomb") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
-        # Pillow's decoders raise all of these on broken files.
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on broken files, and the bytes are all here
         raise BadImage(str(error).strip() or type(error).__name__) from None
     if image_size is None:
         return np.ascontiguousarray(image)
-    return resize_square(image[None], image_size)[0]
+    tall, wide = resized_shape(image.shape[1], image.shape[2], image_size)
+    if tall * wide > MAX_PIXELS:
+        raise BadImage(f"{image.shape[2]}x{image.shape[1]} pixels are too long and thin to be resized")
+    square: Pixels = resize_square(image[None], image_size)[0]
+    return square
 
 
 def _refuse_bomb(width: int, height: int) -> None:
@@ -79,7 +84,7 @@ def _refuse_bomb(width: int, height: int) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Pixels:
-    """A Pillow image as uint8 (3, H, W), a view of its (H, W, 3). Pillow clips 16 bits when it converts, so those are scaled here."""
+    """A Pillow image as uint8 (3, H, W), a view of (H, W, 3). 16 bits are scaled here: Pillow would clip them."""
     if image.mode.startswith("I;16"):
         wide = np.asarray(image).astype(np.uint32)
         grey = ((wide + 128) // 257).astype(np.uint8)
@@ -108,8 +113,7 @@ def resize_square(images: Pixels, image_size: int) -> Pixels:
 
 
 def to_planes(images: npt.NDArray[np.generic], where: str) -> Pixels:
-    """uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) to (N, 3, H, W), grey repeated; raises `BadData` for anything
-    else."""
+    """uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) to (N, 3, H, W), grey repeated; else raises `BadData`."""
     if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))):
         raise BadData(
             f"{where}: images are {images.dtype} of shape {images.shape}; "

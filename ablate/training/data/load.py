@@ -22,8 +22,7 @@ from ablate.training.data.source import Labels
 from ablate.training.data.split import saved_rows, subset
 
 IN_MEMORY = 2**30
-"""A part of a data set that is no run of rows is copied in memory up to this many bytes, and above it to a mapped
-file."""
+"""A part that is no run of rows is copied to memory up to this many bytes, and to a mapped file above."""
 KEPT_SPLITS = 4
 """Loaded data sets that a process keeps; the oldest goes first."""
 KEPT_BYTES = 2 * 2**30
@@ -115,7 +114,8 @@ def _load(data: Data, seed: int, home: Path, data_root: Path) -> tuple[DataSplit
     rows, file = saved_rows(decoded, data.split, seed, data.name, home)
     whole = len(rows["train"])
     rows["train"] = subset(rows["train"], decoded, seed, data.fraction, data.limit)
-    parts, copied = {}, 0
+    parts: dict[str, Split] = {}
+    copied = decoded.images.nbytes if decoded.folder is None else 0
     for part, chosen in rows.items():
         images, size = _take(decoded, chosen)
         copied += size

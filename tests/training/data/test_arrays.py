@@ -46,7 +46,7 @@ def test_medmnist_keys(root: Path, home: Path) -> None:
 def test_train_alone_has_no_official_split(root: Path, home: Path) -> None:
     np.savez_compressed(root / "my.npz", **arrays())
     assert len(load(root, home, split=HALVES).train) == 4
-    with pytest.raises(BadData, match="data set 'npz' has no official split; give fractions"):
+    with pytest.raises(BadData, match=r"data set 'npz' has no official split; give fractions"):
         load(root, home)
 
 
@@ -154,14 +154,14 @@ def test_a_damaged_member_is_noticed(root: Path, home: Path) -> None:
     content = bytearray((root / "my.npz").read_bytes())
     content[400] ^= 255
     (root / "my.npz").write_bytes(content)
-    with pytest.raises(BadData, match="not a readable npz file"):
+    with pytest.raises(BadData, match=r"not a readable npz file"):
         load(root, home)
 
 
 def test_a_bare_array_is_refused(root: Path, home: Path) -> None:
     with (root / "my.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(BadData, match="holds one bare array; allowed: an npz file with train_images"):
+    with pytest.raises(BadData, match=r"holds one bare array; allowed: an npz file with train_images"):
         load(root, home)
 
 
@@ -211,12 +211,12 @@ def test_a_callers_function(root: Path, home: Path, monkeypatch: pytest.MonkeyPa
     splits = load(root, home, name="my_data:make", path="here")
     assert torch.equal(splits.train.images, torch.from_numpy(MADE["train_images"]).permute(0, 3, 1, 2))
     with pytest.raises(
-        BadData, match="my_data:make: must return a mapping of train_images, .* to numpy arrays, not str"
+        BadData, match=r"my_data:make: must return a mapping of train_images, .* to numpy arrays, not str"
     ):
         load(root, home, name="my_data:make", path="elsewhere")
     with pytest.raises(
         NotFound, match=r"data.name 'my_data:nope': .*it must be package.module:callable, with the package"
     ):
         load(root, home, name="my_data:nope")
-    with pytest.raises(NotFound, match="No module named 'no_such_module'"):
+    with pytest.raises(NotFound, match=r"No module named 'no_such_module'"):
         load(root, home, name="no_such_module:make")

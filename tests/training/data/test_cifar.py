@@ -130,7 +130,7 @@ def test_labels_outside_the_classes(root: Path, home: Path) -> None:
     write_binary(root / "cifar-10-batches-bin")
     path = root / "cifar-10-batches-bin" / "test_batch.bin"
     path.write_bytes(b"\x63" + path.read_bytes()[1:])
-    with pytest.raises(BadData, match="test has labels from 1 to 99; allowed: 0 to 9 for 10 classes"):
+    with pytest.raises(BadData, match=r"test has labels from 1 to 99; allowed: 0 to 9 for 10 classes"):
         load(root, home)
 
 
@@ -158,7 +158,7 @@ def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(root: Path, home: P
 @pytest.mark.parametrize("content", [b"", b"\x80\x04", b"garbage", pickle.dumps([1])[:-1]])
 def test_a_broken_pickle_is_bad_data(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "batch").write_bytes(content)
-    with pytest.raises(BadData, match="batch: not a readable batch: .*; unpack the official archive again"):
+    with pytest.raises(BadData, match=r"batch: not a readable batch: .*; unpack the official archive again"):
         load_pickle(tmp_path / "batch")
 
 
@@ -181,6 +181,7 @@ def test_missing_cifar_says_how_to_get_it(root: Path, home: Path) -> None:
     assert str(caught.value) == (
         "data set 'cifar10' is not there: looked for cifar-10-batches-bin, cifar-10-batches-py, "
         "cifar10/cifar-10-batches-bin, cifar10/cifar-10-batches-py, cifar10.npz, cifar10/cifar10.npz in "
-        f"{root} (the folder that ABLATE_DATA names). To get it: unpack cifar-10-binary.tar.gz or cifar-10-python.tar.gz from "
-        "https://www.cs.toronto.edu/~kriz/cifar.html there; or set ABLATE_DATA to the folder that holds it"
+        f"{root} (the folder that ABLATE_DATA names). To get it: unpack cifar-10-binary.tar.gz or "
+        "cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html there; "
+        "or set ABLATE_DATA to the folder that holds it"
     )

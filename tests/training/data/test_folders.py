@@ -14,7 +14,6 @@ from ablate.training.data import DataSplits, load_data
 from ablate.training.data import folders as folders_module
 from ablate.training.data.folders import list_folder
 
-
 HALVES = {"train": 0.5, "val": 0.5}
 MakeFolder = Callable[..., Path]
 Picture = Callable[..., Image.Image]
@@ -29,7 +28,7 @@ def test_classes_and_ids_follow_the_sorted_names(make_folder: MakeFolder) -> Non
     folder = make_folder("pets", {"dog": 2, "Zebra": 1, "cat": 3})
     listing = list_folder(folder)
     assert listing.classes == ("Zebra", "cat", "dog")
-    assert [path.relative_to(folder).as_posix() for _, _, path in listing.files] == [
+    assert [name for _, _, name in listing.files] == [
         "Zebra/image_0000.jpg",
         "cat/image_0000.jpg",
         "cat/image_0001.jpg",

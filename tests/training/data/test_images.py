@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
@@ -106,6 +108,34 @@ def test_decompression_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest
     monkeypatch.setattr(images_module, "MAX_PIXELS", 1000)
     with pytest.raises(BadImage, match="more than 1,000 pixels, taken for a decompression bomb"):
         decode_image(encode(NOISE, "PNG"), 16)
+
+
+def test_a_long_thin_image_cannot_blow_up_when_it_is_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_module, "MAX_PIXELS", 100_000)
+    content = encode(Image.new("L", (4000, 1)), "PNG")
+    with pytest.raises(BadImage, match="4000x1 pixels are too long and thin to be resized"):
+        decode_image(content, 32)
+    assert decode_image(content, 4).shape == (3, 4, 4)
+
+
+SMALL = Image.fromarray(RNG.integers(0, 256, (9, 11, 3), dtype=np.uint8))
+FILES = [encode(SMALL, kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(FILES), st.data())
+def test_any_damage_is_an_image_or_a_bad_image(content: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with strict_decoding():
+        try:
+            decoded = decode_image(bytes(damaged[: data.draw(st.integers(1, len(damaged)))]), 8)
+        except BadImage as bad:
+            reason = str(bad)
+            assert reason
+        else:
+            assert decoded.shape == (3, 8, 8)
 
 
 def test_pillows_own_bomb_warning_is_a_bad_image_too(monkeypatch: pytest.MonkeyPatch) -> None:
