@@ -46,6 +46,8 @@ def _jsonable(value: Any) -> Any:
 
 def number(value: Any) -> float | None:
     """A metric's value as the database keeps it: None stands for measured but not finite."""
+    if value is None:
+        return None
     value = float(value)
     return value if math.isfinite(value) else None
 

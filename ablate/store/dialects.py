@@ -1,7 +1,7 @@
 """All that differs between SQLite and PostgreSQL: connecting, beginning, the clock, upserts, errors.
 
-The rest of the package is written once, in SQLAlchemy Core. `FOR UPDATE [SKIP LOCKED]` is among that: SQLAlchemy leaves it
-out for SQLite, where `BEGIN IMMEDIATE` has locked the whole file.
+The rest of the package is written once, in SQLAlchemy Core. `FOR UPDATE [SKIP LOCKED]` is among that: SQLAlchemy leaves
+it out for SQLite, where `BEGIN IMMEDIATE` has locked the whole file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -89,7 +90,7 @@ class SQLite:
             yield
 
     def before_write(self, connection: Connection) -> None:
-        """The first write of a process sets WAL: a published file (journal mode DELETE) changes only when it is used."""
+        """The first write of a process sets WAL: a published file (journal mode DELETE) changes only when used."""
         if self._wal_is_set:
             return
         cursor = connection.connection.cursor()
@@ -100,7 +101,7 @@ class SQLite:
                 raise
 
     def lock_schema(self, connection: Connection) -> None:
-        """Nobody else creates or migrates tables until this transaction ends. Here it has the file to itself already."""
+        """Nobody else creates or migrates tables until this transaction ends. Here it has the file to itself."""
 
     def lock_studies(self, connection: Connection) -> None:
         """Studies are saved one after another, for two that share runs would insert them in each other's way."""
@@ -157,9 +158,10 @@ class SQLite:
     def journal_mode(self, connection: Connection) -> str | None:
         return str(connection.connection.cursor().execute("PRAGMA journal_mode").fetchone()[0])
 
-    def damage(self, connection: Connection) -> list[str]:
+    def damage(self, connection: Any) -> list[str]:
+        """What SQLite itself finds wrong; `connection` is the driver's own."""
         try:
-            rows = connection.connection.cursor().execute("PRAGMA integrity_check(20)").fetchall()
+            rows = connection.cursor().execute("PRAGMA integrity_check(20)").fetchall()
         except sqlite3.DatabaseError as error:
             if not error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
                 raise
@@ -190,7 +192,8 @@ class PostgreSQL:
             )
         except ModuleNotFoundError:
             raise StoreError(
-                f"{self.location.shown} needs the driver psycopg, which is not installed: pip install 'ablate[postgres]'."
+                f"{self.location.shown} needs the driver psycopg, which is not installed: "
+                "pip install 'ablate[postgres]'."
             ) from None
 
     def read_engine(self, *, immutable: bool = False) -> Engine:
@@ -249,7 +252,7 @@ class PostgreSQL:
     def journal_mode(self, connection: Connection) -> str | None:
         return None
 
-    def damage(self, connection: Connection) -> list[str]:
+    def damage(self, connection: Any) -> list[str]:
         return []  # the server's own affair
 
 

@@ -1,7 +1,7 @@
 """A database that is open: transactions as calls, with locks, retries and errors in one place.
 
-`read(work)` and `write(work)` run `work(tx)` in one transaction and return its value. A call, not a `with` block, because
-PostgreSQL may ask for a transaction again (a deadlock), and so may a read of a file that changed meanwhile.
+`read(work)` and `write(work)` run `work(tx)` in one transaction and return its value. A call, not a `with` block,
+because PostgreSQL may ask for a transaction again (a deadlock), and so may a read of a file that changed meanwhile.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Database:
     def write(
         self, work: Callable[[Tx], T], *, first: Callable[[], None] = lambda: None, foreign_keys: bool = True
     ) -> T:
-        """`work` in one write transaction; all or nothing. Raises LeaseLost and the like from `work`, else StoreError or
+        """`work` in one write transaction; all or nothing. Raises what `work` raises, else StoreError or
         NoSpaceOrPermission. For migrations: `first` runs under the file lock before the transaction begins, and
         `foreign_keys=False` lets tables be rebuilt."""
         if self.read_only:
@@ -122,7 +122,7 @@ class Database:
                     self.dialect.check_foreign_keys(connection, True)
 
     def read(self, work: Callable[[Tx], T]) -> T:
-        """`work` on one snapshot of the database. A read-only database is never written, nor is a file made beside it."""
+        """`work` on one snapshot of the database. A read-only one is never written, nor is a file made beside it."""
 
         def once(engine: Engine) -> T:
             with engine.connect() as connection, connection.begin():
@@ -154,7 +154,7 @@ class Database:
 
     def _read_file(self, dialect: SQLite, once: Callable[[Engine], T]) -> T:
         """A WAL file that nobody has open is read as immutable: SQLite would else make `-wal` and `-shm` beside it, or
-        fail where it may not. What a writer changes meanwhile is noticed afterwards, and then the read is done again."""
+        fail where it may not. What a writer changes meanwhile is noticed afterwards, and the read is done again."""
         for _ in range(_TRIES):
             refuse_missing(self.location)
             if not places.is_wal(dialect.path) or _live(self.location):

@@ -1,8 +1,8 @@
 """A lock file beside a SQLite database, held around each write transaction.
 
 SQLite's own waiting is a race of sleepers: one of eight busy writers can starve for seconds. The kernel's queue on
-`flock` is fair. The lock also keeps commits and checkpoints of ablate's processes apart. Correctness does not rest on it:
-`BEGIN IMMEDIATE` gives that. The file is never removed, for removing a lock file is a race of its own.
+`flock` is fair. The lock also keeps commits and checkpoints of ablate's processes apart. Correctness does not rest on
+it: `BEGIN IMMEDIATE` gives that. The file is never removed, for removing a lock file is a race of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATIENCE = 5.0
 
 @contextmanager
 def file_lock(path: Path, shown: str, timeout: float) -> Iterator[None]:
-    """Hold the lock on `path`, which is created where it is not there; StoreError once `timeout` seconds have passed."""
+    """Hold the lock on `path`, which is created where it is missing; StoreError once `timeout` seconds have passed."""
     descriptor = _open(path)
     try:
         _acquire(descriptor, path, shown, timeout)

@@ -14,9 +14,9 @@ from pathlib import Path
 class WorkerInfo:
     """The process that holds leases.
 
-    `name` is unique. `boot` identifies one boot of one kernel and, on Linux, one process-id namespace, so that a pid means
-    the same to whoever compares it. `started` is the process's start time in kernel ticks, which tells a reused pid apart;
-    None where the system does not say. `device` is for people.
+    `name` is unique. `boot` identifies one boot of one kernel and, on Linux, one process-id namespace, so that a pid
+    means the same to whoever compares it. `started` is the process's start time in kernel ticks, which tells a reused
+    pid apart; None where the system does not say. `device` is for people.
     """
 
     name: str

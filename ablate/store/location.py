@@ -46,7 +46,7 @@ class Location:
 
 
 def locate(url: str) -> Location:
-    """A URL (`sqlite:///results.db`, `postgresql+psycopg://...`) or the plain path of a SQLite file. Raises StoreError."""
+    """A URL (`sqlite:///results.db`, `postgresql+psycopg://...`) or the path of a SQLite file. Raises StoreError."""
     if "://" not in url:
         return _file(url)
     scheme = url.partition("://")[0]
@@ -86,7 +86,7 @@ def file_uri(path: Path, options: str) -> str:
 
 
 def is_wal(path: Path) -> bool:
-    """Whether the file's header says write-ahead log. Bytes 18 and 19: 1 rollback journal, 2 WAL (SQLite's fileformat2)."""
+    """Whether the file's header says write-ahead log: bytes 18 and 19 are 2 then, else 1 (SQLite's fileformat2)."""
     with path.open("rb") as file:
         return file.read(20)[18:20] == b"\x02\x02"
 

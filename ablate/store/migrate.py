@@ -1,6 +1,6 @@
 """Creating and upgrading the tables, one process at a time.
 
-Opening a database compares its revision with `schema.REVISIONS` and needs no Alembic; only making or migrating one does.
+Opening a database compares its revision with `schema.REVISIONS` and needs no Alembic; making or migrating one does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def prepare(database: Database) -> None:
 
 
 def upgrade(url: str, *, timeout: float = TIMEOUT) -> Upgrade:
-    """Bring a database to this code's revision, all or nothing, under a lock. A SQLite file is copied beside itself first."""
+    """Bring a database to this code's revision, all or nothing, under a lock. A SQLite file is copied first."""
     database = Database(url, read_only=False, timeout=timeout)
     location = database.location
     try:
@@ -76,8 +76,8 @@ def revision_of(tx: Tx, location: Location) -> str | None:
         return None
     if not names >= {"alembic_version", "study_runs", "epoch_metrics"}:
         raise StoreError(
-            f"{location.shown} is another program's database (its tables: {', '.join(sorted(names)[:5])}); it was left as "
-            "it is. Give ablate a database of its own with --db or ABLATE_DB."
+            f"{location.shown} is another program's database (its tables: {', '.join(sorted(names)[:5])}); it was left "
+            "as it is. Give ablate a database of its own with --db or ABLATE_DB."
         )
     return str(tx.connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
 
@@ -91,8 +91,8 @@ def _compare(revision: str, location: Location) -> None:
             "Run `ablate db upgrade`: it makes a backup first."
         )
     raise StoreError(
-        f"{location.shown} was made by a newer ablate (schema {revision}, this one knows up to {REVISIONS[-1]}); it was "
-        "left as it is. Update ablate to open it."
+        f"{location.shown} was made by a newer ablate (schema {revision}, this one knows up to {REVISIONS[-1]}); it "
+        "was left as it is. Update ablate to open it."
     )
 
 

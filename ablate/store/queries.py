@@ -66,7 +66,7 @@ def links(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
 
 
 def waiting(tx: Tx, study_key: int) -> Counts:
-    """The study's runs by state; queued ones split into those to claim, those that wait for a parent, and blocked ones."""
+    """The study's runs by state; queued ones are split into those to claim, those that wait, and blocked ones."""
     mine = sa.select(runs.c.state, sa.func.count()).join(study_runs, study_runs.c.run == runs.c.id)
     statement = mine.where(study_runs.c.study == study_key).group_by(runs.c.state)
     counts = {state: int(count) for state, count in tx.execute(statement)}

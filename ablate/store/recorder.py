@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from ablate.store import transitions
-from ablate.store.codec import from_json, number, to_json
+from ablate.store.codec import clean, from_json, number, to_json
 from ablate.store.engine import Tx
 from ablate.store.queue import renew
 from ablate.store.schema import artifacts, attempts, confusions, epoch_metrics, final_metrics, runs
@@ -27,11 +27,10 @@ def record_epoch(tx: Tx, claim: Claim, records: Sequence[EpochRecord]) -> None:
     held = hold(tx, claim)
     assert held is not None
     rows = [
-        {"run": held.key, "epoch": int(record.epoch), "split": record.split, "attempt": held.attempt, "name": name,
-         "value": number(value)}
+        {"run": held.key, "attempt": held.attempt, "epoch": int(record.epoch), "split": record.split, **value}
         for record in records
-        for name, value in record.metrics.items()
-    ]  # fmt: skip
+        for value in _values(record.metrics)
+    ]
     tx.upsert(epoch_metrics, rows, ["value"])
     if not records:
         return
@@ -51,8 +50,8 @@ def finish(tx: Tx, claim: Claim, outcome: Outcome, seconds: float) -> None:
     held = hold(tx, claim, ended_as="done")
     if held is None:
         return
-    tx.upsert(final_metrics, _values(held, outcome.metrics), ["value"])
     key: dict[str, Any] = {"run": held.key, "attempt": held.attempt}
+    tx.upsert(final_metrics, [{**key, **value} for value in _values(outcome.metrics)], ["value"])
     tx.upsert(
         confusions,
         [
@@ -112,8 +111,5 @@ def _recorded_code(tx: Tx, held: Held) -> str | None:
     return code_of(from_json(tx.connection.scalar(sa.select(attempts.c.environment).where(key))))
 
 
-def _values(held: Held, metrics: Any) -> list[dict[str, Any]]:
-    return [
-        {"run": held.key, "attempt": held.attempt, "name": name, "value": number(value)}
-        for name, value in metrics.items()
-    ]
+def _values(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": clean(name), "value": number(value)} for name, value in metrics.items()]

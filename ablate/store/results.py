@@ -112,9 +112,9 @@ def _epochs(
 ) -> dict[int, dict[str, float]]:
     """{epoch: {name: value}}: the newest attempt's record of each epoch and split, whole.
 
-    Of a done run, epochs after the `last` of the attempt that ended it are left out: an older attempt went on further, the
-    result did not. The reported split's metrics stand without a prefix too; while a run is not done, that is its test
-    split, else val.
+    Of a done run, epochs after the `last` of the attempt that ended it are left out: an older attempt went on further,
+    the result did not. The reported split's metrics stand without a prefix too; while a run is not done, that is its
+    test split, else val.
     """
     newest: dict[tuple[int, str], tuple[int, dict[str, float]]] = {}
     for epoch, split, attempt, name, value in rows:

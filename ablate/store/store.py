@@ -11,7 +11,7 @@ from typing import Any
 from ablate.errors import NotFound, nearest
 from ablate.store import admin, backup, migrate, queries, queue, recorder, studies
 from ablate.store import results as reading
-from ablate.store.engine import TIMEOUT, Database
+from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.values import Claim, Clock, Counts, Event, Info, RunState, StoredStudy, StudyLink, Timing, Upgrade
 from ablate.study.records import EpochRecord, Outcome, RunResult
@@ -30,7 +30,7 @@ class Store:
     """One open results database. Safe to share between threads, never between processes: each opens its own.
 
     Every method is one transaction, and raises StoreError (locked, damaged, unreachable) or NoSpaceOrPermission besides
-    what it says itself. The methods that take a `Claim` raise LeaseLost once a newer attempt exists or the lease is gone.
+    what it says itself. Those that take a `Claim` raise LeaseLost once a newer attempt exists or the lease is gone.
     """
 
     def __init__(self, database: Database) -> None:
@@ -81,15 +81,14 @@ class Store:
     ) -> int:
         """Store the study as it is about to be run, queue what is missing, and return the study's key for `claim`.
 
-        `retry` is `failed`, `lost`, `all` (these and cancelled) or `stale` (done runs whose recorded code is not `code`;
-        those without a record stay). A run queued again starts a new count of three. Nothing is cancelled or deleted.
+        `retry` is `failed`, `lost`, `all` (these and cancelled) or `stale` (done runs whose recorded code is not
+        `code`; those without a record stay). A run queued again starts a new count of three. A pruned run is queued
+        again unless `requeue_pruned` is false (tuning). Nothing is cancelled or deleted. Raises UsageError.
         """
-        return self._db.write(
-            lambda tx: studies.save(tx, study, settings, retry, code, requeue_pruned)
-        )  # fmt: skip
+        return self._db.write(lambda tx: studies.save(tx, study, settings, retry, code, requeue_pruned))
 
     def study_source(self, name: str | None = None, profile: str | None = None) -> StoredStudy:
-        """The study run last, of that name and profile where given (`''`: the full scale). NotFound names the others."""
+        """The study run last, of that name and profile where given (`''`: full scale). NotFound names the others."""
         found = self._db.read(lambda tx: queries.all_studies(tx, name, profile))
         if found:
             return found[0]
@@ -181,7 +180,7 @@ class Store:
     def find(self, prefix: str, *, code: str | None = None) -> RunResult:
         """The one run whose id starts with `prefix`. NotFound lists the candidates, or the nearest."""
 
-        def look(tx: Any) -> RunResult:
+        def look(tx: Tx) -> RunResult:
             run_id = queries.resolve(tx, prefix)
             return reading.results(tx, [run_id], epochs=True, code=code)[run_id]
 
@@ -198,7 +197,7 @@ class Store:
     ) -> list[RunResult]:
         """Runs without their epochs: a study's in its own order, else the newest first. `profile` None means any."""
 
-        def look(tx: Any) -> list[RunResult]:
+        def look(tx: Tx) -> list[RunResult]:
             ids = queries.run_ids(tx, study, profile, states, limit)
             return list(reading.results(tx, ids, epochs=False, code=code).values())
 

@@ -56,7 +56,7 @@ class RunState:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study as it was last run: `source` is the text of its file, `last_run` POSIX seconds by the database's clock."""
+    """A study as it was last run: `source` is its file's text, `last_run` POSIX seconds by the database's clock."""
 
     key: int
     name: str
@@ -84,8 +84,8 @@ class StudyLink:
 class Counts:
     """The runs of a study by state, its parents included.
 
-    Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as things
-    stand (the parent failed, was lost, cancelled or pruned, or is not there).
+    Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as
+    things stand (the parent failed, was lost, cancelled or pruned, or is not there).
     """
 
     queued: int = 0

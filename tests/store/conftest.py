@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,7 +87,7 @@ SERVER = pytest.param("postgresql", marks=pytest.mark.postgres)
 
 @pytest.fixture(params=["sqlite", *([SERVER] if POSTGRES in os.environ else [])])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that is not there yet: each test that asks for it runs on SQLite, and on PostgreSQL where there is one."""
+    """A database that is not there yet: tests that ask for it run on SQLite, and on PostgreSQL where there is one."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/results.db"
     _wipe(os.environ[POSTGRES])
@@ -106,8 +107,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "results.db"
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without runs, made once: copying it is ten times as fast as making one."""
+    path = tmp_path_factory.mktemp("empty") / "results.db"
+    Store.open(str(path)).close()
+    return path
+
+
 @pytest.fixture
-def store(url: str, fake: FakeTime) -> Iterator[Store]:
+def store(url: str, fake: FakeTime, empty: Path, tmp_path: Path) -> Iterator[Store]:
+    if url.startswith("sqlite"):
+        shutil.copy(empty, tmp_path / "results.db")
     with Store.open(url, clock=fake.clock, timeout=5) as opened:
         yield opened
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -26,7 +27,8 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def filled(path: Path, make_study: Make, remote: Make) -> Path:
+def filled(path: Path, empty: Path, make_study: Make, remote: Make) -> Path:
+    shutil.copy(empty, path)
     with Store.open(str(path)) as store:
         claim = store.claim(store.save_study(make_study(3), settings={}), remote())
         assert claim is not None
@@ -199,7 +201,7 @@ def test_a_backup_replaces_no_file_unasked(filled: Path, tmp_path: Path) -> None
         store.backup(target, overwrite=True)
         with pytest.raises(StoreError, match="cannot be that file itself"):
             store.backup(filled, overwrite=True)
-        with pytest.raises(NotFound, match="the folder .* is not there"):
+        with pytest.raises(NotFound, match=r"the folder .* is not there"):
             store.backup(tmp_path / "none" / "copy.db")
     with Store.open(str(target)) as used, Store.open(str(filled), read_only=True) as store:
         used.cancel([run.run.run_id for run in used.list_runs()])

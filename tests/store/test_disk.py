@@ -90,8 +90,10 @@ def test_a_database_cannot_be_made_on_a_full_disk(small_disk: Path) -> None:
 
 
 def test_a_backup_that_does_not_fit_leaves_no_half_file(small_disk: Path, path: Path, make_study: Make) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 1_000_000)
     with Store.open(str(path)) as store:
-        store.save_study(make_study(6_000), settings={})
+        store.save_study(make_study(100), settings={})
         with pytest.raises(NoSpaceOrPermission):
             store.backup(small_disk / "copy.db")
-    assert list(small_disk.iterdir()) == []
+    assert list(small_disk.iterdir()) == [ballast]

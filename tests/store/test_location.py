@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_no_secret_in_the_error_of_a_server_that_is_not_there() -> None:
     assert "postgresql+psycopg://user:***@127.0.0.1:1/name cannot be reached" in str(caught.value)
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_without_the_driver_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError) as caught:
+        Store.open("postgresql://user:hush@127.0.0.1:1/name")
+    assert str(caught.value) == (
+        "postgresql+psycopg://user:***@127.0.0.1:1/name needs the driver psycopg, which is not installed: "
+        "pip install 'ablate[postgres]'."
+    )
 
 
 MOUNTS = """\

@@ -1,4 +1,4 @@
-"""The queue against a model of a few lines: any order of claims, beats, lapses, ends and retries, with a moving clock."""
+"""The queue against a model of a few lines: any order of claims, beats, lapses, ends and retries, on a moving clock."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def explore(
                 database=None,
                 phases=phases,
                 report_multiple_bugs=False,
-            ),  # fmt: skip
+            ),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -47,7 +48,8 @@ def read_only_folder(folder: Path, files: int = 0o444) -> Iterator[None]:
 
 
 @pytest.fixture
-def filled(path: Path, make_study: Make) -> Path:
+def filled(path: Path, empty: Path, make_study: Make) -> Path:
+    shutil.copy(empty, path)
     with Store.open(str(path)) as store:
         store.save_study(make_study(3), settings={})
     return path
@@ -63,7 +65,8 @@ def test_a_new_database_is_made_for_writing_only(path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         Store.open(f"sqlite:///{path}", read_only=True)
     assert str(caught.value) == (
-        f"the results database {path} is not there. `ablate grid run STUDY.yaml` makes one; --db or ABLATE_DB names another."
+        f"the results database {path} is not there. `ablate grid run STUDY.yaml` makes one; "
+        "--db or ABLATE_DB names another."
     )
     assert list(path.parent.iterdir()) == []
     with Store.open(f"sqlite:///{path}") as store:
@@ -141,7 +144,7 @@ def test_a_log_without_its_index_asks_for_recovery(filled: Path, tmp_path: Path,
         for name in ("results.db", "results.db-wal"):
             (copy / name).write_bytes((filled.parent / name).read_bytes())
     before = snapshot(copy)
-    with pytest.raises(StoreError, match="was not closed cleanly .* Run `ablate db check` once"):
+    with pytest.raises(StoreError, match=r"was not closed cleanly .* Run `ablate db check` once"):
         Store.open(str(copy / "results.db"), read_only=True)
     assert snapshot(copy) == before
     with Store.open(str(copy / "results.db")) as store:

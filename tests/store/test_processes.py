@@ -17,6 +17,7 @@ import pytest
 import ablate
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
+from ablate.store.transitions import MAX_LOST
 
 SCRIPT = Path(__file__).with_name("claimer.py")
 Process = subprocess.Popen[str]
@@ -87,17 +88,12 @@ def test_eight_processes_claim_two_thousand_runs_fairly(url: str, make_study: Ma
     assert longest < 5
 
 
-def test_processes_create_a_database_together(url: str) -> None:
-    with processes(4, url, "-", "open") as started:
-        assert outcome(started) == [[0]] * 4
-    with Store.open(url) as store:
-        assert store.info().revision
-
-
 @pytest.mark.slow
 def test_eight_processes_create_a_database_together(url: str) -> None:
     with processes(8, url, "-", "open") as started:
         assert outcome(started) == [[0]] * 8
+    with Store.open(url) as store:
+        assert store.check() == []
 
 
 def hung(process: Process) -> list[object]:
@@ -136,11 +132,12 @@ def test_a_zombie_is_dead(url: str, make_study: Make) -> None:
             assert store.claim(key, WorkerInfo.here()) is not None
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_every_worker_is_lost_and_the_others_go_on(url: str, make_run: Make, make_study: Make) -> None:
     poison, other = make_run("poison"), make_run("other")
     with Store.open(url) as store:
         key = store.save_study(make_study([poison, other]), settings={})
-        with processes(3, url, str(key), "hang") as started:
+        with processes(MAX_LOST, url, str(key), "hang") as started:
             for process in started:
                 assert hung(process)[0] == poison.run_id
                 process.send_signal(signal.SIGKILL)

@@ -311,7 +311,9 @@ def test_cancel_takes_queued_and_running_runs_only(store: Store, make_study: Mak
     study = make_study(4)
     key = store.save_study(study, settings={})
     done, failed, running = (store.claim(key, remote()) for _ in range(3))
-    assert done and failed and running
+    assert done is not None
+    assert failed is not None
+    assert running is not None
     store.finish(done, DONE, 1.0)
     store.fail(failed, "boom")
     ids = [run.run_id for run in study.runs]
@@ -324,7 +326,8 @@ def test_requeue_takes_ended_runs_only(store: Store, make_study: Make, remote: M
     study = make_study(3)
     key = store.save_study(study, settings={})
     done, running = store.claim(key, remote()), store.claim(key, remote())
-    assert done and running
+    assert done is not None
+    assert running is not None
     store.finish(done, DONE, 1.0)
     assert store.requeue([run.run_id for run in study.runs], "its weights are gone") == (done.run.run_id,)
     again = store.claim(key, remote())
