@@ -19,6 +19,7 @@ Each message says what is wrong, where, what is allowed, and what to do next.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -102,6 +103,12 @@ class Interrupted(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`" Did you mean 'x'?"` for the known name closest to `name`, or `""` where none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """`" Did you mean 'x'?"` for the known name closest to `name`, or `""` where none is close.
+
+    Long texts and the tail of long lists are not compared: an error must not take minutes to write.
+    """
+    if len(name) > 100:
+        return ""
+    candidates = [other for other in itertools.islice(known, 2000) if len(other) <= 100]
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ablate.study.assign import apply
+from ablate.study.assign import apply, overlap
 from ablate.study.design import Point
 from ablate.study.digest import arm_id, canonical_json, run_id
 from ablate.study.names import arm_name
@@ -13,7 +13,8 @@ from ablate.study.normalise import contradictions, normalise
 from ablate.study.problems import Problems, show
 from ablate.study.recipe import fields, nest
 from ablate.study.run import Run
-from ablate.study.study import Arm, Factor
+from ablate.study.source import flow_scalar
+from ablate.study.study import Arm, Factor, Level
 
 ResolveInit = Callable[[Any], Any]
 
@@ -56,32 +57,33 @@ def build_arms(
 ) -> tuple[Arm, ...]:
     """Every point as an arm; arms that come to one recipe are marked as merged into the first of them."""
     text = RecipeText()
-    first: dict[str, tuple[str, Mapping[str, str]]] = {}
+    first: dict[str, tuple[str, Mapping[str, Any], Mapping[str, str]]] = {}
     lookup = {factor.name: {level.name: level for level in factor.levels} for factor in factors}
+    conflicts = Conflicts(lookup)
+    trouble: dict[tuple[str, str], tuple[str, Any]] = {}
     arms: list[Arm] = []
-    seen: set[str] = set()
     for point in points:
         name = arm_name(point.levels)
-        settings = _settings(problems, point, lookup)
-        if settings is None or name in seen:
+        settings = conflicts.settings(point.levels)
+        if settings is None:
             continue
-        seen.add(name)
         flat, reasons = normalise(apply(base, settings))
         for path, message in contradictions(flat):
-            problems.add(_place(problems, path), f"arm {name}: {message}")
+            trouble.setdefault((path, message), (name, flat[path]))
         flat["model.init"] = resolve_init(flat["model.init"])
         recipe, recipe_json = text.write(flat)
         identity = arm_id(recipe_json)
         into, why = None, ""
         if identity in first:
-            into, other = first[identity]
-            why = _why(other, lookup, reasons)
+            into, before, told = first[identity]
+            why = _why({**base, **before}, {**base, **settings}, {**told, **reasons})
         else:
-            first[identity] = (name, reasons)
+            first[identity] = (name, settings, reasons)
         previous = arm_name(point.previous) if point.previous else None
         arms.append(Arm(name, point.levels, identity, recipe, point.step, previous, into, why))
-        if len(problems.errors) > 20:
-            break
+    conflicts.report(problems)
+    for (path, message), (name, value) in trouble.items():
+        problems.add(problems.place(path, value), f"arm {name}: {message}")
     return tuple(arms)
 
 
@@ -90,7 +92,7 @@ def build_runs(
 ) -> tuple[Run, ...]:
     """Each distinct run once: the first seed of every arm, then the second of every arm, and so on."""
     distinct = [(arm, canonical_json(arm.recipe)) for arm in arms if arm.merged_into is None]
-    runs = []
+    runs: dict[str, Run] = {}
     for seed in seeds:
         for arm, recipe_json in distinct:
             init = arm.recipe["model"]["init"]
@@ -99,42 +101,68 @@ def build_runs(
             if parent is not None:
                 recipe = {**recipe, "model": {**recipe["model"], "init": {"run": parent, "weights": init["weights"]}}}
                 recipe_json = canonical_json(recipe)
-            runs.append(Run(run_id(recipe_json, seed), arm.arm_id, seed, recipe, None, parent))
-    return tuple(runs)
+            run = Run(run_id(recipe_json, seed), arm.arm_id, seed, recipe, None, parent)
+            runs.setdefault(run.run_id, run)
+    return tuple(runs.values())
 
 
-def _settings(problems: Problems, point: Point, lookup: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    settings: dict[str, Any] = {}
-    setter: dict[str, str] = {}
-    for factor, level_name in point.levels.items():
-        for path, value in lookup[factor][level_name].sets.items():
-            if path in settings and settings[path] != value:
-                rule = ", ".join(f"{name}: {point.levels[name]}" for name in (setter[path], factor))
-                problems.add(
-                    ("factors", factor),
-                    f"in arm {arm_name(point.levels)}, {setter[path]} sets {path} to {show(settings[path])} and {factor} sets it to "
-                    f"{show(value)}. Leave the arm out with exclude: [{{{rule}}}], or set the path in one factor only.",
-                )
-                return None
-            settings[path] = value
-            setter[path] = factor
-    return settings
+class Conflicts:
+    """Joins the settings of an arm's levels; where two factors give one path different values, remembers which levels do."""
+
+    def __init__(self, lookup: Mapping[str, Mapping[str, Level]]) -> None:
+        self.lookup = lookup
+        self.found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+
+    def settings(self, levels: Mapping[str, str]) -> dict[str, Any] | None:
+        """What the levels set together, None where two of them contradict each other."""
+        settings: dict[str, Any] = {}
+        setter: dict[str, str] = {}
+        clash = False
+        for factor, level_name in levels.items():
+            for path, value in self.lookup[factor][level_name].sets.items():
+                for other in self._others(settings, path):
+                    if setter[other] != factor and (other != path or settings[other] != value):
+                        self._remember(levels, setter[other], factor, (other, settings[other], path, value))
+                        clash = True
+                settings.setdefault(path, value)
+                setter.setdefault(path, factor)
+        return None if clash else settings
+
+    def _others(self, settings: Mapping[str, Any], path: str) -> list[str]:
+        if path.startswith("model.args"):
+            return [other for other in settings if overlap(path, other)]
+        return [path] if path in settings else []
+
+    def _remember(self, levels: Mapping[str, str], one: str, two: str, clash: tuple[str, Any, str, Any]) -> None:
+        other, before, path, value = clash
+        story = f"{one} sets {other} to {show(before)} and {two} sets {path} to {show(value)}"
+        self.found.setdefault((one, two), {}).setdefault(levels[one], {}).setdefault(levels[two], story)
+
+    def report(self, problems: Problems) -> None:
+        """One problem for each pair of factors, with the exclude rules that take all of its arms out."""
+        for (one, two), pairs in self.found.items():
+            level, partners = next(iter(pairs.items()))
+            partner, story = next(iter(partners.items()))
+            together: dict[tuple[str, ...], list[str]] = {}
+            for name, others in pairs.items():
+                together.setdefault(tuple(others), []).append(name)
+            rules = [
+                f"{{{flow_scalar(one)}: {_flow_list(names)}, {flow_scalar(two)}: {_flow_list(others)}}}"
+                for others, names in together.items()
+            ]
+            problems.add(
+                ("factors", two),
+                f"in arms with {level} and {partner}, {story}. Leave such arms out with exclude: [{', '.join(rules)}], "
+                "or set the path in one factor only.",
+            )
 
 
-def _why(into: Mapping[str, str], lookup: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> str:
-    """Why two arms are one run: the reasons of the settings that lost their effect, else that the levels set the same."""
-    told = [
-        why
-        for path, why in {**into, **reasons}.items()
-        if any(path in level.sets for f in lookup.values() for level in f.values())
-    ]
+def _flow_list(names: Sequence[str]) -> str:
+    listed = ", ".join(flow_scalar(name) for name in names)
+    return listed if len(names) == 1 else f"[{listed}]"
+
+
+def _why(one: Mapping[str, Any], two: Mapping[str, Any], reasons: Mapping[str, str]) -> str:
+    """Why two arms are one run: the reasons of the settings in which they differ, else that the levels set the same."""
+    told = [why for path, why in reasons.items() if one.get(path) != two.get(path)]
     return "; ".join(dict.fromkeys(told)) or "their levels set the same values"
-
-
-def _place(problems: Problems, path: str) -> tuple[str | int, ...]:
-    """Where a recipe field was most likely written: nested, dotted, or the recipe itself."""
-    section, _, leaf = path.rpartition(".")
-    for key in (("recipe", path), ("recipe", section, leaf) if section else ("recipe", leaf)):
-        if problems.document.node(key) is not None:
-            return key
-    return ("recipe",)

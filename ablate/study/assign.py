@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ablate.errors import nearest
+from ablate.study.normalise import unknown_name
 from ablate.study.problems import Problems, show
+from ablate.study.readers import finite
 from ablate.study.recipe import fields
 from ablate.study.source import Key
 
+_WHOLE = "model.args"
 _OPEN = "model.args."
 """Below this path names are the network's own."""
 
@@ -29,14 +33,22 @@ def read_setting(problems: Problems, key: Key, path: str, value: Any) -> dict[st
 
 
 def apply(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the settings on top; `model.args.x` sets one argument."""
+    """`base` with the settings on top; `model.args.x` sets one argument, whatever the order."""
     result = dict(base)
+    arguments = {}
     for path, value in settings.items():
         if path.startswith(_OPEN):
-            result["model.args"] = {**result["model.args"], path.removeprefix(_OPEN): value}
+            arguments[path.removeprefix(_OPEN)] = value
         else:
             result[path] = value
+    if arguments:
+        result["model.args"] = {**result["model.args"], **arguments}
     return result
+
+
+def overlap(path: str, other: str) -> bool:
+    """Whether two paths set one thing: `model.args` holds every `model.args.x`."""
+    return path == other or (path == _WHOLE and other.startswith(_OPEN)) or (other == _WHOLE and path.startswith(_OPEN))
 
 
 def check_path(problems: Problems, key: Key, path: str) -> bool:
@@ -74,13 +86,39 @@ def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str
         problems.add(key, f"{path} is set twice here, nested and dotted; keep one.")
         return
     if path.startswith(_OPEN):
-        settings[path] = value
-    else:
-        settings[path] = problems.field_value(key, fields()[path], value)
+        settings[path] = _argument(problems, key, path, value)
+        return
+    if path == "model.init":
+        value = _names_as_text(problems, key, value)
+    found = problems.field_value(key, fields()[path], value)
+    if message := unknown_name(path, found):
+        problems.add(key, message)
+    settings[path] = found
 
 
-def _sections() -> list[str]:
-    return list(dict.fromkeys(path.rpartition(".")[0] for path in fields() if "." in path))
+def _argument(problems: Problems, key: Key, path: str, value: Any) -> Any:
+    try:
+        return finite(value)
+    except ValueError as error:
+        problems.add(key, f"{path} {error} (found {show(value)}).")
+        return None
+
+
+def _names_as_text(problems: Problems, key: Key, value: Any) -> Any:
+    """The study, profile and arm of an `init` as they stand in the file: an arm `1e-4` is no number."""
+    if not isinstance(value, dict):
+        return value
+    texts = {
+        name: problems.document.scalar_text((*key, name))
+        for name in ("study", "profile", "arm")
+        if isinstance(value.get(name), int | float) and problems.document.is_scalar((*key, name))
+    }
+    return {**value, **texts}
+
+
+@cache
+def _sections() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path.rpartition(".")[0] for path in fields() if "." in path))
 
 
 def _members(section: str) -> list[str]:

@@ -8,17 +8,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ablate.study.metrics import METRICS
 from ablate.study.study import Claim, Term
 
 GRAMMAR = (
     "A claim is one of: ROW > ROW [by X]; ROW < ROW [by X]; ROW is best|worst [of ROW, ...]; (ROW - ROW) > (ROW - ROW); "
     "each may end in [on METRIC] [where FACTOR=LEVEL]; or {prose: ...}."
 )
-_ROW = r"[^\s,()<>]+"
+LONGEST = 1000
+_ROW = r"[^\s,()]+"
 _TAIL = re.compile(r"\s+(on\s+(?P<metric>\S+)|where\s+(?P<where>[^\s=,]+=\S+(?:\s*,\s*[^\s=,]+=\S+)*))\s*$")
 _COMPARE = re.compile(rf"(?P<a>{_ROW})\s*(?P<sign>[<>])\s*(?P<b>{_ROW})(?:\s+by\s+(?P<by>\S+))?")
 _GAIN = re.compile(
@@ -45,6 +48,8 @@ class ClaimContext:
 
 def parse_claim(text: str, context: ClaimContext) -> Claim:
     """A claim as a value. Raises ClaimError with what is wrong and what is allowed."""
+    if len(text) > LONGEST:
+        raise ClaimError(f"a claim has at most {LONGEST} characters, this one {len(text):,}.")
     body, metric, where = _tails(text, context)
 
     def term(row: str) -> Term:
@@ -56,10 +61,14 @@ def parse_claim(text: str, context: ClaimContext) -> Claim:
         if found["sign"] == "<":
             terms = (*terms[2:], *terms[:2])
         by = _number(found["by"])
+        if [term.levels for term in terms[:2]] == [term.levels for term in terms[2:]]:
+            raise ClaimError(f"{text!r} compares a difference with itself.")
     elif found := _COMPARE.fullmatch(body):
         kind, terms, by = found["sign"], (term(found["a"]), term(found["b"])), _number(found["by"])
     elif found := _BEST.fullmatch(body):
         kind = found["which"]
+        if metric in METRICS and METRICS[metric].better == "neither":
+            raise ClaimError(f"{text!r}: {metric} has no better and worse; compare with > or <.")
         subject = term(found["a"])
         others = [term(row.strip()) for row in found["rest"].split(",")] if found["rest"] else context.rows(where)
         terms = (subject, *(other for other in others if other.levels != subject.levels))
@@ -73,10 +82,12 @@ def parse_claim(text: str, context: ClaimContext) -> Claim:
 
 
 def _tails(text: str, context: ClaimContext) -> tuple[str, str, Mapping[str, str]]:
-    body, metric, where = text.strip(), context.metric, {}
+    body, metric, where = text.strip(), "", {}
     while found := _TAIL.search(body):
         body = body[: found.start()].strip()
         if found["metric"]:
+            if metric:
+                raise ClaimError(f"{text!r} names two metrics.")
             metric = found["metric"]
             if metric not in context.metrics:
                 raise ClaimError(
@@ -86,13 +97,16 @@ def _tails(text: str, context: ClaimContext) -> tuple[str, str, Mapping[str, str
             for pair in found["where"].split(","):
                 factor, _, level = pair.strip().partition("=")
                 where[factor] = context.levels(factor, level)
-    return body, metric, where
+    return body, metric or context.metric, where
 
 
 def _number(text: str | None) -> float:
     if text is None:
         return 0.0
     try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        raise ClaimError(f"'by {text}' is not a number; write it as the metric is, as in 'by 0.05'.") from None
+        number = math.nan
+    if not 0 <= number < math.inf or "_" in text:
+        raise ClaimError(f"'by {text}' is no number from 0; write it as the metric is, as in 'by 0.05'.")
+    return number

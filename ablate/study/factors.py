@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ablate.errors import nearest
 from ablate.study.assign import check_path, read_setting, read_settings
+from ablate.study.keys import FACTOR
 from ablate.study.problems import Problems, show
 from ablate.study.source import Key, scalar
 from ablate.study.study import Condition, Factor, Level
 
 NONE = "none"
 MAX_MEMBERS = 14
+_BROKEN = "?"
 _NAME = re.compile(r"[^\s,/()=]+")
 _RESERVED = {"baseline", "epoch", "class", "effect"}
 
 
 def read_factors(problems: Problems, value: Any) -> tuple[Factor, ...]:
-    """The `factors` block."""
+    """The `factors` block. A factor whose levels cannot be told is left out; one with a wrong setting is kept."""
     found = []
     for name, spec in problems.mapping(("factors",), value, "a mapping of factor names").items():
         key: Key = ("factors", name)
         _check_name(problems, key, name, "factor")
-        spec = problems.mapping(key, spec, "a mapping with `levels` (and `path`), or with `subsets`")
-        problems.known_keys(key, spec, ("path", "levels", "subsets"))
-        path = spec.get("path")
-        if path is not None and not (isinstance(path, str) and check_path(problems, (*key, "path"), path)):
+        if not isinstance(spec, dict):
+            problems.add(key, f"must be a mapping with `levels` (and `path`), or with `subsets`; not {show(spec)}.")
             continue
+        problems.known_keys(key, spec, FACTOR)
+        path = _path(problems, (*key, "path"), spec.get("path"))
         if ("levels" in spec) == ("subsets" in spec):
             problems.add(key, "needs either `levels` or `subsets`.")
         elif "levels" in spec:
@@ -39,37 +41,61 @@ def read_factors(problems: Problems, value: Any) -> tuple[Factor, ...]:
     return tuple(factor for factor in found if factor.levels)
 
 
+def _path(problems: Problems, key: Key, path: Any) -> str | None:
+    """The path that all levels set; `_BROKEN` where it is wrong, so that the levels' names can still be read."""
+    if path is None:
+        return None
+    if not isinstance(path, str):
+        problems.add(key, f"must be the dotted path of a recipe field, not {show(path)}.")
+        return _BROKEN
+    return path if check_path(problems, key, path) else _BROKEN
+
+
 def _levels(problems: Problems, key: Key, value: Any, path: str | None) -> tuple[Level, ...]:
-    levels: list[Level] = []
     if isinstance(value, list):
-        if path is None:
-            problems.add(key, "a list of levels needs `path`, the recipe field that they set.")
-            return ()
-        for index, item in enumerate(value):
-            place = (*key, index)
-            if isinstance(item, dict | list):
-                problems.add(
-                    place,
-                    f"a level without a name must be a plain value, not {show(item)}; give names: levels: {{NAME: ...}}.",
-                )
-                continue
-            levels.append(Level(problems.document.scalar_text(place), read_setting(problems, place, path, item)))
+        levels = _listed(problems, key, value, path)
     else:
-        for name, item in problems.mapping(key, value, "a list of values or a mapping of names").items():
-            levels.append(Level(name, _level_sets(problems, (*key, name), item, path)))
+        named = problems.mapping(key, value, "a list of values or a mapping of names")
+        levels = [Level(name, _level_sets(problems, (*key, name), item, path)) for name, item in named.items()]
+    seen: set[str] = set()
     for index, level in enumerate(levels):
         place = (*key, index if isinstance(value, list) else level.name)
         _check_name(problems, place, level.name, "level")
-        if any(other.name == level.name for other in levels[:index]):
+        if level.name in seen:
             problems.add(place, f"the level {level.name!r} is there twice.")
-    if not levels:
+        seen.add(level.name)
+    if value in (None, [], {}):
         problems.add(key, "has no level.")
     return tuple(levels)
 
 
+def _listed(problems: Problems, key: Key, value: list[Any], path: str | None) -> list[Level]:
+    if path is None:
+        problems.add(key, "a list of levels needs `path`, the recipe field that they set.")
+        path = _BROKEN
+    levels = []
+    for index, item in enumerate(value):
+        place = (*key, index)
+        if isinstance(item, dict | list):
+            message = (
+                f"a level without a name must be a plain value, not {show(item)}; give names: levels: {{NAME: ...}}."
+            )
+            problems.add(place, message)
+            continue
+        levels.append(Level(problems.document.scalar_text(place), _level_sets(problems, place, item, path)))
+    return levels
+
+
 def _level_sets(problems: Problems, key: Key, value: Any, path: str | None) -> Mapping[str, Any]:
+    if path == _BROKEN:
+        return {}
     if path is not None:
         return read_setting(problems, key, path, value)
+    if not isinstance(value, dict | None):
+        problems.add(
+            key, f"must be a mapping of recipe fields to values, not {show(value)}; or give the factor a `path`."
+        )
+        return {}
     return read_settings(problems, key, value)
 
 
@@ -108,7 +134,7 @@ def subset_levels(problems: Problems, key: Key, members: Mapping[str, Mapping[st
 
 
 def _check_name(problems: Problems, key: Key, name: str, what: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > 100:
+    if not _NAME.fullmatch(name) or len(name) > 100 or not name.isprintable():
         problems.add(
             key,
             f"the {what} name {show(name)} may hold no blank, comma, slash, parenthesis or '=' and at most 100 characters.",
@@ -122,17 +148,31 @@ def match_level(factor: Factor, text: str) -> Level | None:
     for level in factor.levels:
         if level.name == text:
             return level
-    value = scalar(text)
-    if not isinstance(value, str):
+    if not factor.members:
+        value = scalar(text)
         for level in factor.levels:
-            if not factor.members and len(level.sets) == 1 and next(iter(level.sets.values())) == value:
+            if len(level.sets) == 1 and _same(next(iter(level.sets.values())), value):
                 return level
-    if factor.members and "+" in text:
+    elif "+" in text:
         wanted = text.split("+")
         for level in factor.levels:
             if len(wanted) == len(level.members) and set(wanted) == set(level.members):
                 return level
     return None
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Equal as YAML has it: 1 and 1.0 are one number, `true` is none."""
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
+
+
+def known_factor(problems: Problems, key: Key, name: str, factors: Iterable[Factor]) -> Factor | None:
+    """The factor of that name; a problem that names the nearest where there is none."""
+    by_name = {factor.name: factor for factor in factors}
+    if name not in by_name:
+        listed = ", ".join(by_name) or "none"
+        problems.add(key, f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {listed}.")
+    return by_name.get(name)
 
 
 def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str | None:
@@ -146,31 +186,58 @@ def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str |
     return level.name
 
 
+def read_baseline(problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]) -> dict[str, str]:
+    """One level for some of the factors, in the factors' order: a `baseline`."""
+    found: dict[str, str] = {}
+    for name, item in problems.mapping(key, value, "a mapping of factors to one level each").items():
+        place = (*key, name)
+        factor = known_factor(problems, place, name, factors)
+        if factor is None:
+            continue
+        if isinstance(item, dict | list):
+            problems.add(place, f"must be one level of {name}, not {show(item)}.")
+            continue
+        level = read_level(problems, place, factor, problems.document.scalar_text(place))
+        if level is not None:
+            found[name] = level
+    return {factor.name: found[factor.name] for factor in factors if factor.name in found}
+
+
 def read_condition(
     problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...], also: tuple[str, ...] = ()
 ) -> Condition:
     """`{FACTOR: level | [levels] | {not: level or list}}` as {factor: levels that match}. Keys in `also` are left alone."""
-    by_name = {factor.name: factor for factor in factors}
     condition: dict[str, tuple[str, ...]] = {}
     for name, wanted in problems.mapping(key, value, "a mapping of factors to levels").items():
         place = (*key, name)
         if name in also:
             continue
-        if name not in by_name:
-            problems.add(
-                place, f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {', '.join(by_name) or 'none'}."
-            )
+        factor = known_factor(problems, place, name, factors)
+        if factor is None:
             continue
-        factor = by_name[name]
+        everything = tuple(level.name for level in factor.levels)
+        named = _named_levels(problems, place, factor, wanted)
         negated = isinstance(wanted, dict)
-        if negated:
-            problems.known_keys(place, wanted, ("not",))
-            place = (*place, "not")
-            wanted = wanted.get("not")
-        texts = problems.names(place, wanted, "a level, a list of levels, or {not: ...}")
-        found = [read_level(problems, place, factor, text) for text in texts]
-        condition[name] = tuple(level.name for level in factor.levels if (level.name in found) != negated)
+        # after a mistake, which is told already, the condition keeps everything, so that nothing else is said of it
+        condition[name] = everything if named is None else tuple(n for n in everything if (n in named) != negated)
     return condition
+
+
+def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: Any) -> set[str] | None:
+    """The levels that stand in a condition, under `not` or plainly; None after a mistake."""
+    if isinstance(wanted, dict):
+        problems.known_keys(key, wanted, ("not",))
+        if "not" not in wanted:
+            if not wanted:
+                problems.add(key, "must be a level, a list of levels, or {not: ...}, not {}.")
+            return None
+        key, wanted = (*key, "not"), wanted["not"]
+    if wanted == []:
+        problems.add(key, "names no level.")
+        return None
+    texts = problems.names(key, wanted, "a level, a list of levels, or {not: ...}")
+    found = {read_level(problems, key, factor, text) for text in texts}
+    return None if None in found or not found else {name for name in found if name is not None}
 
 
 def matches(levels: Mapping[str, str], condition: Condition) -> bool:

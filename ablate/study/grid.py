@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablate.study.design import MAX_ARMS, Design, Point, count_points, points
@@ -15,10 +15,11 @@ from ablate.study.study import Condition, Exclusion, Factor
 
 @dataclass(frozen=True)
 class Rule:
-    """One exclude rule and where it stands."""
+    """One exclude rule and where it stands. One that `may_miss` was written for another design, and may match nothing."""
 
     key: Key
     condition: Condition
+    may_miss: bool = False
 
 
 def read_rules(problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]) -> list[Rule]:
@@ -47,54 +48,82 @@ def build_grid(
     baseline: Mapping[str, str],
     rules: Sequence[Rule],
     include: Any,
-) -> Grid:
-    """The points of the study, counted before any is built. Raises StudyError where a rule cannot be meant."""
-    total = count_points(design, factors)
-    if total > MAX_ARMS:
-        message = f"the grid has {total:,} arms; at most {MAX_ARMS:,} are planned. Use fewer levels, or another design."
-        problems.add(("factors",), message)
-        problems.stop()
+) -> Grid | None:
+    """The points of the study, counted before any is built. None where a mistake keeps it from being built."""
+    told = len(problems.errors)
     if design.kind == "leave-one-out":
         _check_leave_one_out(problems, factors, baseline)
     if design.kind != "full":
         _check_start(problems, design, factors, baseline)
-    problems.stop()
+    total = count_points(design, factors, baseline)
+    if total > MAX_ARMS:
+        message = f"the grid has {total:,} arms; at most {MAX_ARMS:,} are planned. Use fewer levels, or another design."
+        problems.add(("factors",), message)
+    if len(problems.errors) > told:
+        return None
     everything = list(points(design, factors, baseline))
-    kept, counts = _exclude(everything, rules)
-    for rule, count in zip(rules, counts, strict=True):
-        if count == 0:
+    kept, hits, taken = _exclude(everything, rules)
+    for rule, matched in zip(rules, hits, strict=True):
+        if matched == 0 and not rule.may_miss:
             problems.add(rule.key, "this rule matches no arm of the grid; mend it or take it out.")
     if everything and not kept:
         problems.add(("exclude",), f"the rules take out all {len(everything)} arms; nothing is left to run.")
+        return None
     kept += _included(problems, factors, baseline, kept, include)
-    if kept and factors and not any(_is_baseline(point, baseline) for point in kept):
+    _check_baseline(problems, factors, baseline, kept)
+    excluded = tuple(
+        Exclusion(problems.document.flow(rule.key), problems.document.line(rule.key), count)
+        for rule, count, matched in zip(rules, taken, hits, strict=True)
+        if matched
+    )
+    return Grid(tuple(kept), excluded, len(everything))
+
+
+def _exclude(everything: Sequence[Point], rules: Sequence[Rule]) -> tuple[list[Point], list[int], list[int]]:
+    """What is left; for each rule how many arms it matches; and how many it takes out that no rule before it does.
+
+    In a path, a step whose forerunner is taken out is compared with the last one that is left.
+    """
+    hits, taken = [0] * len(rules), [0] * len(rules)
+    kept: list[Point] = []
+    gone: dict[tuple[str, ...], Mapping[str, str] | None] = {}
+    for point in everything:
+        matched = [index for index, rule in enumerate(rules) if matches(point.levels, rule.condition)]
+        for index in matched:
+            hits[index] += 1
+        previous = point.previous
+        while previous is not None and tuple(previous.values()) in gone:
+            previous = gone[tuple(previous.values())]
+        if matched:
+            taken[matched[0]] += 1
+            gone[tuple(point.levels.values())] = previous
+        else:
+            kept.append(replace(point, previous=previous) if previous is not point.previous else point)
+    return kept, hits, taken
+
+
+def _check_baseline(
+    problems: Problems, factors: Sequence[Factor], baseline: Mapping[str, str], kept: Sequence[Point]
+) -> None:
+    """The baseline is in the grid; where it is matched, each group of arms should have its own."""
+    if not factors or not baseline:
+        return
+    matched = [factor.name for factor in factors if factor.name not in baseline]
+    groups: dict[tuple[str, ...], bool] = {}
+    for point in kept:
+        group = tuple(point.levels[name] for name in matched)
+        is_baseline = all(point.levels[name] == level for name, level in baseline.items())
+        groups[group] = groups.get(group, False) or is_baseline
+    without = [group for group, found in groups.items() if not found]
+    if len(without) == len(groups):
         problems.add(
             ("baseline",),
             f"the baseline {'/'.join(baseline.values())} is not in the grid: an exclude rule takes it out. "
             "Choose another or mend the rule.",
         )
-    problems.stop()
-    excluded = tuple(
-        Exclusion(_rule_text(problems, rule), problems.document.line(rule.key), count)
-        for rule, count in zip(rules, counts, strict=True)
-    )
-    return Grid(tuple(kept), excluded, len(everything))
-
-
-def _exclude(everything: Sequence[Point], rules: Sequence[Rule]) -> tuple[list[Point], list[int]]:
-    counts = [0] * len(rules)
-    kept = []
-    for point in everything:
-        hits = [index for index, rule in enumerate(rules) if matches(point.levels, rule.condition)]
-        for index in hits:
-            counts[index] += 1
-        if not hits:
-            kept.append(point)
-    return kept, counts
-
-
-def _is_baseline(point: Point, baseline: Mapping[str, str]) -> bool:
-    return all(point.levels[factor] == level for factor, level in baseline.items())
+    elif without:
+        named = ", ".join("/".join(group) for group in without[:3]) + (", ..." if len(without) > 3 else "")
+        problems.warn(("baseline",), f"the arms of {named} have no baseline in the grid, so nothing is compared there.")
 
 
 def _check_leave_one_out(problems: Problems, factors: Sequence[Factor], baseline: Mapping[str, str]) -> None:
@@ -113,8 +142,6 @@ def _check_start(problems: Problems, design: Design, factors: Sequence[Factor], 
         walked = design.kind == "path" and (factor.name in design.walk or set(factor.members) & set(design.walk))
         if walked and factor.name not in baseline:
             problems.add(("baseline",), f"a path starts at the baseline, so it must name a level of {factor.name}.")
-    if factors and not baseline:
-        problems.add(("baseline",), f"the design {design.kind} starts at the baseline, so it must name a level.")
 
 
 def _included(
@@ -125,33 +152,22 @@ def _included(
     if not isinstance(value, list):
         problems.add(("include",), f"must be a list of arms such as {{tweak: C}}, not {show(value)}.")
         return []
+    there = {tuple(point.levels.values()) for point in kept}
     found: list[Point] = []
     for index, item in enumerate(value):
+        told = len(problems.errors)
         condition = read_condition(problems, ("include", index), item, factors)
+        if len(problems.errors) > told:
+            continue
         levels = {factor.name: condition.get(factor.name, (baseline.get(factor.name, ""),)) for factor in factors}
         unclear = [name for name, names in levels.items() if len(names) != 1 or not names[0]]
         if unclear:
             problems.add(("include", index), f"one arm has one level a factor; say which {', '.join(unclear)}.")
             continue
         point = Point({name: names[0] for name, names in levels.items()})
-        if any(point.levels == other.levels for other in (*kept, *found)):
+        if tuple(point.levels.values()) in there:
             problems.warn(("include", index), "this arm is in the grid already.")
         else:
+            there.add(tuple(point.levels.values()))
             found.append(point)
     return found
-
-
-def _rule_text(problems: Problems, rule: Rule) -> str:
-    """An exclude rule as one line of YAML, for people."""
-    value: Any = problems.document.data
-    for part in rule.key:
-        value = value[part]
-    return _flow(value)
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_flow(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
-    return str(value)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from ablate.study.normalise import dict_get
-from ablate.study.problems import Problems
+from ablate.study.problems import Problems, show
+from ablate.study.reported import left_out_by
 from ablate.study.source import Key
-from ablate.study.study import Level, Study
+from ablate.study.study import Arm, Claim, Factor, Level, Study, TableSpec
 
 MIN_SEEDS = 3
+
+BUDGETS = ("epochs", "data.fraction", "data.limit", "early_stopping.patience")
+"""What decides how much training an arm gets."""
 
 
 def lint(problems: Problems, study: Study) -> None:
@@ -20,18 +24,28 @@ def lint(problems: Problems, study: Study) -> None:
     _selection(problems, study)
     _merged(problems, study)
     _budgets(problems, study)
+    _tables(problems, study)
 
 
 def _confounded(problems: Problems, study: Study) -> None:
     for factor in study.factors:
-        single: Iterable[Level] = [level for level in factor.levels if not factor.members or len(level.members) == 1]
-        for level in single:
+        for level, key in _single_changes(problems, factor):
             if len(level.sets) > 1:
-                key: Key = ("factors", factor.name, "subsets" if factor.members else "levels", level.name)
                 problems.warn(
                     key,
-                    f"{level.name} sets {len(level.sets)} fields at once ({', '.join(level.sets)}): its effect cannot be told apart.",
+                    f"{level.name} sets {len(level.sets)} fields at once ({', '.join(level.sets)}): "
+                    "their effects cannot be told apart.",
                 )
+
+
+def _single_changes(problems: Problems, factor: Factor) -> Iterator[tuple[Level, Key]]:
+    """The levels of a factor, or its members alone, each with its place."""
+    for index, level in enumerate(factor.levels):
+        if factor.members and len(level.members) == 1:
+            yield level, ("factors", factor.name, "subsets", level.name)
+        elif not factor.members:
+            named: Key = ("factors", factor.name, "levels", level.name)
+            yield level, named if problems.document.node(named) else ("factors", factor.name, "levels", index)
 
 
 def _single_levels(problems: Problems, study: Study) -> None:
@@ -53,29 +67,63 @@ def _few_seeds(problems: Problems, study: Study) -> None:
 
 def _selection(problems: Problems, study: Study) -> None:
     """What selects must not be what is reported: with no test set, the validation set is both."""
-    told = set()
     for arm in study.arms:
-        selects = arm.recipe["select"] != "last" or arm.recipe["early_stopping"]["patience"] is not None
-        split = arm.recipe["data"]["split"]
-        if selects and split != "official" and dict_get(split, "test") is None and "selection" not in told:
-            told.add("selection")
+        patience, split = arm.recipe["early_stopping"]["patience"], arm.recipe["data"]["split"]
+        if arm.recipe["select"] == "last" and patience is None:
+            continue
+        if split != "official" and dict_get(split, "test") is None:
+            chosen = arm.recipe["select"]
             problems.warn(
-                ("recipe",),
+                problems.place("select", chosen)
+                if chosen != "last"
+                else problems.place("early_stopping.patience", patience),
                 f"in arm {arm.name} the validation set both selects and is reported, so its figures flatter; "
                 "add a test set, as in data.split: {train: 0.6, val: 0.2, test: 0.2}.",
             )
+            return
 
 
 def _merged(problems: Problems, study: Study) -> None:
-    merged = [arm for arm in study.arms if arm.merged_into]
-    for why in dict.fromkeys(arm.why for arm in merged):
-        same = [arm for arm in merged if arm.why == why]
+    merged: dict[str, list[Arm]] = {}
+    for arm in study.arms:
+        if arm.merged_into:
+            merged.setdefault(arm.why, []).append(arm)
+    for why, same in merged.items():
         shown = ", ".join(f"{arm.name} = {arm.merged_into}" for arm in same[:3]) + (", ..." if len(same) > 3 else "")
-        problems.warn(("factors",), f"{len(same)} arms are the same run as another ({shown}): {why}.")
+        what = "arm is the same run as another" if len(same) == 1 else "arms are the same run as another"
+        problems.warn(("factors",), f"{len(same)} {what} ({shown}): {why}.")
 
 
 def _budgets(problems: Problems, study: Study) -> None:
-    epochs = {arm.recipe["epochs"] for arm in study.arms}
-    if len(epochs) > 1:
-        shown = ", ".join(map(str, sorted(epochs)[:6]))
-        problems.warn(("recipe",), f"arms have unequal budgets of epochs ({shown}); a difference may be the budget's.")
+    for path in BUDGETS:
+        section, _, leaf = path.rpartition(".")
+        values = {(arm.recipe[section] if section else arm.recipe)[leaf] for arm in study.arms}
+        if len(values) > 1:
+            ordered = sorted(values, key=lambda value: (value is None, value))
+            shown = ", ".join(map(show, ordered[:6])) + (", ..." if len(values) > 6 else "")
+            message = f"arms have unequal budgets, {path} {shown}; a difference may be the budget's."
+            problems.warn(problems.place(path, ordered[-1]), message)
+
+
+def _tables(problems: Problems, study: Study) -> None:
+    """Tables and claims about arms that the design, or a profile's rules, leave out."""
+    for name, table in study.tables.items():
+        shown = [arm for arm in study.arms if not left_out_by(table, arm.levels)]
+        if not shown:
+            problems.warn(
+                ("tables", name), "shows no arm of the grid; its where and the study's exclude rules meet nowhere."
+            )
+            continue
+        for index, claim in enumerate(table.claims):
+            if absent := _absent(table, claim, shown):
+                message = f"speaks of {absent}, which is no arm of the grid, so it stays undecided."
+                problems.warn(("tables", name, "claims", index), message)
+
+
+def _absent(table: TableSpec, claim: Claim, shown: list[Arm]) -> str:
+    """The first row of a claim that no arm of its table has; empty where all are there."""
+    if not claim.terms:
+        return ""
+    names = list(claim.terms[0].levels)
+    there = {tuple(arm.levels[name] for name in names) for arm in shown}
+    return next((term.text for term in claim.terms if tuple(term.levels[name] for name in names) not in there), "")

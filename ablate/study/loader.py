@@ -7,32 +7,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import NotFound, nearest
+from ablate.errors import NotFound, Problem, StudyError, nearest
 from ablate.study.arms import build_arms, build_runs
 from ablate.study.assign import apply, read_settings
-from ablate.study.design import MAX_ARMS, read_design
-from ablate.study.factors import read_factors, read_level
-from ablate.study.grid import build_grid, read_rules
+from ablate.study.design import Design, path_steps, read_design
+from ablate.study.factors import read_baseline, read_factors
+from ablate.study.grid import Grid, Rule, build_grid, read_rules
+from ablate.study.keys import STUDY
 from ablate.study.lint import lint
 from ablate.study.parents import Parents
 from ablate.study.problems import Problems, show
-from ablate.study.profiles import apply_profile, read_profiles
+from ablate.study.profiles import Profile, apply_profile, fixed_by, read_profiles
 from ablate.study.recipe import fields
 from ablate.study.run import Run
-from ablate.study.source import Document, Key, parse, read
+from ablate.study.seeds import read_seeds, seeds_message, seeds_of
+from ablate.study.source import Document, parse, read
 from ablate.study.study import Factor, Study
 from ablate.study.tables import TableReader, default_tables, known_metrics
 
-KEYS = (
-    "study", "about", "cite", "recipe", "trainer", "factors", "design", "exclude", "include", "seeds", "baseline", "profiles",
-    "tables", "keep", "tune",
-)  # fmt: skip
 KEEP = ("selected", "last", "all")
 DEFAULT_SEEDS = 3
+MAX_RUNS = 2_000_000
+MAX_CHAIN = 20
+"""Studies that may start from each other in a row."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,41 @@ class Settings:
     seeds: int | tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Family:
+    """The studies that a study was named by, and what those of them that it names came to, by file and profile."""
+
+    above: tuple[Path, ...] = ()
+    known: dict[tuple[Path, str | None], Study] = field(default_factory=dict)
+
+
 def find(name: str | Path) -> Path:
-    """The file that a name means: as given, else in `experiments/`. Raises NotFound with what is there."""
+    """The file that a name means: as given, else in `experiments/` or below it. Raises NotFound with what is there."""
     path = Path(name)
-    if path.is_file() or path.is_absolute():
+    if _is_file(path) or path.is_absolute():
         return path
-    candidates = [Path("experiments") / path, Path("experiments") / f"{path}.yaml", Path(f"{path}.yaml")]
-    for candidate in candidates if path.parent == Path() else ():
-        if candidate.is_file():
-            return candidate
-    there = sorted(str(p) for p in Path("experiments").glob("**/*.yaml"))
-    hint = nearest(str(name), [Path(p).name for p in there])
-    listed = f" Study files here: {', '.join(there)}." if there else ""
-    raise NotFound(f"{name}: no such study file, neither here nor in experiments/.{hint}{listed}")
+    there = sorted(Path("experiments").glob("**/*.yaml"))
+    if path.parent == Path() and path.name:
+        wanted = (path.name, f"{path.name}.yaml")
+        first = [Path("experiments") / name for name in wanted] + [Path(wanted[1])]
+        for candidate in first:
+            if _is_file(candidate):
+                return candidate
+        below = [other for other in there if other.name in wanted]
+        if len(below) == 1:
+            return below[0]
+        if below:
+            raise NotFound(f"{name} could be {' or '.join(map(str, below))}; name one of them.")
+    hint = nearest(str(name), [other.name for other in there])
+    listed = f" Study files here: {', '.join(map(str, there[:50]))}." if there else ""
+    raise NotFound(f"{str(name)[:200]}: no such study file, neither here nor in experiments/.{hint}{listed}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be read
+        return False
 
 
 def load(path: str | Path, settings: Settings | None = None) -> Study:
@@ -70,97 +93,110 @@ def load_text(text: str, file: str, settings: Settings | None = None) -> Study:
     return load_document(parse(text, file), Path(file).parent, settings or Settings())
 
 
-def load_document(document: Document, folder: Path, settings: Settings, above: tuple[Path, ...] = ()) -> Study:
-    """A document that has been read; `above` are the studies that named this one, so that circles are seen."""
+def load_document(document: Document, folder: Path, settings: Settings, family: Family | None = None) -> Study:
+    """A document that has been read; `family` are the studies that named this one, so that circles are seen."""
     problems = Problems(document)
-    study = _Reader(document, problems, folder, settings, above).read()
-    problems.stop()
-    return study
+    return _Reader(document, problems, folder, settings, family or Family()).read()
 
 
 class _Reader:
     def __init__(
-        self, document: Document, problems: Problems, folder: Path, settings: Settings, above: tuple[Path, ...]
+        self, document: Document, problems: Problems, folder: Path, settings: Settings, family: Family
     ) -> None:
         self.document, self.problems, self.folder, self.settings = document, problems, folder, settings
-        self.above = (*above, Path(document.file).resolve())
+        self.family = Family((*family.above, _resolved(Path(document.file))), family.known)
         self.data = document.data
 
     def read(self) -> Study:
+        """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
         problems, data = self.problems, self.data
-        problems.known_keys((), data, KEYS)
-        name = self._name()
-        for key in ("trainer", "tune"):
-            if data.get(key) is not None:
-                problems.add((key,), f"`{key}` is not supported by this version of ablate; take it out.")
-        cite = problems.mapping(("cite",), data.get("cite"), "a mapping such as {title: ..., source: ...}")
+        problems.known_keys((), data, STUDY)
+        head = self._head()
         base_settings = read_settings(problems, ("recipe",), data.get("recipe"))
         factors = read_factors(problems, data.get("factors"))
+        if any(problem.key.startswith("factors") for problem in problems.errors) and not _all_there(data, factors):
+            problems.stop()  # what is said of a factor without levels would only be noise
         exclude = read_rules(problems, ("exclude",), data.get("exclude"), factors)
         profiles = read_profiles(problems, data.get("profiles"), factors)
         chosen = self._profile(profiles)
-        design_value, seeds_value = data.get("design"), data.get("seeds", DEFAULT_SEEDS)
-        seeds_key: Key = ("seeds",)
-        base = apply({path: field.default for path, field in fields().items()}, base_settings)
         if chosen is not None:
             factors = apply_profile(problems, chosen, factors)
-            base = apply(base, chosen.recipe)
-            exclude = [*exclude, *read_rules(problems, ("profiles", chosen.name, "exclude"), chosen.exclude, factors)]
-            design_value = design_value if chosen.design is None else chosen.design
-            if chosen.seeds is not None:
-                seeds_value, seeds_key = chosen.seeds, ("profiles", chosen.name, "seeds")
-        base = apply(base, self._sets())
-        problems.stop()
+            exclude = [*(replace(rule, may_miss=chosen.design is not None) for rule in exclude), *chosen.exclude]
+        base = apply({path: field.default for path, field in fields().items()}, base_settings)
+        base = apply(base, chosen.recipe if chosen else {})
+        base = apply(base, self._sets(factors))
         baseline = self._baseline(factors)
-        seeds = self._seeds(seeds_value, seeds_key)
-        design = read_design(problems, design_value, factors)
-        tables = TableReader(problems, factors, baseline, known_metrics({})).read(data.get("tables"))
+        design = self._design(factors, chosen)
+        seeds = self._seeds(chosen)
+        grid = self._grid(design, factors, baseline, exclude)
+        steps = path_steps(design, factors, baseline)
+        arms = [point.levels for point in grid.points] if grid else None
+        reader = TableReader(problems, factors, baseline, known_metrics({}), steps, arms)
+        tables = reader.read(data.get("tables"))
         problems.stop()
-        grid = build_grid(problems, design, factors, baseline, exclude, data.get("include"))
-        parents = Parents(problems, self.folder, self._load_parent)
-        arms = build_arms(problems, grid.points, factors, base, parents.resolve)
-        problems.stop()
-        runs = build_runs(arms, seeds, parents.parent_of)
-        problems.stop()
+        assert grid is not None
         study = Study(
-            name=name,
-            file=self.document.file,
-            about=str(data.get("about") or ""),
-            cite=cite,
+            **head,
             profile=chosen.name if chosen else None,
             factors=factors,
             design=design.kind,
             seeds=seeds,
             baseline=baseline,
-            arms=arms,
             excluded=grid.excluded,
             arms_before=grid.before,
             tables=tables or default_tables(factors),
-            runs=runs,
-            parents=_ordered_parents(parents.needed, runs),
-            keep=self._keep(),
             profiles=tuple(profile.name for profile in profiles),
-            source=self.document.text,
+            steps=steps,
+            **self._expand(grid, factors, base, seeds),
         )
-        problems.stop()
         lint(problems, study)
-        return Study(**{**study.__dict__, "warnings": tuple(str(problem) for problem in problems.warnings)})
+        return replace(study, warnings=tuple(str(problem) for problem in problems.warnings))
+
+    def _expand(
+        self, grid: Grid, factors: tuple[Factor, ...], base: Mapping[str, Any], seeds: Sequence[int]
+    ) -> dict[str, Any]:
+        """Arms, runs and parents."""
+        problems = self.problems
+        if len(grid.points) * len(seeds) > MAX_RUNS:
+            total = f"{len(grid.points):,} arms with {len(seeds):,} seeds"
+            problems.add(
+                ("seeds",), f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are planned."
+            )
+        problems.stop()
+        parents = Parents(problems, self.folder, self._load_parent)
+        arms = build_arms(problems, grid.points, factors, base, parents.resolve)
+        problems.stop()
+        runs = build_runs(arms, seeds, parents.parent_of)
+        problems.stop()
+        return {"arms": arms, "runs": runs, "parents": _not_own(parents.needed, runs)}
+
+    def _head(self) -> dict[str, Any]:
+        """What a study says of itself."""
+        problems, data = self.problems, self.data
+        for key in ("trainer", "tune"):
+            if data.get(key) is not None:
+                problems.add((key,), f"`{key}` is not supported by this version of ablate; take it out.")
+        keep = data.get("keep")
+        if keep is not None and keep not in KEEP:
+            problems.add(("keep",), f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
+        return {
+            "name": self._name(),
+            "file": self.document.file,
+            "about": problems.text(("about",), "a sentence"),
+            "cite": problems.mapping(("cite",), data.get("cite"), "a mapping such as {title: ..., source: ...}"),
+            "keep": keep,
+            "source": self.document.text,
+        }
 
     def _name(self) -> str:
-        name = self.data.get("study")
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9._-]{1,80}", name) or name.strip(".") == "":
-            found = "it is missing" if name is None else f"not {show(name)}"
+        name = self.document.scalar_text(("study",)) if self.data.get("study") is not None else ""
+        if not re.fullmatch(r"[a-z0-9._-]{1,80}", name) or not name.strip("."):
+            value = self.data.get("study")
+            found = "it is missing" if value is None else f"not {show(value)}"
             self.problems.add(("study",), f"must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; {found}.")
-            return ""
         return name
 
-    def _keep(self) -> str | None:
-        keep = self.data.get("keep")
-        if keep is not None and keep not in KEEP:
-            self.problems.add(("keep",), f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
-        return keep
-
-    def _profile(self, profiles: Sequence[Any]) -> Any:
+    def _profile(self, profiles: Sequence[Profile]) -> Profile | None:
         wanted = self.settings.profile
         if wanted is None:
             return None
@@ -173,76 +209,95 @@ class _Reader:
             )
         return found
 
-    def _sets(self) -> dict[str, Any]:
+    def _sets(self, factors: tuple[Factor, ...]) -> dict[str, Any]:
         """`--set path=value` as settings; they change the base, and levels apply after them."""
-        lines = []
+        settings: dict[str, Any] = {}
         for text in self.settings.sets:
-            path, equals, value = text.partition("=")
-            if not equals:
-                self.problems.add((), f"--set {text}: must be PATH=VALUE, as in --set epochs=3.")
+            path, equals, value = (part.strip() for part in text.partition("="))
+            shown = f"--set {text}"
+            if not equals or not path:
+                self._command(shown, "must be PATH=VALUE, as in --set epochs=3.")
                 continue
-            lines.append(f"{path.strip()}: {value}")
-        if not lines:
-            return {}
-        document = parse("\n".join(lines), "--set")
-        problems = Problems(document)
-        settings = read_settings(problems, (), document.data)
-        problems.stop()
+            try:
+                document = parse(f"{path}: {value}", shown)
+            except StudyError as error:
+                self.problems.errors += [replace(problem, line=None) for problem in error.problems]
+                continue
+            problems = Problems(document)
+            for name, item in read_settings(problems, (), document.data).items():
+                if name in settings:
+                    self._command(shown, f"{name} is set twice on the command line.")
+                elif factor := fixed_by(factors, name):
+                    self._command(shown, f"every level of {factor} sets {name}, so this would change nothing.")
+                settings[name] = item
+            self.problems.errors += [Problem(shown, None, "", problem.message) for problem in problems.errors]
         return settings
 
-    def _baseline(self, factors: Sequence[Factor]) -> dict[str, str]:
+    def _command(self, what: str, message: str) -> None:
+        self.problems.errors.append(Problem(what, None, "", message))
+
+    def _baseline(self, factors: tuple[Factor, ...]) -> dict[str, str]:
         value = self.data.get("baseline")
-        by_name = {factor.name: factor for factor in factors}
-        if value is None:
+        if value is None or (value == {} and factors):
             if factors:
                 example = ", ".join(f"{factor.name}: {factor.levels[0].name}" for factor in factors)
                 self.problems.add(
                     ("baseline",),
-                    f"is missing: say which arm the others are compared with, as in baseline: {{{example}}}.",
+                    f"{'is missing' if value is None else 'names no factor'}: say which arm the others are compared with, "
+                    f"as in baseline: {{{example}}}.",
                 )
             return {}
-        found: dict[str, str] = {}
-        for name in self.problems.mapping(("baseline",), value, "a mapping of factors to one level each"):
-            if name not in by_name:
-                self.problems.add(
-                    ("baseline", name),
-                    f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {', '.join(by_name)}.",
-                )
-                continue
-            level = read_level(
-                self.problems, ("baseline", name), by_name[name], self.document.scalar_text(("baseline", name))
-            )
-            if level is not None:
-                found[name] = level
-        return {factor.name: found[factor.name] for factor in factors if factor.name in found}
+        return read_baseline(self.problems, ("baseline",), value, factors)
 
-    def _seeds(self, value: Any, key: Key) -> tuple[int, ...]:
-        if self.settings.seeds is not None:
-            value = self.settings.seeds if isinstance(self.settings.seeds, int) else list(self.settings.seeds)
-        listed = value if isinstance(value, list) else list(range(value)) if _whole(value) and value <= MAX_ARMS else []
-        if (
-            not listed
-            or not all(_whole(seed) and 0 <= seed < 2**31 for seed in listed)
-            or len(set(listed)) < len(listed)
-        ):
-            self.problems.add(
-                key,
-                f"must be a number of seeds from 1, or a list of different whole numbers from 0; not {show(value)}.",
-            )
-            return (0,)
-        return tuple(listed)
+    def _design(self, factors: tuple[Factor, ...], chosen: Profile | None) -> Design:
+        design = read_design(self.problems, ("design",), self.data.get("design"), factors)
+        return chosen.design if chosen and chosen.design else design
+
+    def _seeds(self, chosen: Profile | None) -> tuple[int, ...]:
+        value = self.data.get("seeds")
+        seeds = read_seeds(self.problems, ("seeds",), DEFAULT_SEEDS if value is None else value)
+        given = self.settings.seeds
+        if given is None:
+            return chosen.seeds if chosen and chosen.seeds else seeds
+        found = seeds_of(given)
+        if found is None:
+            self._command("--seeds", seeds_message(given))
+        return found or seeds
+
+    def _grid(
+        self, design: Design, factors: tuple[Factor, ...], baseline: Mapping[str, str], exclude: Sequence[Rule]
+    ) -> Grid | None:
+        """The grid, where nothing that it hangs on is wrong: a second mistake would only be the first one's shadow."""
+        parts = ("factors", "baseline", "design", "exclude", "profiles")
+        if any(problem.key.partition(".")[0] in parts for problem in self.problems.errors):
+            return None
+        return build_grid(self.problems, design, factors, baseline, exclude, self.data.get("include"))
 
     def _load_parent(self, path: Path, profile: str | None) -> Study:
-        if path.resolve() in self.above:
+        file = _resolved(path)
+        if file in self.family.above:
             raise NotFound(f"{path.name} starts from a study that starts from it.")
-        return load_document(read(path), path.parent, Settings(profile=profile), self.above)
+        if len(self.family.above) >= MAX_CHAIN:
+            raise NotFound(f"more than {MAX_CHAIN} studies start from each other in a row.")
+        if (file, profile) not in self.family.known:
+            study = load_document(read(path), path.parent, Settings(profile=profile), self.family)
+            self.family.known[file, profile] = study
+        return self.family.known[file, profile]
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _all_there(data: Mapping[str, Any], factors: Sequence[Factor]) -> bool:
+    written = data.get("factors")
+    return isinstance(written, dict) and len(written) == len(factors)
 
 
-def _ordered_parents(needed: Mapping[str, Run], runs: Sequence[Run]) -> tuple[Run, ...]:
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):  # no file can have this name; reading it says so
+        return path
+
+
+def _not_own(needed: Mapping[str, Run], runs: Sequence[Run]) -> tuple[Run, ...]:
     """Parents before their children; a parent that the study trains itself is not listed again."""
     own = {run.run_id for run in runs}
     return tuple(run for identity, run in needed.items() if identity not in own)

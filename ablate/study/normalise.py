@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ablate.errors import nearest
+from ablate.study.readers import WEIGHTS
 from ablate.study.recipe import TWEAKS, fields
 
 BOTTLENECK = ("resnet50", "resnet101", "resnet152")
@@ -19,6 +20,22 @@ ARCHS = (*BASIC, *BOTTLENECK, *SMALL)
 """The registered networks; the training layer's registry is held equal to this by a test."""
 
 DATASETS = ("digits", "cifar10", "cifar100", "caltech101", "imagefolder", "npz", "synthetic")
+SELECTORS = ("val_top1", "val_top5", "val_loss", "val_mean_class_accuracy")
+"""The validation metrics that can choose an epoch or end a run early."""
+
+KNOWN: dict[str, tuple[str, tuple[str, ...], bool]] = {
+    "model.arch": ("networks", ARCHS, True),
+    "data.name": ("data sets", DATASETS, True),
+    "select": ("choices", ("last", *SELECTORS), False),
+    "early_stopping.metric": ("choices", SELECTORS, False),
+}
+"""Recipe fields whose text is a name: what the names are, all of them, and whether package.module:callable is one too."""
+
+CALLABLE = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
+
+WITHOUT_VALIDATION = ("cifar10", "cifar100")
+"""Data sets whose official split is train and test alone."""
+
 WITHOUT_OFFICIAL_SPLIT = ("digits", "caltech101", "synthetic")
 DEFAULT_SPLIT = {"train": 0.8, "val": 0.2}
 FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut")
@@ -54,7 +71,8 @@ def _tweak(flat: Flat, reasons: Reasons) -> None:
     flags = {flag: meant[flag] if flat[f"model.{flag}"] is None else flat[f"model.{flag}"] for flag in FLAGS}
     if arch in BASIC and not flags["stride_in_3x3"]:
         flags["stride_in_3x3"] = True
-        reasons["model.tweak"] = f"{arch} has no bottleneck, so the stride has one place: A and B are one network"
+        why = f"{arch} has no bottleneck, so the stride has one place: A and B are one network"
+        reasons |= dict.fromkeys(("model.tweak", "model.stride_in_3x3"), why)
     for flag in FLAGS:
         flat[f"model.{flag}"] = flags[flag]
     flat["model.tweak"] = next((name for name, setting in TWEAKS.items() if setting == flags), None)
@@ -98,45 +116,62 @@ def _data(flat: Flat, reasons: Reasons) -> None:
         flat["data.split"] = DEFAULT_SPLIT if flat["data.name"] in WITHOUT_OFFICIAL_SPLIT else "official"
 
 
+def unknown_name(path: str, name: Any) -> str:
+    """What is wrong with a name given to one of the fields in `KNOWN`; empty for a known name and for all other fields."""
+    if path not in KNOWN:
+        return ""
+    what, known, open_ = KNOWN[path]
+    if name in known or (open_ and re.fullmatch(CALLABLE, name)):
+        return ""
+    also = "; or package.module:callable" if open_ else ""
+    return f"{path} {show_name(name)} is not known.{nearest(name, known)} Known {what}: {', '.join(known)}{also}."
+
+
+def show_name(name: str) -> str:
+    return repr(name if len(name) <= 60 else name[:57] + "...")
+
+
 def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What cannot be meant in a whole recipe: (path, message) for each."""
-    found = []
-    for path, known, what in (("model.arch", ARCHS, "networks"), ("data.name", DATASETS, "data sets")):
-        name = flat[path]
-        if name not in known and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name):
-            found.append(
-                (
-                    path,
-                    f"{path} {name!r} is not known.{nearest(name, known)} Known {what}: {', '.join(known)}; or package.module:callable.",
-                )
-            )
+    found = [(path, unknown_name(path, flat[path])) for path in KNOWN]
     if flat["optimizer.name"] == "sgd" and flat["optimizer.nesterov"] and flat["optimizer.momentum"] == 0:
         found.append(("optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."))
     if flat["data.name"] in ("imagefolder", "npz") and not flat["data.path"]:
-        found.append(("data.path", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
-    for path in ("select", "early_stopping.metric"):
-        metric = flat[path]
-        if metric != "last" and not metric.startswith("val_"):
-            allowed = "last or a validation metric" if path == "select" else "a validation metric"
-            found.append((path, f"{path} must be {allowed} such as val_top1, not {metric!r}."))
-    if flat["early_stopping.metric"] == "last":
-        found.append(("early_stopping.metric", "early_stopping.metric must be a validation metric such as val_top1."))
-    if flat["schedule.warmup_epochs"] >= flat["epochs"] and flat["schedule.warmup_epochs"] > 0:
-        found.append(
-            (
-                "schedule.warmup_epochs",
-                f"the warm-up of {flat['schedule.warmup_epochs']:g} epochs leaves none of {flat['epochs']}.",
-            )
-        )
-    if flat["data.name"] in WITHOUT_OFFICIAL_SPLIT and "official" in (
-        flat["data.split"],
-        dict_get(flat["data.split"], "test"),
-    ):
+        found.append(("data.name", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
+    warmup, epochs = flat["schedule.warmup_epochs"], flat["epochs"]
+    if warmup >= epochs:
         message = (
-            f"{flat['data.name']} has no official split; give fractions, as in data.split: {{train: 0.8, val: 0.2}}."
+            f"the warm-up of {warmup:g} epochs leaves none of {epochs}; schedule.warmup_epochs must be below epochs."
         )
-        found.append(("data.split", message))
-    return found
+        found.append(("schedule.warmup_epochs", message))
+    found += [("data.split", _split_trouble(flat)), ("model.init", _weights_trouble(flat))]
+    return [(path, message) for path, message in found if message]
+
+
+def _split_trouble(flat: Mapping[str, Any]) -> str:
+    name, split = flat["data.name"], flat["data.split"]
+    if name in WITHOUT_OFFICIAL_SPLIT and "official" in (split, dict_get(split, "test")):
+        return f"{name} has no official split; give fractions, as in data.split: {{train: 0.8, val: 0.2}}."
+    if not selects(flat):
+        return ""
+    field = "select" if flat["select"] != "last" else "early_stopping"
+    if isinstance(split, Mapping) and "val" not in split:
+        return f"{field} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
+    if split == "official" and name in WITHOUT_VALIDATION:
+        return f"{field} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
+    return ""
+
+
+def _weights_trouble(flat: Mapping[str, Any]) -> str:
+    init, arch = flat["model.init"], flat["model.arch"]
+    if init in WEIGHTS and (arch in SMALL or (init == "imagenet-v2" and arch in BASIC)):
+        return f"torchvision has no {init} weights for {arch}; use another arch, scratch, a file of weights, or a run."
+    return ""
+
+
+def selects(flat: Mapping[str, Any]) -> bool:
+    """Whether a validation metric chooses the epoch, or ends the run."""
+    return flat["select"] != "last" or flat["early_stopping.patience"] is not None
 
 
 def dict_get(value: Any, key: str) -> Any:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError
 from ablate.study.names import UnclearName, resolve
-from ablate.study.problems import Problems, show
+from ablate.study.problems import Problems
+from ablate.study.readers import WEIGHTS
 from ablate.study.run import Run
 from ablate.study.source import Key
 
 if TYPE_CHECKING:
-    from ablate.study.study import Study
-
-WEIGHTS = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
-"""torchvision's names of the two sets of ImageNet weights."""
+    from ablate.study.study import Arm, Study
 
 LoadStudy = Callable[[Path, str | None], "Study"]
 
@@ -31,8 +30,9 @@ class Parents:
         self.load = load
         self.needed: dict[str, Run] = {}
         self._resolved: dict[str, Any] = {}
-        self._runs: dict[str, Mapping[int, Run]] = {}
-        self._earlier: dict[str, tuple[Run, ...]] = {}
+        self._places: dict[str, Key] = {}
+        self._runs: dict[str, dict[int, Run]] = {}
+        self._known: dict[str, Run] = {}
 
     def resolve(self, init: Any) -> Any:
         """The form in which `init` is hashed: an entry of torchvision, a file's digest, or another arm.
@@ -45,79 +45,87 @@ class Parents:
         return self._resolved[key]
 
     def parent_of(self, init: Mapping[str, Any], seed: int) -> str | None:
-        """The run that a child with this seed starts from; it is remembered in `needed`."""
+        """The run that a child with this seed starts from; it and those that it starts from are remembered in `needed`."""
         runs = self._runs.get(init["arm"], {})
         wanted = seed if init["seed"] == "same" else init["seed"]
         run = runs.get(wanted)
         if run is None:
-            there = ", ".join(map(str, runs)) or "none"
+            there = ", ".join(map(str, list(runs)[:20])) or "none"
             self.problems.add(
-                self._key(), f"the parent has no run with seed {wanted}; it has {there}. Raise its `seeds` or give one."
+                self._places.get(init["arm"], ("recipe",)),
+                f"the parent has no run with seed {wanted}; it has {there}. Raise its `seeds`, or name one seed in init.",
             )
             return None
-        for earlier in (*self._earlier[init["arm"]], run):
-            self.needed.setdefault(earlier.run_id, earlier)
+        self._need(run)
         return run.run_id
 
+    def _need(self, run: Run) -> None:
+        """A run after all that it starts from itself."""
+        chain = [run]
+        while (parent := chain[-1].parent) is not None and parent in self._known:
+            chain.append(self._known[parent])
+        for link in reversed(chain):
+            self.needed.setdefault(link.run_id, link)
+
     def _resolve(self, init: Any) -> Any:
+        place = self.problems.place("model.init", init)
         if init == "scratch":
             return init
         if init in WEIGHTS:
             return {"entry": WEIGHTS[init]}
         if isinstance(init, str):
-            return self._file({"file": init})
+            return self._file(place, {"file": init})
         if "file" in init:
-            return self._file(init)
-        return self._run(init)
+            return self._file(place, init)
+        return self._run(place, init)
 
-    def _file(self, init: Mapping[str, Any]) -> Any:
-        path = self.folder / init["file"]
-        if path.is_file():
-            with path.open("rb") as stream:
+    def _file(self, place: Key, init: Mapping[str, Any]) -> Any:
+        name = str(init["file"])
+        try:
+            with (self.folder / name).open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
-            if init.get("sha256") not in (None, found):
-                self.problems.add(self._key(), f"{init['file']} has SHA-256 {found}, not {init['sha256']}.")
-            return {"file": init["file"], "sha256": found}
-        if "sha256" not in init:
+        except (OSError, ValueError):
+            found = None
+        declared = init.get("sha256")
+        if found and declared not in (None, found):
+            self.problems.add(place, f"{name} has SHA-256 {found}, not {declared}.")
+        if not found and not declared:
             self.problems.add(
-                self._key(),
-                f"there is no file {init['file']!r} beside the study. Allowed: scratch, {', '.join(WEIGHTS)}, a file of weights, or a run "
-                "{study, arm, ...}. To plan without the file, give {file: ..., sha256: ...}.",
+                place,
+                f"there is no file {name!r} beside the study that can be read. Allowed: scratch, {', '.join(WEIGHTS)}, a file of "
+                "weights, or a run {study: ..., arm: ...}. To plan without the file, give {file: ..., sha256: ...}.",
             )
-        return dict(init)
+        return {"file": os.path.normpath(name), "sha256": found or declared}
 
-    def _run(self, init: Mapping[str, Any]) -> Any:
+    def _run(self, place: Key, init: Mapping[str, Any]) -> Any:
         missing = [name for name in ("study", "arm") if name not in init]
         if missing:
-            self.problems.add(self._key(), f"a run to start from needs {' and '.join(missing)}.")
-            return dict(init)
-        weights = init.get("weights", "last")
-        seed = init.get("seed", "same")
-        if weights not in ("last", "selected"):
-            self.problems.add((*self._key(), "weights"), f"must be last or selected, not {show(weights)}.")
-        if seed != "same" and (isinstance(seed, bool) or not isinstance(seed, int)):
-            self.problems.add((*self._key(), "seed"), f"must be 'same' or a whole number, not {show(seed)}.")
-        try:
-            study = self.load(self.folder / str(init["study"]), init.get("profile"))
-            levels = resolve(str(init["arm"]), study.factors, study.baseline)
-        except UnclearName as error:
-            self.problems.add((*self._key(), "arm"), str(error))
-            return dict(init)
-        except AblateError as error:
-            self.problems.add((*self._key(), "study"), f"the parent study cannot be used: {error}")
-            return dict(init)
-        arm = next((arm for arm in study.arms if arm.levels == levels), None)
-        if arm is None:
             self.problems.add(
-                (*self._key(), "arm"), f"{init['arm']!r} is not an arm of {study.name}; its design leaves it out."
+                place, f"a run to start from needs {' and '.join(missing)}, as in {{study: ..., arm: ...}}."
             )
             return dict(init)
-        self._runs[arm.arm_id] = {run.seed: run for run in study.runs if run.arm_id == arm.arm_id}
-        self._earlier[arm.arm_id] = study.parents
-        return {"arm": arm.arm_id, "seed": seed, "weights": weights}
+        arm, study = self._parent_arm(place, init)
+        if arm is None or study is None:
+            return dict(init)
+        self._places.setdefault(arm.arm_id, place)
+        self._known |= {run.run_id: run for run in (*study.parents, *study.runs)}
+        runs = {run.seed: run for run in study.runs if run.arm_id == arm.arm_id}
+        self._runs.setdefault(arm.arm_id, {}).update(runs)
+        return {"arm": arm.arm_id, "seed": init.get("seed", "same"), "weights": init.get("weights", "last")}
 
-    def _key(self) -> Key:
-        for key in (("recipe", "model", "init"), ("recipe", "model.init")):
-            if self.problems.document.node(key) is not None:
-                return key
-        return ("recipe",)
+    def _parent_arm(self, place: Key, init: Mapping[str, Any]) -> tuple[Arm | None, Study | None]:
+        profile = init.get("profile")
+        try:
+            study = self.load(self.folder / str(init["study"]), None if profile is None else str(profile))
+            levels = resolve(str(init["arm"]), study.factors, study.baseline, study.steps)
+        except UnclearName as error:
+            self.problems.add((*place, "arm"), str(error))
+            return None, None
+        except AblateError as error:
+            self.problems.add((*place, "study"), f"the parent study cannot be used: {error}")
+            return None, None
+        arm = next((arm for arm in study.arms if arm.levels == levels), None)
+        if arm is None:
+            message = f"{init['arm']!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."
+            self.problems.add((*place, "arm"), message)
+        return arm, study

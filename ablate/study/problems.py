@@ -12,17 +12,28 @@ from ablate.errors import Problem, StudyError, nearest
 from ablate.study.recipe import RecipeField
 from ablate.study.source import Document, Key
 
+MAX_PROBLEMS = 100
+"""Mistakes that are reported of one file; a generated file may hold any number."""
+LONGEST = 2000
+
 
 class Problems:
-    """The mistakes and warnings found in one document so far."""
+    """The mistakes and warnings found in one document so far.
+
+    `places` remembers where each recipe field was given each of its values, for mistakes that only show in a whole recipe.
+    """
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.places: dict[tuple[str, str], Key] = {}
 
     def add(self, key: Key, message: str) -> None:
         self.errors.append(self._problem(key, message))
+        if len(self.errors) >= MAX_PROBLEMS:
+            last = Problem(self.document.file, None, "", f"only the first {MAX_PROBLEMS} mistakes are shown.")
+            raise StudyError([*self._in_order(), last])
 
     def warn(self, key: Key, message: str) -> None:
         self.warnings.append(self._problem(key, message))
@@ -30,7 +41,7 @@ class Problems:
     def stop(self) -> None:
         """Raise StudyError when there is any mistake, in the order of the file."""
         if self.errors:
-            raise StudyError(sorted(dict.fromkeys(self.errors), key=lambda problem: problem.line or 0))
+            raise StudyError(self._in_order())
 
     def known_keys(self, key: Key, value: Mapping[str, Any], allowed: Iterable[str]) -> None:
         """Report every key of `value` that is not allowed here."""
@@ -50,25 +61,42 @@ class Problems:
         return {}
 
     def names(self, key: Key, value: Any, what: str) -> list[str]:
-        """A name or a list of names as a list of their texts."""
-        if isinstance(value, dict):
-            self.add(key, f"must be {what}, not a mapping.")
+        """A name or a list of names as a list of their texts, as they stand in the file."""
+        places: list[Key] = [(*key, index) for index in range(len(value))] if isinstance(value, list) else [key]
+        if not all(self.document.is_scalar(place) for place in places):
+            self.add(key, f"must be {what}, not {show(value)}.")
             return []
-        if isinstance(value, list):
-            return [self.document.scalar_text((*key, index)) for index in range(len(value))]
-        return [self.document.scalar_text(key)]
+        return [self.document.scalar_text(place) for place in places]
+
+    def text(self, key: Key, what: str) -> str:
+        """A single value's text as it stands in the file; empty for nothing, a problem for a list or a mapping."""
+        node = self.document.node(key)
+        if node is None or (node.kind == "scalar" and node.plain and node.text in ("", "~", "null")):
+            return ""
+        if node.kind != "scalar":
+            self.add(key, f"must be {what}, not a {'list' if node.kind == 'list' else 'mapping'}.")
+        return node.text
 
     def field_value(self, key: Key, field: RecipeField, value: Any) -> Any:
         """`value` as the recipe field's own type; a problem and the default where it cannot be."""
         try:
-            return field.parse(value)
+            found = field.parse(value)
         except ValidationError as error:
             self.add(key, f"{field.path} {explain(error, value)}")
             return field.default
+        self.places.setdefault((field.path, repr(found)), key)
+        return found
+
+    def place(self, path: str, value: Any) -> Key:
+        """Where the recipe field `path` was given `value`; the recipe itself where that is not known."""
+        return self.places.get((path, repr(value)), ("recipe",))
+
+    def _in_order(self) -> list[Problem]:
+        return sorted(dict.fromkeys(self.errors), key=lambda problem: problem.line or 0)
 
     def _problem(self, key: Key, message: str) -> Problem:
         dotted = ".".join(str(part) for part in key)
-        return Problem(self.document.file, self.document.line(key), dotted, message)
+        return Problem(self.document.file, self.document.line(key), _shorten(dotted, 300), _shorten(message, LONGEST))
 
 
 def explain(error: ValidationError, value: Any) -> str:
@@ -105,7 +133,11 @@ def explain(error: ValidationError, value: Any) -> str:
 def show(value: Any) -> str:
     """A value as one would write it, shortened to 60 characters."""
     if isinstance(value, str):
-        text = repr(value)
+        text = repr(value[:100])
     else:
-        text = json.dumps(value, default=str).replace('"', "")
+        text = json.dumps(value, default=str, ensure_ascii=False).replace('"', "")
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -7,25 +7,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ablate.errors import nearest
-from ablate.study.assign import read_settings
-from ablate.study.factors import match_level, subset_levels
+from ablate.study.assign import overlap, read_settings
+from ablate.study.design import Design, read_design
+from ablate.study.factors import known_factor, match_level, subset_levels
+from ablate.study.grid import Rule, read_rules
+from ablate.study.keys import PROFILE
 from ablate.study.problems import Problems
+from ablate.study.seeds import read_seeds
 from ablate.study.source import Key
 from ablate.study.study import Factor
-
-KEYS = ("recipe", "levels", "exclude", "seeds", "design")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """`levels` maps (factor, level or member) to the settings that change there; `exclude` is read once factors are final."""
+    """`levels` maps (factor, level or member) to the settings that change there. None: as the study has it."""
 
     name: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
     levels: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    exclude: Any = None
-    seeds: Any = None
-    design: Any = None
+    exclude: tuple[Rule, ...] = ()
+    seeds: tuple[int, ...] | None = None
+    design: Design | None = None
 
 
 def read_profiles(problems: Problems, value: Any, factors: tuple[Factor, ...]) -> tuple[Profile, ...]:
@@ -33,31 +35,51 @@ def read_profiles(problems: Problems, value: Any, factors: tuple[Factor, ...]) -
     found = []
     for name, spec in problems.mapping(("profiles",), value, "a mapping of profile names").items():
         key: Key = ("profiles", name)
-        spec = problems.mapping(key, spec, f"a mapping with some of {', '.join(KEYS)}")
-        problems.known_keys(key, spec, KEYS)
+        if not name.strip() or not name.isprintable() or len(name) > 100:
+            problems.add(key, "a profile's name has 1 to 100 printable characters.")
+        spec = problems.mapping(key, spec, f"a mapping with some of {', '.join(PROFILE)}")
+        problems.known_keys(key, spec, PROFILE)
         recipe = read_settings(problems, (*key, "recipe"), spec.get("recipe"))
         levels = _read_levels(problems, (*key, "levels"), spec.get("levels"), factors)
         for path in recipe:
-            for factor in factors:
-                if all(path in level.sets for level in factor.levels):
-                    message = f"every level of {factor.name} sets {path}, so this would change nothing; use profiles.{name}.levels."
-                    problems.add((*key, "recipe", path), message)
-        found.append(Profile(name, recipe, levels, spec.get("exclude"), spec.get("seeds"), spec.get("design")))
+            if factor := fixed_by(factors, path):
+                message = (
+                    f"every level of {factor} sets {path}, so this would change nothing; use profiles.{name}.levels."
+                )
+                problems.add((*key, "recipe", path), message)
+        rules = read_rules(problems, (*key, "exclude"), spec.get("exclude"), factors)
+        seeds, design = spec.get("seeds"), spec.get("design")
+        found.append(
+            Profile(
+                name,
+                recipe,
+                levels,
+                tuple(rules),
+                None if seeds is None else read_seeds(problems, (*key, "seeds"), seeds),
+                None if design is None else read_design(problems, (*key, "design"), design, factors),
+            )
+        )
     return tuple(found)
+
+
+def fixed_by(factors: tuple[Factor, ...], path: str) -> str:
+    """The factor whose levels all set this path, so that the base's value is never used; empty where there is none."""
+    for factor in factors:
+        if all(
+            any(overlap(path, own) and not own.startswith(f"{path}.") for own in level.sets) for level in factor.levels
+        ):
+            return factor.name
+    return ""
 
 
 def _read_levels(
     problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]
 ) -> dict[tuple[str, str], Mapping[str, Any]]:
-    by_name = {factor.name: factor for factor in factors}
     changes: dict[tuple[str, str], Mapping[str, Any]] = {}
     for name, spec in problems.mapping(key, value, "a mapping of factors").items():
-        if name not in by_name:
-            problems.add(
-                (*key, name), f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {', '.join(by_name)}."
-            )
+        factor = known_factor(problems, (*key, name), name, factors)
+        if factor is None:
             continue
-        factor = by_name[name]
         for text, settings in problems.mapping((*key, name), spec, "a mapping of levels or members").items():
             level = None if factor.members else match_level(factor, text)
             known = factor.members or tuple(level.name for level in factor.levels)

@@ -136,6 +136,7 @@ class Study:
     """A study under one profile: factors, arms in order, tables, and the runs that they come to.
 
     `baseline` holds levels for the factors that the file's baseline names; the others are matched.
+    `steps` maps what each step of a path may be called to the levels there of the factors that the baseline names.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
     """
 
@@ -161,6 +162,7 @@ class Study:
     profiles: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     source: str = ""
+    steps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

@@ -5,33 +5,46 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ablate.errors import nearest
 from ablate.study.claims import ClaimContext, ClaimError, parse_claim
-from ablate.study.factors import match_level, read_condition, read_level
+from ablate.study.factors import match_level, read_baseline, read_condition
+from ablate.study.keys import TABLE
 from ablate.study.metrics import CLASS_METRICS, METRICS
-from ablate.study.names import UnclearName, resolve
+from ablate.study.names import Levels, UnclearName, resolve
 from ablate.study.problems import Problems, show
+from ablate.study.reported import EPOCH, ReportedReader, left_out_by
 from ablate.study.source import Key
-from ablate.study.study import Claim, Condition, Factor, Reported, TableSpec, Term
+from ablate.study.study import Claim, Condition, Factor, TableSpec, Term
 
 KINDS = ("epoch", "class", "effect")
 TESTS = ("dunnett", "welch-holm")
-KEYS = ("rows", "columns", "metric", "where", "baseline", "reported", "claims", "test", "caption")
-_FIGURE = re.compile(r"(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE](?P<power>[-+]?[0-9]+))?)(?P<percent>\s*%)?")
 
 
 class TableReader:
-    """Reads the `tables` block of one study; `metrics` are the names that columns may have."""
+    """Reads the `tables` block of one study.
+
+    `metrics` are the names that columns may have; `steps` the levels at each step of a path; `arms` the levels of every arm of
+    the grid, None where it is not known.
+    """
 
     def __init__(
-        self, problems: Problems, factors: Sequence[Factor], baseline: Mapping[str, str], metrics: Sequence[str]
+        self,
+        problems: Problems,
+        factors: Sequence[Factor],
+        baseline: Levels,
+        metrics: Sequence[str],
+        steps: Mapping[str, Levels] | None = None,
+        arms: Sequence[Levels] | None = None,
     ) -> None:
         self.problems = problems
         self.factors = {factor.name: factor for factor in factors}
         self.baseline = baseline
         self.metrics = tuple(metrics)
+        self.steps = steps or {}
+        self.arms = arms
 
     def read(self, value: Any) -> dict[str, TableSpec]:
         tables = self.problems.mapping(("tables",), value, "a mapping of table names")
@@ -39,39 +52,46 @@ class TableReader:
 
     def table(self, name: str, spec: Any) -> TableSpec:
         key: Key = ("tables", name)
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name):
-            self.problems.add(key, "a table's name has only letters, digits, '.', '_' and '-'.")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name) or not name.strip("."):
+            self.problems.add(key, "a table's name has only letters, digits, '.', '_' and '-', at most 80 of them.")
         spec = self.problems.mapping(key, spec, "a mapping with rows and columns")
-        self.problems.known_keys(key, spec, KEYS)
+        self.problems.known_keys(key, spec, TABLE)
+        told = len(self.problems.errors)
+        table = self._layout(key, spec, name)
+        if len(self.problems.errors) > told:  # what rows and figures mean hangs on the layout
+            return table
+        shown = [self.factors[row] for row in table.factors]
+        defaults = {**self.baseline, **(table.baseline or {})}
+        reader = ReportedReader(self.problems, table, shown, defaults, self.steps)
+        reported = reader.read((*key, "reported"), spec.get("reported"))
+        claims = self._claims((*key, "claims"), spec.get("claims"), table, self._context(table, shown, defaults))
+        return replace(table, reported=reported, claims=claims)
+
+    def _layout(self, key: Key, spec: Mapping[str, Any], name: str) -> TableSpec:
         rows, kind = self._rows(key, spec)
         columns, column_factor, metric = self._columns(key, spec, kind)
-        where = read_condition(self.problems, (*key, "where"), spec.get("where"), tuple(self.factors.values()), KINDS)
+        factors = tuple(self.factors.values())
+        where = read_condition(self.problems, (*key, "where"), spec.get("where"), factors, KINDS)
         self._all_placed(key, rows, kind, column_factor, where)
-        if column_factor:
-            columns = tuple(where.get(column_factor, columns))
-        baseline = self._baseline((*key, "baseline"), spec)
+        baseline = spec.get("baseline")
         test = spec.get("test", TESTS[0])
         if test not in TESTS:
             self.problems.add((*key, "test"), f"must be one of {', '.join(TESTS)}, not {show(test)}.")
-        shown = [self.factors[row] for row in rows]
-        table = TableSpec(
+        if baseline is not None and not baseline:
+            self.problems.add((*key, "baseline"), "names no factor; leave it out where the study's own is meant.")
+        return TableSpec(
             name=name,
             factors=rows,
             kind=kind,
             where=where,
-            columns=columns,
+            columns=tuple(where.get(column_factor, columns)) if column_factor else columns,
             column_factor=column_factor,
             metric=metric,
             row_where=self._row_where(key, spec, kind),
-            baseline=baseline,
-            reported={},
-            claims=(),
+            baseline=None if baseline is None else read_baseline(self.problems, (*key, "baseline"), baseline, factors),
             test=str(test),
-            caption=str(spec.get("caption") or ""),
+            caption=self.problems.text((*key, "caption"), "a line of text"),
         )
-        reported = self._reported((*key, "reported"), spec.get("reported"), table, shown)
-        claims = self._claims((*key, "claims"), spec.get("claims"), table, shown)
-        return TableSpec(**{**table.__dict__, "reported": reported, "claims": claims})
 
     def _rows(self, key: Key, spec: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
         if spec.get("rows") is None:
@@ -81,12 +101,13 @@ class TableReader:
         kind = names[-1] if names and names[-1] in KINDS else "arms"
         factors = names if kind == "arms" else names[:-1]
         for index, name in enumerate(factors):
-            if name not in self.factors:
-                place = (*key, "rows", index) if isinstance(spec["rows"], list) else (*key, "rows")
-                hint = nearest(name, [*self.factors, *KINDS])
-                self.problems.add(
-                    place, f"there is no factor {name!r}.{hint} Allowed: {', '.join([*self.factors, *KINDS])}."
-                )
+            place = (*key, "rows", index) if isinstance(spec["rows"], list) else (*key, "rows")
+            if name in KINDS:
+                self.problems.add(place, f"{name} stands last in rows, and only one of {', '.join(KINDS)} does.")
+            elif name not in self.factors:
+                known = [*self.factors, *KINDS]
+                message = f"there is no factor {name!r}.{nearest(name, known)} Allowed: {', '.join(known)}."
+                self.problems.add(place, message)
         if len(set(factors)) < len(factors):
             self.problems.add((*key, "rows"), "a factor is there twice.")
         return tuple(name for name in dict.fromkeys(factors) if name in self.factors), kind
@@ -99,10 +120,14 @@ class TableReader:
             if value is None
             else self.problems.names((*key, "columns"), value, "a metric, a list of metrics, or a factor")
         )
-        metric = spec.get("metric")
+        metric = self.problems.text((*key, "metric"), "a metric") or None
+        if not names and value is not None and isinstance(value, list) and not value:
+            self.problems.add((*key, "columns"), "names no column.")
+        if len(set(names)) < len(names):
+            self.problems.add((*key, "columns"), "a column is there twice.")
         if len(names) == 1 and names[0] in self.factors:
             factor = self.factors[names[0]]
-            metric = "top1" if metric is None else str(metric)
+            metric = metric or ("f1" if kind == "class" else "top1")
             self._check_metric((*key, "metric"), metric, kind)
             return tuple(level.name for level in factor.levels), factor.name, metric
         if metric is not None:
@@ -121,10 +146,14 @@ class TableReader:
         self, key: Key, rows: Sequence[str], kind: str, column_factor: str | None, where: Condition
     ) -> None:
         for name in self.factors:
-            if name in rows or name == column_factor or kind == "effect":
-                continue
             kept = where.get(name)
-            if kept is None:
+            if name in rows and name == column_factor:
+                self.problems.add(key, f"the factor {name} is in both rows and columns.")
+            elif kept == ():
+                self.problems.add((*key, "where", name), f"leaves no level of {name}.")
+            elif name in rows or name == column_factor or kind == "effect":
+                continue
+            elif kept is None:
                 self.problems.add(
                     key,
                     f"the factor {name} is in neither rows, columns nor where; nothing is averaged silently. Add it.",
@@ -135,140 +164,88 @@ class TableReader:
                 )
 
     def _row_where(self, key: Key, spec: Mapping[str, Any], kind: str) -> tuple[str, ...]:
-        where = spec.get("where") or {}
+        where = spec.get("where")
         for name in KINDS:
             if isinstance(where, dict) and name in where:
+                place = (*key, "where", name)
                 if name != kind or kind == "effect":
-                    self.problems.add((*key, "where", name), f"picks rows only where `rows` ends in {name}.")
+                    self.problems.add(place, f"picks rows only where `rows` ends in {name}.")
                     return ()
-                picked = self.problems.names((*key, "where", name), where[name], "a list of rows")
-                if kind == "epoch" and not all(text.isdigit() and int(text) > 0 for text in picked):
-                    self.problems.add((*key, "where", name), "epochs are whole numbers from 1.")
-                return tuple(picked)
+                picked = self.problems.names(place, where[name], "a row or a list of rows")
+                if kind == "epoch" and not all(EPOCH.fullmatch(text) for text in picked):
+                    self.problems.add(place, "epochs are whole numbers from 1.")
+                elif where[name] == []:
+                    self.problems.add(place, "picks no row.")
+                return tuple(dict.fromkeys(picked))
         return ()
 
-    def _baseline(self, key: Key, spec: Mapping[str, Any]) -> dict[str, str] | None:
-        if spec.get("baseline") is None:
-            return None
-        found = {}
-        for name in self.problems.mapping(key, spec["baseline"], "a mapping of factors to one level"):
-            if name not in self.factors:
-                self.problems.add((*key, name), f"there is no factor {name!r}.{nearest(name, self.factors)}")
-                continue
-            level = read_level(
-                self.problems, (*key, name), self.factors[name], self.problems.document.scalar_text((*key, name))
-            )
-            if level is not None:
-                found[name] = level
-        return found
-
-    def _defaults(self, table: TableSpec) -> dict[str, str]:
-        """Levels that a row's name may leave out: the table's baseline, then the study's."""
-        return {**self.baseline, **(table.baseline or {})}
-
-    def _reported(
-        self, key: Key, value: Any, table: TableSpec, shown: list[Factor]
-    ) -> dict[str, tuple[Reported | None, ...]]:
-        reported = {}
-        for text, figures in self.problems.mapping(key, value, "a mapping of rows to figures").items():
-            name = self._row_name((*key, text), text, table, shown)
-            places = [(*key, text)] if not isinstance(figures, list) else [(*key, text, i) for i in range(len(figures))]
-            if len(places) > len(table.columns):
-                self.problems.add((*key, text), f"has {len(places)} figures for {len(table.columns)} columns.")
-                continue
-            row = [self._figure(place) for place in places]
-            if name in reported:
-                self.problems.add((*key, text), f"names the row {name}, which is there already.")
-            reported[name] = tuple(row + [None] * (len(table.columns) - len(row)))
-        return reported
-
-    def _row_name(self, key: Key, text: str, table: TableSpec, shown: list[Factor]) -> str:
-        if table.kind == "effect":
-            return text
-        if table.kind in ("epoch", "class"):
-            before, _, last = text.rpartition("/")
-            if table.kind == "epoch" and not last.isdigit():
-                self.problems.add(key, f"a row of epochs is named by a whole number, not {last!r}.")
-            if not shown:
-                return text
-            return self._levels_name(key, before, table, shown) + "/" + last
-        return self._levels_name(key, text, table, shown)
-
-    def _levels_name(self, key: Key, text: str, table: TableSpec, shown: list[Factor]) -> str:
-        try:
-            return "/".join(resolve(text or "baseline", shown, self._defaults(table)).values())
-        except UnclearName as error:
-            self.problems.add(key, str(error))
-            return text
-
-    def _figure(self, key: Key) -> Reported | None:
-        text = self.problems.document.scalar_text(key).strip()
-        if text in ("", "null", "~"):
-            return None
-        figure = read_figure(text)
-        if figure is None:
-            self.problems.add(key, f"must be a figure such as 0.90 or 76.21%, or null; not {text!r}.")
-        return figure
-
-    def _claims(self, key: Key, value: Any, table: TableSpec, shown: list[Factor]) -> tuple[Claim, ...]:
+    def _claims(self, key: Key, value: Any, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
         if value is None:
             return ()
         if not isinstance(value, list):
-            self.problems.add(key, "must be a list of claims.")
+            self.problems.add(key, f"must be a list of claims, not {show(value)}.")
             return ()
         claims = []
         for index, item in enumerate(value):
             place = (*key, index)
             if isinstance(item, dict) and set(item) == {"prose"}:
-                claims.append(Claim(str(item["prose"]), "prose"))
-                continue
-            try:
-                claims.append(parse_claim(self.problems.document.scalar_text(place), self._context(table, shown)))
-            except (ClaimError, UnclearName) as error:
-                self.problems.add(place, str(error))
+                claims.append(Claim(self.problems.text((*place, "prose"), "a sentence"), "prose"))
+            elif isinstance(item, dict | list | None):
+                self.problems.add(place, f"a claim is a line of text or {{prose: ...}}, not {show(item)}; quote it.")
+            else:
+                try:
+                    claims.append(parse_claim(self.problems.document.scalar_text(place), context))
+                except (ClaimError, UnclearName) as error:
+                    self.problems.add(place, str(error))
         return tuple(claims)
 
-    def _context(self, table: TableSpec, shown: list[Factor]) -> ClaimContext:
-        defaults = self._defaults(table)
+    def _context(self, table: TableSpec, shown: list[Factor], defaults: Levels) -> ClaimContext:
         if table.column_factor:
             shown = [*shown, self.factors[table.column_factor]]
         by_name = {factor.name: factor for factor in shown}
 
-        def levels(factor: str, text: str) -> str:
-            level = match_level(by_name[factor], text) if factor in by_name else None
+        def levels(name: str, text: str) -> str:
+            if name not in by_name:
+                listed = ", ".join(by_name) or "none"
+                raise ClaimError(f"where {name}={text}: the rows have no factor {name!r}. Factors: {listed}.")
+            level = match_level(by_name[name], text)
             if level is None:
-                raise ClaimError(f"where {factor}={text} names no level of the table's rows.")
+                known = [level.name for level in by_name[name].levels]
+                raise ClaimError(f"where {name}={text}: {name} has no level {text!r}.{nearest(text, known)}")
             return level.name
 
-        def rows(fixed: Mapping[str, str]) -> list[Term]:
-            kept = [table.where.get(f.name, tuple(level.name for level in f.levels)) for f in shown]
-            found = [dict(zip(by_name, names, strict=True)) for names in itertools.product(*kept)]
-            return [
-                Term("/".join(row.values()), row)
-                for row in found
-                if all(row[name] == level for name, level in fixed.items())
-            ]
+        def row(text: str, fixed: Levels) -> Levels:
+            found = resolve(text, shown, {**defaults, **fixed}, self.steps)
+            if other := next((f"{name}={level}" for name, level in fixed.items() if found[name] != level), None):
+                raise ClaimError(f"{text!r} is no row where {other}.")
+            if left_out := left_out_by(table, found):
+                raise ClaimError(f"{text!r} is no row of this table; its where leaves out {left_out}.")
+            return found
 
         metrics = (table.metric,) if table.metric else table.columns
         return ClaimContext(
-            resolve=lambda text, fixed: resolve(text, shown, {**defaults, **fixed}),
-            rows=rows,
+            resolve=row,
+            rows=lambda fixed: self._row_terms(table, shown, fixed),
             metric=metrics[0] if metrics else "top1",
             metrics=tuple(metrics),
             levels=levels,
         )
 
-
-def read_figure(text: str) -> Reported | None:
-    """A figure as printed, `0.90` or `76.21%`; None where it is none."""
-    found = _FIGURE.fullmatch(text)
-    if not found:
-        return None
-    mantissa = re.split(r"[eE]", found["number"])[0]
-    decimals = len(mantissa.partition(".")[2]) - int(found["power"] or 0)
-    percent = found["percent"] is not None
-    value = float(found["number"]) / (100 if percent else 1)
-    return Reported(text, value, decimals, percent)
+    def _row_terms(self, table: TableSpec, shown: Sequence[Factor], fixed: Levels) -> list[Term]:
+        """Every row of the table that is in the grid and has the fixed levels."""
+        if self.arms is None:
+            kept = [table.where.get(f.name, tuple(level.name for level in f.levels)) for f in shown]
+            arms: Sequence[Levels] = [
+                dict(zip((f.name for f in shown), names, strict=True)) for names in itertools.product(*kept)
+            ]
+        else:
+            arms = [arm for arm in self.arms if not left_out_by(table, arm)]
+        found: dict[str, Term] = {}
+        for arm in arms:
+            row = {factor.name: arm[factor.name] for factor in shown}
+            if all(row[name] == level for name, level in fixed.items()):
+                found.setdefault("/".join(row.values()), Term("/".join(row.values()), row))
+        return list(found.values())
 
 
 def default_tables(factors: Sequence[Factor]) -> dict[str, TableSpec]:
