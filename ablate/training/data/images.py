@@ -35,7 +35,7 @@ MAX_BYTES = 256 * 2**20
 Pixels = npt.NDArray[np.uint8]
 
 
-class BadImage(Exception):  # noqa: N818 - the reason why one image was left out; never leaves this package
+class BadImage(Exception):
     """Why one image cannot be decoded, in a few words."""
 
 
