@@ -7,8 +7,8 @@ antialiased, the longer side rounded down) and the centre is cropped: torchvisio
 `CenterCrop(image_size)`.
 
 Pillow decodes and torch resizes. Caltech-101 on one thread: 1,860 images a second at 32 pixels and 1,200 at 224; with
-Pillow's own resizing 1,610 and 700; with torchvision's `decode_jpeg` 2,780 and 1,410. On two threads that lead shrinks to
-nothing at 32 pixels and a quarter at 224, and `decode_jpeg` is deprecated since torchvision 0.29.
+Pillow's own resizing 1,610 and 700; with torchvision's `decode_jpeg` 2,780 and 1,410. On two threads that lead is
+nothing at 32 pixels and a quarter at 224; and `decode_jpeg` is deprecated since torchvision 0.29.
 """
 
 from __future__ import annotations
