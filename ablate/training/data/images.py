@@ -6,9 +6,9 @@ as in torchvision's `ImageFolder`); then, where `image_size` is set, the shorter
 antialiased, the longer side rounded down) and the centre is cropped: torchvision's `Resize(image_size)` and
 `CenterCrop(image_size)`.
 
-Pillow decodes and torch resizes. Caltech-101, one thread: 1,860 images a second at 32 pixels and 1,200 at 224; Pillow's
-own resizing 1,610 and 700; torchvision's `decode_jpeg` with torch's resizing 2,780 and 1,410. On two threads the first
-and the last are within a fifth of each other, and `decode_jpeg` is deprecated since torchvision 0.29.
+Pillow decodes and torch resizes. Caltech-101 on one thread: 1,860 images a second at 32 pixels and 1,200 at 224; with
+Pillow's own resizing 1,610 and 700; with torchvision's `decode_jpeg` 2,780 and 1,410. On two threads that lead is
+nothing at 32 pixels and a quarter at 224; and `decode_jpeg` is deprecated since torchvision 0.29.
 """
 
 from __future__ import annotations
