@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from ablate.analysis import distributions
 from ablate.analysis.classes import MACRO, ClassReader
-from ablate.analysis.compare import holm, obstacle, pool, standard_error
+from ablate.analysis.compare import Pool, holm, obstacle, pool, standard_error
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.layout import arms_of, compared_with, find_arm
 from ablate.analysis.rows import direction
@@ -93,10 +93,15 @@ def _spell(comparisons: Sequence[Comparison], *, adjusted: bool = False) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """`p = 0.012`, or `p < 0.001`."""
+    """`p = 0.012`, or `p < 0.001`; with as many digits as it takes to stay on its own side of 0.05."""
     if p is None:
         return "no p"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.01 else f"p = {p:.3f}"
+    if p < 0.001:
+        return "p < 0.001"
+    digits = 4 if p < 0.01 else 3
+    while digits < 9 and p != ALPHA and float(f"{p:.{digits}f}") == ALPHA:
+        digits += 1
+    return f"p = {p:.{digits}f}"
 
 
 def _contrasts(claim: Claim, better: str) -> list[Weights]:
@@ -121,6 +126,9 @@ class _Court:
     def __init__(self, claim: Claim, study: Study, spec: TableSpec, runs: Replicates) -> None:
         self.claim, self.study, self.spec = claim, study, spec
         self._runs = runs
+        self._shown = {arm.name: arm for arm in arms_of(study, spec)}
+        self._samples: dict[str, Sample] = {}
+        self._pools: dict[frozenset[str], Pool | None] = {}
         self._reader = final(claim.metric)
         self._metric = claim.metric
         if spec.kind == "class" and claim.metric in CLASS_METRICS:
@@ -169,22 +177,26 @@ class _Court:
         if why or estimate is None:
             number = "" if estimate is None else f" = {estimate:+.3g}"
             return Comparison(text, estimate, None, f"{text}{number}: {why or 'no values'}")
-        pooled = pool(self._column(arms)) if self.spec.test == "dunnett" else None
+        pooled = self._pool(arms) if self.spec.test == "dunnett" else None
         error, df = standard_error(parts, pooled)
         return Comparison(text, estimate, distributions.two_sided_p(estimate / error, df))
 
-    def _column(self, arms: list[tuple[float, Arm]]) -> list[Sample]:
-        """The samples behind the pooled variance: the column's arms, what they are compared with, the claim's own."""
-        shown = list(arms_of(self.study, self.spec))
+    def _pool(self, arms: list[tuple[float, Arm]]) -> Pool | None:
+        """The variance of the column's arms, of what they are compared with, and of the claim's own arms."""
         factor = self.spec.column_factor
-        if factor is not None:
-            levels = {arm.levels[factor] for _, arm in arms}
-            shown = [arm for arm in shown if arm.levels[factor] in levels]
-        others = [other for arm in shown if (other := compared_with(self.study, self.spec, arm)) is not None]
-        return [self._sample(arm) for arm in [*shown, *others, *(arm for _, arm in arms)]]
+        levels = frozenset(arm.levels[factor] for _, arm in arms) if factor is not None else frozenset()
+        outside = [arm for _, arm in arms if arm.name not in self._shown]
+        place = levels | {arm.name for arm in outside}
+        if place not in self._pools:
+            shown = [arm for arm in self._shown.values() if factor is None or arm.levels[factor] in levels]
+            others = [other for arm in shown if (other := compared_with(self.study, self.spec, arm)) is not None]
+            self._pools[place] = pool([self._sample(arm) for arm in [*shown, *others, *outside]])
+        return self._pools[place]
 
     def _sample(self, arm: Arm) -> Sample:
-        return self._runs.sample(arm, self._reader, self._metric)
+        if arm.name not in self._samples:
+            self._samples[arm.name] = self._runs.sample(arm, self._reader, self._metric)
+        return self._samples[arm.name]
 
     def _arm(self, term: Term, setting: Mapping[str, str]) -> Arm | None:
         return find_arm(self.study, {**setting, **term.levels, **self.claim.where})

@@ -40,6 +40,7 @@ def t_critical(df: float, alpha: float = ALPHA) -> float:
     return float(-special.stdtrit(df, alpha / 2.0))
 
 
+@lru_cache(maxsize=256)
 def noncentrality(critical: float, df: float, power: float = POWER) -> float:
     """The noncentrality at which |T'| exceeds `critical` with probability `power`."""
     return _root(lambda shift: power - exceeds(critical, df, shift), 0.0, 20.0 * critical + 10.0)

@@ -92,7 +92,7 @@ def compared_with(study: Study, spec: TableSpec, arm: Arm) -> Arm | None:
 
 
 def find_arm(study: Study, levels: Mapping[str, str]) -> Arm | None:
-    return next((arm for arm in study.arms if dict(arm.levels) == dict(levels)), None)
+    return next((arm for arm in study.arms if arm.levels == levels), None)
 
 
 def _row_arms(study: Study, spec: TableSpec) -> list[tuple[str, dict[str, Arm]]]:

@@ -232,4 +232,5 @@ def test_chance_makes_few_verdicts(maker: Any, factor: Any, claim: Any, test: st
 
 
 def test_p_in_words() -> None:
-    assert [p_text(p) for p in (0.0004, 0.0049, 0.0123, 0.5)] == ["p < 0.001", "p = 0.0049", "p = 0.012", "p = 0.500"]
+    said = {0.0004: "p < 0.001", 0.0049: "p = 0.0049", 0.0123: "p = 0.012", 0.5: "p = 0.500", 0.04996: "p = 0.04996"}
+    assert {p: p_text(p) for p in said} == said
