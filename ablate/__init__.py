@@ -1,3 +1,29 @@
 """ablate: run an ablation study from one YAML file and get the paper's table back, with error bars."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["frame"]
 __version__ = "0.1.0"
+
+
+def frame(
+    study: str, *, by: Literal["run", "epoch"] = "run", profile: str | None = None, db: str | None = None
+) -> pandas.DataFrame:
+    """A study's results as a data frame: one row a run, or one row an epoch of a run.
+
+    `study` is a file or the name of a study in the database; `db` a URL or a file, else `ABLATE_DB`, else `results.db`. The columns
+    are the study, the arm, one column a factor, the seed, the state, every metric in its own unit, seconds, device and run id.
+    Raises `NotFound` where there is no such study or database.
+    """
+    from ablate.analysis import frame as build
+    from ablate.cli.common import require_reader
+    from ablate.cli.stored import stored_study
+
+    with require_reader(db) as store:
+        loaded = stored_study(store, study, profile)
+        return build(loaded, store.results([run.run_id for run in loaded.runs]), by=by)

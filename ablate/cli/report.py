@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from ablate.errors import ClaimContradicted, NotFound, UsageError, nearest
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
     from ablate.store.store import Store
+    from ablate.study.records import RunResult
     from ablate.study.study import Study
 
 FORMATS = ("html", "md", "latex", "csv", "json", "text")
@@ -36,12 +38,13 @@ def report(
     store = require_reader(db)
     loaded = _which(store, study, table, profile)
     names = [table] if table else list(loaded.tables)
-    results = store.results([run.run_id for run in loaded.runs])
-    from ablate.analysis.tables import build_table
+    from ablate.analysis import build_table
+    from ablate.cli.tables import print_tables, study_results
 
+    results = study_results(loaded, store)
     tables = [build_table(loaded, loaded.tables[name], results) for name in names]
     scale = f"profile {loaded.profile}" if loaded.profile else "full scale"
-    done = sum(result.state == "done" for result in results.values())
+    done = sum(run.run_id in results and results[run.run_id].state == "done" for run in loaded.runs)
     say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")
     if format_ == "html":
         from ablate.report.html import render_html
@@ -55,8 +58,6 @@ def report(
             runs=list(results.values()),
         )
         _write(text, out or Path("reports"), f"{loaded.name}.html")
-        from ablate.cli.tables import print_tables
-
         print_tables(tables[:1], stdout_console())
     else:
         text = _text(tables, format_)
@@ -118,11 +119,10 @@ def _write(text: str, out: Path, name: str) -> None:
     say(f"written: {path}")
 
 
-def _leave(study: Study, tables: list[Table], results: object, check: bool) -> None:
+def _leave(study: Study, tables: list[Table], results: Mapping[str, RunResult], check: bool) -> None:
     if not check:
         return
-    assert isinstance(results, dict)
-    bad = [run for run in study.runs if results.get(run.run_id) and results[run.run_id].state in ("failed", "lost")]
+    bad = [run for run in study.runs if run.run_id in results and results[run.run_id].state in ("failed", "lost")]
     if bad:
         say(f"{plural(len(bad), 'run')} failed or lost")
         raise typer.Exit(4)

@@ -10,15 +10,20 @@ if TYPE_CHECKING:
 
     from ablate.analysis.table import Table
     from ablate.store.store import Store
+    from ablate.study.records import RunResult
     from ablate.study.study import Study, TableSpec
 
 
 def build(study: Study, spec: TableSpec, store: Store) -> Table:
     """One table with what the database holds now."""
-    from ablate.analysis.tables import build_table
+    from ablate.analysis import build_table
 
-    results = store.results([run.run_id for run in study.runs])
-    return build_table(study, spec, results)
+    return build_table(study, spec, study_results(study, store))
+
+
+def study_results(study: Study, store: Store) -> dict[str, RunResult]:
+    """What is known of a study's runs and of the runs that they start from."""
+    return store.results([run.run_id for run in (*study.runs, *study.parents)])
 
 
 def print_tables(tables: Sequence[Table], console: Console) -> None:

@@ -36,7 +36,8 @@ CALLABLE = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 WITHOUT_VALIDATION = ("cifar10", "cifar100")
 """Data sets whose official split is train and test alone."""
 
-WITHOUT_OFFICIAL_SPLIT = ("digits", "caltech101", "synthetic")
+WITHOUT_OFFICIAL_SPLIT = ("digits", "caltech101")
+EMBEDDED = ("digits", "synthetic")
 DEFAULT_SPLIT = {"train": 0.8, "val": 0.2}
 FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut")
 
@@ -114,6 +115,8 @@ def _init(flat: Flat, reasons: Reasons) -> None:
 def _data(flat: Flat, reasons: Reasons) -> None:
     if flat["data.split"] is None:
         flat["data.split"] = DEFAULT_SPLIT if flat["data.name"] in WITHOUT_OFFICIAL_SPLIT else "official"
+    if flat["data.name"] in EMBEDDED:
+        _drop(flat, reasons, "data.path", None, f"{flat['data.name']} is embedded")
 
 
 def unknown_name(path: str, name: Any) -> str:
