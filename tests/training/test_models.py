@@ -250,6 +250,11 @@ def test_a_network_of_the_users_keeps_its_authors_weights(user_module: str) -> N
             "model.args: my_networks_8c1:wide has no argument 'wdth'; allowed: width",
         ),
         ("my_networks_8c1:wrong", {}, "gave a int, not a torch.nn.Module"),
+        (
+            "three-layer-cnn",
+            {"num_classes": 3},
+            "model.args: 'num_classes' follows from the data or has a recipe field",
+        ),
         (":net", {}, "':net' is not of the form package.module:callable"),
         ("three-layer-cnn", {"channels": [1, 2, 3]}, "model.args: three-layer-cnn cannot be built from"),
     ],

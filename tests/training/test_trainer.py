@@ -14,6 +14,7 @@ from ablate.study.metrics import METRICS
 from ablate.study.recipe import Recipe
 from ablate.study.records import Outcome
 from ablate.training import loop as loop_module
+from ablate.training import sources
 from ablate.training.models import MODELS, build_model
 from ablate.training.refinements import REFINEMENTS
 from ablate.training.trainer import fit
@@ -99,6 +100,30 @@ def test_training_accuracy_under_mixup_has_a_name_of_its_own(new_run: Any, watch
     assert set(here.epochs[0][0].metrics) == {"objective", "weighted_top1", "lr"}
     assert "train_top1" not in outcome.metrics
     assert "train_weighted_top1" in outcome.metrics
+
+
+@pytest.mark.parametrize("settings", [{"loss__label_smoothing": 0.2}, {"loss__class_weights": "balanced"}])
+def test_the_training_loss_stays_the_plain_one(settings: Any, new_run: Any, watched: Any) -> None:
+    metrics = fit(new_run(epochs=1, **settings), watched("changed").context).metrics
+    assert metrics["train_loss"] != pytest.approx(metrics["train_objective"], rel=1e-4)
+    plain = fit(new_run(epochs=1), watched("plain").context).metrics
+    assert plain["train_loss"] == plain["train_objective"]
+
+
+def test_deterministic_algorithms_can_be_asked_for(new_run: Any, watched: Any) -> None:
+    run = new_run(model__arch="three-layer-cnn", epochs=1)
+    outcome = fit(run, watched(deterministic=True).context)
+    assert "deterministic" in outcome.details["fingerprint"]
+
+
+def test_it_trains_on_the_real_data_room(new_run: Any, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = pytest.importorskip("ablate.training.data")
+    monkeypatch.setattr(sources, "_room", lambda: digits)
+    data = {"data__name": "digits", "data__split": {"train": 0.6, "val": 0.2, "test": 0.2}, "data__limit": 200}
+    settings = {"model__args": {"hidden": 64}, "batch_size": 32, "epochs": 12, "select": "val_loss"}
+    outcome = fit(new_run(**data, **settings), watched().context)
+    assert outcome.metrics["top1"] > 0.7
+    assert outcome.details["data"]["images"]["train"] == 200
 
 
 def test_top5_is_absent_below_five_classes(room: Any, new_run: Any, watched: Any) -> None:

@@ -63,12 +63,17 @@ def build_model(model: Model, *, num_classes: int, image_shape: tuple[int, int, 
     }
     accepted = inspect.signature(factory).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
-    offered = {"image_shape": image_shape, **settings}
-    named = {name: value for name, value in offered.items() if name in accepted and name not in model.args}
-    arguments = {"num_classes": num_classes, **named, **model.args}
+    offered = {"num_classes": num_classes, "image_shape": image_shape, **settings}
+    named = {name: value for name, value in offered.items() if name in accepted or name == "num_classes"}
+    taken = [name for name in model.args if name in offered]
+    if taken:
+        raise recipe_error(
+            "model.args", f"{taken[0]!r} follows from the data or has a recipe field; take it out of args"
+        )
+    arguments = {**named, **model.args}
     unknown = [] if takes_all else [name for name in model.args if name not in accepted]
     if unknown:
-        allowed = ", ".join(name for name in accepted if name not in {"num_classes", *offered}) or "none"
+        allowed = ", ".join(name for name in accepted if name not in offered) or "none"
         raise recipe_error("model.args", f"{model.arch} has no argument {unknown[0]!r}; allowed: {allowed}")
     if model.arch in resnet.LAYERS and image_shape[0] != 3:
         raise recipe_error("data.name", f"{model.arch} takes images of 3 channels, the data has {image_shape[0]}")
