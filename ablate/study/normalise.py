@@ -114,9 +114,14 @@ def _init(flat: Flat, reasons: Reasons) -> None:
 
 def _data(flat: Flat, reasons: Reasons) -> None:
     if flat["data.split"] is None:
-        flat["data.split"] = DEFAULT_SPLIT if flat["data.name"] in WITHOUT_OFFICIAL_SPLIT else "official"
+        flat["data.split"] = default_split(flat["data.name"])
     if flat["data.name"] in EMBEDDED:
         _drop(flat, reasons, "data.path", None, f"{flat['data.name']} is embedded")
+
+
+def default_split(name: str) -> Any:
+    """The split of a data set where the recipe leaves it out: the set's own, else 0.8 and 0.2."""
+    return DEFAULT_SPLIT if name in WITHOUT_OFFICIAL_SPLIT else "official"
 
 
 def unknown_name(path: str, name: Any) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ablate.errors import BadData
+from ablate.study.normalise import default_split
 from ablate.study.recipe import Data
 from ablate.training.data.augment import check_transforms
 from ablate.training.data.cache import Decoded, decode, write_rows
@@ -81,6 +82,8 @@ def load_data(data: Data, seed: int, *, home: Path, data_root: Path) -> DataSpli
     arguments of transforms that cannot be meant, `UsageError`.
     """
     check_transforms(data.augment)
+    if data.split is None:
+        data = data.model_copy(update={"split": default_split(data.name)})
     key = _key(data, seed, home, data_root)
     with _lock:
         if key in _kept:
