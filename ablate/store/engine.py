@@ -165,7 +165,7 @@ class Database:
                 result = once(dialect.read_engine(immutable=True))
             except (DBAPIError, sqlite3.Error) as caught:
                 error = caught
-            if _signature(dialect.path) == before and not _live(self.location):
+            if _signature(dialect.path) == before:
                 if error is not None:
                     raise error
                 return result
