@@ -50,6 +50,10 @@ class SQLite:
             self._readers[immutable] = engine
         return self._readers[immutable]
 
+    def snapshot(self, engine: Engine) -> Engine:
+        """The engine for a read: all of its statements see the same moment, as they do in any SQLite transaction."""
+        return engine
+
     def _engine(self, uri: str, pool: type[sa.Pool]) -> Engine:
         return sa.create_engine(
             "sqlite://", creator=lambda: self._connect(uri), poolclass=pool, hide_parameters=True, echo=False
@@ -128,7 +132,7 @@ class SQLite:
         shown = self.location.shown
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return filelock.locked(shown, self._holder(), self.timeout)
-        if name in ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTLOCK"):
+        if name.startswith("SQLITE_READONLY_") and name.endswith(("ROLLBACK", "RECOVERY", "CANTLOCK", "CANTINIT")):
             return unclean(shown)
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return StoreError(
@@ -196,8 +200,9 @@ class PostgreSQL:
                 "pip install 'ablate[postgres]'."
             ) from None
 
-    def read_engine(self, *, immutable: bool = False) -> Engine:
-        return self.engine().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    def snapshot(self, engine: Engine) -> Engine:
+        """The engine for a read: all of its statements see the same moment."""
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @contextmanager
     def write_lock(self) -> Iterator[None]:

@@ -146,7 +146,7 @@ class Database:
         try:
             if self.read_only and isinstance(self.dialect, SQLite):
                 return self._read_file(self.dialect, once)
-            return once(self.engine)
+            return once(self.dialect.snapshot(self.engine))
         except DBAPIError as error:
             raise self.dialect.translate(error.orig or error) from None
         except (sqlite3.Error, OSError) as error:
@@ -165,7 +165,7 @@ class Database:
                 result = once(dialect.read_engine(immutable=True))
             except (DBAPIError, sqlite3.Error) as caught:
                 error = caught
-            if _signature(dialect.path) == before and not _live(self.location):
+            if _signature(dialect.path) == before:
                 if error is not None:
                     raise error
                 return result
@@ -182,7 +182,7 @@ class Database:
                 self._engine.dispose(close=False)  # a forked child must not use its parent's connections
                 self._engine = None
             if self._engine is None:
-                self._engine = self.dialect.read_engine() if self.read_only else self.dialect.engine()
+                self._engine = self.dialect.engine()
                 self._pid = os.getpid()
             return self._engine
 

@@ -7,13 +7,16 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.store.dialects import SQLite
+from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 
 Make = Callable[..., Any]
@@ -291,12 +294,38 @@ def test_closing_leaves_one_file_to_copy(filled: Path, make_study: Make) -> None
 
 
 def test_threads_share_a_store(path: Path, make_study: Make) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from ablate.store.host import WorkerInfo
-
     with Store.open(str(path)) as store:
         key = store.save_study(make_study(20), settings={})
         with ThreadPoolExecutor(4) as pool:
             claims = list(pool.map(lambda _: store.claim(key, WorkerInfo.here()), range(20)))
     assert len({claim.run.run_id for claim in claims if claim}) == 20
+
+
+def test_the_pragmas_that_durability_rests_on(filled: Path) -> None:
+    with Store.open(str(filled)) as store:
+
+        def pragma(name: str) -> object:
+            return store._db.read(lambda tx: tx.connection.exec_driver_sql(f"PRAGMA {name}").scalar())
+
+        assert pragma("journal_mode") == "wal"
+        assert pragma("synchronous") == 2  # FULL: an acknowledged commit survives a power cut
+        assert pragma("foreign_keys") == 1
+        assert pragma("trusted_schema") == 0
+        assert pragma("busy_timeout") == 30_000
+
+
+def test_claims_are_single_without_the_file_lock_too(
+    path: Path, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file lock is for fairness; that two never get one run is the work of BEGIN IMMEDIATE."""
+    monkeypatch.setattr(SQLite, "write_lock", lambda self: nullcontext())
+    with Store.open(str(path)) as store:
+        key = store.save_study(make_study(60), settings={})
+
+    def work(_: int) -> list[str]:
+        with Store.open(str(path)) as mine:
+            return [claim.run.run_id for claim in iter(lambda: mine.claim(key, WorkerInfo.here()), None)]
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [run_id for ids in pool.map(work, range(4)) for run_id in ids]
+    assert len(claimed) == len(set(claimed)) == 60

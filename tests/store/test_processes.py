@@ -64,7 +64,7 @@ def claimed_once(url: str, study: Any, workers: int) -> list[list[list[object]]]
     with Store.open(url) as store:
         key = store.save_study(study, settings={})
     with processes(workers, url, str(key), "claim") as started:
-        told = outcome(started)
+        told = [[line for line in lines if line[1] != "done"] for lines in outcome(started)]
     ids = [line[0] for lines in told for line in lines]
     assert len(ids) == len(set(ids)) == len(study.runs)
     with Store.open(url, read_only=True) as store:
@@ -146,3 +146,26 @@ def test_a_run_that_kills_every_worker_is_lost_and_the_others_go_on(url: str, ma
         assert claim is not None
         assert claim.run.run_id == other.run_id
         assert store.states([poison.run_id])[poison.run_id].state == "lost"
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_kills_at_any_moment(url: str, make_study: Make) -> None:
+    with Store.open(url) as store:
+        key = store.save_study(make_study(400), settings={})
+    finished: set[object] = set()
+    for round_ in range(4):
+        with processes(4, url, str(key), "claim") as started:
+            for process in started:
+                go(process)
+            for number, process in enumerate(started):
+                assert process.stdout is not None
+                told = [json.loads(process.stdout.readline()) for _ in range(3 + 5 * number + round_)]
+                process.send_signal(signal.SIGKILL)
+                told += [json.loads(line) for line in process.stdout.read().splitlines() if line.endswith("]")]
+                finished |= {line[0] for line in told if line[1] == "done"}
+        with Store.open(url) as store:
+            assert store.check() == []
+            results = store.results([str(run_id) for run_id in finished])
+            assert len(results) == len(finished) > 0
+            assert all(result.state == "done" and result.metrics == {"top1": 0.5} for result in results.values())
+            assert all(sum(a.state == "done" for a in result.attempts) == 1 for result in results.values())
