@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ablate.study.assign import apply, overlap
@@ -26,26 +27,36 @@ class RecipeText:
         sections: dict[str, list[str]] = {}
         for path in fields():
             sections.setdefault(path.partition(".")[0], []).append(path)
-        self._sections = dict(sorted(sections.items()))
-        self._seen: dict[tuple[Any, ...], tuple[Any, str, tuple[Any, ...]]] = {}
+        self._sections = [(name, tuple(sections[name]), _getter(sections[name])) for name in sorted(sections)]
+        self._seen: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
+        self._texts: dict[tuple[str, int], tuple[str, Any]] = {}
 
-    def write(self, flat: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """The nested recipe, and its canonical JSON."""
+    def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
+        """The recipe as sections; equal sections made of the same objects are one object."""
         nested: dict[str, Any] = {}
-        parts = []
-        for name, paths in self._sections.items():
-            values = tuple(flat[path] for path in paths)
-            key = (name, *(id(value) for value in values))
-            if key not in self._seen:
-                section = nest(dict(zip(paths, values, strict=True)))[name]
-                self._seen[key] = (
-                    section,
-                    canonical_json(section),
-                    values,
-                )  # values are kept, so that their ids stay theirs
-            nested[name], text, _ = self._seen[key]
-            parts.append(f'"{name}":{text}')
-        return nested, "{" + ",".join(parts) + "}"
+        for name, paths, values_of in self._sections:
+            values = values_of(flat)
+            key = (name, *map(id, values))
+            if key not in self._seen:  # the values are kept, so that their ids stay theirs
+                self._seen[key] = (nest(dict(zip(paths, values, strict=True)))[name], values)
+            nested[name] = self._seen[key][0]
+        return nested
+
+    def json(self, recipe: Mapping[str, Any]) -> str:
+        """The canonical JSON of a recipe that `nested` made: that of its sections, each written once."""
+        return "{" + ",".join([self._section(name, recipe[name]) for name, _, _ in self._sections]) + "}"
+
+    def _section(self, name: str, section: Any) -> str:
+        key = (name, id(section))
+        if key not in self._texts:
+            self._texts[key] = (f'"{name}":{canonical_json(section)}', section)
+        return self._texts[key][0]
+
+
+def _getter(paths: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(paths) == 1:
+        return lambda flat: (flat[paths[0]],)
+    return itemgetter(*paths)
 
 
 def build_arms(
@@ -54,9 +65,9 @@ def build_arms(
     factors: Sequence[Factor],
     base: Mapping[str, Any],
     resolve_init: ResolveInit,
+    text: RecipeText,
 ) -> tuple[Arm, ...]:
     """Every point as an arm; arms that come to one recipe are marked as merged into the first of them."""
-    text = RecipeText()
     first: dict[str, tuple[str, Mapping[str, Any], Mapping[str, str]]] = {}
     lookup = {factor.name: {level.name: level for level in factor.levels} for factor in factors}
     conflicts = Conflicts(lookup)
@@ -71,8 +82,8 @@ def build_arms(
         for path, message in contradictions(flat):
             trouble.setdefault((path, message), (name, flat[path]))
         flat["model.init"] = resolve_init(flat["model.init"])
-        recipe, recipe_json = text.write(flat)
-        identity = arm_id(recipe_json)
+        recipe = text.nested(flat)
+        identity = arm_id(text.json(recipe))
         into, why = None, ""
         if identity in first:
             into, before, told = first[identity]
@@ -88,10 +99,10 @@ def build_arms(
 
 
 def build_runs(
-    arms: Sequence[Arm], seeds: Sequence[int], parent_of: Callable[[Any, int], str | None]
+    arms: Sequence[Arm], seeds: Sequence[int], parent_of: Callable[[Any, int], str | None], text: RecipeText
 ) -> tuple[Run, ...]:
     """Each distinct run once: the first seed of every arm, then the second of every arm, and so on."""
-    distinct = [(arm, canonical_json(arm.recipe)) for arm in arms if arm.merged_into is None]
+    distinct = [(arm, text.json(arm.recipe)) for arm in arms if arm.merged_into is None]
     runs: dict[str, Run] = {}
     for seed in seeds:
         for arm, recipe_json in distinct:
@@ -100,9 +111,10 @@ def build_runs(
             recipe: Mapping[str, Any] = arm.recipe
             if parent is not None:
                 recipe = {**recipe, "model": {**recipe["model"], "init": {"run": parent, "weights": init["weights"]}}}
-                recipe_json = canonical_json(recipe)
-            run = Run(run_id(recipe_json, seed), arm.arm_id, seed, recipe, None, parent)
-            runs.setdefault(run.run_id, run)
+                identity = run_id(canonical_json(recipe), seed)
+            else:
+                identity = run_id(recipe_json, seed)
+            runs.setdefault(identity, Run(identity, arm.arm_id, seed, recipe, None, parent))
     return tuple(runs.values())
 
 

@@ -56,12 +56,12 @@ def check_path(problems: Problems, key: Key, path: str) -> bool:
     if path in fields() or (path.startswith(_OPEN) and len(path) > len(_OPEN)):
         return True
     section = path.rpartition(".")[0]
-    siblings = [name for name in fields() if name.rpartition(".")[0] == section]
-    hint = nearest(path, fields()) or nearest(path.rpartition(".")[2], [name.rpartition(".")[2] for name in siblings])
+    siblings = [name.rpartition(".")[2] for name in fields() if name.rpartition(".")[0] == section]
+    hint = nearest(path, [*_sections(), *fields()]) or nearest(path.rpartition(".")[2], siblings)
     if path in _sections():
-        allowed = f"It is a section; name a field of it: {', '.join(_members(path))}."
+        hint, allowed = "", f"It is a section; name a field of it: {', '.join(_members(path))}."
     elif siblings:
-        allowed = f"Allowed here: {', '.join(name.rpartition('.')[2] for name in siblings)}."
+        allowed = f"Allowed here: {', '.join([*siblings, *(() if section else _sections())])}."
     else:
         allowed = f"Sections: {', '.join(_sections())}."
     problems.add(key, f"{path!r} is not a recipe field.{hint} {allowed}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import NotFound, Problem, StudyError, nearest
-from ablate.study.arms import build_arms, build_runs
+from ablate.study.arms import RecipeText, build_arms, build_runs
 from ablate.study.assign import apply, read_settings
 from ablate.study.design import Design, path_steps, read_design
 from ablate.study.factors import read_baseline, read_factors
@@ -164,9 +164,10 @@ class _Reader:
             )
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent)
-        arms = build_arms(problems, grid.points, factors, base, parents.resolve)
+        text = RecipeText()
+        arms = build_arms(problems, grid.points, factors, base, parents.resolve, text)
         problems.stop()
-        runs = build_runs(arms, seeds, parents.parent_of)
+        runs = build_runs(arms, seeds, parents.parent_of, text)
         problems.stop()
         return {"arms": arms, "runs": runs, "parents": _not_own(parents.needed, runs)}
 

@@ -141,7 +141,7 @@ def show_name(name: str) -> str:
 
 def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What cannot be meant in a whole recipe: (path, message) for each."""
-    found = [(path, unknown_name(path, flat[path])) for path in KNOWN]
+    found: list[tuple[str, str]] = []
     if flat["optimizer.name"] == "sgd" and flat["optimizer.nesterov"] and flat["optimizer.momentum"] == 0:
         found.append(("optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."))
     if flat["data.name"] in ("imagefolder", "npz") and not flat["data.path"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -232,20 +232,26 @@ class TableReader:
         )
 
     def _row_terms(self, table: TableSpec, shown: Sequence[Factor], fixed: Levels) -> list[Term]:
-        """Every row of the table that is in the grid and has the fixed levels."""
-        if self.arms is None:
-            kept = [table.where.get(f.name, tuple(level.name for level in f.levels)) for f in shown]
-            arms: Sequence[Levels] = [
-                dict(zip((f.name for f in shown), names, strict=True)) for names in itertools.product(*kept)
-            ]
-        else:
-            arms = [arm for arm in self.arms if not left_out_by(table, arm)]
-        found: dict[str, Term] = {}
-        for arm in arms:
-            row = {factor.name: arm[factor.name] for factor in shown}
-            if all(row[name] == level for name, level in fixed.items()):
-                found.setdefault("/".join(row.values()), Term("/".join(row.values()), row))
-        return list(found.values())
+        """Every row of the table that is in the grid and has the fixed levels.
+
+        Where a design or a profile leaves too little of the table to compare, all rows that it could have: the claim then stays
+        undecided, and the plan warns of it.
+        """
+        in_grid = _terms(shown, fixed, (arm for arm in self.arms or () if not left_out_by(table, arm)))
+        if len(in_grid) > 1:
+            return in_grid
+        kept = [table.where.get(f.name, tuple(level.name for level in f.levels)) for f in shown]
+        names = [factor.name for factor in shown]
+        return _terms(shown, fixed, (dict(zip(names, row, strict=True)) for row in itertools.product(*kept)))
+
+
+def _terms(shown: Sequence[Factor], fixed: Levels, arms: Iterable[Levels]) -> list[Term]:
+    found: dict[str, Term] = {}
+    for arm in arms:
+        row = {factor.name: arm[factor.name] for factor in shown}
+        if all(row[name] == level for name, level in fixed.items()):
+            found.setdefault("/".join(row.values()), Term("/".join(row.values()), row))
+    return list(found.values())
 
 
 def default_tables(factors: Sequence[Factor]) -> dict[str, TableSpec]:

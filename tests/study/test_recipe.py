@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from ablate.study import normalise
+from ablate.study.readers import TRANSFORMS
+from ablate.study.recipe import Recipe, fields, nest
+
+DEFAULTS: dict[str, Any] = {
+    "data.name": "digits", "data.path": None, "data.image_size": None, "data.fraction": 1.0, "data.limit": None,
+    "data.split": None, "data.augment": [], "data.normalize": "dataset", "data.on_bad_image": "fail",
+    "model.arch": "resnet18", "model.args": {}, "model.tweak": "B", "model.stride_in_3x3": None, "model.deep_stem": None,
+    "model.avgpool_shortcut": None, "model.small_stem": False, "model.init": "scratch",
+    "model.allow_variant_mismatch": False, "model.trainable": "all", "model.dropout": 0.0, "model.zero_init_gamma": False,
+    "optimizer.name": "sgd", "optimizer.lr": 0.1, "optimizer.momentum": 0.9, "optimizer.nesterov": False,
+    "optimizer.weight_decay": 0.0, "optimizer.no_decay_on_norm_and_bias": False, "optimizer.groups": {},
+    "schedule.name": "constant", "schedule.warmup_epochs": 0.0, "schedule.step_epochs": 30, "schedule.gamma": 0.1,
+    "loss.label_smoothing": 0.0, "loss.class_weights": "none", "mixup.alpha": 0.0,
+    "early_stopping.metric": "val_top1", "early_stopping.patience": None,
+    "select": "last", "evaluate_every": 1, "batch_size": 128, "epochs": 10, "precision": "fp32",
+}  # fmt: skip
+
+NUMBER = {
+    "data.image_size": ("at least 1", 0, "at most 4096", 4097), "data.fraction": ("above 0", 0, "at most 1", 1.5),
+    "data.limit": ("at least 1", 0, None, None), "model.dropout": ("at least 0", -0.1, "below 1", 1),
+    "optimizer.lr": ("above 0", 0, None, None), "optimizer.momentum": ("at least 0", -1, "below 1", 1),
+    "optimizer.weight_decay": ("at least 0", -1, None, None), "schedule.warmup_epochs": ("at least 0", -1, None, None),
+    "schedule.step_epochs": ("at least 1", 0, None, None), "schedule.gamma": ("above 0", 0, "at most 1", 2),
+    "loss.label_smoothing": ("at least 0", -0.1, "below 1", 1), "mixup.alpha": ("at least 0", -0.2, None, None),
+    "early_stopping.patience": ("at least 1", 0, None, None), "evaluate_every": ("at least 1", 0, None, None),
+    "batch_size": ("at least 1", 0, None, None), "epochs": ("at least 1", -1, None, None),
+}  # fmt: skip
+WHOLE = {
+    "data.image_size",
+    "data.limit",
+    "schedule.step_epochs",
+    "early_stopping.patience",
+    "evaluate_every",
+    "batch_size",
+    "epochs",
+}
+CHOICES = {
+    "data.on_bad_image": "fail, skip", "model.tweak": "A, B, C, D, C-only, D-only", "optimizer.name": "sgd, adam, adamw",
+    "schedule.name": "constant, cosine, step", "precision": "fp32, bf16",
+}  # fmt: skip
+TRUTHS = [path for path, default in DEFAULTS.items() if isinstance(default, bool)] + [
+    "model.stride_in_3x3", "model.deep_stem", "model.avgpool_shortcut",
+]  # fmt: skip
+TEXTS = ["data.name", "data.path", "model.arch", "select", "early_stopping.metric"]
+FORMS = ["data.split", "data.augment", "data.normalize", "model.args", "model.init", "model.trainable", "optimizer.groups", "loss.class_weights"]  # fmt: skip
+
+
+def test_every_field_has_its_default_and_belongs_to_one_of_the_groups_below() -> None:
+    assert {path: field.default for path, field in fields().items()} == DEFAULTS
+    assert sorted([*NUMBER, *CHOICES, *TRUTHS, *TEXTS, *FORMS]) == sorted(DEFAULTS)
+    assert all(field.description for path, field in fields().items() if path not in CHOICES and path not in UNTOLD)
+
+
+UNTOLD = {"optimizer.momentum", "optimizer.nesterov", "optimizer.no_decay_on_norm_and_bias", "batch_size", "epochs"}
+
+
+def test_defaults_are_written_out(recipe_of: Any) -> None:
+    recipe = recipe_of("epochs: 10")
+    written = dict(DEFAULTS) | {"data.split": {"train": 0.8, "val": 0.2}}
+    written |= {"model.stride_in_3x3": True, "model.deep_stem": False, "model.avgpool_shortcut": False}
+    assert recipe == nest(written)
+    assert Recipe.model_validate(recipe).model_dump(mode="json") == recipe
+
+
+@pytest.mark.parametrize("path", NUMBER)
+def test_numbers_have_their_range(refused: Any, recipe_of: Any, path: str) -> None:
+    least, low, most, high = NUMBER[path]
+    assert refused(f"{path}: {low}") == f"recipe.{path}: {path} must be {least}, not {low}."
+    if most is not None:
+        assert refused(f"{path}: {high}") == f"recipe.{path}: {path} must be {most}, not {high}."
+    what = "a whole number" if path in WHOLE else "a number"
+    for wrong, shown in (("many", "'many'"), ("true", "true"), ("[1]", "[1]"), ("{a: 1}", "{a: 1}"), ("'1'", "'1'")):
+        assert refused(f"{path}: {wrong}") == f"recipe.{path}: {path} must be {what}, not {shown}."
+    for wrong, shown in ((".nan", "NaN"), (".inf", "Infinity"), ("1e999", "Infinity")):
+        assert refused(f"{path}: {wrong}").startswith(f"recipe.{path}: {path} must be ")
+        assert refused(f"{path}: {wrong}").endswith(f"not {shown}.")
+    if path in WHOLE:
+        assert refused(f"{path}: 1.5") == f"recipe.{path}: {path} must be a whole number, not 1.5."
+
+
+@pytest.mark.parametrize("path", CHOICES)
+def test_choices(refused: Any, path: str) -> None:
+    assert refused(f"{path}: neither") == f"recipe.{path}: {path} must be one of {CHOICES[path]}, not 'neither'."
+    assert f"{path} must be one of {CHOICES[path]}, not 3." in refused(f"{path}: 3")
+
+
+def test_choices_name_the_nearest(refused: Any) -> None:
+    assert refused("schedule.name: cosin") == (
+        "recipe.schedule.name: schedule.name must be one of constant, cosine, step, not 'cosin'. Did you mean 'cosine'?"
+    )
+
+
+@pytest.mark.parametrize("path", TRUTHS)
+def test_truths(refused: Any, path: str) -> None:
+    for wrong, shown in (("on", "'on'"), ("1", "1"), ("yes", "'yes'")):
+        assert refused(f"{path}: {wrong}") == f"recipe.{path}: {path} must be true or false, not {shown}."
+
+
+@pytest.mark.parametrize("path", TEXTS)
+def test_texts(refused: Any, path: str) -> None:
+    assert refused(f"{path}: 3") == f"recipe.{path}: {path} must be text, not 3."
+    assert refused(f"{path}: [a]") == f"recipe.{path}: {path} must be text, not [a]."
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "model.arch: resnet51",
+            "recipe.model.arch: model.arch 'resnet51' is not known. Did you mean 'resnet50'? Known networks: resnet18, resnet34, "
+            "resnet50, resnet101, resnet152, two-layer-fc, three-layer-cnn; or package.module:callable.",
+        ),
+        (
+            "data.name: cifar",
+            "recipe.data.name: data.name 'cifar' is not known. Did you mean 'cifar10'? Known data sets: digits, cifar10, cifar100, "
+            "caltech101, imagefolder, npz, synthetic; or package.module:callable.",
+        ),
+        (
+            "select: top1",
+            "recipe.select: select 'top1' is not known. Did you mean 'val_top1'? Known choices: last, val_top1, val_top5, val_loss, "
+            "val_mean_class_accuracy.",
+        ),
+        (
+            "early_stopping: {patience: 3, metric: test_top1}",
+            "recipe.early_stopping.metric: early_stopping.metric 'test_top1' is not known. Known choices: "
+            "val_top1, val_top5, val_loss, val_mean_class_accuracy.",
+        ),
+        ("epocs: 3", "recipe.epocs: 'epocs' is not a recipe field. Did you mean 'epochs'? Allowed here: select, evaluate_every, batch_size, epochs, precision, data, model, optimizer, schedule, loss, mixup, early_stopping."),
+        ("optimiser: {lr: 1}", "recipe.optimiser: 'optimiser' is not a recipe field. Did you mean 'optimizer'? Allowed here: select, evaluate_every, batch_size, epochs, precision, data, model, optimizer, schedule, loss, mixup, early_stopping."),
+        ("optimizer: {rate: 1}", "recipe.optimizer.rate: 'optimizer.rate' is not a recipe field. Did you mean 'optimizer.name'? Allowed here: name, lr, momentum, nesterov, weight_decay, no_decay_on_norm_and_bias, groups."),
+        ("a.b: 1", "recipe.a.b: 'a.b' is not a recipe field. Sections: data, model, optimizer, schedule, loss, mixup, early_stopping."),
+        ("mixup: 0.2", "recipe.mixup: mixup is a section: a mapping of alpha; not 0.2."),
+        ("mixup: {alpha: 1}\nmixup.alpha: 2", "recipe.mixup.alpha: mixup.alpha is set twice here, nested and dotted; keep one."),
+    ],
+)  # fmt: skip
+def test_wrong_names_say_what_is_allowed(refused: Any, text: str, line: str) -> None:
+    assert refused(text) == line
+
+
+def test_fields_are_nested_or_dotted_in_any_mixture(recipe_of: Any) -> None:
+    text = "optimizer: {lr: 1e-3, name: adam}\nmixup.alpha: 0.2\nmodel: {arch: resnet50, args.width: 2}\nmodel.args.depth: 3\nepochs: 3"
+    recipe = recipe_of(text)
+    assert recipe["optimizer"]["lr"] == 1e-3
+    assert recipe["mixup"]["alpha"] == 0.2
+    assert recipe["model"]["args"] == {"width": 2, "depth": 3}
+    assert recipe["epochs"] == 3
+
+
+def test_numbers_are_written_in_one_way(recipe_of: Any) -> None:
+    assert [
+        math.copysign(1, recipe_of(f"optimizer.weight_decay: {zero}")["optimizer"]["weight_decay"])
+        for zero in ("0", "-0.0")
+    ] == [1, 1]
+    lr = recipe_of("optimizer.lr: 1")["optimizer"]["lr"]
+    assert (lr, type(lr)) == (1.0, float)
+
+
+def test_arguments_of_a_network_are_free_but_finite(recipe_of: Any, refused: Any) -> None:
+    recipe = recipe_of(
+        "model: {arch: 'my.nets:net', args: {widths: [1, 2], deep: {a: null}, b: text}}\nmodel.args.b: 3"
+    )
+    assert recipe["model"]["args"] == {"widths": [1, 2], "deep": {"a": None}, "b": 3}
+    assert recipe_of("model.args.b: 3\nmodel.args: {a: 1}")["model"]["args"] == {"a": 1, "b": 3}
+    assert (
+        refused("model.args: {a: [.nan]}")
+        == "recipe.model.args: model.args must hold finite numbers only (found {a: [NaN]})."
+    )
+    assert (
+        refused("model.args.a: .inf")
+        == "recipe.model.args.a: model.args.a must hold finite numbers only (found Infinity)."
+    )
+    assert refused("model.args: 3") == "recipe.model.args: model.args must be a mapping of arguments (found 3)."
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("{train: 0.8, val: 0.2}", {"train": 0.8, "val": 0.2}),
+        ("{test: 0.5, train: 0.5}", {"train": 0.5, "test": 0.5}),
+        ("{train: 0.6, val: 0.2, test: 0.2}", {"train": 0.6, "val": 0.2, "test": 0.2}),
+        ("official", "official"),
+        ("{val: 0.1, test: official}", {"val": 0.1, "test": "official"}),
+        ("{train: 0.9, val: 0.1, test: official}", {"val": 0.1, "test": "official"}),
+        ("null", "official"),
+    ],
+)  # fmt: skip
+def test_splits(recipe_of: Any, given: str, kept: Any) -> None:
+    assert recipe_of(f"data: {{name: cifar10, split: {given}}}")["data"]["split"] == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("0.8", "must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2} (found 0.8)."),
+        ("{}", "must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2} (found {})."),
+        ("{train: 0.8, valid: 0.2}", "must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2} (found {train: 0.8, valid: 0.2})."),
+        ("{train: 0.8, val: 0.1}", "the fractions add up to 0.9, not to 1 (found {train: 0.8, val: 0.1})."),
+        ("{train: 1}", "train must be a fraction between 0 and 1, not 1 (found {train: 1})."),
+        ("{train: 0.8}", "must name train and at least one of val and test (found {train: 0.8})."),
+        ("{val: 0.5, test: 0.5}", "must name train and at least one of val and test (found {val: 0.5, test: 0.5})."),
+        ("{train: .nan, val: 0.2}", "train must be a fraction between 0 and 1, not nan (found {train: NaN, val: 0.2})."),
+        ("{train: true, val: 0.2}", "train must be a fraction between 0 and 1, not True (found {train: true, val: 0.2})."),
+        ("{train: official, val: 0.2}", "only test can be 'official', as in {val: 0.1, test: official} (found {train: official, val: 0.2})."),
+        ("{test: official}", "say 'official' alone where nothing is cut from train (found {test: official})."),
+        ("{train: 0.5, test: official}", "say 'official' alone where nothing is cut from train (found {train: 0.5, test: official})."),
+        ("{train: 0.5, val: 0.1, test: official}", "train and val must add up to 1 beside an official test set (found {train: 0.5, val: 0.1, test: official})."),
+    ],
+)  # fmt: skip
+def test_mistakes_in_splits(refused: Any, given: str, message: str) -> None:
+    assert refused(f"data.split: {given}") == f"recipe.data.split: data.split {message}"
+
+
+def test_transforms_are_written_out_with_their_arguments(recipe_of: Any) -> None:
+    text = "data.augment: [{random_crop: {padding: 4}}, horizontal_flip, {color_jitter: {hue: 0.1}}, {rotation: }]"
+    assert recipe_of(text)["data"]["augment"] == [
+        {"random_crop": {"padding": 4}},
+        {"horizontal_flip": {"p": 0.5}},
+        {"color_jitter": {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.1}},
+        {"rotation": {"degrees": 15.0}},
+    ]
+    for name in TRANSFORMS:
+        (item,) = recipe_of(f"data.augment: [{name}]")["data"]["augment"]
+        assert set(item[name]) == set(TRANSFORMS[name])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("horizontal_flip", "must be a list of transforms, as in [{random_crop: {padding: 4}}, horizontal_flip]"),
+        ("[3]", "each transform is a name or one {name: {argument: value}}"),
+        ("[{horizontal_flip: , rotation: }]", "each transform is a name or one {name: {argument: value}}"),
+        ("[flip]", "unknown transform 'flip'; allowed: random_crop, horizontal_flip, color_jitter, rotation, random_resized_crop"),
+        ("[{horizontal_flip: 0.5}]", "the arguments of horizontal_flip are a mapping, as in {horizontal_flip: {p: ...}}"),
+        ("[{horizontal_flip: 0}]", "the arguments of horizontal_flip are a mapping, as in {horizontal_flip: {p: ...}}"),
+        ("[{horizontal_flip: {q: 1}}]", "horizontal_flip has no argument 'q'; allowed: p"),
+        ("[{horizontal_flip: {p: 1.5}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not 1.5"),
+        ("[{horizontal_flip: {p: -0.5}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not -0.5"),
+        ("[{horizontal_flip: {p: .nan}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not nan"),
+        ("[{rotation: {degrees: .inf}}]", "rotation.degrees must be a number of at least 0 and at most 180, not inf"),
+        ("[{random_crop: {padding: .inf}}]", "random_crop.padding must be a whole number of at least 0 and at most 4096, not inf"),
+        ("[{random_crop: {padding: 1.5}}]", "random_crop.padding must be a whole number of at least 0 and at most 4096, not 1.5"),
+        ("[{color_jitter: {hue: 0.6}}]", "color_jitter.hue must be a number of at least 0 and at most 0.5, not 0.6"),
+        ("[{color_jitter: {contrast: x}}]", "color_jitter.contrast must be a number of at least 0, not 'x'"),
+        ("[{random_resized_crop: {scale_min: 0}}]", "random_resized_crop.scale_min must be a number above 0 and at most 1, not 0"),
+        ("[{horizontal_flip: {p: true}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not True"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_augment(refused: Any, given: str, message: str) -> None:
+    assert refused(f"data.augment: {given}").startswith(f"recipe.data.augment: data.augment {message} (found ")
+
+
+def test_normalisation_of_images(recipe_of: Any, refused: Any) -> None:
+    for name in ("imagenet", "dataset"):
+        assert recipe_of(f"data.normalize: {name}")["data"]["normalize"] == name
+    assert recipe_of("data.normalize: {mean: 0.5, std: [1, 2, 3]}")["data"]["normalize"] == {
+        "mean": [0.5] * 3,
+        "std": [1.0, 2.0, 3.0],
+    }
+    start = "recipe.data.normalize: data.normalize "
+    assert refused("data.normalize: mine").startswith(start + "must be 'imagenet', 'dataset' or {mean: ..., std: ...}")
+    assert refused("data.normalize: {mean: 1}").startswith(
+        start + "must be 'imagenet', 'dataset' or {mean: ..., std: ...}"
+    )
+    assert refused("data.normalize: {mean: [1, 2], std: 1}").startswith(
+        start + "mean must be one number or one a channel"
+    )
+    assert refused("data.normalize: {mean: .nan, std: 1}").startswith(
+        start + "mean must be one number or one a channel"
+    )
+    assert refused("data.normalize: {mean: 0, std: [1, 0, 1]}").startswith(start + "std must be above 0")
+
+
+def test_class_weights_layers_and_groups(recipe_of: Any, refused: Any) -> None:
+    assert recipe_of("loss.class_weights: balanced")["loss"]["class_weights"] == "balanced"
+    assert recipe_of("loss.class_weights: [1, 0, 2.5]")["loss"]["class_weights"] == [1.0, 0.0, 2.5]
+    weights = "recipe.loss.class_weights: loss.class_weights must be 'none', 'balanced' or a list of one weight a class, none negative and not all 0"
+    for wrong in ("[-1]", "[0, 0]", "[]", "[.inf]", "[true]", "some", "3"):
+        assert refused(f"loss.class_weights: {wrong}").startswith(weights)
+    assert recipe_of("model.trainable: fc")["model"]["trainable"] == ["fc"]
+    assert recipe_of("model.trainable: [layer4.*, fc]")["model"]["trainable"] == ["layer4.*", "fc"]
+    for wrong in ("[]", "[3]", "['']", "3", "{a: 1}"):
+        assert "must be 'all' or a list of layer names or globs, as in [layer4, fc]" in refused(
+            f"model.trainable: {wrong}"
+        )
+    assert recipe_of("optimizer.groups: {layer1.*: 1e-5, '*': 0}")["optimizer"]["groups"] == {
+        "layer1.*": 1e-5,
+        "*": 0.0,
+    }
+    for wrong in ("[1]", "{a: -1}", "{a: .nan}", "{a: true}", "{a: x}"):
+        assert "must map globs of parameter names to learning rates, as in {'layer1.*': 1e-5}" in refused(
+            f"optimizer.groups: {wrong}"
+        )
+
+
+@pytest.mark.parametrize("path", [*NUMBER, *CHOICES, *TRUTHS, *TEXTS, *FORMS])
+def test_reading_a_field_twice_changes_nothing(path: str) -> None:
+    values: dict[str, list[Any]] = {
+        "data.split": ["official", {"train": 0.8, "val": 0.2}, {"train": 0.9, "val": 0.1, "test": "official"}],
+        "data.augment": [["rotation"], [{"random_crop": None}]],
+        "data.normalize": ["imagenet", {"mean": 0.5, "std": 1}],
+        "model.init": [
+            "imagenet",
+            "w.pt",
+            {"file": "a", "sha256": None},
+            {"study": "s", "arm": "a"},
+            {"entry": "E"},
+            {"run": "r"},
+        ],
+        "model.trainable": ["fc", ["a", "b"]],
+        "loss.class_weights": [[1, 2], "none"],
+        "optimizer.groups": [{"a": 1}],
+        "model.args": [{"a": [1, {"b": -0.0}]}],
+    }
+    field = fields()[path]
+    for value in [field.default, *values.get(path, [])]:
+        once = field.parse(value)
+        assert field.parse(once) == once
+
+
+def test_normalisation_is_idempotent() -> None:
+    options: dict[str, list[Any]] = {
+        "model.arch": ["resnet18", "resnet50", "two-layer-fc", "my:net"],
+        "model.tweak": ["A", "B", "C", "D", "C-only", "D-only", None],
+        "model.avgpool_shortcut": [None, True, False],
+        "optimizer.name": ["sgd", "adam"],
+        "schedule.name": ["constant", "step"],
+        "data.name": ["digits", "cifar10"],
+    }
+    for choice in itertools.product(*options.values()):
+        flat = {**DEFAULTS, **dict(zip(options, choice, strict=True)), "schedule.gamma": 0.5, "optimizer.momentum": 0.5}
+        once, _ = normalise.normalise(flat)
+        twice, reasons = normalise.normalise(once)
+        assert twice == once
+        assert not {path for path in reasons if once[path] != twice[path]}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("optimizer: {name: adam, momentum: 0.5, nesterov: true}", "optimizer.momentum", 0.9),
+        ("optimizer: {name: adamw, nesterov: true}", "optimizer.nesterov", False),
+        ("optimizer: {no_decay_on_norm_and_bias: true}", "optimizer.no_decay_on_norm_and_bias", False),
+        ("schedule: {gamma: 0.5, step_epochs: 3}", "schedule.gamma", 0.1),
+        ("schedule: {name: cosine, step_epochs: 3}", "schedule.step_epochs", 30),
+        ("early_stopping: {metric: val_loss}", "early_stopping.metric", "val_top1"),
+        ("model: {allow_variant_mismatch: true}", "model.allow_variant_mismatch", False),
+        ("model: {arch: two-layer-fc, tweak: D}", "model.tweak", None),
+        ("model: {arch: two-layer-fc, small_stem: true, zero_init_gamma: true}", "model.small_stem", False),
+        ("model: {arch: resnet50, tweak: A, stride_in_3x3: true}", "model.tweak", "B"),
+        ("model: {arch: resnet50, tweak: null}", "model.tweak", "B"),
+        ("model: {arch: resnet50, tweak: A, deep_stem: true}", "model.tweak", "C-only"),
+        ("model: {arch: resnet50, tweak: D-only, deep_stem: true}", "model.tweak", None),
+        ("model: {arch: resnet18, tweak: A}", "model.tweak", "B"),
+        ("model: {arch: resnet18, tweak: C-only}", "model.tweak", "C"),
+    ],
+)  # fmt: skip
+def test_settings_without_effect_are_taken_out(recipe_of: Any, text: str, path: str, value: Any) -> None:
+    section, _, leaf = path.rpartition(".")
+    assert recipe_of(text)[section][leaf] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("optimizer: {nesterov: true, momentum: 0}", "4: recipe.optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."),
+        ("epochs: 3\n  schedule.warmup_epochs: 3", "5: recipe.schedule.warmup_epochs", "the warm-up of 3 epochs leaves none of 3; schedule.warmup_epochs must be below epochs."),
+        ("data.name: npz", "4: recipe.data.name", "data.name npz needs data.path, relative to ABLATE_DATA."),
+        ("data: {name: caltech101, split: official}", "4: recipe.data.split", "caltech101 has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}."),
+        ("data.split: {val: 0.1, test: official}", "4: recipe.data.split", "digits has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}."),
+        ("select: val_top1\n  data.split: {train: 0.5, test: 0.5}", "5: recipe.data.split", "select needs validation images and data.split has none; as in data.split: {train: 0.64, val: 0.16, test: 0.2}."),
+        ("data.name: cifar10\n  data.split: official\n  early_stopping.patience: 3", "5: recipe.data.split", "early_stopping needs validation images and the official split of cifar10 has none; as in data.split: {val: 0.1, test: official}."),
+        ("model: {arch: two-layer-fc, init: imagenet}", "4: recipe.model.init", "torchvision has no imagenet weights for two-layer-fc; use another arch, scratch, a file of weights, or a run."),
+        ("model: {arch: resnet34, init: imagenet-v2}", "4: recipe.model.init", "torchvision has no imagenet-v2 weights for resnet34; use another arch, scratch, a file of weights, or a run."),
+    ],
+)  # fmt: skip
+def test_contradictions_are_told_once_at_their_place(mistakes: Any, text: str, place: str, message: str) -> None:
+    study = f"study: s\nseeds: 1\nrecipe:\n  {text}\nfactors: {{size: {{path: batch_size, levels: [1, 2, 3]}}}}\nbaseline: {{size: 1}}\n"
+    assert mistakes(study) == [f"s.yaml:{place}: arm 1: {message}"]
+
+
+def test_a_contradiction_of_a_level_stands_at_the_level(mistakes: Any) -> None:
+    text = "study: s\nrecipe: {data.name: digits}\nfactors:\n  w:\n    path: schedule.warmup_epochs\n    levels:\n      - 0\n      - 20\nbaseline: {w: 0}"
+    assert mistakes(text) == [
+        "s.yaml:8: factors.w.levels.1: arm 20: the warm-up of 20 epochs leaves none of 10; schedule.warmup_epochs must be below epochs."
+    ]
+
+
+def test_the_json_schema_of_each_field_comes_from_its_type() -> None:
+    for path, field in fields().items():
+        assert isinstance(field.adapter, TypeAdapter)
+        assert field.adapter.json_schema(), path
