@@ -144,7 +144,7 @@ class Loop:
     def _augmented(self, batch: Batch) -> tuple[torch.Tensor, Mix | None]:
         images, transforms = batch.images, self.recipe.data.augment
         if transforms:
-            images = sources.augment_batch(images, batch.ids, transforms, seed=self.seed, epoch=self.epoch)
+            images = sources.room.augment_batch(images, batch.ids, transforms, seed=self.seed, epoch=self.epoch)
         images = self._normalised(images)
         mix = None
         if self.recipe.mixup.alpha:
@@ -154,7 +154,7 @@ class Loop:
         return images.contiguous(memory_format=self.numerics.layout), mix
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        return sources.normalize_batch(images, self.mean, self.std)
+        return sources.room.normalize_batch(images, self.mean, self.std)
 
     def _count(self, logits: torch.Tensor, loss: torch.Tensor, labels: torch.Tensor, mix: Mix | None) -> None:
         guesses = logits.argmax(dim=1)

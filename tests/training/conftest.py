@@ -88,7 +88,7 @@ class TinyRoom:
 @pytest.fixture(autouse=True)
 def room(monkeypatch: pytest.MonkeyPatch) -> TinyRoom:
     tiny = TinyRoom()
-    monkeypatch.setattr(sources, "_room", lambda: tiny)
+    monkeypatch.setattr(sources, "room", tiny)
     return tiny
 
 

@@ -69,7 +69,6 @@ def test_a_file_is_found_by_its_digest_and_beside_the_study(file: Any, tmp_path:
     assert load(Model(init={"file": path.name, "sha256": digest}), home, study_dir=tmp_path)[1].loaded == 122
     (home / "weights" / "any-name.pt").write_bytes(path.read_bytes())
     assert load(Model(init=relative), home)[1].loaded == 122
-    assert load(Model(init={"sha256": digest}), home)[1].source == "file any-name.pt"
 
 
 def test_a_file_with_other_bytes_is_refused(file: Any, tmp_path: Path) -> None:

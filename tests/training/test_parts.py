@@ -19,7 +19,6 @@ from torch import nn
 
 from ablate.errors import BadData, StudyError
 from ablate.study.records import Context
-from ablate.training import environment as environment_module
 from ablate.training.batches import Feed, bounds, order
 from ablate.training.environment import environment, fingerprint
 from ablate.training.freeze import Frozen, check_unmoved, digest, freeze, train_mode
@@ -269,11 +268,5 @@ def test_the_environment_is_ready_for_json() -> None:
     assert found["threads"] == 3
     assert found["options"] == {"compile": False}
     assert found["cpu"]
-    assert len(found["code"]["source"]) == 64
-    assert set(found["code"]) == {"commit", "dirty", "source"}
-
-
-def test_code_outside_a_repository_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment_module, "_git", lambda *arguments: None)
-    found = environment_module.code_version.__wrapped__()
-    assert (found["commit"], found["dirty"]) == (None, None)
+    assert len(found["code"]) == 64
+    assert {"commit", "dirty"} < set(found)

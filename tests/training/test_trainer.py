@@ -118,7 +118,7 @@ def test_deterministic_algorithms_can_be_asked_for(new_run: Any, watched: Any) -
 
 def test_it_trains_on_the_real_data_room(new_run: Any, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     digits = pytest.importorskip("ablate.training.data")
-    monkeypatch.setattr(sources, "_room", lambda: digits)
+    monkeypatch.setattr(sources, "room", digits)
     data = {"data__name": "digits", "data__split": {"train": 0.6, "val": 0.2, "test": 0.2}, "data__limit": 200}
     settings = {"model__args": {"hidden": 64}, "batch_size": 32, "epochs": 12, "select": "val_loss"}
     outcome = fit(new_run(**data, **settings), watched().context)

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from ablate.errors import UsageError
 from ablate.training import streams
 from ablate.training.data import color
 
@@ -60,24 +59,6 @@ def _apply(images: torch.Tensor, ids: torch.Tensor, steps: Iterable[Step]) -> to
     for key, draws, kernel, arguments in steps:
         images = kernel(images, streams.uniforms(key, ids, draws), arguments)
     return images
-
-
-def check_transforms(transforms: Iterable[Mapping[str, Arguments]]) -> None:
-    """Raises `UsageError` for arguments that are numbers but mean nothing, as a probability of 2."""
-    limits = {
-        ("horizontal_flip", "p"): (0.0, 1.0),
-        ("color_jitter", "hue"): (0.0, 0.5),
-        ("rotation", "degrees"): (0.0, 180.0),
-        ("random_resized_crop", "scale_min"): (1e-6, 1.0),
-        ("random_resized_crop", "ratio_min"): (1e-6, 1.0),
-    }
-    for transform in transforms:
-        ((name, arguments),) = transform.items()
-        for argument, value in arguments.items():
-            low, high = limits.get((name, argument), (0.0, math.inf))
-            if not low <= value <= high:
-                above = "above 0" if low else "at least 0"
-                raise UsageError(f"data.augment: {name}.{argument} is {value:g}; allowed: {above} and at most {high:g}")
 
 
 def normalize_batch(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

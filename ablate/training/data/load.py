@@ -16,7 +16,6 @@ import torch
 from ablate.errors import BadData
 from ablate.study.normalise import default_split
 from ablate.study.recipe import Data
-from ablate.training.data.augment import check_transforms
 from ablate.training.data.cache import Decoded, decode, write_rows
 from ablate.training.data.catalog import find_source
 from ablate.training.data.source import Labels
@@ -78,10 +77,8 @@ def load_data(data: Data, seed: int, *, home: Path, data_root: Path) -> DataSpli
     """The data set of a recipe, decoded under `home` and split for `seed`; `data_root` is ABLATE_DATA.
 
     Kept in this process, so that a worker's next run of the same data pays nothing; a data set that changes on disk
-    while a worker runs is noticed by the next process. Raises `NotFound`, `BadData`, `NoSpaceOrPermission` and, for
-    arguments of transforms that cannot be meant, `UsageError`.
+    while a worker runs is noticed by the next process. Raises `NotFound`, `BadData` and `NoSpaceOrPermission`.
     """
-    check_transforms(data.augment)
     if data.split is None:
         data = data.model_copy(update={"split": default_split(data.name)})
     key = _key(data, seed, home, data_root)

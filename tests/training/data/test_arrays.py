@@ -180,7 +180,7 @@ def test_digits_are_scaled_and_in_three_channels(root: Path, home: Path) -> None
 
 def test_digits_have_no_official_split(root: Path, home: Path) -> None:
     with pytest.raises(BadData) as caught:
-        load(root, home, name="digits", path=None)
+        load(root, home, name="digits", path=None, split="official")
     assert str(caught.value) == (
         "data set 'digits' has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}"
     )
