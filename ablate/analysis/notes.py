@@ -84,9 +84,13 @@ def _missing(runs: Replicates, arms: Sequence[Arm], if_missing: str) -> Iterable
 
 
 def _merged(arms: Sequence[Arm]) -> Iterable[str]:
-    for arm in arms:
-        if arm.merged_into is not None:
-            yield f"{arm.name} is the same run as {arm.merged_into}" + (f": {arm.why}." if arm.why else ".")
+    merged = [arm for arm in arms if arm.merged_into is not None]
+    for why in dict.fromkeys(arm.why for arm in merged):
+        same = [arm for arm in merged if arm.why == why]
+        others = f", and {len(same) - 1} arms more likewise" if len(same) > 2 else ""
+        shown = same[:1] if others else same
+        said = "; ".join(f"{arm.name} is the same run as {arm.merged_into}" for arm in shown)
+        yield f"{said}{others}" + (f": {why}." if why else ".")
 
 
 def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
