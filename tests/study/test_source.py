@@ -143,7 +143,7 @@ def test_a_file_without_an_end_is_read_no_further_than_the_limit() -> None:
 def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "s.yaml"
     file.write_bytes("study: größe\n".encode(encoding))
-    with pytest.raises(StudyError, match="save (it|the file) as UTF-8"):
+    with pytest.raises(StudyError, match=r"save (it|the file) as UTF-8"):
         read(file)
 
 
