@@ -172,7 +172,7 @@ def _split_trouble(flat: Mapping[str, Any]) -> str:
 
 def _weights_trouble(flat: Mapping[str, Any]) -> str:
     init, arch = flat["model.init"], flat["model.arch"]
-    if init in WEIGHTS and (arch in SMALL or (init == "imagenet-v2" and arch in BASIC)):
+    if isinstance(init, str) and init in WEIGHTS and (arch in SMALL or (init == "imagenet-v2" and arch in BASIC)):
         return f"torchvision has no {init} weights for {arch}; use another arch, scratch, a file of weights, or a run."
     return ""
 

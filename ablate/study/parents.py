@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LoadStudy = Callable[[Path, str | None], "Study"]
 
 
+_UNUSABLE = "the parent study cannot be used: "
+
+
 class Parents:
     """Resolves `model.init` for one study file; remembers the runs that others wait for."""
 
@@ -71,10 +74,8 @@ class Parents:
         place = self.problems.place("model.init", init)
         if init == "scratch":
             return init
-        if init in WEIGHTS:
-            return {"entry": WEIGHTS[init]}
         if isinstance(init, str):
-            return self._file(place, {"file": init})
+            return {"entry": WEIGHTS[init]} if init in WEIGHTS else self._file(place, {"file": init})
         if "file" in init:
             return self._file(place, init)
         return self._run(place, init)
@@ -122,10 +123,16 @@ class Parents:
             self.problems.add((*place, "arm"), str(error))
             return None, None
         except AblateError as error:
-            self.problems.add((*place, "study"), f"the parent study cannot be used: {error}")
+            self.problems.add((*place, "study"), _UNUSABLE + _cause(error))
             return None, None
         arm = next((arm for arm in study.arms if arm.levels == levels), None)
         if arm is None:
             message = f"{init['arm']!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."
             self.problems.add((*place, "arm"), message)
         return arm, study
+
+
+def _cause(error: AblateError) -> str:
+    """What is wrong with a parent; of a chain of parents, with the one that is."""
+    text = str(error)
+    return text if "\n" in text else text.rpartition(_UNUSABLE)[2]

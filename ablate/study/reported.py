@@ -16,7 +16,7 @@ EPOCH = re.compile(r"[1-9][0-9]{0,8}")
 """An epoch's number, counted from 1."""
 
 _FIGURE = re.compile(
-    r"(?P<number>[-+]?(?:[0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})(?:[eE](?P<power>[-+]?[0-9]{1,2}))?)(?P<percent>\s*%)?"
+    r"(?P<number>[-+]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE](?P<power>[-+]?[0-9]{1,2}))?)(?P<percent>\s*%)?"
 )
 
 

@@ -71,8 +71,10 @@ class TableReader:
         rows, kind = self._rows(key, spec)
         columns, column_factor, metric = self._columns(key, spec, kind)
         factors = tuple(self.factors.values())
+        told = len(self.problems.errors)
         where = read_condition(self.problems, (*key, "where"), spec.get("where"), factors, KINDS)
-        self._all_placed(key, rows, kind, column_factor, where)
+        if len(self.problems.errors) == told or not where:
+            self._all_placed(key, rows, kind, column_factor, where)
         baseline = spec.get("baseline")
         test = spec.get("test", TESTS[0])
         if test not in TESTS:

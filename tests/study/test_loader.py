@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.errors import NotFound
+from ablate.study.keys import STUDY
+from ablate.study.loader import Settings, find, load, load_text
+
+
+def test_a_study_is_a_value(lee: str) -> None:
+    assert load_text(lee, "s.yaml") == load_text(lee, "s.yaml")
+
+
+def test_what_a_study_says_of_itself(read: Any, lee: str) -> None:
+    study = read(lee + "keep: last\n")
+    assert (study.name, study.file, study.about, study.keep) == ("lee", "s.yaml", "Which tweaks help?", "last")
+    assert study.cite == {"title": "A paper", "source": "somewhere"}
+    assert study.source == lee + "keep: last\n"
+    assert read("study: s").keep is None
+    assert (study.trainer, study.tune, study.steps) == (None, None, {})
+
+
+def test_names_keep_their_text(read: Any) -> None:
+    for name in ("2024", "1e-4", "0.90", "no", "a.b_c-d"):
+        assert read(f"study: {name}\nabout: 0.90").name == name
+    assert read("study: s\nabout: 0.90").about == "0.90"
+
+
+def test_the_smallest_study(read: Any) -> None:
+    study = read("study: s")
+    assert study.seeds == (0, 1, 2)
+    assert [arm.name for arm in study.arms] == ["baseline"]
+    assert len(study.runs) == 3
+    assert list(study.tables) == ["top1_top5"]
+
+
+@pytest.mark.parametrize("seeds", ["3", "[0, 1, 2]", "null"])
+def test_seeds_are_a_number_or_a_list(read: Any, seeds: str) -> None:
+    assert read(f"study: s\nseeds: {seeds}").seeds == (0, 1, 2)
+    assert read("study: s\nseeds: [7, 3]").seeds == (7, 3)
+
+
+@pytest.mark.parametrize("seeds", ["0", "-1", "1.5", "true", "three", "[]", "[0, 0]", "[-1]", "[true]", "[1.0]", "[a]", "[[1]]", "{a: 1}", "100001", "[2147483648]"])  # fmt: skip
+def test_what_are_no_seeds(mistakes: Any, seeds: str) -> None:
+    (line,) = mistakes(f"study: s\nseeds: {seeds}")
+    shown = seeds if seeds != "three" else "'three'"
+    assert line == (
+        "s.yaml:2: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; "
+        f"not {shown}."
+    )
+
+
+def test_seeds_of_the_command_line(read: Any, mistakes: Any) -> None:
+    assert read("study: s\nseeds: 5", seeds=2).seeds == (0, 1)
+    assert read("study: s\nseeds: 5", seeds=(4, 9)).seeds == (4, 9)
+    assert mistakes("study: s", seeds=0) == [
+        "--seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 0."
+    ]
+    assert mistakes("study: s\nseeds: x", seeds=2) == [
+        "s.yaml:2: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 'x'."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("study: Lee 2024", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'Lee 2024'."),
+        ("study: ..", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not '..'."),
+        ("study: [a]", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not [a]."),
+        ("study:", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; it is missing."),
+        (f"study: {'a' * 81}", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'aaa"),
+        ("study: s\nkeep: best", "keep: must be one of selected, last, all, not 'best'."),
+        ("study: s\nkeep: [all]", "keep: must be one of selected, last, all, not [all]."),
+        ("study: s\nabout: [a]", "about: must be a sentence, not a list."),
+        ("study: s\nabout: {a: b}", "about: must be a sentence, not a mapping."),
+        ("study: s\ncite: Lee", "cite: must be a mapping such as {title: ..., source: ...}, not 'Lee'."),
+        ("study: s\nrecipe: 3", "recipe: must be a mapping of recipe fields to values, not 3."),
+        ("study: s\nfactors: 3", "factors: must be a mapping of factor names, not 3."),
+        ("study: s\ntables: [a]", "tables: must be a mapping of table names, not [a]."),
+        ("study: s\nprofiles: [a]", "profiles: must be a mapping of profile names, not [a]."),
+        (
+            "study: s\ntrainer: {command: x}",
+            "trainer: `trainer` is not supported by this version of ablate; take it out.",
+        ),
+        ("study: s\ntune: TUNE.yaml", "tune: `tune` is not supported by this version of ablate; take it out."),
+        ("study: s\nfactor: {}", f"factor: unknown key. Did you mean 'factors'? Allowed here: {', '.join(STUDY)}."),
+        ("study: s\nepochs: 3", f"epochs: unknown key. Allowed here: {', '.join(STUDY)}."),
+    ],
+)
+def test_mistakes_at_the_top(mistakes: Any, line: str, message: str) -> None:
+    (told,) = mistakes(line)
+    assert told.startswith(f"s.yaml:{line.count(chr(10)) + 1}: {message}")
+
+
+def test_the_top_level_keys_are_those_of_the_contract() -> None:
+    contract = "study about cite recipe trainer factors design exclude include seeds baseline profiles tables keep tune"
+    assert list(STUDY) == contract.split()
+
+
+def test_a_file_without_a_name_says_so(mistakes: Any) -> None:
+    assert mistakes("about: x") == [
+        "s.yaml:1: study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; it is missing."
+    ]
+
+
+def test_several_mistakes_are_told_together_in_the_order_of_the_file(mistakes: Any, lee: str) -> None:
+    text = (
+        lee.replace("study: lee", "study: Lee!")
+        .replace("lr: 0.01", "lr: -0.01")
+        .replace("epochs: 10", "epoch: 10")
+        .replace("seeds: 3", "seeds: none")
+        .replace("tweak: [C, D]", "tweak: [C, E]")
+        .replace("baseline: {tweak: A, refinements: none}\nprofiles", "baseline: {tweak: X}\nprofiles")
+        .replace("data.fraction: 0.5", "data.fraction: 5")
+        .replace("B is best", "B is better")
+    )
+    assert mistakes(text) == [
+        "s.yaml:1: study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'Lee!'.",
+        "s.yaml:7: recipe.optimizer.lr: optimizer.lr must be above 0, not -0.01.",
+        "s.yaml:9: recipe.epoch: 'epoch' is not a recipe field. Did you mean 'epochs'? Allowed here: select, evaluate_every, "
+        "batch_size, epochs, precision, data, model, optimizer, schedule, loss, mixup, early_stopping.",
+        "s.yaml:18: exclude.0.tweak: tweak has no level 'E'. Levels: A, B, C, D.",
+        "s.yaml:19: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 'none'.",
+        "s.yaml:20: baseline.tweak: tweak has no level 'X'. Levels: A, B, C, D.",
+        "s.yaml:22: profiles.cpu.recipe.data.fraction: data.fraction must be at most 1, not 5.",
+        "s.yaml:29: tables.table1.claims.0: 'B is better' cannot be read. A claim is one of: ROW > ROW [by X]; ROW < ROW [by X]; "
+        "ROW is best|worst [of ROW, ...]; (ROW - ROW) > (ROW - ROW); each may end in [on METRIC] [where FACTOR=LEVEL]; or {prose: ...}.",
+    ]  # fmt: skip
+
+
+def test_a_file_full_of_mistakes_shows_the_first_hundred(mistakes: Any) -> None:
+    lines = mistakes("study: s\nrecipe:\n" + "".join(f"  x{i}: 1\n" for i in range(50_000)))
+    assert len(lines) == 101
+    assert lines[-1] == "s.yaml: only the first 100 mistakes are shown."
+
+
+def test_long_values_are_shortened_in_messages(mistakes: Any) -> None:
+    lines = mistakes(
+        f"study: {'x' * 1_000_000}\n{'y' * 1000}: 1\nrecipe: {{epochs: {'z' * 1_000_000}, data.name: {'w' * 100_000}}}"
+    )
+    assert len(lines) == 4
+    assert all(len(line) < 2500 for line in lines)
+
+
+def test_set_changes_the_base_and_levels_apply_after_it(read: Any, lee: str) -> None:
+    study = read(lee, sets=("epochs=2", "data.split={train: 0.5, test: 0.5}", "mixup.alpha = 0.7", "data.limit="))
+    recipe = study.arm("A/none").recipe
+    assert (recipe["epochs"], recipe["data"]["split"], recipe["mixup"]["alpha"]) == (
+        2,
+        {"train": 0.5, "test": 0.5},
+        0.7,
+    )
+    assert recipe["data"]["limit"] is None
+    assert study.arm("A/m").recipe["mixup"]["alpha"] == 0.2
+    assert read(lee, profile="cpu", sets=("data.image_size=16",)).runs[0].recipe["data"]["image_size"] == 16
+
+
+@pytest.mark.parametrize(
+    ("sets", "line"),
+    [
+        (("epochs",), "--set epochs: must be PATH=VALUE, as in --set epochs=3."),
+        (("=3",), "--set =3: must be PATH=VALUE, as in --set epochs=3."),
+        (("epoch=3",), "--set epoch=3: 'epoch' is not a recipe field. Did you mean 'epochs'? Allowed here: "),
+        (("epochs=x",), "--set epochs=x: epochs must be a whole number, not 'x'."),
+        (("epochs=[",), "--set epochs=[: not valid YAML: did not find expected node content"),
+        (("epochs=3", "epochs=4"), "--set epochs=4: epochs is set twice on the command line."),
+        (
+            ("model.tweak=B",),
+            "--set model.tweak=B: every level of tweak sets model.tweak, so this would change nothing.",
+        ),
+        (("model.arch=x",), "--set model.arch=x: model.arch 'x' is not known."),
+    ],
+)
+def test_mistakes_in_set(mistakes: Any, lee: str, sets: tuple[str, ...], line: str) -> None:
+    (told,) = mistakes(lee, sets=sets)
+    assert told.startswith(line)
+
+
+def test_all_mistakes_of_set_are_told_with_those_of_the_file(mistakes: Any) -> None:
+    assert mistakes("study: S", sets=("epochs=0", "batch_size=0")) == [
+        "--set epochs=0: epochs must be at least 1, not 0.",
+        "--set batch_size=0: batch_size must be at least 1, not 0.",
+        "s.yaml:1: study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'S'.",
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "experiments/lee").mkdir(parents=True)
+    for name in ("here.yaml", "experiments/there.yaml", "experiments/lee/table1.yaml"):
+        (tmp_path / name).write_text("study: s\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_bare_name_is_looked_for_here_then_in_experiments(folder: Path) -> None:
+    found = {
+        "here.yaml": "here.yaml", "here": "here.yaml", "there.yaml": "experiments/there.yaml", "there": "experiments/there.yaml",
+        "experiments/there.yaml": "experiments/there.yaml", "table1.yaml": "experiments/lee/table1.yaml", "table1": "experiments/lee/table1.yaml",
+    }  # fmt: skip
+    assert {name: str(find(name)) for name in found} == found
+    (folder / "there.yaml").write_text("study: s\n")
+    assert str(find("there.yaml")) == "there.yaml"
+    assert load("there", Settings(seeds=1)).file == "experiments/there.yaml"
+
+
+def test_a_name_that_is_not_there_says_what_is(folder: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        find("ther.yaml")
+    assert str(caught.value) == (
+        "ther.yaml: no such study file, neither here nor in experiments/. Did you mean 'there.yaml'? "
+        "Study files here: experiments/lee/table1.yaml, experiments/there.yaml."
+    )
+    (folder / "experiments/xu").mkdir()
+    (folder / "experiments/xu/table1.yaml").write_text("study: s\n")
+    with pytest.raises(
+        NotFound, match=r"table1 could be experiments/lee/table1.yaml or experiments/xu/table1.yaml; name one"
+    ):
+        find("table1")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "x" * 5000, "a\0b", "no/where.yaml", "/no/where.yaml", "/dev", "lee/table1.yaml"]
+)
+def test_odd_names_are_not_found(folder: Path, name: str) -> None:
+    with pytest.raises(NotFound):
+        load(name)

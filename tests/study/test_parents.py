@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.errors import StudyError
+from ablate.study.loader import Settings, load
+from ablate.study.study import Study
+
+
+def child(folder: Path, init: str, more: str = "", seeds: str = "3", name: str = "child") -> Study:
+    """A study beside the parent whose recipe starts from `init`."""
+    file = folder / f"{name}.yaml"
+    file.write_text(
+        f"study: {name}\nrecipe:\n  data.name: digits\n  epochs: 1\n  model.init: {init}\nseeds: {seeds}\n{more}"
+    )
+    return load(file)
+
+
+def told(folder: Path, init: str, more: str = "", seeds: str = "3") -> list[str]:
+    with pytest.raises(StudyError) as caught:
+        child(folder, init, more, seeds)
+    return [str(problem).removeprefix(str(folder) + os.sep) for problem in caught.value.problems]
+
+
+def init_of(study: Study) -> Any:
+    return study.runs[0].recipe["model"]["init"]
+
+
+@pytest.mark.parametrize(("init", "entry"), [("imagenet", "IMAGENET1K_V1"), ("imagenet-v2", "IMAGENET1K_V2")])
+def test_imagenet_weights_are_hashed_by_torchvisions_name(recipe_of: Any, init: str, entry: str) -> None:
+    assert recipe_of(f"model: {{arch: resnet50, init: {init}}}")["model"]["init"] == {"entry": entry}
+
+
+def test_scratch_is_the_default(recipe_of: Any) -> None:
+    assert recipe_of("model.init: scratch") == recipe_of("epochs: 10")
+
+
+def test_a_file_is_hashed_by_its_sha256(two: Path) -> None:
+    (two / "w.pt").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    first = child(two, "w.pt")
+    assert init_of(first) == {"file": "w.pt", "sha256": digest}
+    assert child(two, "./w.pt").runs == first.runs
+    assert child(two, f"{{file: w.pt, sha256: {digest}}}").runs == first.runs
+    (two / "w.pt").write_bytes(b"others")
+    assert child(two, "w.pt").runs[0].run_id != first.runs[0].run_id
+
+
+def test_a_file_that_is_absent_can_be_planned_by_its_sha256(two: Path) -> None:
+    digest = "0123456789abcdef" * 4
+    assert init_of(child(two, f"{{file: far/w.pt, sha256: {digest}}}")) == {"file": "far/w.pt", "sha256": digest}
+
+
+def test_mistakes_in_files(two: Path) -> None:
+    (two / "w.pt").write_bytes(b"weights")
+    found = hashlib.sha256(b"weights").hexdigest()
+    wrong = "0" * 64
+    assert told(two, f"{{file: w.pt, sha256: {'a' * 64}}}") == [
+        f"child.yaml:5: recipe.model.init: w.pt has SHA-256 {found}, not {'a' * 64}."
+    ]
+    absent = (
+        "child.yaml:5: recipe.model.init: there is no file {!r} beside the study that can be read. Allowed: scratch, imagenet, "
+        "imagenet-v2, a file of weights, or a run {{study: ..., arm: ...}}. To plan without the file, give {{file: ..., sha256: ...}}."
+    )
+    assert told(two, "imagnet") == [absent.format("imagnet")]
+    assert told(two, "{file: no.pt}") == [absent.format("no.pt")]
+    assert told(two, "x" * 300) == [absent.format("x" * 300)]
+    start = "child.yaml:5: recipe.model.init: model.init "
+    assert told(two, f"{{file: w.pt, sha256: {wrong}}}")[0].startswith(
+        start + "sha256 has 64 hexadecimal digits; quote it"
+    )
+    assert told(two, "{file: w.pt, sha: x}")[0].startswith(
+        start + "a file to start from has no 'sha'; allowed: file, sha256"
+    )
+    assert told(two, "{file: 3}")[0].startswith(start + "file must be text, not 3")
+    assert told(two, "''")[0].startswith(
+        start + "must be 'scratch', 'imagenet', 'imagenet-v2', a file of weights, or a run"
+    )
+    assert told(two, "3")[0].startswith(
+        start + "must be 'scratch', 'imagenet', 'imagenet-v2', a file of weights, or a run"
+    )
+    assert told(two, "[a]")[0].startswith(
+        start + "must be 'scratch', 'imagenet', 'imagenet-v2', a file of weights, or a run"
+    )
+
+
+def test_a_run_of_another_study_with_the_same_seed(two: Path) -> None:
+    study = child(two, "{study: parent.yaml, arm: resnet50}")
+    parents = {run.seed: run for run in load(two / "parent.yaml").runs if run.recipe["model"]["arch"] == "resnet50"}
+    assert [run.parent for run in study.runs] == [parents[seed].run_id for seed in range(3)]
+    assert [run.recipe["model"]["init"] for run in study.runs] == [
+        {"run": parents[seed].run_id, "weights": "last"} for seed in range(3)
+    ]
+    assert study.parents == tuple(parents[seed] for seed in range(3))
+    assert init_of_arm(study) == {"arm": parents[0].arm_id, "seed": "same", "weights": "last"}
+    assert len({run.arm_id for run in study.runs}) == 1
+
+
+def init_of_arm(study: Study) -> Any:
+    return study.arms[0].recipe["model"]["init"]
+
+
+def test_a_run_of_another_study_with_one_seed_weights_and_profile(two: Path) -> None:
+    study = child(two, "{study: parent.yaml, profile: cpu, arm: baseline, seed: 1, weights: selected}")
+    (parent,) = study.parents
+    assert (parent.seed, parent.recipe["data"]["fraction"]) == (1, 0.5)
+    assert [run.parent for run in study.runs] == [parent.run_id] * 3
+    assert init_of(study) == {"run": parent.run_id, "weights": "selected"}
+    assert len({run.run_id for run in study.runs}) == 3
+
+
+def test_a_run_id_follows_its_parents_recipe(two: Path) -> None:
+    before = child(two, "{study: parent.yaml, arm: resnet50}").runs[0].run_id
+    text = (two / "parent.yaml").read_text()
+    (two / "parent.yaml").write_text(text.replace("epochs: 1", "epochs: 2"))
+    assert child(two, "{study: parent.yaml, arm: resnet50}").runs[0].run_id != before
+
+
+def test_an_arm_keeps_its_text(two: Path) -> None:
+    (two / "rates.yaml").write_text(
+        "study: r\nfactors: {lr: {path: optimizer.lr, levels: {1e-4: 0.5, 007: 0.1}}}\nbaseline: {lr: 007}\n"
+    )
+    assert child(two, "{study: rates.yaml, arm: 1e-4}").parents[0].recipe["optimizer"]["lr"] == 0.5
+    assert child(two, "{study: rates.yaml, arm: 007}").parents[0].recipe["optimizer"]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("init", "line"),
+    [
+        ("{study: parent.yaml}", ": a run to start from needs arm, as in {study: ..., arm: ...}."),
+        ("{arm: resnet50}", ": a run to start from needs study, as in {study: ..., arm: ...}."),
+        ("{}", ": a run to start from needs study and arm, as in {study: ..., arm: ...}."),
+        ("{study: parent.yaml, arm: resnet51}", ".arm: 'resnet51' names no row: 'resnet51' is no level. Did you mean 'resnet50'? Levels: resnet18, resnet50."),
+        ("{study: parents.yaml, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/parents.yaml: no such study file."),
+        ("{study: ., arm: resnet50}", ".study: the parent study cannot be used: FOLDER is a folder; name the YAML file in it."),
+        ("{study: parent.yaml, profile: gpu, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/parent.yaml:6: profiles: there is no profile 'gpu'. Did you mean 'cpu'? Profiles: cpu."),
+        ("{study: parent.yaml, arm: resnet50, seed: 7}", ": the parent has no run with seed 7; it has 0, 1, 2. Raise its `seeds`, or name one seed in init."),
+        ("{study: parent.yaml, arm: resnet50, seed: some}", ": model.init seed must be 'same' or a whole number from 0, not 'some' (found {study: parent.yaml, arm: resnet50, seed: some})."),
+        ("{study: parent.yaml, arm: resnet50, weights: best}", ": model.init weights must be last or selected, not 'best' (found {study: parent.yaml, arm: resnet50, weights: best})."),
+        ("{study: parent.yaml, arm: resnet50, epoch: 3}", ": model.init a run to start from has no 'epoch'; allowed: study, profile, arm, seed, weights (found {study: parent.yaml, arm: resnet50, epoch: 3})."),
+        ("{study: [a], arm: resnet50}", ": model.init study must be text, not ['a'] (found {study: [a], arm: resnet50})."),
+        ("{study: true, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/true: no such study file."),
+    ],
+)  # fmt: skip
+def test_mistakes_in_runs(two: Path, init: str, line: str) -> None:
+    assert [text.replace(str(two), "FOLDER") for text in told(two, init)] == [f"child.yaml:5: recipe.model.init{line}"]
+
+
+def test_a_child_with_more_seeds_than_its_parent(two: Path) -> None:
+    assert told(two, "{study: parent.yaml, arm: resnet50}", seeds="[0, 2, 5]") == [
+        "child.yaml:5: recipe.model.init: the parent has no run with seed 5; it has 0, 1, 2. Raise its `seeds`, or name one seed in init."
+    ]
+
+
+def test_an_arm_that_the_parent_leaves_out(two: Path) -> None:
+    (two / "parent.yaml").write_text((two / "parent.yaml").read_text() + "exclude: [{arch: resnet50}]\n")
+    assert told(two, "{study: parent.yaml, arm: resnet50}") == [
+        "child.yaml:5: recipe.model.init.arm: 'resnet50' is not an arm of parent; its design or an exclude rule leaves it out."
+    ]
+
+
+def test_mistakes_of_a_parent_name_its_file(two: Path) -> None:
+    (two / "parent.yaml").write_text("study: parent\nepochs: 3\n")
+    (line,) = told(two, "{study: parent.yaml, arm: baseline}")
+    assert "recipe.model.init.study: the parent study cannot be used: " in line
+    assert "parent.yaml:2: epochs: unknown key." in line
+
+
+def test_circles_are_seen(two: Path) -> None:
+    (two / "other.yaml").write_text("study: other\nrecipe: {model.init: {study: child.yaml, arm: baseline}}\n")
+    (line,) = told(two, "{study: other.yaml, arm: baseline}")
+    assert line.endswith("child.yaml starts from a study that starts from it.")
+    (line,) = told(two, "{study: child.yaml, arm: baseline}")
+    assert line.endswith("the parent study cannot be used: child.yaml starts from a study that starts from it.")
+
+
+def test_parents_come_before_their_children_and_only_those_that_are_needed(two: Path) -> None:
+    middle = child(two, "{study: parent.yaml, arm: resnet50}", name="middle")
+    study = child(two, "{study: middle.yaml, arm: baseline, seed: 1}", seeds="2")
+    assert [run.parent for run in study.runs] == [middle.runs[1].run_id] * 2
+    assert [run.run_id for run in study.parents] == [middle.runs[1].parent, middle.runs[1].run_id]
+    every = child(two, "{study: middle.yaml, arm: baseline}")
+    place = {run.run_id: index for index, run in enumerate(every.parents)}
+    assert len(every.parents) == 6
+    assert all(place[run.parent] < place[run.run_id] for run in every.parents if run.parent)
+
+
+def test_a_parent_that_the_study_trains_itself_is_not_listed_again(two: Path) -> None:
+    more = (
+        "factors:\n"
+        "  arch: {path: model.arch, levels: [resnet18]}\n"
+        "  start: {levels: {fresh: {model.init: scratch}, warm: {model.init: {study: parent.yaml, arm: resnet18}}}}\n"
+        "baseline: {arch: resnet18, start: fresh}\n"
+    )
+    study = child(two, "scratch", more)
+    assert study.parents == ()
+    fresh, warm = ([run for run in study.runs if run.arm_id == arm.arm_id] for arm in study.arms)
+    assert [run.parent for run in warm] == [run.run_id for run in fresh]
+
+
+def test_a_mistake_in_a_levels_init_stands_at_the_level(two: Path) -> None:
+    more = "factors:\n  start:\n    levels:\n      a: \n      b: {model.init: {study: parent.yaml, arm: resnet51}}\nbaseline: {start: a}\n"
+    (line,) = told(two, "scratch", more)
+    assert line.startswith("child.yaml:11: factors.start.levels.b.model.init.arm: 'resnet51' names no row")
+
+
+def test_one_run_under_two_names_is_trained_once(two: Path) -> None:
+    more = (
+        "factors:\n  start:\n    levels:\n"
+        "      same: {model.init: {study: parent.yaml, arm: resnet18}}\n"
+        "      zero: {model.init: {study: parent.yaml, arm: resnet18, seed: 0}}\n"
+        "baseline: {start: same}\n"
+    )
+    study = child(two, "scratch", more)
+    assert len(study.arms) == 2
+    assert len(study.runs) == len({run.run_id for run in study.runs}) == 5  # with seed 0 the two are one run
+
+
+def test_a_study_that_many_arms_start_from_is_read_once(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ablate.study import loader
+
+    reads: list[str] = []
+    original = loader.read
+    monkeypatch.setattr(loader, "read", lambda path: reads.append(path.name) or original(path))
+    inits = "".join(f"      x{i}: {{model.init: {{study: parent.yaml, arm: resnet18, seed: {i}}}}}\n" for i in range(3))
+    child(two, "scratch", f"factors:\n  start:\n    levels:\n{inits}baseline: {{start: x0}}\n")
+    assert reads == ["child.yaml", "parent.yaml"]
+
+
+def test_a_long_chain_of_studies_ends_in_a_sentence(two: Path) -> None:
+    for i in range(40):
+        (two / f"s{i}.yaml").write_text(
+            f"study: s{i}\nseeds: 1\nrecipe: {{model.init: {{study: s{i + 1}.yaml, arm: baseline}}}}\n"
+        )
+    (line,) = told(two, "{study: s0.yaml, arm: baseline}", seeds="1")
+    assert line.endswith("more than 20 studies start from each other in a row.")
+
+
+def test_settings_of_the_command_line_do_not_reach_the_parent(two: Path) -> None:
+    child(two, "{study: parent.yaml, arm: resnet18}")
+    study = load(two / "child.yaml", Settings(sets=("epochs=7",), seeds=1))
+    assert study.runs[0].recipe["epochs"] == 7
+    assert [run.recipe["epochs"] for run in study.parents] == [1]
