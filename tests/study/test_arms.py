@@ -201,6 +201,7 @@ CHANGES = {
     "batch_size": "64", "epochs": "9", "precision": "bf16", "model.allow_variant_mismatch": "true",
 }  # fmt: skip
 WITH_EFFECT = {
+    "data.path": "data.name: cifar10",
     "model.stride_in_3x3": "model.arch: resnet50", "optimizer.no_decay_on_norm_and_bias": "optimizer.weight_decay: 0.1",
     "schedule.step_epochs": "schedule.name: step", "schedule.gamma": "schedule.name: step",
     "early_stopping.metric": "early_stopping.patience: 3", "model.allow_variant_mismatch": "model.init: imagenet",
