@@ -28,7 +28,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 quickstart: $(READY)
-	$(ABLATE) grid run experiments/quickstart.yaml --db quickstart.db
+	$(ABLATE) grid run experiments/quickstart.yaml --workers 2 --db quickstart.db
 	$(ABLATE) report experiments/quickstart.yaml --db quickstart.db
 
 test: lint types imports pytest

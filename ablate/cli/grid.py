@@ -158,6 +158,7 @@ def _train(
         "keep": study.keep,
         "home": str(home().resolve()),
         "data_root": str(data_root().resolve()),
+        "study_dir": str(Path(study.file).resolve().parent),
     }
     with LiveDisplay(planned) as display:
         request = GridRequest(

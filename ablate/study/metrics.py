@@ -42,7 +42,7 @@ _COSTS = (
     Metric("peak_memory", "lower", "bytes", "most memory held at once"),
     Metric("epochs_trained", "neither", "", "epochs until the run ended"),
     Metric("selected_epoch", "neither", "", "the epoch that the recipe's select chose"),
-    Metric("lr", "neither", "", "learning rate at the end of the epoch"),
+    Metric("train_lr", "neither", "", "learning rate at the end of the epoch"),
 )
 
 CLASS_METRICS = tuple(metric.name for metric in _CLASS)
