@@ -106,7 +106,7 @@ def run(
     Kill it at any moment: the next `grid run` picks up exactly what is missing.
     """
     from ablate.cli.planning import make_plan, plan_document
-    from ablate.dispatch.executor import get_executor
+    from ablate.dispatch.executors import get_executor
     from ablate.store.store import Store
     from ablate.study.provenance import code_version
 
@@ -147,7 +147,8 @@ def _train(
 ) -> int:
     """Hand the study to the executor with a live display; the exit code that its report asks for."""
     from ablate.cli.live import LiveDisplay
-    from ablate.dispatch.executor import GridRequest, get_executor
+    from ablate.dispatch.executor import GridRequest
+    from ablate.dispatch.executors import get_executor
     from ablate.dispatch.signals import StopFlag, listening
     from ablate.store.store import Store
     from ablate.study.provenance import code_version

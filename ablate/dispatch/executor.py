@@ -6,7 +6,6 @@ each run is executed at least once and recorded exactly once.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +14,13 @@ from typing import Any, Protocol
 from ablate.dispatch.events import Event, GridReport
 from ablate.dispatch.queue import OpenStore
 from ablate.dispatch.signals import StopFlag
-from ablate.errors import UsageError, nearest
-
-EXECUTORS = ("inline", "local")
-PLANNED = ("slurm", "ray")
+from ablate.errors import UsageError
+from ablate.store.host import WorkerInfo
 
 
-def this_process(device: str) -> Any:
-    """This process as the store wants to know a worker. Looked up late, so that a request costs no store."""
-    return importlib.import_module("ablate.store.host").WorkerInfo.here(device=device)
+def this_process(device: str) -> WorkerInfo:
+    """This process as the store wants to know a worker."""
+    return WorkerInfo.here(device=device)
 
 
 @dataclass(frozen=True)
@@ -75,22 +72,6 @@ class Executor(Protocol):
     def run(self, request: GridRequest) -> GridReport:
         """Work on the study until nothing is left to claim, a limit is reached or somebody says stop."""
         ...
-
-
-def get_executor(name: str) -> Executor:
-    """The executor of that name. Raises UsageError for one that is unknown or not there."""
-    allowed = ", ".join(EXECUTORS)
-    if name == "inline":
-        from ablate.dispatch.inline import InlineExecutor
-
-        return InlineExecutor()
-    if name == "local":
-        from ablate.dispatch.local import LocalExecutor
-
-        return LocalExecutor()
-    if name in PLANNED:
-        raise UsageError(f"the executor {name!r} is not available in this version; allowed: {allowed}")
-    raise UsageError(f"unknown executor {name!r}; allowed: {allowed}.{nearest(name, EXECUTORS)}")
 
 
 def run_folder(home: Path, run_id: str) -> Path:

@@ -13,7 +13,8 @@ from pathlib import Path
 from memory_store import MemoryStore, make_run
 
 from ablate.dispatch.events import EpochDone, RunEnded
-from ablate.dispatch.executor import GridRequest, get_executor
+from ablate.dispatch.executor import GridRequest
+from ablate.dispatch.executors import get_executor
 from ablate.dispatch.signals import StopFlag, listening
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ablate.dispatch import wire
-from ablate.dispatch.executor import attempt_log, get_executor, run_folder
+from ablate.dispatch.executor import attempt_log, run_folder
+from ablate.dispatch.executors import get_executor
 from ablate.dispatch.failures import classify, explain, redact
 from ablate.dispatch.inline import InlineExecutor
 from ablate.dispatch.local import LocalExecutor

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from memory_store import make_run
 
-from ablate.dispatch.executor import get_executor, this_process
+from ablate.dispatch.executor import this_process
+from ablate.dispatch.executors import get_executor
 from ablate.study.run import Run
 from ablate.study.study import Arm, Study
 

@@ -1,1 +1,0 @@
-"""Tuning with Optuna by ask and tell."""
