@@ -16,6 +16,7 @@ from ablate.study.arms import RecipeText, build_arms, build_runs
 from ablate.study.assign import apply, read_settings
 from ablate.study.design import Design, path_steps, read_design
 from ablate.study.factors import read_baseline, read_factors
+from ablate.study.find import find as find
 from ablate.study.grid import Grid, Rule, build_grid, read_rules
 from ablate.study.keys import STUDY
 from ablate.study.lint import lint
@@ -26,7 +27,7 @@ from ablate.study.recipe import fields
 from ablate.study.run import Run
 from ablate.study.seeds import read_seeds, seeds_message, seeds_of
 from ablate.study.source import Document, parse, read
-from ablate.study.study import Factor, Study
+from ablate.study.study import Factor, Study, TableSpec
 from ablate.study.tables import TableReader, default_tables, known_metrics
 
 KEEP = ("selected", "last", "all")
@@ -51,35 +52,6 @@ class Family:
 
     above: tuple[Path, ...] = ()
     known: dict[tuple[Path, str | None], Study] = field(default_factory=dict)
-
-
-def find(name: str | Path) -> Path:
-    """The file that a name means: as given, else in `experiments/` or below it. Raises NotFound with what is there."""
-    path = Path(name)
-    if _is_file(path) or path.is_absolute():
-        return path
-    there = sorted(Path("experiments").glob("**/*.yaml"))
-    if path.parent == Path() and path.name:
-        wanted = (path.name, f"{path.name}.yaml")
-        first = [Path("experiments") / name for name in wanted] + [Path(wanted[1])]
-        for candidate in first:
-            if _is_file(candidate):
-                return candidate
-        below = [other for other in there if other.name in wanted]
-        if len(below) == 1:
-            return below[0]
-        if below:
-            raise NotFound(f"{name} could be {' or '.join(map(str, below))}; name one of them.")
-    hint = nearest(str(name), [other.name for other in there])
-    listed = f" Study files here: {', '.join(map(str, there[:50]))}." if there else ""
-    raise NotFound(f"{str(name)[:200]}: no such study file, neither here nor in experiments/.{hint}{listed}")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name too long, a folder that may not be read
-        return False
 
 
 def load(path: str | Path, settings: Settings | None = None) -> Study:
@@ -112,7 +84,10 @@ class _Reader:
         problems, data = self.problems, self.data
         problems.known_keys((), data, STUDY)
         head = self._head()
-        base_settings = read_settings(problems, ("recipe",), data.get("recipe"))
+        base = apply(
+            {path: field.default for path, field in fields().items()},
+            read_settings(problems, ("recipe",), data.get("recipe")),
+        )
         factors = read_factors(problems, data.get("factors"))
         if any(problem.key.startswith("factors") for problem in problems.errors) and not _all_there(data, factors):
             problems.stop()  # what is said of a factor without levels would only be noise
@@ -121,36 +96,35 @@ class _Reader:
         chosen = self._profile(profiles)
         if chosen is not None:
             factors = apply_profile(problems, chosen, factors)
+            base = apply(base, chosen.recipe)
             exclude = [*(replace(rule, may_miss=chosen.design is not None) for rule in exclude), *chosen.exclude]
-        base = apply({path: field.default for path, field in fields().items()}, base_settings)
-        base = apply(base, chosen.recipe if chosen else {})
         base = apply(base, self._sets(factors))
         baseline = self._baseline(factors)
         design = self._design(factors, chosen)
         seeds = self._seeds(chosen)
         grid = self._grid(design, factors, baseline, exclude)
         steps = path_steps(design, factors, baseline)
-        arms = [point.levels for point in grid.points] if grid else None
-        reader = TableReader(problems, factors, baseline, known_metrics({}), steps, arms)
-        tables = reader.read(data.get("tables"))
+        tables = self._tables(factors, baseline, steps, grid)
         problems.stop()
         assert grid is not None
         study = Study(
-            **head,
-            profile=chosen.name if chosen else None,
-            factors=factors,
-            design=design.kind,
-            seeds=seeds,
-            baseline=baseline,
-            excluded=grid.excluded,
-            arms_before=grid.before,
-            tables=tables or default_tables(factors),
-            profiles=tuple(profile.name for profile in profiles),
-            steps=steps,
-            **self._expand(grid, factors, base, seeds),
-        )
+            **head, profile=chosen.name if chosen else None, factors=factors, design=design.kind, seeds=seeds, baseline=baseline,
+            excluded=grid.excluded, arms_before=grid.before, tables=tables, steps=steps,
+            profiles=tuple(profile.name for profile in profiles), **self._expand(grid, factors, base, seeds),
+        )  # fmt: skip
         lint(problems, study)
         return replace(study, warnings=tuple(str(problem) for problem in problems.warnings))
+
+    def _tables(
+        self,
+        factors: tuple[Factor, ...],
+        baseline: Mapping[str, str],
+        steps: Mapping[str, Mapping[str, str]],
+        grid: Grid | None,
+    ) -> Mapping[str, TableSpec]:
+        arms = [point.levels for point in grid.points] if grid else None
+        reader = TableReader(self.problems, factors, baseline, known_metrics({}), steps, arms)
+        return reader.read(self.data.get("tables")) or default_tables(factors)
 
     def _expand(
         self, grid: Grid, factors: tuple[Factor, ...], base: Mapping[str, Any], seeds: Sequence[int]

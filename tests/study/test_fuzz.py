@@ -22,6 +22,7 @@ from ablate.study.metrics import METRICS
 from ablate.study.readers import RUN_KEYS, TRANSFORMS
 from ablate.study.recipe import fields
 from ablate.study.source import parse
+from ablate.study.study import Study
 
 MODEST = settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -84,23 +85,27 @@ VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 PLAIN: Any = parse(SAMPLE).data
 
 
-def check(text: str, chosen: Settings | None = None, *, schema: bool = True) -> bool:
+def check(text: str, chosen: Settings | None = None) -> bool:
     """Read a text; True where it is a study."""
     try:
         study = load_text(text, "no/such/folder/s.yaml", chosen)
     except (StudyError, NotFound) as error:
-        assert str(error).strip()
-        assert len(str(error)) < 400_000
-        return False
+        message = str(error)
+    else:
+        whole(study, text)
+        return True
+    assert message.strip()
+    assert len(message) < 400_000
+    return False
+
+
+def whole(study: Study, text: str) -> None:
     for run in study.runs:
         assert run.run_id == run_id(canonical_json(run.recipe), run.seed)
     assert len({run.run_id for run in study.runs}) == len(study.runs) > 0
     assert len({arm.name for arm in study.arms}) == len(study.arms) > 0
     assert study.arms_before - sum(rule.count for rule in study.excluded) <= len(study.arms)
-    if schema:
-        errors = [error.json_path + ": " + error.message[:200] for error in VALIDATOR.iter_errors(parse(text).data)]
-        assert errors == []
-    return True
+    assert [error.json_path + ": " + error.message[:200] for error in VALIDATOR.iter_errors(parse(text).data)] == []
 
 
 def places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
