@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from ablate.version import __version__
+
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["frame"]
-__version__ = "0.1.0"
+__all__ = ["__version__", "frame"]
 
 
 def frame(

@@ -11,9 +11,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate import __version__
 from ablate.cli import data, db, doctor, grid, report, runs, status
 from ablate.errors import AblateError, Interrupted, StudyError
+from ablate.version import __version__
 
 app = typer.Typer(
     name="ablate",

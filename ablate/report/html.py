@@ -19,12 +19,12 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from ablate import __version__
 from ablate.analysis.table import Table
 from ablate.errors import NoSpaceOrPermission, UsageError
 from ablate.report.page import page
 from ablate.report.theme import page_theme
 from ablate.study.records import RunResult
+from ablate.version import __version__
 
 PLOTLY = "plotly.min.js"
 """The file beside the pages that share Plotly."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ablate.study.digest import canonical_json
+from ablate.study.run import Run
 
 LONGEST_TEXT = 20_000
 """Characters of an error that are kept: the start and the end, where a traceback says most."""
@@ -65,3 +66,15 @@ def chunks(items: Sequence[T], size: int = 5_000) -> Iterator[Sequence[T]]:
     """`items` in pieces that fit the number of parameters which a statement may have (SQLite: 32,766)."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def stored_run(row: Any) -> Run:
+    """The run of a row with run_id, arm_id, seed, recipe, trainer and parent.
+
+    One recipe is kept for all seeds of an arm, so the run that this seed starts from is put back into `model.init`.
+    """
+    recipe = from_json(row.recipe)
+    init = recipe["model"].get("init") if row.parent is not None else None
+    if isinstance(init, dict):
+        recipe = {**recipe, "model": {**recipe["model"], "init": {**init, "run": row.parent}}}
+    return Run(row.run_id, row.arm_id, row.seed, recipe, from_json(row.trainer), row.parent)

@@ -15,14 +15,13 @@ import sqlalchemy as sa
 
 from ablate.store import host as hosts
 from ablate.store import transitions
-from ablate.store.codec import chunks, clean, from_json, to_json
+from ablate.store.codec import chunks, clean, stored_run, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.schema import arms, artifacts, attempts, runs, study_runs
 from ablate.store.transitions import Held, hold
 from ablate.store.values import Claim
 from ablate.study.records import Artifact
-from ablate.study.run import Run
 
 _parents = runs.alias("parents")
 
@@ -67,7 +66,7 @@ def claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float) -> Claim | Non
     tx.execute(_NEW_ATTEMPT, _lease(tx, row.id, number, worker, ttl))
     transitions.set_state(tx, [row.id], "running", attempt=number, error=None, kind=None)
     return Claim(
-        run=Run(row.run_id, row.arm_id, row.seed, from_json(row.recipe), from_json(row.trainer), row.parent),
+        run=stored_run(row),
         attempt=number,
         worker=worker.name,
         study_key=study_key,

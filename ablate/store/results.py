@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
-from ablate.store.codec import chunks, from_json
+from ablate.store.codec import chunks, from_json, stored_run
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.schema import (
     arms,
@@ -21,7 +21,6 @@ from ablate.store.schema import (
     study_runs,
 )
 from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
-from ablate.study.run import Run
 
 
 def results(tx: Tx, run_ids: Iterable[str], *, epochs: bool, code: str | None = None) -> dict[str, RunResult]:
@@ -51,7 +50,7 @@ def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: str | None) -> dic
         is_done = row.state == "done"
         split = last.reported_split if last is not None and is_done else None
         found[row.run_id] = RunResult(
-            run=Run(row.run_id, row.arm_id, row.seed, from_json(row.recipe), from_json(row.trainer), row.parent),
+            run=stored_run(row),
             state=row.state,
             attempts=tuple(_attempt(item) for item in mine),
             metrics={item.name: item.value for item in numbers.get(row.id, []) if item.value is not None},

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import ablate
-
 ROOMS = ("study", "training")
 """The rooms whose code can change a number."""
 
@@ -17,7 +15,7 @@ ROOMS = ("study", "training")
 @cache
 def code_version() -> dict[str, Any]:
     """`code`, the SHA-256 over the Python files that can change a number; `commit` and `dirty` of our own checkout, else None."""
-    package = Path(ablate.__file__).parent
+    package = Path(__file__).resolve().parents[1]
     source = hashlib.sha256()
     for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
         source.update(path.relative_to(package).as_posix().encode())

@@ -12,8 +12,8 @@ import numpy
 import torch
 import torchvision
 
-import ablate
 from ablate.study.provenance import code_version
+from ablate.version import __version__
 
 
 def environment(device: str, options: Mapping[str, Any] | None = None, *, threads: int | None = None) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def environment(device: str, options: Mapping[str, Any] | None = None, *, thread
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": {
-            "ablate": ablate.__version__,
+            "ablate": __version__,
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
             "numpy": numpy.__version__,

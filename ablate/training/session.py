@@ -96,13 +96,13 @@ def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
     splits = sources.load_data(recipe.data, run.seed, context.options)
     evaluated = {name: split for name in ("val", "test") if (split := getattr(splits, name)) is not None}
     forget_others([splits.train, *evaluated.values()])
-    classes, reported, has_val = len(splits.classes), splits.reported, splits.val is not None
+    classes, has_val = len(splits.classes), splits.val is not None
     stopping = selecting = None
     if recipe.early_stopping.patience is not None:
         metric = recipe.early_stopping.metric
-        stopping = watch("early_stopping.metric", metric, classes=classes, reported=reported, has_validation=has_val)
+        stopping = watch("early_stopping.metric", metric, classes=classes, has_validation=has_val)
     if recipe.select != "last":
-        selecting = watch("select", recipe.select, classes=classes, reported=reported, has_validation=has_val)
+        selecting = watch("select", recipe.select, classes=classes, has_validation=has_val)
     channels, height, width = splits.train.images.shape[1:]
     built = build_model(recipe.model, num_classes=classes, image_shape=(channels, height, width), seed=run.seed)
     report = initialise(

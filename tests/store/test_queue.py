@@ -12,6 +12,7 @@ from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.store.values import Claim, Clock, Counts
 from ablate.study.records import Artifact, EpochRecord, Outcome
+from ablate.study.run import Run
 
 Make = Callable[..., Any]
 DONE = Outcome({"top1": 0.5})
@@ -373,3 +374,21 @@ def test_a_clock_of_now_alone_serves_for_both(make_study: Make, path: Any) -> No
         assert store.claim(key, WorkerInfo.here()) is not None
         now[0] += 61
         assert store.claim(key, WorkerInfo.here()) is not None
+
+
+def test_each_seed_starts_from_its_own_parent(store: Store, make_run: Make, make_study: Make, remote: Make) -> None:
+    parents = tuple(make_run("parent", seed=seed) for seed in (0, 1))
+    arm = make_run("child").arm_id
+    children = [
+        Run(
+            run_id=f"{seed}" * 64,
+            arm_id=arm,
+            seed=seed,
+            recipe={"model": {"arch": "child", "init": {"run": parent.run_id, "weights": "last"}}},
+            parent=parent.run_id,
+        )
+        for seed, parent in enumerate(parents)
+    ]
+    store.save_study(make_study(children, parents=parents), settings={})
+    found = store.results([child.run_id for child in children])
+    assert [found[child.run_id].run for child in children] == children

@@ -204,8 +204,8 @@ def test_a_watch_keeps_the_first_of_equals() -> None:
 
 def test_top5_cannot_select_below_five_classes() -> None:
     with pytest.raises(StudyError, match="select: 'val_top5' cannot select; allowed: val_top1, val_loss, val_mean"):
-        watch("select", "val_top5", classes=4, reported="test", has_validation=True)
-    assert watch("select", "val_top5", classes=5, reported="test", has_validation=True).name == "top5"
+        watch("select", "val_top5", classes=4, has_validation=True)
+    assert watch("select", "val_top5", classes=5, has_validation=True).name == "top5"
 
 
 def test_settings_are_put_back(tmp_path: Path) -> None:
