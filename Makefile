@@ -29,7 +29,7 @@ $(READY): pyproject.toml
 
 quickstart: $(READY)
 	$(ABLATE) grid run experiments/quickstart.yaml --workers 2 --db quickstart.db
-	$(ABLATE) report experiments/quickstart.yaml --db quickstart.db
+	@$(ABLATE) report experiments/quickstart.yaml --db quickstart.db >/dev/null
 
 test: lint types imports pytest
 
