@@ -12,6 +12,10 @@ from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study, TableSpec
 
+IF_MISSING = "Missing runs leave an arm's comparisons undecided."
+MOST_NAMED = 4
+"""So many arms with missing runs are named one by one; more are counted."""
+
 _COSTS = ("seconds", "examples_per_second", "peak_memory")
 
 
@@ -22,7 +26,7 @@ def notes_of(
     return (
         *_test(study, spec, rows),
         *_replicates(study, rows),
-        *about_runs(study, runs, arms, "Missing runs leave an arm's comparisons undecided."),
+        *about_runs(study, runs, arms, IF_MISSING),
     )
 
 
@@ -78,7 +82,11 @@ def _replicates(study: Study, rows: Sequence[Row]) -> Iterable[str]:
 def _missing(runs: Replicates, arms: Sequence[Arm], if_missing: str) -> Iterable[str]:
     samples = [runs.sample(arm, lambda result: 0.0, "") for arm in arms]
     short = [sample for sample in samples if not sample.complete]
-    if short:
+    if len(short) > MOST_NAMED:
+        found = sum(sample.n for sample in samples)
+        planned = sum(sample.planned for sample in samples)
+        yield f"{if_missing} {len(short)} of {len(samples)} arms lack some: {found} of {planned} runs are done."
+    elif short:
         said = ", ".join(f"{sample.name}: {sample.note}" for sample in short)
         yield f"{if_missing} {said}."
 

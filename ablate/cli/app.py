@@ -5,6 +5,8 @@ Heavy libraries are imported by the commands that need them, so `ablate --help` 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -12,8 +14,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from ablate.cli import data, db, doctor, grid, report, runs, status
-from ablate.errors import AblateError, Interrupted, StudyError
+from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
+
+NO_SPACE_OR_PERMISSION = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
     name="ablate",
@@ -40,11 +44,16 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> NoReturn:
     """Run the command line; every expected error is a sentence on stderr and an exit code."""
+    stdout = sys.stdout
     try:
         app()
+    except SystemExit as end:
+        # typer takes a reader that went away (`| head`) for a failure, and puts another stream in stdout's place
+        _leave(end.code if sys.stdout is stdout else 0)
     except StudyError as error:
         count = len(error.problems)
-        print(f"error: {count} mistake{'' if count == 1 else 's'} in the study file\n{error}", file=sys.stderr)
+        place = "" if all(problem.file.startswith("--") for problem in error.problems) else " in the study file"
+        print(f"error: {count} mistake{'' if count == 1 else 's'}{place}\n{error}", file=sys.stderr)
         _leave(error.exit_code)
     except AblateError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -54,10 +63,27 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _leave(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _leave(0)
+    except OSError as error:
+        if error.errno not in NO_SPACE_OR_PERMISSION:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror}. Make room or give leave there, then start again.", file=sys.stderr)
+        _leave(NoSpaceOrPermission.exit_code)
     _leave(0)
 
 
-def _leave(code: int) -> NoReturn:
+def _leave(code: int | str | None) -> NoReturn:
+    """Exit; what nobody reads any more is dropped without a murmur."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        code = 8
+    else:
+        sys.exit(code)
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)

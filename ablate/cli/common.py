@@ -5,10 +5,13 @@ Data goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,6 +98,9 @@ def load_study(study: str, profile: str | None, sets: list[str] | None, seeds: s
     """The study in a file, as the command line changes it."""
     from ablate.study.loader import Settings, load
 
+    for item in sets or ():
+        if "=" not in item:
+            raise UsageError(f"--set {item}: must be PATH=VALUE, as in --set epochs=3.")
     return load(study, Settings(profile, tuple(sets or ()), parse_seeds(seeds)))
 
 
@@ -110,23 +116,44 @@ def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
         raise UsageError(f"--seeds {text}: must be a number of seeds such as 3, or a list such as 0,5,7.") from None
 
 
-def stderr_console() -> Console:
-    """A console on stderr; no colour where NO_COLOR is set or stderr is no terminal."""
-    from rich.console import Console
+def command(*words: str, profile: str | None = None, sets: Iterable[str] = (), seeds: str | None = None,
+            db: str | None = None) -> str:  # fmt: skip
+    """An ablate command line to copy, quoted for a shell."""
+    options = ["--profile", profile] if profile else []
+    for item in sets:
+        options += ["--set", item]
+    options += ["--seeds", seeds] if seeds else []
+    options += ["--db", db] if db else []
+    return shlex.join(["ablate", *words, *options])
 
-    return Console(stderr=True, highlight=False)
+
+def stderr_console() -> Console:
+    """A console on stderr; no colour where NO_COLOR is set or stderr is no terminal. Nobody reading it stops nothing."""
+    return _console(stderr=True)
 
 
 def stdout_console() -> Console:
-    """A console on stdout."""
+    """A console on stdout. Raises BrokenPipeError where its reader went away."""
+    return _console(stderr=False)
+
+
+def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    class Quiet(Console):
+        """rich leaves with 1 when its reader goes away, in whatever thread it was."""
+
+        def on_broken_pipe(self) -> None:
+            if not stderr:
+                raise BrokenPipeError(errno.EPIPE, "nobody reads the output")
+
+    return Quiet(stderr=stderr, highlight=False)
 
 
 def say(message: str) -> None:
-    """A sentence to a person, on stderr."""
-    print(message, file=sys.stderr)
+    """A sentence to a person, on stderr; lost where nobody reads it."""
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from ablate.cli.common import JsonOption, data_root, home, print_json, stdout_console
+from ablate.cli.common import JsonOption, data_root, home, print_json, say, stdout_console
 
 app = typer.Typer(no_args_is_help=True, help="The data sets: what is here, and how to get the rest.")
 
@@ -25,10 +25,16 @@ def list_(json_: JsonOption = False) -> None:
     if json_:
         print_json({"schema": 1, "data": [asdict(row) for row in rows]})
         return
+    from rich.padding import Padding
+    from rich.text import Text
+
     console = stdout_console()
-    console.print(f"ABLATE_DATA is {data_root()}", soft_wrap=True)
+    console.print(f"Looked for in {data_root()} (ABLATE_DATA).\n", soft_wrap=True)
     for row in rows:
-        size = f"{row.images:,} images, {row.classes} classes" if row.images else "your own"
-        console.print(f"\n[bold]{row.name}[/bold]  {'here' if row.present else 'not here'}; {size}")
+        own = row.images is None
+        state = "your own" if own else "here" if row.present else "not here"
+        size = "" if own else f"{row.images:,} images, {row.classes} classes"
+        console.print(f"[bold]{row.name:<12}[/bold] {state:<9} {size}".rstrip())
         if not row.present:
-            console.print(f"  {row.get}", markup=False)
+            console.print(Padding(Text(row.get), (0, 0, 0, 4)))
+    say("\nIn a study file: recipe: {data: {name: NAME}}")

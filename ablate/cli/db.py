@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ablate.cli.common import Db, JsonOption, database_url, print_json, require_reader, safe_url, say
-from ablate.errors import StoreError
+from ablate.errors import StoreError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Look after the results database.")
 
@@ -51,8 +51,13 @@ def upgrade(db: Db = None) -> None:
 
 @app.command()
 def backup(
-    target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")], db: Db = None
+    target: Annotated[Path, typer.Argument(help="The file to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    db: Db = None,
 ) -> None:
     """Write a whole, compact copy of the database, also while it is in use."""
-    require_reader(db).backup(target)
+    store = require_reader(db)
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
+    store.backup(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} copied to {target}")

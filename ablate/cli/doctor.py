@@ -19,8 +19,10 @@ from ablate.cli.common import (
     database_url,
     home,
     open_reader,
+    plural,
     print_json,
     safe_url,
+    say,
     stdout_console,
 )
 from ablate.dispatch.slots import usable_cores
@@ -52,7 +54,17 @@ def doctor(db: Db = None, json_: JsonOption = False) -> None:
             console.print(f"{MARKS[finding.level]}  {finding.what}: {finding.found}", markup=False, soft_wrap=True)
             if finding.advice:
                 console.print(f"      {finding.advice}", markup=False, soft_wrap=True)
+        say(_verdict(findings))
     raise typer.Exit(int(any(finding.level == "error" for finding in findings)))
+
+
+def _verdict(findings: list[Finding]) -> str:
+    wrong = sum(finding.level == "error" for finding in findings)
+    doubts = sum(finding.level == "warning" for finding in findings)
+    if wrong or doubts:
+        told = [plural(count, noun) for count, noun in ((wrong, "fault"), (doubts, "warning")) if count]
+        return f"{', '.join(told)}: what to do stands below each."
+    return "All is well. Next: ablate grid plan STUDY.yaml"
 
 
 def _findings(db: str | None) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,11 +25,10 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
+from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles
 from ablate.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ablate.cli.planning import Plan
     from ablate.store.store import Store
     from ablate.study.study import Study
@@ -39,8 +37,6 @@ app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a 
 
 FIT = "ablate.training.trainer:fit"
 RETRY = ("failed", "lost", "all", "stale")
-SHOWN_ARMS = 64
-MARKS = {"done": "✓", "queued": "·", "running": "▸", "failed": "✗", "lost": "?", "cancelled": "-", "pruned": "/", "blocked": "!"}  # fmt: skip
 
 
 @app.command()
@@ -65,6 +61,8 @@ def plan(
         print_json(plan_document(planned))
     else:
         print_plan(planned, stdout_console())
+        say_troubles(planned, db)
+        say(next_step(planned, study, set_ or (), seeds, db))
 
 
 @app.command()
@@ -90,13 +88,15 @@ def run(
     set_: SetOption = None,
     seeds: SeedsOption = None,
     executor: Annotated[str, typer.Option(help="How workers are started: inline or local.")] = "local",
-    workers: Annotated[int | None, typer.Option(help="Runs at a time.  [default: one a device]")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of each worker.  [default: cores / workers]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time.  [default: one a device]")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each worker.  [default: cores / workers]")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")] = "auto",
     retry: Annotated[
         str | None, typer.Option(metavar="|".join(RETRY), help="Run again what failed, was lost, both, or is stale.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Start at most this many runs.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
     db: Db = None,
     json_: JsonOption = False,
@@ -107,6 +107,7 @@ def run(
     """
     from ablate.cli.planning import make_plan, plan_document
     from ablate.dispatch.executors import get_executor
+    from ablate.dispatch.slots import plan_slots
     from ablate.store.store import Store
     from ablate.study.provenance import code_version
 
@@ -114,6 +115,7 @@ def run(
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
     loaded = load_study(study, profile, set_, seeds)
     get_executor(executor)
+    plan_slots(device, workers, threads)  # raises for a device that is not there, before anything is written
     home().mkdir(parents=True, exist_ok=True)
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
@@ -127,8 +129,8 @@ def run(
         if json_:
             print_json(plan_document(after))
         else:
-            _finish(loaded, after, store, study, db)
-    if code == 0 and any(after.counts[state] for state in ("failed", "lost", "blocked", "cancelled")):
+            _finish(loaded, after, store, study, set_, seeds, db)
+    if code == 0 and any(after.counts[state] for state in TROUBLES):
         code = 4
     raise typer.Exit(code)
 
@@ -195,88 +197,21 @@ def _announce(planned: Plan, db: str | None) -> None:
     )
     for warning in study.warnings:
         say(f"warning: {warning}")
-    if counts["failed"] or counts["lost"]:
-        say(f"{counts['failed']} failed, {counts['lost']} lost: they are left alone; --retry all runs them again.")
+    left_alone = [f"{counts[state]} {state}" for state in ("failed", "lost", "cancelled") if counts[state]]
+    if left_alone:
+        say(f"{', '.join(left_alone)}: left alone; --retry all runs them again.")
 
 
-def _finish(study: Study, after: Plan, store: Store, name: str, db: str | None) -> None:
+def _finish(study: Study, after: Plan, store: Store, name: str, sets: list[str] | None, seeds: str | None,
+            db: str | None) -> None:  # fmt: skip
     """The first table for people, and what to do next."""
     from ablate.cli.tables import build, print_tables
 
-    counts = after.counts
-    if counts["done"]:
+    if after.counts["done"] and study.tables:
         first = next(iter(study.tables))
         print_tables([build(study, study.tables[first], store)], stdout_console())
-    with_db = f" --db {db}" if db else ""
-    for planned in after.runs:
-        if planned.state in ("failed", "lost", "blocked"):
-            say(
-                f"{planned.state}: {planned.arm}, seed {planned.run.seed}: {planned.why.splitlines()[-1] if planned.why else 'no reason'}"
-            )
-            say(f"  ablate runs show {planned.run.run_id[:12]}{with_db}")
-    left = counts["to_run"] + counts["running"]
-    profile = f" --profile {study.profile}" if study.profile else ""
-    if left:
-        say(f"{plural(left, 'run')} left: ablate grid run {name}{profile}{with_db}")
-    else:
-        say(f"Nothing left to run. The report: ablate report {name}{profile}{with_db}")
-
-
-def print_plan(planned: Plan, console: Console) -> None:
-    """A plan for people, at most 80 columns wide where names allow it."""
-    study, counts = planned.study, planned.counts
-    scale = f"  (profile {study.profile})" if study.profile else ""
-    console.print(f"[bold]{study.name}[/bold]{scale}  {Path(study.file)}", soft_wrap=True)
-    if study.about:
-        console.print(study.about)
-    console.print(
-        f"\n{plural(counts['arms_before'], 'arm')} by design {study.design}, {counts['excluded']} excluded, "
-        f"{counts['merged']} merged; {plural(len(study.seeds), 'seed')}: [bold]{plural(counts['total'], 'run')}[/bold]"
-    )
-    for rule in study.excluded:
-        console.print(f"  excluded {rule.count} by {rule.text}  (line {rule.line})", markup=False)
-    for why in dict.fromkeys(arm.why for arm in study.arms if arm.merged_into):
-        same = [arm for arm in study.arms if arm.merged_into and arm.why == why]
-        console.print(f"  merged {len(same)}, as in {same[0].name} = {same[0].merged_into}: {why}", markup=False)
-    if study.baseline:
-        console.print(f"  baseline {'/'.join(study.baseline.values())}", markup=False)
-    states = ", ".join(
-        f"{counts[state]} {state.replace('_', ' ')}"
-        for state in ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
-        if counts[state] or state in ("done", "to_run")
-    )
-    console.print(f"  {states}" + (f", {plural(counts['parents'], 'parent run')}" if counts["parents"] else ""))
-    console.print(
-        f"  about {duration(planned.seconds)} on one worker, from past runs"
-        if planned.seconds
-        else "  no time estimate: nothing of this shape has run here yet"
-    )
-    print_arms(planned, console)
-    for warning in study.warnings:
-        console.print(f"warning: {warning}", markup=False)
-
-
-def print_arms(planned: Plan, console: Console) -> None:
-    """One line an arm with a mark for each seed."""
-    marks: dict[str, list[str]] = {}
-    labels: dict[str, str] = {}
-    for item in planned.runs:
-        marks.setdefault(item.run.arm_id, []).append(MARKS[item.state])
-        labels[item.run.arm_id] = item.arm + (f"  = {', '.join(item.aliases)}" if item.aliases else "")
-    console.print()
-    for identity in list(labels)[:SHOWN_ARMS]:
-        console.print(
-            f"  {''.join(marks[identity])[:20]:<6} {labels[identity]}", markup=False, overflow="ellipsis", no_wrap=True
-        )
-    if len(labels) > SHOWN_ARMS:
-        console.print(f"  ... and {len(labels) - SHOWN_ARMS:,} arms more; --json lists every run")
-    console.print(
-        "  "
-        + "  ".join(
-            f"{MARKS[state]} {state if state != 'queued' else 'to run'}"
-            for state in ("done", "queued", "running", "failed", "lost")
-        )
-    )
+    say_troubles(after, db)
+    say(next_step(after, name, sets or (), seeds, db))
 
 
 @app.command()

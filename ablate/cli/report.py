@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ablate.cli.common import Db, ProfileOption, plural, require_reader, say, stdout_console
-from ablate.errors import ClaimContradicted, NotFound, UsageError, nearest
+from ablate.errors import ClaimContradicted, NotFound, RunFailure, UsageError, nearest
 
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
+    from ablate.cli.planning import Plan
     from ablate.store.store import Store
-    from ablate.study.records import RunResult
     from ablate.study.study import Study
 
 FORMATS = ("html", "md", "latex", "csv", "json", "text")
@@ -39,6 +38,9 @@ def report(
     loaded = _which(store, study, table, profile)
     names = [table] if table else list(loaded.tables)
     from ablate.analysis import build_table
+    from ablate.cli.planning import make_plan
+    from ablate.cli.screens import TROUBLES, next_step, say_troubles
+    from ablate.cli.stored import settings_of
     from ablate.cli.tables import print_tables, study_results
 
     results = study_results(loaded, store)
@@ -65,7 +67,13 @@ def report(
             print(text.rstrip("\n"))
         else:
             _write(text, out, f"{loaded.name}{'-' + table if table else ''}{SUFFIX[format_]}")
-    _leave(loaded, tables, results, check)
+    planned = make_plan(loaded, store)
+    if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
+        say_troubles(planned, db)
+        file, sets, seeds = settings_of(store, loaded, study)
+        say(next_step(planned, file, sets, seeds, db))
+    if check:
+        _leave(planned, tables)
 
 
 def _which(store: Store, study: str | None, table: str | None, profile: str | None) -> Study:
@@ -116,16 +124,23 @@ def _write(text: str, out: Path, name: str) -> None:
 
     path = out if out.suffix else out / name
     write_report(path, text)
-    say(f"written: {path}")
+    say(f"written: {path}{' (open it in a browser)' if path.suffix == '.html' else ''}")
 
 
-def _leave(study: Study, tables: list[Table], results: Mapping[str, RunResult], check: bool) -> None:
-    if not check:
-        return
-    bad = [run for run in study.runs if run.run_id in results and results[run.run_id].state in ("failed", "lost")]
+def _leave(planned: Plan, tables: list[Table]) -> None:
+    """What --check asks: 4 where a run failed, was lost or is blocked, then 7 where a claim is contradicted."""
+    bad = [f"{planned.counts[state]} {state}" for state in ("failed", "lost", "blocked") if planned.counts[state]]
     if bad:
-        say(f"{plural(len(bad), 'run')} failed or lost")
-        raise typer.Exit(4)
-    contradicted = [claim.text for table in tables for claim in table.claims if claim.verdict == "contradicted"]
+        raise RunFailure(
+            f"--check: {', '.join(bad)} of {plural(len(planned.runs), 'run')}, so the claims are not final"
+        )
+    contradicted = [
+        f"{table.name}: {claim.text} ({claim.why})"
+        for table in tables
+        for claim in table.claims
+        if claim.verdict == "contradicted"
+    ]
     if contradicted:
-        raise ClaimContradicted(f"contradicted: {'; '.join(contradicted)}")
+        raise ClaimContradicted(
+            f"--check: {plural(len(contradicted), 'claim')} contradicted by the results: {'; '.join(contradicted)}"
+        )

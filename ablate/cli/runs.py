@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from ablate.cli.common import (
     database_url,
     duration,
     home,
+    plural,
     print_json,
     require_reader,
     say,
@@ -21,6 +23,8 @@ from ablate.errors import UsageError, nearest
 from ablate.study.run import STATES
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ablate.study.records import RunResult
 
 app = typer.Typer(no_args_is_help=True, help="List, show, compare and cancel single runs.")
@@ -28,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="List, show, compare and cancel sin
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")]
 SHOWN_METRICS = ("top1", "top5", "loss")
 LOG_LINES = 40
+SHOWN_IMAGES = 5
 
 
 @app.command("list")
@@ -64,7 +69,11 @@ def list_(
         )  # fmt: skip
     stdout_console().print(table)
     if not found:
-        say("no such run")
+        say("No such run." if study or state else "No run yet: ablate grid run STUDY.yaml")
+    elif len(found) == limit:
+        say(f"The newest {limit} only (--limit).")
+    else:
+        say(f"{plural(len(found), 'run')}. One of them in full: ablate runs show RUN")
 
 
 @app.command()
@@ -82,6 +91,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
             "artifacts": [artifact.__dict__ for artifact in result.artifacts],
             "environment": dict(last.environment) if last else None,
             "error": result.error,
+            "details": dict(result.details),
             "log": _log(result),
         }
         print_json(_finite({"schema": 1, **document}))
@@ -99,7 +109,7 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
         ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
         ("recipe ", _flat(one.run.recipe), _flat(other.run.recipe)),
         ("environment ", _environment(one), _environment(other)),
-        ("metric ", dict(one.metrics), dict(other.metrics)),
+        ("metric ", _once(one), _once(other)),
     ):
         for name in sorted({*left, *right}):
             if left.get(name) != right.get(name):
@@ -120,10 +130,18 @@ def cancel(
     """Take queued runs out of the queue; `grid run --retry all` puts them back. Done runs are left alone."""
     from ablate.store.store import Store
 
-    found = [require_reader(db).find(run).run.run_id for run in runs]
+    reader = require_reader(db)
+    found = list(dict.fromkeys(reader.find(run).run.run_id for run in runs))
+    states = reader.states(found)
     with Store.open(database_url(db)) as store:
-        count = store.cancel(found)
-    say(f"{count} of {len(found)} cancelled")
+        cancelled = store.cancel(found)
+    say(
+        f"{len(cancelled)} of {plural(len(found), 'run')} cancelled"
+        + ("; `grid run STUDY --retry all` puts them back" if cancelled else "")
+    )
+    for run_id in found:
+        if run_id not in cancelled:
+            say(f"{run_id[:12]} is {states[run_id].state}: left alone")
 
 
 def run_document(result: RunResult, names: dict[str, str]) -> dict[str, Any]:
@@ -157,15 +175,25 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
     if result.studies:
         console.print(f"studies  {', '.join(result.studies)}")
     if result.metrics:
-        console.print("metrics  " + ", ".join(f"{name} {value:.4g}" for name, value in sorted(result.metrics.items())))
+        console.print("metrics")
+        _print_values(console, _shown(result.metrics, result.reported_split))
     for attempt in result.attempts:
         took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
         device = attempt.environment.get("device", "")
         console.print(f"attempt {attempt.number}  {attempt.state}{took}  {attempt.worker}  {device}", markup=False)
     if result.epochs:
         last = max(result.epochs)
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in sorted(result.epochs[last].items()))
-        console.print(f"epoch {last}  {shown}")
+        split = result.reported_split or ("test" if "test_loss" in result.epochs[last] else "val")
+        console.print(f"epoch {last}, the last one recorded")
+        _print_values(console, _shown(result.epochs[last], split))
+    if skipped := result.details.get("data", {}).get("skipped"):
+        console.print(f"data  {plural(len(skipped), 'image')} could not be decoded and left out (on_bad_image: skip)")
+        for image in skipped[:SHOWN_IMAGES]:
+            console.print(f"  {image['path']}: {image['reason']}", markup=False, soft_wrap=True)
+        if len(skipped) > SHOWN_IMAGES:
+            console.print(f"  and {len(skipped) - SHOWN_IMAGES:,} more; --json lists them")
+    if resumed := result.details.get("resumed_at"):
+        console.print(f"resumed from a checkpoint at step {', '.join(map(str, resumed))}")
     console.print("recipe")
     for path, value in _flat(run.recipe).items():
         console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
@@ -173,6 +201,29 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
         console.print(f"error\n{result.error}", markup=False, soft_wrap=True)
     if log := _log(result):
         console.print(f"log (the last {LOG_LINES} lines)\n{log}", markup=False, soft_wrap=True)
+
+
+def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]:
+    """Metrics for people: each once (the reported split's stand without a prefix), bytes and rates readable."""
+    shown = {}
+    for name, value in sorted(metrics.items()):
+        plain = name.removeprefix(f"{reported}_")
+        if plain != name and metrics.get(plain) == value:
+            continue
+        if name == "peak_memory":
+            shown[name] = f"{value / 2**20:,.0f} MiB"
+        else:
+            shown[name] = f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:.4f}"
+    return shown
+
+
+def _print_values(console: Console, values: Mapping[str, str]) -> None:
+    from rich.columns import Columns
+    from rich.padding import Padding
+    from rich.text import Text
+
+    words = [Text(f"{name} {value}") for name, value in values.items()]
+    console.print(Padding(Columns(words, padding=(0, 3), column_first=True), (0, 0, 0, 2)))
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -183,6 +234,12 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = item
     return flat
+
+
+def _once(result: RunResult) -> dict[str, float]:
+    """The final metrics, without the reported split's second names."""
+    again = f"{result.reported_split}_"
+    return {name: value for name, value in result.metrics.items() if name.removeprefix(again) == name}
 
 
 def _environment(result: RunResult) -> dict[str, Any]:

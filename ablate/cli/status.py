@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ablate.cli.common import Db, JsonOption, ProfileOption, plural, print_json, require_reader, stdout_console
+from ablate.cli.common import Db, JsonOption, ProfileOption, plural, print_json, require_reader, say, stdout_console
 
 
 def status(
@@ -17,7 +17,8 @@ def status(
 ) -> None:
     """Say what is done, running, failed and left, for one study or for all."""
     from ablate.cli.planning import make_plan, plan_document
-    from ablate.cli.stored import stored_study
+    from ablate.cli.screens import counted, next_step, print_arms, say_troubles
+    from ablate.cli.stored import settings_of, stored_study
 
     store = require_reader(db)
     if study is None:
@@ -32,18 +33,14 @@ def status(
         return
     console = stdout_console()
     if not plans:
-        console.print("No study has been run yet: ablate grid run STUDY.yaml")
+        say("No study has been run yet: ablate grid run STUDY.yaml")
     for planned in plans:
-        counts = planned.counts
         scale = f" (profile {planned.study.profile})" if planned.study.profile else ""
-        parts = [f"{counts['done']} of {plural(counts['total'], 'run')} done"]
-        parts += [
-            f"{counts[s]} {s.replace('_', ' ')}"
-            for s in ("running", "failed", "lost", "cancelled", "blocked", "to_run")
-            if counts[s]
-        ]
-        console.print(f"[bold]{planned.study.name}[/bold]{scale}: {', '.join(parts)}")
-    if study is not None:
-        from ablate.cli.grid import print_arms
-
-        print_arms(plans[0], console)
+        rest = counted(planned, always=()).removeprefix(f"{planned.counts['done']:,} done").removeprefix(", ")
+        done = f"{planned.counts['done']:,} of {plural(planned.counts['total'], 'run')} done"
+        console.print(f"[bold]{planned.study.name}[/bold]{scale}: {done}{', ' if rest else ''}{rest}", soft_wrap=True)
+        if study is not None:
+            print_arms(planned, console)
+            say_troubles(planned, db)
+        file, sets, seeds = settings_of(store, planned.study, study)
+        say(f"  {next_step(planned, file, sets, seeds, db)}")

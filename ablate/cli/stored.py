@@ -53,6 +53,16 @@ def load_record(record: Any) -> Study:
     )
 
 
+def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, tuple[str, ...], str | None]:
+    """The file, `--set` and `--seeds` that run a study on: a file as given, a name as it was run last."""
+    if given is not None and _file(given) is not None:
+        return given, (), None
+    for record in store.studies():
+        if record.name == study.name and record.profile == study.profile:
+            return record.file, tuple(record.settings.get("set", ())), record.settings.get("seeds")
+    return study.file, (), None
+
+
 def _file(name: str) -> Path | None:
     looks_like_file = name.endswith((".yaml", ".yml")) or "/" in name
     try:

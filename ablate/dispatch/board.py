@@ -11,10 +11,10 @@ from typing import Any
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.failures import Failure
-from ablate.errors import AblateError, NotFound
+from ablate.errors import AblateError, BadData, NotFound
 
 MISSING_IN_A_ROW = 3
-"""So many runs in a row whose data or weights are not there end the grid: the others would miss them as well."""
+"""So many runs in a row without their data or weights end the grid: the others would miss them as well."""
 
 
 class Board:
@@ -64,10 +64,11 @@ class Board:
             self._failed = self._failed or state == "failed"
             self._missing = self._missing + 1 if failure is not None and failure.missing else 0
             if failure is not None and self._missing == MISSING_IN_A_ROW:
+                bad = failure.kind == "bad_data"
+                what = "could not read their data" if bad else "did not find what they need"
                 self._errors.append(
-                    NotFound(
-                        f"{self._missing} runs in a row did not find what they need, so no more are started: "
-                        f"{failure.error}"
+                    (BadData if bad else NotFound)(
+                        f"{self._missing} runs in a row {what}, so no more are started: {failure.error}"
                     )
                 )
             self._changed.notify_all()

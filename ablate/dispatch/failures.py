@@ -26,7 +26,7 @@ _DEVICE_FAULT = re.compile(r"CUDA error|device-side assert|CUDNN_STATUS|CUBLAS_S
 class Failure:
     """`kind` is one of `queue.KINDS`, or `no_space`: then the run is not to blame, and is given back.
 
-    `missing`: data or weights that are not there, which other runs are likely to miss as well. `fresh`: the process
+    `missing`: data or weights that are not there or cannot be read, which is likely to be so for other runs as well. `fresh`: the process
     that it happened in holds memory or a broken device, and must not be used again.
     """
 
@@ -42,7 +42,7 @@ def classify(error: BaseException, run_dir: Path | None = None) -> Failure:
     if isinstance(error, Diverged):
         return Failure("diverged", text)
     if isinstance(error, BadData):
-        return Failure("bad_data", text)
+        return Failure("bad_data", text, missing=True)
     if isinstance(error, NotFound):
         return Failure("error", text, missing=True)
     if isinstance(error, NoSpaceOrPermission) or _no_space(error, run_dir):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ablate.analysis.notes import IF_MISSING
 from ablate.analysis.table import ClaimResult, Column, Table
 from ablate.report import format as fmt
 from ablate.report.grid import Grid, Head, grid, parts_of
@@ -162,5 +163,7 @@ def _print_notes(table: Table, block: Grid, console: Console) -> None:
     shown = {"n"} | {head.part for head in block.heads} | ({"width"} if block.has_width else set())
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
     console.print()
-    for line in filter(None, [*notes, fmt.difference_from_paper(table), *fmt.legend(table, shown), *table.notes]):
+    # what is missing where stands at the marks already
+    told = [IF_MISSING if notes and note.startswith(IF_MISSING) else note for note in table.notes]
+    for line in filter(None, [*notes, fmt.difference_from_paper(table), *fmt.legend(table, shown), *told]):
         console.print(_line(console, line, "dim"))

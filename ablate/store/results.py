@@ -64,6 +64,7 @@ def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: str | None) -> dic
             device=last.device if last is not None else None,
             error=row.error,
             stale=is_done and None not in (code, row.code) and row.code != code,
+            details=from_json(last.details) if last is not None and is_done else {},
         )
     return found
 

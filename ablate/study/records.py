@@ -124,7 +124,8 @@ class RunResult:
 
     `epochs` maps an epoch to {name: value}, `train_`, `val_` and `test_` before the split's own metrics, and the reported
     split's again without a prefix; for each epoch and split the newest attempt counts.
-    `metrics` holds the final numbers of a done run, `seconds` the wall time of the attempt that ended it.
+    `metrics` holds the final numbers of a done run, `seconds` the wall time of the attempt that ended it, `details` what its
+    trainer told besides (`Outcome.details`).
     """
 
     run: Run
@@ -141,3 +142,4 @@ class RunResult:
     device: str | None = None
     error: str | None = None
     stale: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from ablate.study.recipe import Recipe
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
 from ablate.study.run import Run
 from ablate.training import checkpoint
+from ablate.training.environment import environment, fingerprint
 from ablate.training.metrics import Evaluation
 from ablate.training.numerics import memory_peak, settings, start_memory_peak
 from ablate.training.outcome import finish
@@ -40,6 +42,13 @@ def fit(run: Run, context: Context) -> Outcome:
                 f"out of memory on {context.device} with batch_size {recipe.batch_size}: {error}; lower batch_size or "
                 "data.image_size (a declared change of the recipe), or run fewer workers on the device"
             ) from error
+
+
+def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
+    """What the run's numbers depend on besides its recipe: this machine and its packages, and how the arithmetic is done."""
+    shown = environment(context.device, context.options, threads=context.threads)
+    precision = parse_recipe(run).precision
+    return shown, fingerprint(context.device, context.options, precision=precision, threads=context.threads)
 
 
 def parse_recipe(run: Run) -> Recipe:

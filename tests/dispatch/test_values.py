@@ -77,7 +77,7 @@ def test_folders():
     [
         (ValueError("x"), "error", False, False),
         (Diverged("x"), "diverged", False, False),
-        (BadData("x"), "bad_data", False, False),
+        (BadData("x"), "bad_data", True, False),
         (NotFound("x"), "error", True, False),
         (NoSpaceOrPermission("x"), "no_space", False, False),
         (OSError(errno.ENOSPC, "x"), "no_space", False, False),

@@ -1,0 +1,111 @@
+"""What a plan looks like to people, what went wrong in it, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate.cli.common import command, duration, plural, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablate.cli.planning import Plan, PlannedRun
+
+TROUBLES = ("failed", "lost", "blocked")
+SHOWN_ARMS = 64
+SHOWN_REASONS = 3
+SHOWN_RUNS = 3
+MARKS = {"done": "✓", "queued": "·", "running": "▸", "failed": "✗", "lost": "?", "cancelled": "-", "pruned": "·", "blocked": "!"}  # fmt: skip
+LEGEND = {"done": "done", "queued": "to run", "running": "running", "failed": "failed", "lost": "lost", "cancelled": "cancelled", "blocked": "blocked"}  # fmt: skip
+
+
+def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
+    """`3 done, 1 failed, 0 to run`."""
+    states = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
+    shown = [state for state in states if plan.counts[state] or state in always]
+    return ", ".join(f"{plan.counts[state]:,} {state.replace('_', ' ')}" for state in shown)
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """A plan for people, at most 80 columns wide where names allow it."""
+    study, counts = plan.study, plan.counts
+    scale = f"  (profile {study.profile})" if study.profile else ""
+    console.print(f"[bold]{study.name}[/bold]{scale}  {Path(study.file)}", soft_wrap=True)
+    if study.about:
+        console.print(study.about, markup=False)
+    console.print(
+        f"\n{plural(counts['arms_before'], 'arm')} by design {study.design}, {counts['excluded']} excluded, "
+        f"{counts['merged']} merged; {plural(len(study.seeds), 'seed')}: [bold]{plural(counts['total'], 'run')}[/bold]"
+    )
+    for rule in study.excluded:
+        console.print(f"  excluded {rule.count} by {rule.text}  (line {rule.line})", markup=False)
+    for why in dict.fromkeys(arm.why for arm in study.arms if arm.merged_into):
+        same = [arm for arm in study.arms if arm.merged_into and arm.why == why]
+        console.print(f"  merged {len(same)}, as in {same[0].name} = {same[0].merged_into}: {why}", markup=False)
+    if study.baseline:
+        console.print(f"  baseline {'/'.join(study.baseline.values())}", markup=False)
+    parents = f", {plural(counts['parents'], 'parent run')}" if counts["parents"] else ""
+    console.print(f"  {counted(plan)}{parents}")
+    if plan.seconds:
+        console.print(f"  about {duration(plan.seconds)} on one worker, from past runs")
+    elif plan.to_run:
+        console.print("  no time estimate: nothing of this shape has run here yet")
+    print_arms(plan, console)
+    for warning in study.warnings:
+        console.print(f"warning: {warning}", markup=False)
+
+
+def print_arms(plan: Plan, console: Console) -> None:
+    """One line an arm with a mark for each seed, and what the marks mean."""
+    marks: dict[str, list[str]] = {}
+    labels: dict[str, str] = {}
+    for item in plan.runs:
+        marks.setdefault(item.run.arm_id, []).append(MARKS[item.state])
+        labels[item.run.arm_id] = item.arm + (f"  = {', '.join(item.aliases)}" if item.aliases else "")
+    console.print()
+    for identity in list(labels)[:SHOWN_ARMS]:
+        line = f"  {''.join(marks[identity])[:20]:<6} {labels[identity]}"
+        console.print(line, markup=False, overflow="ellipsis", no_wrap=True)
+    if len(labels) > SHOWN_ARMS:
+        console.print(f"  ... and {len(labels) - SHOWN_ARMS:,} arms more; --json lists every run")
+    there = {item.state for item in plan.runs} | {"done", "queued"}
+    console.print("  " + "  ".join(f"{MARKS[state]} {said}" for state, said in LEGEND.items() if state in there))
+
+
+def say_troubles(plan: Plan, db: str | None) -> None:
+    """Runs that failed, were lost or are blocked, by reason: one line each, and how to see more."""
+    groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    for item in plan.runs:
+        if item.state in TROUBLES:
+            reason = item.why.strip().splitlines()[-1] if item.why.strip() else "no reason was recorded"
+            groups.setdefault((item.state, reason), []).append(item)
+    for (state, reason), items in list(groups.items())[:SHOWN_REASONS]:
+        named = ", ".join(f"{item.arm} seed {item.run.seed}" for item in items[:SHOWN_RUNS])
+        more = f" and {len(items) - SHOWN_RUNS:,} more" if len(items) > SHOWN_RUNS else ""
+        say(f"{len(items):,} {state} ({named}{more}): {reason}")
+        say(f"  {command('runs', 'show', items[0].run.run_id[:12], db=db)}")
+    if len(groups) > SHOWN_REASONS:
+        rest = sum(len(items) for items in list(groups.values())[SHOWN_REASONS:])
+        say(
+            f"and {plural(rest, 'run')} more for other reasons: {command('runs', 'list', '--study', plan.study.name, db=db)}"
+        )
+
+
+def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None = None, db: str | None = None) -> str:
+    """What to do next with a study that was named `name`, as one sentence with a command to copy."""
+    counts, profile = plan.counts, plan.study.profile
+    again = command("grid", "run", name, profile=profile, sets=sets, seeds=seeds, db=db)
+    left = counts["to_run"] + counts["running"]
+    if left:
+        return f"{plural(left, 'run')} left: {again}"
+    ended = [state for state in ("failed", "lost", "cancelled") if counts[state]]
+    if ended == ["cancelled"] and not counts["blocked"]:
+        return f"Nothing left to run but what was cancelled: {again} --retry all"
+    if ended or counts["blocked"]:
+        rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
+        return f"Once the cause is gone: {again} --retry {rule}"
+    # a file is read as it is, a name as it was run: settings of the command line are only in the latter
+    shown = plan.study.name if sets or seeds else name
+    return f"Nothing left to run. The report: {command('report', shown, profile=profile, db=db)}"
