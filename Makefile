@@ -34,8 +34,8 @@ quickstart: $(READY)
 test: lint types imports pytest
 
 lint: $(READY)
-	$(BIN)/ruff check ablate tests
-	$(BIN)/ruff format --check ablate tests
+	$(BIN)/ruff check ablate tests benchmarks
+	$(BIN)/ruff format --check ablate tests benchmarks
 
 types: $(READY)
 	$(BIN)/mypy
