@@ -11,7 +11,19 @@ COUNTS = ["arms_before", "excluded", "arms", "merged", "total", "done", "running
 STATES = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
 PLANNED = ["run_id", "arm_id", "arm", "aliases", "levels", "seed", "state", "why"]
 RUN = ["run_id", "arm_id", "arm", "studies", "seed", "state", "attempts", "metrics", "seconds", "device"]
-CELL = ["mean", "sd", "n", "ci95", "delta", "delta_ci95", "p_adjusted", "reported", "reported_text", "agrees", "run_ids"]
+CELL = [
+    "mean",
+    "sd",
+    "n",
+    "ci95",
+    "delta",
+    "delta_ci95",
+    "p_adjusted",
+    "reported",
+    "reported_text",
+    "agrees",
+    "run_ids",
+]
 
 
 def states(document: dict[str, Any]) -> dict[str, int]:

@@ -71,7 +71,7 @@ def test_without_a_name_the_study_run_last_that_has_the_table(call, tiny: Path, 
     said = call("report", "--format", "md")
     assert said.err.splitlines() == ["study other (run last)", "other, full scale: 4 of 4 runs done"]
     said = call("report", "--table", "top1_top5", "--format", "md")
-    assert said.err.splitlines()[0] == "study tiny (run last, with a table 'top1_top5')"
+    assert said.err.splitlines()[0] == "study tiny (run last, with a table top1_top5)"
 
 
 def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill) -> None:
