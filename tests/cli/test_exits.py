@@ -1,0 +1,218 @@
+"""Every exit code that needs no training, with what is said: what is wrong, where, what is allowed, what to do next."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def study(tiny: Path):
+    """The tiny study with one text replaced by another."""
+
+    def change(old: str, new: str) -> Path:
+        text = tiny.read_text()
+        assert old in text
+        tiny.write_text(text.replace(old, new))
+        return tiny
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("batch_size: 40", "batchsize: 40", "tiny.yaml:8: recipe.batchsize: "),
+        ("epochs: 2", "epochs: two", "tiny.yaml:9: recipe.epochs: "),
+        ("path: loss.label_smoothing", "path: loss.smooth", "tiny.yaml:11: factors.smoothing"),
+        ("seeds: 2", "seeds: 2\nexclude: [{smoothing: [plain, smooth]}]", "exclude"),
+        ("seeds: 2", "seeds: 2\nexclude: [{smoothing: rough}]", "tiny.yaml:13: exclude"),
+        ("baseline: {smoothing: plain}", "baseline: {smoothing: rough}", "tiny.yaml:13: baseline"),
+    ],
+    ids=["unknown key", "wrong type", "path to nowhere", "excludes all", "excludes nothing", "no such baseline"],
+)  # fmt: skip
+def test_mistakes_in_a_file_leave_with_3(call, study, old: str, new: str, said: str) -> None:
+    found = call("grid", "check", study(old, new), code=3)
+    assert found.err.startswith("error: ")
+    assert "in the study file" in found.err.splitlines()[0]
+    assert said in found.err
+    assert found.out == ""
+
+
+def test_settings_of_the_command_line(call, tiny: Path) -> None:
+    assert call("grid", "plan", tiny, "--set", "epochs", code=2).err == (
+        "error: --set epochs: must be PATH=VALUE, as in --set epochs=3.\n"
+    )
+    found = call("grid", "plan", tiny, "--set", "optimizer.lrr=1", code=3).err
+    assert found.startswith("error: 1 mistake\n--set optimizer.lrr=1: 'optimizer.lrr' is not a recipe field. Did you mean 'optimizer.lr'?")  # fmt: skip
+    assert "there is no profile 'cpu'" in call("grid", "plan", tiny, "--profile", "cpu", code=3).err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--retry", "everything"], "--retry everything: must be one of failed, lost, all, stale."),
+        (["--executor", "slurm"], "the executor 'slurm' is not available in this version; allowed: inline, local"),
+        (["--device", "gpu"], "unknown device 'gpu'; allowed: auto, cpu, mps, cuda, cuda:0, cuda:1 and so on"),
+        (["--limit", "0"], "'--limit'"),
+        (["--workers", "0"], "'--workers'"),
+        (["--threads", "many"], "'--threads'"),
+        (["--seeds", "1.5"], "--seeds 1.5: must be a number of seeds such as 3, or a list such as 0,5,7."),
+    ],
+)
+def test_wrong_usage_leaves_with_2_and_writes_nothing(call, tiny: Path, options: list[str], said: str) -> None:
+    assert said in call("grid", "run", tiny, *options, code=2).err
+    assert sorted(path.name for path in tiny.parent.iterdir()) == ["tiny.yaml"]
+
+
+@pytest.mark.parametrize("command", [["status"], ["runs", "list"], ["report"], ["db", "info"], ["runs", "show", "ab"]])
+def test_no_database_leaves_with_5_and_makes_none(call, tmp_path: Path, command: list[str]) -> None:
+    assert call(*command, code=5).err == (
+        f"error: There is no results database at {tmp_path / 'results.db'}. "
+        "Run a study first (ablate grid run STUDY.yaml), or name another with --db.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_studies_tables_and_runs_leave_with_5(call, tiny: Path, fill) -> None:
+    fill(tiny)
+    assert call("status", "tinny", code=5).err == (
+        "error: tinny: neither a study file nor a study in the database. Did you mean 'tiny'? Studies there: tiny.\n"
+    )
+    assert call("report", "tiny", "--table", "top1", code=5).err == (
+        "error: tiny has no table 'top1'. Did you mean 'top1_top5'? Tables: top1_top5, curve.\n"
+    )
+    assert call("report", "--table", "top9", code=5).err == (
+        "error: No study in the database has a table 'top9'. Studies there: tiny.\n"
+    )
+    assert "no run starts with 'zz'" in call("runs", "show", "zz", code=5).err
+    assert "has not been run with profile cpu; it has been with (full scale)." in call(
+        "report", "tiny", "--profile", "cpu", code=5
+    ).err  # fmt: skip
+    assert "tiny" in call("runs", "list", "--study", "other", code=5).err
+
+
+def test_a_format_or_state_that_is_none_leaves_with_2(call, tiny: Path, fill) -> None:
+    fill(tiny)
+    assert "--format htm: must be one of html, md, latex, csv, json, text. Did you mean 'html'?" in call(
+        "report", "--format", "htm", code=2
+    ).err  # fmt: skip
+    assert "--state don: must be one of" in call("runs", "list", "--state", "don", code=2).err
+
+
+def test_a_file_that_is_no_database_leaves_with_6_untouched(call, tiny: Path, tmp_path: Path) -> None:
+    other = tmp_path / "thesis.txt"
+    other.write_text("not a database, but a thesis\n")
+    for command in (["status"], ["grid", "plan", tiny], ["grid", "run", tiny], ["db", "check"], ["db", "upgrade"]):
+        said = call(*command, "--db", other, code=6).err
+        assert "thesis.txt is not a results database (no SQLite file); it was left as it is." in said
+    assert other.read_text() == "not a database, but a thesis\n"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name not in ("home", "tiny.yaml")) == ["thesis.txt"]
+
+
+def test_a_contradicted_claim_leaves_with_7_only_under_check(call, three: Path, fill) -> None:
+    fill(three)
+    call("report", "tiny", "--format", "md")
+    found = call("report", "tiny", "--format", "md", "--check", code=7)
+    assert "error: --check: 1 claim contradicted by the results: top1_top5: smooth > plain (" in found.err
+    assert "contradicted: smooth > plain" in found.out.replace("*", "")
+
+
+def test_a_failed_run_comes_before_a_contradicted_claim(call, three: Path, fill, made_up) -> None:
+    three.write_text(three.read_text().replace("seeds: 3", "seeds: 4"))
+    fill(three, lambda arm, seed: "failed" if (arm, seed) == ("plain", 3) else made_up(arm, seed))
+    found = call("report", "tiny", "--format", "md", "--check", code=4)
+    assert "error: --check: 1 failed of 8 runs, so the claims are not final\n" in found.err
+    assert "1 failed (plain seed 3): ValueError: no such layer" in found.err
+    assert "Once the cause is gone: ablate grid run" in found.err
+
+
+def test_a_held_claim_passes_the_check(call, three: Path, fill) -> None:
+    three.write_text(three.read_text().replace("smooth > plain", "plain > smooth"))
+    fill(three)
+    assert "holds: plain > smooth" in call("report", "tiny", "--format", "md", "--check").out.replace("*", "")
+
+
+def test_a_backup_never_replaces_a_file_unasked(call, tiny: Path, fill, tmp_path: Path) -> None:
+    fill(tiny)
+    target = tmp_path / "copy.db"
+    call("db", "backup", target)
+    before = target.read_bytes()
+    assert call("db", "backup", target, code=2).err == (
+        f"error: {target} is there already; name another file, or give --overwrite.\n"
+    )
+    assert target.read_bytes() == before
+    call("db", "backup", target, "--overwrite")
+    assert call("status", "--db", target).out.startswith("tiny: 4 of 4 runs done")
+
+
+def test_grid_run_leaves_with_4_for_an_earlier_failure_and_trains_nothing(call, tiny: Path, fill) -> None:
+    fill(tiny, lambda arm, seed: "failed" if arm == "smooth" else {"top1": 0.5, "top5": 0.9})
+    found = call("grid", "run", tiny, code=4)
+    assert "2 failed: left alone; --retry all runs them again." in found.err
+    assert "2 failed (smooth seed 0, smooth seed 1): ValueError: no such layer" in found.err
+    assert found.err.splitlines()[-1].endswith("--retry failed")
+
+
+def test_runs_cancelled_by_hand_are_no_failure(call, tiny: Path, fill) -> None:
+    fill(tiny, lambda arm, seed: None)
+    ids = [run["run_id"][:12] for run in call("runs", "list", "--json").document["runs"]]
+    assert call("runs", "cancel", *ids, ids[0]).err == (
+        "4 of 4 runs cancelled; `grid run STUDY --retry all` puts them back\n"
+    )
+    assert call("runs", "cancel", ids[0]).err == f"0 of 1 run cancelled\n{ids[0]} is cancelled: left alone\n"
+    found = call("grid", "run", tiny).err
+    assert f"Nothing left to run but what was cancelled: ablate grid run {tiny} --retry all" in found
+
+
+def test_a_reader_that_goes_away_is_no_failure(tiny: Path, fill) -> None:
+    fill(tiny)
+    for args in ("runs list --json", "status tiny", "report tiny --format md"):
+        line = f"{sys.executable} -m ablate {args} | true; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tiny.parent)
+        assert (done.returncode, "Traceback" in done.stderr, "Exception" in done.stderr) == (0, False, False), args
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_output_to_a_full_disk_leaves_with_8(tiny: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "ablate", "grid", "plan", str(tiny), "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 8
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _as_nobody(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("needs root and setpriv, to become somebody who may not write everywhere")
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-B", "-m", "ablate"]
+    if subprocess.run([*command, "--version"], capture_output=True, cwd="/").returncode:
+        pytest.skip("an unprivileged user cannot read this checkout or its Python")
+    return subprocess.run([*command, *map(str, args)], capture_output=True, text=True, cwd=cwd)
+
+
+def _open_to_all(path: Path) -> None:
+    """Let an unprivileged user read `path`: pytest's own folders are private."""
+    for folder in (path, *path.parents[:2]):
+        if folder != Path("/") and folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o1000:
+            folder.chmod(folder.stat().st_mode | 0o055)
+
+
+def test_a_folder_without_leave_to_write_leaves_with_8(tiny: Path, fill, tmp_path: Path) -> None:
+    fill(tiny, lambda arm, seed: None)
+    _open_to_all(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    done = _as_nobody("grid", "run", tiny, cwd=tmp_path)
+    assert done.returncode == 8, done.stderr
+    assert "Permission denied" in done.stderr
+    assert "Traceback" not in done.stderr
+    for command in (["status", "tiny"], ["grid", "plan", str(tiny)], ["report", "tiny", "--format", "md"]):
+        looked = _as_nobody(*command, cwd=tmp_path)
+        assert looked.returncode == 0, looked.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before

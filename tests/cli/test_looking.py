@@ -1,0 +1,124 @@
+"""`status`, `plan` and `report` only look; a study is read by file as it is now, by name as it was run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+import ablate
+from ablate.errors import NotFound
+
+PROFILE = "profiles:\n  cpu: {recipe: {epochs: 1}}\n"
+
+
+def listing(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"], ["status", "tiny"], ["grid", "plan", "tiny.yaml"], ["grid", "check", "tiny.yaml"],
+        ["report", "--format", "md"], ["report", "tiny.yaml", "--format", "json", "--check"], ["runs", "list"],
+        ["db", "info"], ["db", "check"], ["data", "list"], ["doctor"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_looking_changes_nothing(call, tiny: Path, fill, tmp_path: Path, command: list[str]) -> None:
+    fill(tiny)
+    before = listing(tmp_path)
+    call(*command)
+    assert listing(tmp_path) == before
+
+
+def test_planning_without_a_database_makes_none(call, tiny: Path, tmp_path: Path) -> None:
+    call("grid", "plan", tiny)
+    assert list(listing(tmp_path)) == ["tiny.yaml"]
+
+
+def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
+    fill(tiny)
+    said = call("report", tiny)
+    page = tmp_path / "reports" / "tiny.html"
+    assert "written: reports/tiny.html (open it in a browser)" in said.err
+    assert page.read_text().lower().startswith("<!doctype html>")
+    assert "top1_top5" in said.out, "the first table is printed as well"
+
+
+@pytest.mark.parametrize(("format_", "suffix"), [("md", "md"), ("latex", "tex"), ("csv", "csv"), ("json", "json"), ("text", "txt")])  # fmt: skip
+def test_formats_go_to_stdout_or_to_a_file(call, tiny: Path, fill, tmp_path: Path, format_: str, suffix: str) -> None:
+    fill(tiny)
+    said = call("report", "tiny", "--table", "top1_top5", "--format", format_)
+    assert said.err == "tiny, full scale: 4 of 4 runs done\n"
+    assert "plain" in said.out
+    written = call("report", "tiny", "--table", "top1_top5", "--format", format_, "--out", "tables/")
+    assert written.out == ""
+    assert f"written: tables/tiny-top1_top5.{suffix}\n" in written.err
+    text = (tmp_path / "tables" / f"tiny-top1_top5.{suffix}").read_text()
+    assert text.strip() == said.out.strip()
+
+
+def test_without_a_name_the_study_run_last_that_has_the_table(call, tiny: Path, fill, tmp_path: Path) -> None:
+    fill(tiny)
+    other = tmp_path / "other.yaml"
+    other.write_text(tiny.read_text().replace("study: tiny", "study: other").replace("top1_top5", "accuracy"))
+    fill(other)
+    said = call("report", "--format", "md")
+    assert said.err.splitlines() == ["study other (run last)", "other, full scale: 4 of 4 runs done"]
+    said = call("report", "--table", "top1_top5", "--format", "md")
+    assert said.err.splitlines()[0] == "study tiny (run last, with a table top1_top5)"
+
+
+def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill) -> None:
+    fill(tiny)
+    tiny.write_text(tiny.read_text().replace("top1_top5:", "renamed:"))
+    assert "### renamed" in call("report", tiny, "--format", "md").out
+    assert "### top1_top5" in call("report", "tiny", "--format", "md").out
+    tiny.write_text("broken: [")
+    call("report", tiny, "--format", "md", code=3)
+    assert "### top1_top5" in call("report", "tiny", "--format", "md").out
+
+
+def test_full_scale_is_preferred_once_any_of_its_runs_is_done(call, tiny: Path, fill) -> None:
+    tiny.write_text(PROFILE + tiny.read_text())
+    fill(tiny, lambda arm, seed: None)
+    fill(tiny, profile="cpu")
+    for study in (tiny, "tiny"):
+        said = call("report", study, "--format", "md")
+        assert said.err.startswith("tiny, profile cpu: 4 of 4 runs done"), study
+        assert said.out.startswith("tiny, profile cpu, digits")
+    fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
+    for study in (tiny, "tiny"):
+        assert call("report", study, "--format", "md").err.startswith("tiny, full scale: 1 of 4 runs done"), study
+    assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
+    said = call("status")
+    assert "tiny: 1 of 4 runs done, 3 to run" in said.out
+    assert "tiny (profile cpu): 4 of 4 runs done" in said.out
+    assert f"3 runs left: ablate grid run {tiny}\n" in said.err
+    assert f"Nothing left to run. The report: ablate report {tiny} --profile cpu\n" in said.err
+
+
+def test_a_study_run_with_settings_is_continued_with_them(call, tiny: Path) -> None:
+    call("grid", "run", tiny, "--set", "epochs=1", "--seeds", "1", "--limit", "1", "--executor", "inline")
+    said = call("status", "tiny")
+    assert "tiny: 1 of 2 runs done, 1 to run" in said.out
+    assert f"1 run left: ablate grid run {tiny} --set epochs=1 --seeds 1\n" in said.err
+    assert call("status", tiny).out.startswith("tiny: 0 of 4 runs done, 4 to run"), "the file alone is another study"
+
+
+def test_frame_by_run_and_by_epoch(tiny: Path, fill) -> None:
+    fill(tiny, lambda arm, seed: {"top1": 0.5 + seed / 10, "loss": 1.0} if arm == "plain" else None)
+    runs = ablate.frame(str(tiny))
+    assert list(runs["arm"]) == ["plain", "plain", "smooth", "smooth"]
+    assert list(runs["state"])[:2] == ["done", "done"]
+    assert list(runs["top1"][:2]) == [0.5, 0.6]
+    assert runs["top1"][2:].isna().all()
+    epochs = ablate.frame("tiny", by="epoch")
+    assert list(epochs["epoch"]) == [1, 2, 1, 2]
+    with pytest.raises(NotFound, match="nothing: neither a study file nor a study in the database"):
+        ablate.frame("nothing")

@@ -1,0 +1,122 @@
+"""What people see: in a terminal and in a pipe, at 80 columns, and that every screen says what to do next."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9](;[0-9;]*)?m")
+
+
+def in_a_terminal(*args: object, cwd: Path, **environment: str) -> tuple[int, str]:
+    """The command with a terminal of 80 columns as all of its streams."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ablate", *map(str, args)],
+        stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, close_fds=True,
+        env={**kept, "TERM": "xterm-256color", "COLUMNS": "80", **environment},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # how Linux says that nobody is at the other end any more
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    return process.wait(timeout=60), shown.decode()
+
+
+def test_a_terminal_has_emphasis_and_no_color_is_honoured(three: Path, fill) -> None:
+    fill(three)
+    code, shown = in_a_terminal("report", "tiny", "--format", "html", cwd=three.parent)
+    assert code == 0
+    assert COLOUR.search(shown), "the verdict of a claim"
+    code, shown = in_a_terminal("report", "tiny", "--format", "html", cwd=three.parent, NO_COLOR="1")
+    assert code == 0
+    assert not COLOUR.search(shown)
+
+
+@pytest.mark.slow
+def test_a_grid_in_a_terminal_shows_a_bar_and_leaves_it_clean(tiny: Path) -> None:
+    code, shown = in_a_terminal("grid", "run", tiny, "--set", "epochs=1", "--threads", "1", cwd=tiny.parent)
+    assert code == 0
+    assert "/4 runs" in shown
+    assert "[4/4] done  smooth seed 1" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h"), "the cursor is back"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["grid", "plan", "tiny.yaml"], ["status", "tiny"], ["runs", "list"], ["report"], ["data", "list"], ["grid", "check", "tiny.yaml"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_nothing_in_a_pipe_is_decorated_or_wider_than_80(call, three: Path, fill, command: list[str]) -> None:
+    fill(three)
+    said = call(*command)
+    assert "\x1b" not in said.out + said.err
+    wide = [line for line in said.out.splitlines() if len(line) > 80]
+    assert [line for line in wide if str(three.parent) not in line] == [], "only a path may stick out"
+
+
+def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
+    assert call("grid", "plan", "tiny.yaml").err == "4 runs left: ablate grid run tiny.yaml\n"
+    fill(Path("tiny.yaml"), lambda arm, seed: {"top1": 0.5} if seed else None)
+    left = "2 runs left: ablate grid run tiny.yaml\n"
+    assert call("grid", "plan", "tiny.yaml").err == left
+    assert call("status").err == "  " + left
+    assert call("report", "tiny", "--format", "md").err.endswith(left)
+    assert call("runs", "list").err == "4 runs. One of them in full: ablate runs show RUN\n"
+    assert call("runs", "list", "--limit", "1").err == "The newest 1 only (--limit).\n"
+    assert call("runs", "list", "--state", "failed").err == "No such run.\n"
+    assert call("data", "list").err.strip() == "In a study file: recipe: {data: {name: NAME}}"
+    assert call("doctor").err in (
+        "All is well. Next: ablate grid plan STUDY.yaml\n",
+        "1 warning: what to do stands below each.\n",
+        "2 warnings: what to do stands below each.\n",
+    )
+    fill(Path("tiny.yaml"))
+    assert call("grid", "plan", "tiny.yaml").err == "Nothing left to run. The report: ablate report tiny.yaml\n"
+
+
+def test_the_database_that_was_named_is_named_again(call, tiny: Path, fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABLATE_DB", f"sqlite:///{tiny.parent / 'my results.db'}")
+    fill(tiny)
+    said = call("status", "tiny", "--db", "my results.db").err
+    assert said == f"  Nothing left to run. The report: ablate report {tiny} --db 'my results.db'\n"
+
+
+def test_many_failures_are_told_by_reason_not_one_by_one(call, tiny: Path, fill) -> None:
+    tiny.write_text(tiny.read_text().replace("seeds: 2", "seeds: 40"))
+    fill(tiny, lambda arm, seed: "diverged" if arm == "smooth" else "failed")
+    said = call("status", "tiny").err.splitlines()
+    assert said[0] == "40 failed (plain seed 0, plain seed 1, plain seed 2 and 37 more): ValueError: no such layer"
+    assert said[2].startswith("40 failed (smooth seed 0, smooth seed 1, smooth seed 2 and 37 more): diverged: the loss is not")  # fmt: skip
+    assert len(said) == 5, "two reasons with a command each, and what to do next"
+    assert said[4].endswith("--retry failed")
+
+
+def test_missing_runs_of_many_arms_are_counted_and_said_once(call, tmp_path: Path, fill) -> None:
+    study = tmp_path / "wide.yaml"
+    levels = ", ".join(f"l{n}: {n / 10}" for n in range(8))
+    study.write_text(
+        "study: wide\nrecipe: {data: {name: digits}}\n"
+        f"factors:\n  smoothing: {{path: loss.label_smoothing, levels: {{{levels}}}}}\n"
+        "seeds: 3\nbaseline: {smoothing: l0}\ntables:\n  t: {rows: smoothing, columns: [top1]}\n"
+    )
+    fill(study, lambda arm, seed: {"top1": 0.5} if arm in ("l0", "l1") else None)
+    out = " ".join(call("report", "wide", "--format", "text").out.split())
+    assert out.count("not run") == 1, "at the marks"
+    assert "Missing runs leave an arm's comparisons undecided." in out
+    page = call("report", "wide", "--format", "md").out
+    assert "Missing runs leave an arm's comparisons undecided. 6 of 8 arms lack some: 6 of 24 runs are done." in page

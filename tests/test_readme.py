@@ -1,0 +1,105 @@
+"""Every command of the README: it exists with these options, and the cheap ones do what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ablate.cli.app import app
+from ablate.store.host import WorkerInfo
+from ablate.store.store import Store
+from ablate.study.loader import load
+from ablate.study.records import Outcome
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+CHEAP = (["grid", "plan"], ["grid", "check"], ["grid", "schema"], ["status"], ["report"], ["data", "list"], ["runs", "list"], ["db", "info"], ["db", "check"], ["doctor"])  # fmt: skip
+
+
+def lines() -> list[str]:
+    """The lines of the README's code blocks that are a command of ours, without prompt and comment."""
+    if not README.exists():
+        return []
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    found = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [line for line in dict.fromkeys(found) if line.startswith(("ablate ", "make "))]
+
+
+def words(line: str) -> list[str]:
+    return shlex.split(line, comments=True)[1:]
+
+
+def ablate(cheap: bool = False) -> list[str]:
+    found = [line for line in lines() if line.startswith("ablate ")]
+    return [line for line in found if not cheap or any(words(line)[: len(start)] == start for start in CHEAP)]
+
+
+def parse(args: list[str]) -> None:
+    """Let typer read a command line, groups first, without running anything. Raises on what it does not know."""
+    command: Any = typer.main.get_command(app)
+    context = command.make_context("ablate", args)
+    while hasattr(command, "resolve_command"):
+        name, command, args = command.resolve_command(context, [*context._protected_args, *context.args])
+        context = command.make_context(name, args, parent=context)
+
+
+def test_the_readme_shows_commands() -> None:
+    if not README.exists():
+        pytest.skip("there is no README.md yet")
+    assert any(line.startswith("ablate grid run ") for line in lines())
+    assert any(line.startswith("make ") for line in lines())
+
+
+@pytest.mark.parametrize("line", ablate())
+def test_every_command_parses(line: str) -> None:
+    parse(words(line))
+
+
+def test_a_command_that_is_not_there_is_noticed() -> None:
+    parse(["grid", "plan", "x.yaml", "--profile", "cpu"])
+    for wrong in (["grid", "plam", "x.yaml"], ["grid", "plan", "x.yaml", "--profil", "cpu"], ["runs", "show"]):
+        with pytest.raises(Exception, match=r"No such|Missing parameter"):
+            parse(wrong)
+
+
+@pytest.mark.parametrize("line", [line for line in lines() if line.startswith("make ")])
+def test_every_target_is_in_the_makefile(line: str) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(words(line)) <= set(targets)
+
+
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the studies of the repository, in which the quickstart is done, with made-up numbers."""
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    monkeypatch.chdir(tmp_path)
+    study = load("experiments/quickstart.yaml")
+    with Store.open(os.environ["ABLATE_DB"]) as store:
+        key = store.save_study(study, settings={"set": [], "seeds": None})
+        while claim := store.claim(key, WorkerInfo.here(device="cpu")):
+            top1 = 0.8 + 0.01 * claim.run.seed
+            store.finish(claim, Outcome({"top1": top1, "top5": 0.97, "loss": 0.5}, "test"), 1.0)
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", [*ablate(cheap=True), "ablate grid run experiments/quickstart.yaml"])
+def test_cheap_commands_do_what_they_say(
+    line: str, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`grid run` of a study that is done is cheap as well: it trains nothing."""
+    from ablate.cli.app import main
+
+    monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capsys.readouterr()
+    assert (left.value.code or 0) == 0, said.err
+    assert said.out
