@@ -106,6 +106,7 @@ def run(
 
     Kill it at any moment: the next `grid run` picks up exactly what is missing.
     """
+    from ablate.cli.parents import train_parents_again
     from ablate.cli.planning import make_plan, plan_document
     from ablate.dispatch.executors import get_executor
     from ablate.dispatch.slots import plan_slots
@@ -121,8 +122,13 @@ def run(
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
         key = store.save_study(loaded, settings=settings, retry=retry, code=code_version()["code"])
+        again = train_parents_again(loaded, store, home())
         before = make_plan(loaded, store)
         _announce(before, db)
+        if again:
+            say(
+                f"{plural(len(again), 'parent run')} to train again: done, but without the weights that other runs start from."
+            )
         code = 0
         if before.to_run or before.counts["running"] or before.parents:
             code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast)

@@ -50,7 +50,7 @@ def list_(
         raise UsageError(f"--state {state}: must be one of {', '.join(STATES)}.{nearest(state, STATES)}")
     store = require_reader(db)
     found = store.list_runs(study=study, states=[state] if state else None, limit=limit)
-    names = _arm_names(db, found)
+    names = _arm_names(db, found, study)
     if json_:
         print_json({"schema": 1, "runs": [run_document(result, names) for result in found]})
         return
@@ -160,10 +160,15 @@ def run_document(result: RunResult, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _arm_names(db: str | None, found: list[RunResult]) -> dict[str, str]:
-    """The arm's name in the study that ran each run last."""
+def _arm_names(db: str | None, found: list[RunResult], study: str | None = None) -> dict[str, str]:
+    """The arm's name in `study`, else in the first study that has one: where a run is only a parent, it has none."""
     links = require_reader(db).links([result.run.run_id for result in found])
-    return {run_id: link.arm for run_id, found_links in links.items() for link in found_links[:1] if link.arm}
+    names: dict[str, str] = {}
+    for run_id, found_links in links.items():
+        named = [link for link in found_links if link.arm]
+        for link in [*(link for link in named if link.study == study), *named][:1]:
+            names[run_id] = link.arm
+    return names
 
 
 def _print_run(result: RunResult, names: dict[str, str]) -> None:

@@ -153,7 +153,7 @@ def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
     if not path.is_file():
         raise NotFound(
             f"model.init: the parent run {run[:12]} has no {path.name} in {parent_dir}; "
-            "train it again with `ablate grid run --retry all`, which keeps what a child needs"
+            "`ablate grid run --retry failed` trains the parent again first"
         )
     return _described(f"run {run[:12]} {which}", path, None)
 
