@@ -102,7 +102,7 @@ def obstacle(*samples: Sample, least: int = LEAST_N) -> str:
     """Why these samples can't be tested against each other; empty where they can."""
     for sample in samples:
         if not sample.complete:
-            return f"undecided: {sample.name} has {sample.n} of {sample.planned} runs"
+            return f"{sample.name} has {sample.n} of {sample.planned} runs"
     for sample in samples:
         if sample.n < least:
             return f"no p below n = {least}"

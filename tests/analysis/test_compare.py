@@ -97,12 +97,12 @@ class TestWhatIsNotDecided:
         found = compare_with_baseline(sample("c", 0.1, 0.2, 0.3), arms, test)
         assert found["short"].delta == pytest.approx(8.85)
         assert (found["short"].ci95, found["short"].p_adjusted) == (None, None)
-        assert found["short"].note == "undecided: short has 2 of 3 runs"
+        assert found["short"].note == "short has 2 of 3 runs"
         assert found["a"].decided
 
     def test_a_baseline_that_lost_a_run_decides_nothing(self, test: str) -> None:
         found = compare_with_baseline(sample("c", 0.1, 0.2, planned=3), [sample("a", 0.8, 0.85, 0.9)], test)["a"]
-        assert (found.p_adjusted, found.note) == (None, "undecided: c has 2 of 3 runs")
+        assert (found.p_adjusted, found.note) == (None, "c has 2 of 3 runs")
 
     def test_no_values_no_delta(self, test: str) -> None:
         found = compare_with_baseline(sample("c", 0.1, 0.2, 0.3), [sample("a", planned=3)], test)["a"]

@@ -305,7 +305,7 @@ class TestMissing:
         made = lee(LEE | {"A/none": []})
         table = build_table(made.study, made.spec(where={"tweak": ("B",)}), made.results)
         assert {(cell.delta, cell.note) for cell in cells(table).values()} == {
-            (None, "undecided: A/none has 0 of 3 runs")
+            (None, "A/none has 0 of 3 runs")
         }
         assert "Missing runs leave an arm's comparisons undecided. A/none: not run." in table.notes
 
