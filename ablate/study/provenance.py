@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOMS = ("study", "training")
-"""The rooms whose code can change a number."""
+ROOM = "training"
+"""The room whose code can change a number: what `study` decides is in the recipe, which is hashed whole."""
 
 
 @cache
 def code_version() -> dict[str, Any]:
-    """`code`, the SHA-256 over the Python files that can change a number; `commit` and `dirty` of our own checkout, else None."""
+    """`code`, the SHA-256 of the code that can change a number; `commit` and `dirty` of our own checkout, else None.
+
+    Comments, docstrings and layout are not code: they leave `code` as it is.
+    """
     package = Path(__file__).resolve().parents[1]
     source = hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
+    for path in sorted((package / ROOM).rglob("*.py")):
         source.update(path.relative_to(package).as_posix().encode())
-        source.update(path.read_bytes())
+        source.update(_meaning(path.read_text(encoding="utf-8")).encode())
     # a package installed into a folder below someone else's repository is not part of it
     ours = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
     commit = _git(package, "rev-parse", "HEAD") if ours else None
     status = _git(package, "status", "--porcelain", "--", ".") if commit else None
     return {"code": source.hexdigest(), "commit": commit, "dirty": bool(status) if status is not None else None}
+
+
+def _meaning(source: str) -> str:
+    """The syntax tree of a module without its docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -304,9 +304,7 @@ class TestMissing:
     def test_a_baseline_that_has_not_run(self, lee: Any) -> None:
         made = lee(LEE | {"A/none": []})
         table = build_table(made.study, made.spec(where={"tweak": ("B",)}), made.results)
-        assert {(cell.delta, cell.note) for cell in cells(table).values()} == {
-            (None, "A/none has 0 of 3 runs")
-        }
+        assert {(cell.delta, cell.note) for cell in cells(table).values()} == {(None, "A/none has 0 of 3 runs")}
         assert "Missing runs leave an arm's comparisons undecided. A/none: not run." in table.notes
 
     def test_a_failed_parent(self, lee: Any) -> None:

@@ -196,7 +196,8 @@ def test_a_parent_without_weights_or_of_another_variant(new_run: Any, watched: A
         fit(run, child.context)
     parent = watched("parent", keep="all")
     child.context.parent_dir = parent.context.run_dir
-    with pytest.raises(NotFound, match=r"the parent run abababababab has no model-last.pt in .*; train it again"):
+    told = "the parent run abababababab has no model-last.pt in .*; `ablate grid run --retry failed` trains the parent"
+    with pytest.raises(NotFound, match=told):
         fit(run, child.context)
     fit(new_run(model__arch="resnet18", model__small_stem=True, model__tweak="C", epochs=1), parent.context)
     with pytest.raises(StudyError, match="holds weights of resnet18, the recipe's arch is two-layer-fc"):
