@@ -22,11 +22,7 @@ def build(study: Study, spec: TableSpec, store: Store) -> Table:
 
 
 def study_results(study: Study, store: Store) -> dict[str, RunResult]:
-<<<<<<< HEAD
-    """What is known of a study's runs and of the runs that they start from."""
-=======
     """What is known of a study's runs and of the runs that they start from; `stale` where the code is another by now."""
->>>>>>> review
     from ablate.study.provenance import code_version
 
     return store.results([run.run_id for run in (*study.runs, *study.parents)], code=code_version()["code"])
