@@ -56,7 +56,7 @@ def list_(
 
 def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
     """One line a run, whole at any width. Not a table of rich's: that takes half a minute for 10,000 runs."""
-    rows = [("run", "arm", "seed", "state", "tries", *SHOWN_METRICS, "time")]
+    rows: list[tuple[str, ...]] = [("run", "arm", "seed", "state", "tries", *SHOWN_METRICS, "time")]
     for result in found:
         run = result.run
         metrics = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in SHOWN_METRICS]
