@@ -169,6 +169,7 @@ def _train(
         "home": str(home().resolve()),
         "data_root": str(data_root().resolve()),
         "study_dir": str(Path(study.file).resolve().parent),
+        "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
     }
     with LiveDisplay(planned) as display:
         request = GridRequest(

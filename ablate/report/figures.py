@@ -19,6 +19,10 @@ _SPLITS = ("train_", "val_", "test_")
 _EMPTY = Cell()
 
 
+MOST_MATRICES = 64
+"""Confusion matrices that a table's page draws: a thousand arms would take it minutes and no browser could show them."""
+
+
 @dataclass(frozen=True)
 class BarsInfo:
     """One metric by row, in the table's order.
@@ -124,7 +128,7 @@ def figures(table: Table) -> tuple[Info, ...]:
     elif table.kind == "arms":
         found += [groups(table)] if _has_factor_columns(table) else [bars(table, column) for column in table.columns]
     found = [info for info in found if _has_numbers(info)]
-    return (*found, *curves(table), *(confusion(matrix) for matrix in table.confusions))
+    return (*found, *curves(table), *(confusion(matrix) for matrix in table.confusions[:MOST_MATRICES]))
 
 
 def bars(table: Table, column: Column) -> BarsInfo:

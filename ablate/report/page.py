@@ -71,6 +71,11 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
     infos = enumerate(figures.figures(table), 1)
     views = [view for number, info in infos for view in _figure(info, slots, place, number)]
+    if len(table.confusions) > figures.MOST_MATRICES:
+        drawn, all_ = figures.MOST_MATRICES, len(table.confusions)
+        notes.append(
+            f"Confusion matrices of the first {drawn} of {all_:,} arms; `where` or a table of its own picks others."
+        )
     notes += filter(None, [fmt.difference_from_paper(table), *fmt.legend(table), *map(fmt.plain, table.notes)])
     return {
         "id": f"table-{place}-{slug(table.name)}".rstrip("-"),

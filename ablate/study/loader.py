@@ -143,7 +143,8 @@ class _Reader:
         problems.stop()
         runs = build_runs(arms, seeds, parents.parent_of, text)
         problems.stop()
-        return {"arms": arms, "runs": runs, "parents": _not_own(parents.needed, runs)}
+        own = _not_own(parents.needed, runs)
+        return {"arms": arms, "runs": runs, "parents": own, "parent_folders": tuple(parents.folders)}
 
     def _head(self) -> dict[str, Any]:
         """What a study says of itself."""

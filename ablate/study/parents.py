@@ -25,13 +25,14 @@ _UNUSABLE = "the parent study cannot be used: "
 
 
 class Parents:
-    """Resolves `model.init` for one study file; remembers the runs that others wait for."""
+    """Resolves `model.init` for one study file; remembers the runs that others wait for, and their studies' folders."""
 
     def __init__(self, problems: Problems, folder: Path, load: LoadStudy) -> None:
         self.problems = problems
         self.folder = folder
         self.load = load
         self.needed: dict[str, Run] = {}
+        self.folders: dict[str, None] = {}
         self._resolved: dict[str, Any] = {}
         self._places: dict[str, Key] = {}
         self._runs: dict[str, dict[int, Run]] = {}
@@ -109,6 +110,7 @@ class Parents:
         if arm is None or study is None:
             return dict(init)
         self._places.setdefault(arm.arm_id, place)
+        self.folders |= dict.fromkeys([str(Path(study.file).parent), *study.parent_folders])
         self._known |= {run.run_id: run for run in (*study.parents, *study.runs)}
         runs = {run.seed: run for run in study.runs if run.arm_id == arm.arm_id}
         self._runs.setdefault(arm.arm_id, {}).update(runs)

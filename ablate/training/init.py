@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,26 +69,26 @@ def initialise(
     home: Path,
     parent_dir: Path | None = None,
     study_dir: str | Path | None = None,
+    parent_study_dirs: Sequence[str | Path] = (),
 ) -> InitReport:
     """Load the weights that `model.init` names into `network`, which holds drawn ones.
 
     The last layer is new where the classes differ in number or, if the file says them, in name. Raises NotFound for absent
     weights, BadData for a file that is not what its SHA-256 says, StudyError for weights of another network.
     """
-    weights = locate(model, home=home, parent_dir=parent_dir, study_dir=study_dir)
+    folders = [Path(folder) for folder in (study_dir, *parent_study_dirs) if folder]
+    weights = locate(model, home=home, parent_dir=parent_dir, folders=folders)
     if weights is None:
         return InitReport("scratch")
     _check_variant(weights, model)
     return _load(network, weights, model, classes)
 
 
-def locate(
-    model: Model, *, home: Path, parent_dir: Path | None = None, study_dir: str | Path | None = None
-) -> Weights | None:
+def locate(model: Model, *, home: Path, parent_dir: Path | None = None, folders: Sequence[Path] = ()) -> Weights | None:
     """The file that `model.init` names; None for scratch. Raises NotFound with what to do where it is absent.
 
-    A file is looked for as named, in `study_dir` (the folder of the study file), and in `home`/weights, there also by its
-    SHA-256 alone.
+    A file is looked for as named, in `folders` (of the study file and of those that its parents come from), and in
+    `home`/weights, there also by its SHA-256 alone; of several of its name, the one with that SHA-256 is meant.
     """
     init = model.init
     if init == "scratch":
@@ -101,7 +101,7 @@ def locate(
         return _torchvision(model.arch, str(init["entry"]), home)
     if "run" in init:
         return _parent(init, parent_dir)
-    return _file(model.arch, init, [Path(study_dir)] if study_dir else [], home / "weights")
+    return _file(model.arch, init, folders, home / "weights")
 
 
 def _torchvision(arch: str, name: str, home: Path) -> Weights:
@@ -125,11 +125,12 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
     return Weights(str(entry), path, _torchvision_variant(arch), arch=arch)
 
 
-def _file(arch: str, init: Mapping[str, Any], folders: list[Path], store: Path) -> Weights:
+def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Path) -> Weights:
     digest = str(init.get("sha256", ""))
     name = Path(str(init.get("file", ""))).expanduser()
     named = [folder / name for folder in [Path(), *folders, store]] if "file" in init else []
-    path = next((path for path in named if path.is_file()), None)
+    there = [path for path in named if path.is_file()]
+    path = next((path for path in there if _sha256(path) == digest), there[0] if there else None)
     if path is None and digest:
         path = next((path for path in sorted(store.glob("*")) if path.is_file() and _sha256(path) == digest), None)
     if path is None:

@@ -112,6 +112,7 @@ def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
         home=sources.home(context.options),
         parent_dir=context.parent_dir,
         study_dir=context.options.get("study_dir"),
+        parent_study_dirs=context.options.get("parent_study_dirs", ()),
     )
     loop = _loop(run, recipe, context, splits, built.network)
     here = fingerprint(

@@ -102,6 +102,16 @@ def test_figures_of_the_first_table_are_open_and_the_rest_folded(table1: Table, 
     assert "open" not in re.findall(r"<details[^>]*>", text)[0]
 
 
+def test_a_page_draws_so_many_confusion_matrices_and_says_so(classes: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    three = tuple(replace(classes.confusions[0], arm=f"arm-{number}") for number in range(3))
+    assert "Confusion matrices of the first" not in page([replace(classes, confusions=three)])
+    monkeypatch.setattr("ablate.report.figures.MOST_MATRICES", 2)
+    bounded = page([replace(classes, confusions=three)])
+    assert "Confusion matrices of the first 2 of 3 arms; `where` or a table of its own picks others." in bounded
+    assert "arm-1" in bounded
+    assert "arm-2" not in bounded
+
+
 def test_a_confusion_matrix_is_drawn_once(table1: Table, classes: Table) -> None:
     other = replace(classes.confusions[0], arm="resnet50")
     both = replace(table1, confusions=(*classes.confusions, other))

@@ -246,3 +246,15 @@ def test_settings_of_the_command_line_do_not_reach_the_parent(two: Path) -> None
     study = load(two / "child.yaml", Settings(sets=("epochs=7",), seeds=1))
     assert study.runs[0].recipe["epochs"] == 7
     assert [run.recipe["epochs"] for run in study.parents] == [1]
+
+
+def test_the_folders_of_parents_are_known_where_their_files_of_weights_lie(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a" / "w.pt").write_bytes(b"weights")
+    first = child(tmp_path / "a", "w.pt", name="first")
+    second = child(tmp_path / "b", "{study: ../a/first.yaml, arm: baseline}", name="second")
+    third = child(tmp_path, "{study: b/second.yaml, arm: baseline}", name="third")
+    assert first.parent_folders == ()
+    assert [Path(folder).resolve().name for folder in third.parent_folders] == ["b", "a"]
+    assert [Path(folder).resolve().name for folder in second.parent_folders] == ["a"]

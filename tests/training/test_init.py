@@ -71,6 +71,18 @@ def test_a_file_is_found_by_its_digest_and_beside_the_study(file: Any, tmp_path:
     assert load(Model(init=relative), home)[1].loaded == 122
 
 
+def test_of_files_with_one_name_the_one_that_was_hashed_is_taken(
+    file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, digest, _ = file
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / path.name).write_bytes(b"another file of that name, where the command was started")
+    monkeypatch.chdir(here)
+    folders = {"study_dir": here, "parent_study_dirs": [str(path.parent)]}
+    assert load(Model(init={"file": path.name, "sha256": digest}), tmp_path / "home", **folders)[1].loaded == 122
+
+
 def test_a_file_with_other_bytes_is_refused(file: Any, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"resnet18.pt has SHA-256 .* expected 000000000000"):
         load(Model(init={"file": str(file[0]), "sha256": "0" * 64}), tmp_path)
