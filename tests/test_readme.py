@@ -97,9 +97,19 @@ def test_cheap_commands_do_what_they_say(
     """`grid run` of a study that is done is cheap as well: it trains nothing."""
     from ablate.cli.app import main
 
+    line = line.replace(" --db quickstart.db", "")  # the finished study is in the test's own database
     monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
     with pytest.raises(SystemExit) as left:
         main()
     said = capsys.readouterr()
     assert (left.value.code or 0) == 0, said.err
     assert said.out
+
+
+def test_the_study_in_the_readme_is_the_quickstart() -> None:
+    from ablate.study.loader import load, load_text
+
+    block = README.read_text().split("```yaml\n")[1].split("```")[0]
+    shown, real = load_text(block, "README.md"), load(ROOT / "experiments" / "quickstart.yaml")
+    assert [run.run_id for run in shown.runs] == [run.run_id for run in real.runs]
+    assert set(shown.tables) <= set(real.tables)

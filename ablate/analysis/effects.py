@@ -214,10 +214,13 @@ def _notes(fits: Mapping[str, Fit]) -> list[str]:
         "p by Holm over the rows of a column, intervals simultaneous by Bonferroni. Decided: adjusted p < 0.05.",
     ]
     for what, found in fits.items():
-        said.append(f"{what}: {found.n} runs, {found.df} degrees of freedom left over.")
+        if found.n:
+            said.append(f"{what}: {found.n} runs, {found.df} degrees of freedom left over.")
         if found.left_out:
             said.append(f"{what}: left out and taken as zero: {_some(found.left_out, '; ')}.")
-        if found.empty:
+        if found.n == 0:
+            said.append(f"{what}: no run is done.")
+        elif found.empty:
             empty = f"{len(found.empty)} of {found.cells} cells of the grid have no run"
             said.append(f"{what}: {empty}: {_some(found.empty, ', ')}.")
     return said

@@ -215,7 +215,7 @@ def _finish(study: Study, after: Plan, store: Store, name: str, sets: list[str] 
     """The first table for people, and what to do next."""
     from ablate.cli.tables import build, print_tables
 
-    if after.counts["done"] and study.tables:
+    if after.counts["done"] and study.tables and not after.to_run:
         first = next(iter(study.tables))
         print_tables([build(study, study.tables[first], store)], stdout_console())
     say_troubles(after, db)

@@ -37,10 +37,16 @@ def report(
     store = require_reader(db)
     loaded = _which(store, study, table, profile)
     names = [table] if table else list(loaded.tables)
+    if table and format_ == "html" and out is None:
+        names += [name for name in loaded.tables if name != table]  # the study's page stays whole
+    if format_ == "csv" and len(names) > 1 and (out is None or out.suffix):
+        raise UsageError(
+            f"CSV holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
+        )
     from ablate.analysis import build_table
     from ablate.cli.planning import make_plan
     from ablate.cli.screens import TROUBLES, next_step, say_troubles
-    from ablate.cli.stored import settings_of
+    from ablate.cli.stored import changed_since, settings_of
     from ablate.cli.tables import print_tables, study_results
 
     results = study_results(loaded, store)
@@ -48,6 +54,8 @@ def report(
     scale = f"profile {loaded.profile}" if loaded.profile else "full scale"
     done = sum(run.run_id in results and results[run.run_id].state == "done" for run in loaded.runs)
     say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")
+    if not done and (changed := changed_since(store, loaded, study)):
+        say(changed)
     if format_ == "html":
         from ablate.report.html import render_html
 
@@ -62,10 +70,13 @@ def report(
         _write(text, out or Path("reports"), f"{loaded.name}.html")
         print_tables(tables[:1], stdout_console())
     else:
-        text = _text(tables, format_)
-        if out is None:
-            print(text.rstrip("\n"))
+        if format_ == "csv" and out is not None and not out.suffix:
+            for name, built in zip(names, tables, strict=True):
+                _write(_text([built], format_), out, f"{loaded.name}-{name}.csv")
+        elif out is None:
+            print(_text(tables, format_).rstrip("\n"))
         else:
+            text = _text(tables, format_)
             _write(text, out, f"{loaded.name}{'-' + table if table else ''}{SUFFIX[format_]}")
     planned = make_plan(loaded, store)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):

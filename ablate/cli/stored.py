@@ -53,6 +53,19 @@ def load_record(record: Any) -> Study:
     )
 
 
+def changed_since(store: Store, study: Study, given: str | None) -> str:
+    """What to say where a file has changed since its study was run, so that none of its runs is known; else empty."""
+    if given is None or _file(given) is None:
+        return ""
+    for record in store.studies():
+        if record.name == study.name and record.profile == study.profile and record.source != study.source:
+            return (
+                f"{given} has changed since {study.name} was last run, and its runs are others now; "
+                f"`ablate report {study.name}` shows what was run."
+            )
+    return ""
+
+
 def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, tuple[str, ...], str | None]:
     """The file, `--set` and `--seeds` that run a study on: a file as given, a name as it was run last."""
     if given is not None and _file(given) is not None:

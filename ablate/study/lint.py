@@ -114,6 +114,11 @@ def _tables(problems: Problems, study: Study) -> None:
                 ("tables", name), "shows no arm of the grid; its where and the study's exclude rules meet nowhere."
             )
             continue
+        rows = {"/".join(arm.levels[factor] for factor in table.factors) for arm in shown}
+        for row in table.reported if table.kind == "arms" else ():
+            if row not in rows:
+                message = "is no row of the table: the grid leaves that arm out, so its figures are shown nowhere."
+                problems.warn(("tables", name, "reported", row), message)
         for index, claim in enumerate(table.claims):
             if absent := _absent(table, claim, shown):
                 message = f"speaks of {absent}, which is no arm of the grid, so it stays undecided."

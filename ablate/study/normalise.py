@@ -120,7 +120,12 @@ def _data(flat: Flat, reasons: Reasons) -> None:
 
 
 def default_split(name: str) -> Any:
-    """The split of a data set where the recipe leaves it out: the set's own, else 0.8 and 0.2."""
+    """The split of a data set where the recipe leaves it out: the set's own, else 0.8 and 0.2.
+
+    None for an image folder: whether it has a split of its own is not known before its folders are seen.
+    """
+    if name == "imagefolder":
+        return None
     return DEFAULT_SPLIT if name in WITHOUT_OFFICIAL_SPLIT else "official"
 
 
@@ -160,6 +165,11 @@ def _split_trouble(flat: Mapping[str, Any]) -> str:
     name, split = flat["data.name"], flat["data.split"]
     if name in WITHOUT_OFFICIAL_SPLIT and "official" in (split, dict_get(split, "test")):
         return f"{name} has no official split; give fractions, as in data.split: {{train: 0.8, val: 0.2}}."
+    if split is None:
+        return (
+            f"data.name {name} needs data.split: official (folders train/ and val/ or test/), "
+            "or fractions such as {train: 0.8, val: 0.2}."
+        )
     if not selects(flat):
         return ""
     field = "select" if flat["select"] != "last" else "early_stopping"

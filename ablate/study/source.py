@@ -27,6 +27,10 @@ _INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _PLAIN = re.compile(r"[A-Za-z0-9_.+][^\s,\[\]{}:#'\"]*")
 _ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_HINTS = {
+    "cannot start any token": " (indent with blanks, not tabs; quote a text that starts with @, ` or %)",
+    "could not find expected ':'": " (each key is followed by ': ', here or in the line before)",
+}
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -150,7 +154,8 @@ def parse(text: str, file: str = "<text>") -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = (error.problem or error.context or "not YAML").strip()
-        raise _refused(file, mark.line + 1 if mark else None, f"not valid YAML: {problem}") from None
+        hint = next((text for part, text in _HINTS.items() if part in problem), "")
+        raise _refused(file, mark.line + 1 if mark else None, f"not valid YAML: {problem}{hint}") from None
     except yaml.YAMLError as error:
         raise _refused(file, None, f"not valid YAML: {' '.join(str(error).split())}") from None
     if builder.problems:

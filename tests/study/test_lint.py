@@ -129,7 +129,11 @@ def test_a_table_without_an_arm(read: Any, lee: str) -> None:
     assert (
         "s.yaml:29: tables.table1.claims.0: speaks of B, which is no arm of the grid, so it stays undecided." in found
     )
-    assert len(found) == 3
+    assert (
+        "s.yaml:28: tables.table1.reported.B: is no row of the table: the grid leaves that arm out, "
+        "so its figures are shown nowhere." in found
+    )
+    assert len(found) == 4
 
 
 def test_a_claim_about_an_arm_that_is_left_out(read: Any, lee: str) -> None:

@@ -80,7 +80,7 @@ def load_data(data: Data, seed: int, *, home: Path, data_root: Path) -> DataSpli
     while a worker runs is noticed by the next process. Raises `NotFound`, `BadData` and `NoSpaceOrPermission`.
     """
     if data.split is None:
-        data = data.model_copy(update={"split": default_split(data.name)})
+        data = data.model_copy(update={"split": default_split(data.name) or "official"})
     key = _key(data, seed, home, data_root)
     with _lock:
         if key in _kept:
