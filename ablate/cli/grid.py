@@ -121,16 +121,17 @@ def run(
     home().mkdir(parents=True, exist_ok=True)
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
+        _say_other_file(loaded, store)
         key = store.save_study(loaded, settings=settings, retry=retry, code=code_version()["code"])
         again = train_parents_again(loaded, store, home())
-        before = make_plan(loaded, store)
+        before = make_plan(loaded, store, workers=workers or 1)
         _announce(before, db)
         if again:
             say(
                 f"{plural(len(again), 'parent run')} to train again: done, but without the weights that other runs start from."
             )
         code = 0
-        if before.to_run or before.counts["running"] or before.parents:
+        if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
             code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast)
         after = make_plan(loaded, store)
         if json_:
@@ -193,6 +194,15 @@ def _train(
     for error in report.errors:
         say(f"error: {error}")
     return report.exit_code
+
+
+def _say_other_file(study: Study, store: Store) -> None:
+    """Two files may claim one name; the one run last is what the name means."""
+    for record in store.studies():
+        if (record.name, record.profile) == (study.name, study.profile):
+            if Path(record.file).resolve() != Path(study.file).resolve():
+                say(f"warning: {study.name} was last run from {record.file}; from now on that name means {study.file}.")
+            return
 
 
 def _announce(planned: Plan, db: str | None) -> None:

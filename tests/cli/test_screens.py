@@ -120,3 +120,13 @@ def test_missing_runs_of_many_arms_are_counted_and_said_once(call, tmp_path: Pat
     assert "Missing runs leave an arm's comparisons undecided." in out
     page = call("report", "wide", "--format", "md").out
     assert "Missing runs leave an arm's comparisons undecided. 6 of 8 arms lack some: 6 of 24 runs are done." in page
+
+
+def test_a_second_file_of_the_same_name_is_told(cli, tiny: Path) -> None:
+    other = tiny.with_name("other.yaml")
+    other.write_text(tiny.read_text().replace("epochs: 2", "epochs: 1"))
+    cli("grid", "run", str(tiny), "--executor", "inline", "--limit", "1", "--seeds", "1", "--threads", "1")
+    said = cli(
+        "grid", "run", str(other), "--executor", "inline", "--limit", "1", "--seeds", "1", "--threads", "1"
+    ).stderr
+    assert f"warning: tiny was last run from {tiny}; from now on that name means {other}." in said
