@@ -137,7 +137,7 @@ def run(
         if json_:
             print_json(plan_document(after))
         else:
-            _finish(loaded, after, store, study, set_, seeds, db)
+            _finish(loaded, after, store, study, set_, seeds, db, table=code < 128)
     if code == 0 and any(after.counts[state] for state in TROUBLES):
         code = 4
     raise typer.Exit(code)
@@ -221,11 +221,11 @@ def _announce(planned: Plan, db: str | None) -> None:
 
 
 def _finish(study: Study, after: Plan, store: Store, name: str, sets: list[str] | None, seeds: str | None,
-            db: str | None) -> None:  # fmt: skip
-    """The first table for people, and what to do next."""
+            db: str | None, *, table: bool) -> None:  # fmt: skip
+    """The first table for people, unless they have just interrupted the grid, and what to do next."""
     from ablate.cli.tables import build, print_tables
 
-    if after.counts["done"] and study.tables and not after.to_run:
+    if after.counts["done"] and study.tables and table:
         first = next(iter(study.tables))
         print_tables([build(study, study.tables[first], store)], stdout_console())
     say_troubles(after, db)

@@ -242,7 +242,7 @@ class TestNoP:
         made = grid({name: [] for name in NAMES})
         table = effects_table(made.study, made.results, "top1")
         assert table.rows == ()
-        assert "top1: 0 runs, 0 degrees of freedom left over." in table.notes
+        assert "top1: no run is done." in table.notes
 
 
 def test_a_declared_table_has_a_column_a_metric(grid: Any) -> None:
