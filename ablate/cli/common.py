@@ -12,7 +12,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
 
 DEFAULT_DB = "sqlite:///results.db"
-DEFAULT_HOME = "~/.cache/ablate"
-DEFAULT_DATA = "data"
 
 Db = Annotated[
     str | None,
@@ -53,16 +50,6 @@ def database_url(db: str | None) -> str:
     """The database that is meant: `--db`, else ABLATE_DB, else results.db; a bare path becomes a SQLite URL."""
     given = db or os.environ.get("ABLATE_DB") or DEFAULT_DB
     return given if "://" in given else f"sqlite:///{given}"
-
-
-def home() -> Path:
-    """ABLATE_HOME: caches, run folders, logs."""
-    return Path(os.environ.get("ABLATE_HOME", DEFAULT_HOME)).expanduser()
-
-
-def data_root() -> Path:
-    """ABLATE_DATA: where data sets lie."""
-    return Path(os.environ.get("ABLATE_DATA", DEFAULT_DATA)).expanduser()
 
 
 def open_reader(db: str | None) -> Store | None:

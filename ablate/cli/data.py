@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import typer
 
-from ablate.cli.common import JsonOption, data_root, home, print_json, say, stdout_console
+from ablate.cli.common import JsonOption, print_json, say, stdout_console
+from ablate.study.places import data_root, home
 
 app = typer.Typer(no_args_is_help=True, help="The data sets: what is here, and how to get the rest.")
 

@@ -15,9 +15,7 @@ import typer
 from ablate.cli.common import (
     Db,
     JsonOption,
-    data_root,
     database_url,
-    home,
     open_reader,
     plural,
     print_json,
@@ -27,6 +25,7 @@ from ablate.cli.common import (
 )
 from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError
+from ablate.study.places import data_root, home
 
 NEEDED_GB = 5
 WAL_RESET_FIXED = (3, 51, 3)

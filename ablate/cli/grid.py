@@ -14,10 +14,8 @@ from ablate.cli.common import (
     SeedsOption,
     SetOption,
     StudyArgument,
-    data_root,
     database_url,
     duration,
-    home,
     load_study,
     open_reader,
     plural,
@@ -28,6 +26,7 @@ from ablate.cli.common import (
 )
 from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles
 from ablate.errors import UsageError
+from ablate.study.places import data_root, home
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan

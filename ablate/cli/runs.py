@@ -12,7 +12,6 @@ from ablate.cli.common import (
     JsonOption,
     database_url,
     duration,
-    home,
     plural,
     print_json,
     require_reader,
@@ -20,6 +19,7 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.errors import UsageError, nearest
+from ablate.study.places import home
 from ablate.study.run import STATES
 
 if TYPE_CHECKING:

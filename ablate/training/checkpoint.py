@@ -103,7 +103,7 @@ def _explained(error: OSError, folder: Path) -> NoSpaceOrPermission:
             f"cannot write into {folder}: {error.strerror}; set ABLATE_HOME to a folder of yours"
         )
     return NoSpaceOrPermission(
-        f"no space to write into {folder}: {error.strerror}; free some (`ablate clean` shows what can go) or set ABLATE_HOME "
+        f"no space to write into {folder}: {error.strerror}; free some or set ABLATE_HOME "
         "to another disk, then run again: the checkpoint before is untouched"
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ablate.study import places
 from ablate.study.recipe import Data
 from ablate.training import data as room
 from ablate.training.data import DataSplits, Split
@@ -16,10 +16,10 @@ __all__ = ["DataSplits", "Split", "home", "load_data", "room"]
 
 def load_data(data: Data, seed: int, options: Mapping[str, Any]) -> DataSplits:
     """The splits of `data`; `options` may name `home` and `data_root`, else ABLATE_HOME and ABLATE_DATA do."""
-    root = Path(str(options.get("data_root") or os.environ.get("ABLATE_DATA", "data")))
+    root = Path(str(options.get("data_root") or places.data_root()))
     return room.load_data(data, seed, home=home(options), data_root=root)
 
 
 def home(options: Mapping[str, Any]) -> Path:
     """The folder of caches and weights."""
-    return Path(str(options.get("home") or os.environ.get("ABLATE_HOME", "~/.cache/ablate"))).expanduser()
+    return Path(str(options.get("home") or places.home()))

@@ -128,7 +128,7 @@ def test_a_full_disk_names_the_path_and_keeps_the_one_before(tmp_path: Path) -> 
     with file_size_limit(4096), pytest.raises(NoSpaceOrPermission) as full:
         save_checkpoint(tmp_path, 2, state(2))
     assert str(full.value) == (
-        f"no space to write into {tmp_path}: File too large; free some (`ablate clean` shows what can go) or set "
+        f"no space to write into {tmp_path}: File too large; free some or set "
         "ABLATE_HOME to another disk, then run again: the checkpoint before is untouched"
     )
     assert full.value.exit_code == 8
