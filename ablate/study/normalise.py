@@ -19,7 +19,7 @@ SMALL = ("two-layer-fc", "three-layer-cnn")
 ARCHS = (*BASIC, *BOTTLENECK, *SMALL)
 """The registered networks; the training layer's registry is held equal to this by a test."""
 
-DATASETS = ("digits", "cifar10", "cifar100", "caltech101", "imagefolder", "npz", "synthetic")
+DATASETS = ("digits", "cifar10", "cifar100", "caltech101", "caltech100", "imagefolder", "npz", "synthetic")
 SELECTORS = ("val_top1", "val_top5", "val_loss", "val_mean_class_accuracy")
 """The validation metrics that can choose an epoch or end a run early."""
 
@@ -36,7 +36,7 @@ CALLABLE = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 WITHOUT_VALIDATION = ("cifar10", "cifar100")
 """Data sets whose official split is train and test alone."""
 
-WITHOUT_OFFICIAL_SPLIT = ("digits", "caltech101")
+WITHOUT_OFFICIAL_SPLIT = ("digits", "caltech101", "caltech100")
 EMBEDDED = ("digits", "synthetic")
 DEFAULT_SPLIT = {"train": 0.8, "val": 0.2}
 FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut")

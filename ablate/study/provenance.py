@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOM = "training"
-"""The room whose code can change a number: what `study` decides is in the recipe, which is hashed whole."""
+TRAINER = "training.trainer"
+"""Where the code that can change a number begins: what `study` decides is in the recipe, which is hashed whole."""
 
 
 @cache
@@ -21,7 +21,7 @@ def code_version() -> dict[str, Any]:
     """
     package = Path(__file__).resolve().parents[1]
     source = hashlib.sha256()
-    for path in sorted((package / ROOM).rglob("*.py")):
+    for path in _reached(package, TRAINER):
         source.update(path.relative_to(package).as_posix().encode())
         source.update(_meaning(path.read_text(encoding="utf-8")).encode())
     # a package installed into a folder below someone else's repository is not part of it
@@ -29,6 +29,33 @@ def code_version() -> dict[str, Any]:
     commit = _git(package, "rev-parse", "HEAD") if ours else None
     status = _git(package, "status", "--porcelain", "--", ".") if commit else None
     return {"code": source.hexdigest(), "commit": commit, "dirty": bool(status) if status is not None else None}
+
+
+def _reached(package: Path, start: str) -> list[Path]:
+    """The files of the room of `start` that importing it runs, sorted: what the trainer does not import ages no result."""
+    room = start.partition(".")[0]
+    found: dict[str, Path] = {}
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        path = package.joinpath(*name.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if name in found or name.partition(".")[0] != room or not path.is_file():
+            continue
+        found[name] = path
+        waiting += [name.rpartition(".")[0], *_imports(path.read_text(encoding="utf-8"), package.name)]
+    return sorted(found.values())
+
+
+def _imports(source: str, package: str) -> list[str]:
+    """The modules of `package` that a source file may import, without the package's name."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")]
 
 
 def _meaning(source: str) -> str:

@@ -123,7 +123,7 @@ def test_texts(refused: Any, path: str) -> None:
         (
             "data.name: cifar",
             "recipe.data.name: data.name 'cifar' is not known. Did you mean 'cifar10'? Known data sets: digits, cifar10, cifar100, "
-            "caltech101, imagefolder, npz, synthetic; or package.module:callable.",
+            "caltech101, caltech100, imagefolder, npz, synthetic; or package.module:callable.",
         ),
         (
             "select: top1",

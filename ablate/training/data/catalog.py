@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ablate.errors import BadData, NotFound, nearest
@@ -14,6 +15,9 @@ from ablate.training.data.source import Source
 
 BACKGROUND = frozenset({"BACKGROUND_Google"})
 """Caltech-101's 102nd folder, which is no class."""
+
+TWICE = frozenset({"Faces_easy"})
+"""The pictures of `Faces` once more, cropped: without them 100 unbalanced classes are left."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,9 @@ class DatasetRow:
     cite: str
 
 
-def _caltech(place: Path) -> Source | None:
+def _caltech(name: str, left_out: frozenset[str], place: Path) -> Source | None:
     inner = place / "101_ObjectCategories"
-    return folder_source("caltech101", inner if inner.is_dir() else place, BACKGROUND) if place.is_dir() else None
+    return folder_source(name, inner if inner.is_dir() else place, left_out) if place.is_dir() else None
 
 
 def _folder(place: Path) -> Source | None:
@@ -65,6 +69,12 @@ def _npz(place: Path) -> Source | None:
 
 _KRIZHEVSKY = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
 _CIFAR_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+_CALTECH_PLACES = ("caltech101/101_ObjectCategories", "caltech-101/101_ObjectCategories", "101_ObjectCategories")
+_CALTECH_GET = (
+    "ablate data fetch caltech101, or unpack caltech-101.zip from https://data.caltech.edu/records/mzrjq-6wc02 there, "
+    "and the 101_ObjectCategories.tar.gz in it"
+)
+_CALTECH_CITE = "Li, Andreeto, Ranzato and Perona 2022, Caltech 101, doi 10.22002/D1.20086"
 
 KNOWN = {
     known.name: known
@@ -90,7 +100,7 @@ KNOWN = {
                 "cifar10.npz",
                 "cifar10/cifar10.npz",
             ),
-            f"unpack cifar-10-binary.tar.gz or cifar-10-python.tar.gz from {_CIFAR_PAGE} there",
+            f"ablate data fetch cifar10, or unpack cifar-10-binary.tar.gz or cifar-10-python.tar.gz from {_CIFAR_PAGE} there",
             _KRIZHEVSKY,
             lambda place: cifar.find("cifar10", place),
         ),
@@ -106,7 +116,7 @@ KNOWN = {
                 "cifar100.npz",
                 "cifar100/cifar100.npz",
             ),
-            f"unpack cifar-100-binary.tar.gz or cifar-100-python.tar.gz from {_CIFAR_PAGE} there",
+            f"ablate data fetch cifar100, or unpack cifar-100-binary.tar.gz or cifar-100-python.tar.gz from {_CIFAR_PAGE} there",
             _KRIZHEVSKY,
             lambda place: cifar.find("cifar100", place),
         ),
@@ -114,11 +124,19 @@ KNOWN = {
             "caltech101",
             101,
             8677,
-            ("caltech101/101_ObjectCategories", "caltech-101/101_ObjectCategories", "101_ObjectCategories"),
-            "unpack caltech-101.zip from https://data.caltech.edu/records/mzrjq-6wc02 there, "
-            "and the 101_ObjectCategories.tar.gz in it",
-            "Li, Andreeto, Ranzato and Perona 2022, Caltech 101, doi 10.22002/D1.20086",
-            _caltech,
+            _CALTECH_PLACES,
+            _CALTECH_GET,
+            _CALTECH_CITE,
+            partial(_caltech, "caltech101", BACKGROUND),
+        ),
+        Known(
+            "caltech100",
+            100,
+            8242,
+            _CALTECH_PLACES,
+            f"Caltech-101 without Faces_easy: {_CALTECH_GET}",
+            _CALTECH_CITE,
+            partial(_caltech, "caltech100", BACKGROUND | TWICE),
         ),
         Known(
             "imagefolder",
