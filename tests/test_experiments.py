@@ -11,9 +11,23 @@ from ablate.study.loader import Settings, load
 ROOT = Path(__file__).resolve().parents[1]
 
 STATED = {
+    ("kallu2025/kallu2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15},
+    ("kallu2025/kallu2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15},
+    ("lee2024/lee2024.yaml", None): {"arms": 18, "merged": 0, "runs": 54},
+    ("lee2024/lee2024.yaml", "cpu"): {"arms": 18, "merged": 0, "runs": 54},
+    ("lee2024/readings.yaml", None): {"arms": 24, "merged": 0, "runs": 72},
+    ("lee2024/readings.yaml", "cpu"): {"arms": 24, "merged": 0, "runs": 72},
+    ("lee2024/schedule.yaml", None): {"arms": 16, "merged": 0, "runs": 48},
+    ("lee2024/schedule.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48},
+    ("picquet2025/picquet2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15},
+    ("picquet2025/picquet2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15},
     ("quickstart.yaml", None): {"arms": 16, "merged": 0, "runs": 48},
     ("refinements.yaml", None): {"arms": 64, "merged": 8, "runs": 168},
     ("refinements.yaml", "cpu"): {"arms": 36, "merged": 8, "runs": 84},
+    ("shi2025/shi2025.yaml", None): {"arms": 16, "merged": 0, "runs": 48},
+    ("shi2025/shi2025.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48},
+    ("xu2025/xu2025.yaml", None): {"arms": 2, "merged": 0, "runs": 6},
+    ("xu2025/xu2025.yaml", "cpu"): {"arms": 2, "merged": 0, "runs": 6},
 }
 
 

@@ -133,8 +133,8 @@ def test_an_unknown_name_suggests_one(root: Path, home: Path) -> None:
     with pytest.raises(NotFound) as caught:
         load(root, home, name="cifar-10")
     assert str(caught.value) == (
-        "unknown data set 'cifar-10'; allowed: digits, cifar10, cifar100, caltech101, imagefolder, npz, synthetic and "
-        "package.module:callable. Did you mean 'cifar10'?"
+        "unknown data set 'cifar-10'; allowed: digits, cifar10, cifar100, caltech101, caltech100, imagefolder, npz, synthetic "
+        "and package.module:callable. Did you mean 'cifar10'?"
     )
 
 
@@ -144,8 +144,8 @@ def test_missing_caltech_says_where_and_how(root: Path, home: Path) -> None:
     assert str(caught.value) == (
         "data set 'caltech101' is not there: looked for caltech101/101_ObjectCategories, "
         f"caltech-101/101_ObjectCategories, 101_ObjectCategories in {root} (the folder that ABLATE_DATA names). "
-        "To get it: unpack caltech-101.zip from https://data.caltech.edu/records/mzrjq-6wc02 there, "
-        "and the 101_ObjectCategories.tar.gz in it; or set ABLATE_DATA to the folder that holds it"
+        "To get it: ablate data fetch caltech101, or unpack caltech-101.zip from "
+        "https://data.caltech.edu/records/mzrjq-6wc02 there, and the 101_ObjectCategories.tar.gz in it; or set ABLATE_DATA to the folder that holds it"
     )
 
 
@@ -167,9 +167,17 @@ def test_caltech_leaves_the_background_out(make_folder: MakeFolder, root: Path, 
     assert by_path.digest == splits.digest
 
 
+def test_caltech100_leaves_the_cropped_faces_out(make_folder: MakeFolder, root: Path, home: Path) -> None:
+    make_folder("caltech101/101_ObjectCategories", {"Faces": 3, "Faces_easy": 3, "accordion": 3, "BACKGROUND_Google": 3})
+    split = {"train": 0.5, "val": 0.5}
+    assert load(root, home, name="caltech100", image_size=8, split=split).classes == ("Faces", "accordion")
+    assert load(root, home, name="caltech101", image_size=8, split=split).classes == ("Faces", "Faces_easy", "accordion")
+
+
 def test_the_list_says_what_is_there(make_folder: MakeFolder, root: Path, home: Path) -> None:
     before = {row.name: row for row in list_datasets(root, home)}
-    assert list(before) == ["digits", "cifar10", "cifar100", "caltech101", "imagefolder", "npz", "synthetic"]
+    own = ["digits", "cifar10", "cifar100", "caltech101", "caltech100"]
+    assert list(before) == [*own, "imagefolder", "npz", "synthetic"]
     assert [name for name, row in before.items() if row.present] == ["digits", "synthetic"]
     assert (before["caltech101"].classes, before["caltech101"].images) == (101, 8677)
     assert "Krizhevsky" in before["cifar10"].cite
