@@ -168,10 +168,16 @@ def test_caltech_leaves_the_background_out(make_folder: MakeFolder, root: Path, 
 
 
 def test_caltech100_leaves_the_cropped_faces_out(make_folder: MakeFolder, root: Path, home: Path) -> None:
-    make_folder("caltech101/101_ObjectCategories", {"Faces": 3, "Faces_easy": 3, "accordion": 3, "BACKGROUND_Google": 3})
+    make_folder(
+        "caltech101/101_ObjectCategories", {"Faces": 3, "Faces_easy": 3, "accordion": 3, "BACKGROUND_Google": 3}
+    )
     split = {"train": 0.5, "val": 0.5}
     assert load(root, home, name="caltech100", image_size=8, split=split).classes == ("Faces", "accordion")
-    assert load(root, home, name="caltech101", image_size=8, split=split).classes == ("Faces", "Faces_easy", "accordion")
+    assert load(root, home, name="caltech101", image_size=8, split=split).classes == (
+        "Faces",
+        "Faces_easy",
+        "accordion",
+    )
 
 
 def test_the_list_says_what_is_there(make_folder: MakeFolder, root: Path, home: Path) -> None:
