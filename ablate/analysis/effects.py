@@ -30,6 +30,7 @@ from ablate.analysis.distributions import ALPHA
 from ablate.analysis.factorial import Term
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys
 from ablate.analysis.rows import columns_of
+from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Cell, Row, Table
 from ablate.analysis.values import Replicates, final
 from ablate.study.records import RunResult
@@ -83,8 +84,8 @@ def effects_table(
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
     """A declared table of kind `effect`: a column for each metric or level, a fit for each level of a row factor."""
-    fair, why_not = notes.comparison(study, comparable)
     arms = arms_of(study, spec)
+    fair, why_not = comparison(study, arms if spec.reported else (), comparable)
     rows: dict[str, tuple[Mapping[str, str], dict[str, Cell]]] = {}
     fits: dict[str, Fit] = {}
     for at in _settings(spec, arms):
@@ -120,7 +121,7 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
         test="holm",
         baseline=", ".join(f"{f}={level}" for f, level in baseline_levels(study, spec).items()),
         notes=(*_notes(fits), *notes.about_runs(study, runs, arms, "Missing runs are left out of the model.")),
-        scale=notes.scale_of(study, runs, arms),
+        scale=scale_of(study, runs, arms),
     )
 
 

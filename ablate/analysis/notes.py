@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis import resampling
+from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
 from ablate.analysis.values import Replicates
 from ablate.study.metrics import SPLITS
@@ -28,15 +29,6 @@ def notes_of(
         *_replicates(study, rows),
         *about_runs(study, runs, arms, IF_MISSING),
     )
-
-
-def comparison(study: Study, comparable: bool | None) -> tuple[bool, str]:
-    """Whether the paper's figures can be held against ours, and why not: never under a profile."""
-    if study.profile is not None:
-        return False, f"profile {study.profile} is another scale than the paper's"
-    if comparable is False:
-        return False, "other weights or other data than the paper's"
-    return True, ""
 
 
 def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: str) -> tuple[str, ...]:
@@ -127,10 +119,10 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
     selectors: dict[str, str] = {}
     for arm in arms:
         select = str(arm.recipe.get("select", "last"))
-        stopping = _get(arm.recipe, "early_stopping", "metric")
+        stopping = setting(arm.recipe, "early_stopping", "metric")
         if select != "last":
             selectors.setdefault(select, "the best epoch")
-        if stopping is not None and _get(arm.recipe, "early_stopping", "patience") is not None:
+        if stopping is not None and setting(arm.recipe, "early_stopping", "patience") is not None:
             selectors.setdefault(str(stopping), "when to stop")
     for metric, what in selectors.items():
         split = metric.partition("_")[0]
@@ -142,7 +134,7 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
 
 def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
     for arm in arms:
-        split = _get(arm.recipe, "data", "split")
+        split = setting(arm.recipe, "data", "split")
         if not isinstance(split, Mapping) or split.get("test") == "official":
             continue
         if n > 1:
@@ -169,43 +161,6 @@ def _mixed(results: Sequence[RunResult]) -> Iterable[str]:
     stale = sum(result.stale for result in results)
     if stale:
         yield f"Stale: {stale} of {len(results)} runs were trained by other code than the present."
-
-
-def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
-    """One line: profile, data, image size, share of the training images, epochs, hardware."""
-    recipes = [arm.recipe for arm in arms]
-
-    def each(*keys: str) -> list[Any]:
-        found = [value for recipe in recipes if (value := _get(recipe, *keys)) is not None]
-        return sorted({str(value): value for value in found}.values(), key=lambda v: (isinstance(v, str), v))
-
-    parts = [f"profile {study.profile}" if study.profile else "full scale"]
-    parts += [_either(each("data", "name"))]
-    parts += [f"{_either(sizes)} px" for sizes in [each("data", "image_size")] if sizes]
-    parts += [
-        f"{_either(shares)} of the training images"
-        for shares in [each("data", "fraction")]
-        if shares not in ([], [1.0])
-    ]
-    parts += [f"at most {_either(limits)} training images" for limits in [each("data", "limit")] if limits]
-    parts += [f"{_either(epochs)} epochs" if epochs != [1] else "1 epoch" for epochs in [each("epochs")] if epochs]
-    devices = {result.device for arm in arms for result in runs.done(arm) if result.device}
-    parts += [_either(sorted(devices))]
-    return ", ".join(part for part in parts if part)
-
-
-def _either(values: Sequence[Any]) -> str:
-    return " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
-
-
-def _get(recipe: Mapping[str, Any], *keys: str) -> Any:
-    """A nested setting, None where a foreign trainer's recipe has no such place."""
-    value: Any = recipe
-    for key in keys:
-        if not isinstance(value, Mapping) or key not in value:
-            return None
-        value = value[key]
-    return value
 
 
 def _distinct(arms: Iterable[Arm]) -> list[Arm]:

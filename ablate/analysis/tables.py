@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ablate.analysis import claims, curves, effects, notes
 from ablate.analysis.layout import Line, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, columns_of
+from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Row, Table
 from ablate.analysis.values import Replicates
 from ablate.study.records import RunResult
@@ -27,8 +28,9 @@ def build_table(
     runs = Replicates(study, results)
     if table.kind == "effect":
         return effects.effects_of_table(study, table, runs, comparable)
-    fair, why_not = notes.comparison(study, comparable)
     lines = lines_of(study, table, runs)
+    held = [arm for line in lines if any(line.reported) for arm in line.arms.values()]
+    fair, why_not = comparison(study, held, comparable)
     rows = Filler(study, table, runs, comparable=fair).rows(lines)
     arms = _arms_in(lines)
     concerned = _with_baselines(study, table, arms)
@@ -48,7 +50,7 @@ def build_table(
         test=table.test,
         baseline=baseline_name(study, table, arms),
         notes=notes.notes_of(study, table, runs, concerned, rows),
-        scale=notes.scale_of(study, runs, arms),
+        scale=scale_of(study, runs, arms),
         curves=curves.curves_of_lines(runs, lines, column_keys(table)) if by_epoch else curves.usual_curves(runs, arms),
         confusions=() if by_epoch else curves.confusions(runs, arms),
     )

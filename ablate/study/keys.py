@@ -22,7 +22,10 @@ _TEXT: Shape = {"type": ["string", "number", "boolean", "null"]}
 STUDY: Keys = {
     "study": ("The study's name: a-z, 0-9, '.', '_' and '-'.", _ref("study_name")),
     "about": ("The question, in a sentence.", _TEXT),
-    "cite": ("The paper that the study is about, as in {title: ..., source: ...}.", {"type": ["object", "null"]}),
+    "cite": (
+        "The paper that the study is about, as in {title: ..., source: ..., data: its data set}.",
+        {"type": ["object", "null"]},
+    ),
     "recipe": ("What all arms share; fields that are left out have their defaults.", _ref("settings")),
     "trainer": ("Not supported by this version.", {"type": "null"}),
     "factors": ("What the study varies, by name.", _named("factor")),

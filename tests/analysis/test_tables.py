@@ -1,6 +1,7 @@
 """Whole tables: rows, columns, deltas, the paper's figures, what is missing, and the sentences below."""
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -401,6 +402,35 @@ class TestNotes:
             "profile cpu, caltech101, 32 px, 0.5 of the training images, at most 200 training images, 1 epoch, "
             "NVIDIA H200 or cpu"
         )
+
+    def test_scale_counts_the_images_that_the_runs_saw(self, lee: Any) -> None:
+        made = lee()
+        made.change("A/none", 0, details={"data": {"images": {"train": 2493, "test": 9968}}})
+        made.change("A/none", 1, details={"data": {"images": {"train": 2490, "test": 9968}}})
+        assert build_table(made.study, made.spec(), made.results).scale == (
+            "full scale, digits, 8 px, 2,490 to 2,493 train, 9,968 test images, 3 epochs, cpu"
+        )
+
+    def test_first_weights_of_ours_are_named_and_not_comparable(self, lee: Any) -> None:
+        made = lee()
+        first, child = made.study.arm("A/none"), made.study.arm("B/none")
+        init = {"arm": first.arm_id, "seed": "same", "weights": "last"}
+        starts = replace(child, recipe={**child.recipe, "model": {"arch": "resnet18", "init": init}})
+        study = replace(made.study, arms=tuple(starts if arm == child else arm for arm in made.study.arms))
+        runs = [replace(run, recipe={**run.recipe, "model": {"arch": "resnet50"}}) for run in study.runs]
+        study = replace(study, runs=tuple(runs))
+        held = build_table(study, made.spec(reported={"B/none": ("0.7",)}), made.results)
+        assert "some first weights from our resnet50 on digits, not ImageNet" in held.scale
+        assert (held.comparable, held.not_comparable) == (False, "first weights from a run of ours, not the paper's")
+        assert build_table(study, made.spec(reported={"A/none": ("0.7",)}), made.results).comparable
+
+    def test_other_data_than_the_papers_is_not_comparable(self, lee: Any) -> None:
+        made = lee()
+        spec = made.spec(reported={"A/none": ("0.7",)})
+        same, other = (replace(made.study, cite={"data": data}) for data in ("digits", "his own"))
+        assert build_table(same, spec, made.results).comparable
+        table = build_table(other, spec, made.results)
+        assert (table.comparable, table.not_comparable) == (False, "the paper's data is his own")
 
     def test_a_foreign_trainer_has_a_free_recipe(self, lee: Any) -> None:
         made = lee(recipe={"data": "shakespeare", "early_stopping": None, "epochs": None}, metrics={"val_bpc": "lower"})

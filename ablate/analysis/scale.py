@@ -1,0 +1,106 @@
+"""At what scale a table was measured, from which first weights, and whether the paper's figures can be held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ablate.analysis.values import Replicates
+from ablate.study.records import RunResult
+from ablate.study.study import Arm, Study
+
+
+def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tuple[bool, str]:
+    """Whether the paper's figures can be held against ours, and why not.
+
+    arms         those whose rows have figures of the paper
+    comparable   False where the caller knows of other weights or other data than the paper's
+
+    Never under a profile, on other data than `cite.data` names, or from first weights that a run of ours made.
+    """
+    if study.profile is not None:
+        return False, f"profile {study.profile} is another scale than the paper's"
+    if comparable is False:
+        return False, "other weights or other data than the paper's"
+    held = list(arms)
+    data = study.cite.get("data")
+    if data is not None and any(setting(arm.recipe, "data", "name") != data for arm in held):
+        return False, f"the paper's data is {data}"
+    if any(_parent_arm(arm) for arm in held):
+        return False, "first weights from a run of ours, not the paper's"
+    return True, ""
+
+
+def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
+    """One line: profile, data, image size, share and number of images, epochs, first weights of ours, hardware."""
+    recipes = [arm.recipe for arm in arms]
+
+    def each(*keys: str) -> list[Any]:
+        found = [value for recipe in recipes if (value := setting(recipe, *keys)) is not None]
+        return sorted({str(value): value for value in found}.values(), key=lambda v: (isinstance(v, str), v))
+
+    results = [result for arm in arms for result in runs.done(arm)]
+    parts = [f"profile {study.profile}" if study.profile else "full scale"]
+    parts += [_either(each("data", "name"))]
+    parts += [f"{_either(sizes)} px" for sizes in [each("data", "image_size")] if sizes]
+    parts += [
+        f"{_either(shares)} of the training images"
+        for shares in [each("data", "fraction")]
+        if shares not in ([], [1.0])
+    ]
+    parts += [f"at most {_either(limits)} training images" for limits in [each("data", "limit")] if limits]
+    parts += [_images(results)]
+    parts += [f"{_either(epochs)} epochs" if epochs != [1] else "1 epoch" for epochs in [each("epochs")] if epochs]
+    parts += first_weights(study, arms)
+    parts += [_either(sorted({result.device for result in results if result.device}))]
+    return ", ".join(part for part in parts if part)
+
+
+def first_weights(study: Study, arms: Sequence[Arm]) -> list[str]:
+    """What the arms that start from runs of ours start from, each once: `some first weights from our resnet18 on
+    caltech101, not ImageNet`."""
+    recipes = {run.arm_id: run.recipe for run in (*study.parents, *study.runs)}
+    parents = [_parent_arm(arm) for arm in arms]
+    some = "some first weights" if None in parents else "first weights"
+    said = dict.fromkeys(_network(recipes.get(parent, {})) for parent in parents if parent is not None)
+    return [f"{some} from our {network}" for network in said]
+
+
+def setting(recipe: Mapping[str, Any], *keys: str) -> Any:
+    """A setting by its path; None where the recipe, which may be of another trainer, has none."""
+    found: Any = recipe
+    for key in keys:
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(key)
+    return found
+
+
+def _parent_arm(arm: Arm) -> str | None:
+    init = setting(arm.recipe, "model", "init")
+    return init.get("arm") if isinstance(init, Mapping) else None
+
+
+def _network(recipe: Mapping[str, Any]) -> str:
+    arch, data = setting(recipe, "model", "arch"), setting(recipe, "data", "name")
+    from_entry = isinstance(setting(recipe, "model", "init"), Mapping)
+    return (f"{arch} on {data}" if arch and data else "own run") + ("" if from_entry else ", not ImageNet")
+
+
+def _images(results: Sequence[RunResult]) -> str:
+    """`2,493 train, 9,968 test images`, as the runs counted them: a copy of a data set may lack some of the official."""
+    counts: dict[str, set[int]] = {}
+    for result in results:
+        for split, count in (setting(result.details, "data", "images") or {}).items():
+            counts.setdefault(split, set()).add(count)
+    said = [f"{_counted(found)} {split}" for split, found in counts.items()]
+    return f"{', '.join(said)} images" if said else ""
+
+
+def _counted(found: set[int]) -> str:
+    low, high = min(found), max(found)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _either(values: Sequence[Any]) -> str:
+    return " or ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
