@@ -74,7 +74,7 @@ def download(url: str, part: Path, watch: Watch, advice: str, sleep: Callable[[f
                 watch.say(f"{broken}; try {number + 1} of {TRIES} in {wait} s")
                 sleep(wait)
     except KeyboardInterrupt:
-        watch.say(f"\nstopped. {kept(part)} Run the same command again to continue.")
+        watch.say(f"stopped. {kept(part)} Run the same command again to continue.")
         raise
 
 

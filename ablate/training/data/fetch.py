@@ -89,7 +89,7 @@ def fetch(
     """
     archive = archive_of(name)
     if archive is None:
-        watch.say(f"{name}: nothing to fetch, it {KNOWN[name].get}.")
+        watch.say(f"{name}: nothing to fetch ({KNOWN[name].get}).")
         return None
     if url is not None and urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(
