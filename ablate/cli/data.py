@@ -1,20 +1,23 @@
-"""`ablate data list`: the data sets, where they are looked for, and how to get them."""
+"""`ablate data`: the data sets, where they are looked for, how to get them, and whether they are whole."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import JsonOption, print_json, say, stdout_console
+from ablate.cli.common import JsonOption, plural, print_json, say, stderr_console, stdout_console
+from ablate.errors import BadData
 from ablate.study.places import data_root, home
 
+if TYPE_CHECKING:
+    from ablate.training.data.download import Watch
+    from ablate.training.data.verify import Verdict
+
 app = typer.Typer(no_args_is_help=True, help="The data sets: what is here, and how to get the rest.")
-
-
-@app.callback()
-def _data() -> None:
-    """Keeps `list` a command of its own while it is the only one."""
 
 
 @app.command("list")
@@ -39,3 +42,89 @@ def list_(json_: JsonOption = False) -> None:
         if not row.present:
             console.print(Padding(Text(row.get), (0, 0, 0, 4)))
     say("\nIn a study file: recipe: {data: {name: NAME}}")
+
+
+@app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="cifar10, cifar100, caltech101 or caltech100.")],
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="A mirror of the archive; its checksum must be the same.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch it again and replace what is there.")] = False,
+) -> None:
+    """Download a data set from its official place, check it and unpack it where it is looked for."""
+    from ablate.training.data.fetch import fetch as fetch_data
+
+    with _watching() as watch:
+        place = fetch_data(name, data_root(), watch, url=url, force=force)
+    if place is not None:
+        print(place)
+        say(f"In a study file: recipe: {{data: {{name: {name}}}}}")
+
+
+@contextmanager
+def _watching() -> Iterator[Watch]:
+    """A bar on a terminal, removed at the end; elsewhere nothing moves, only the sentences are said."""
+    from ablate.training.data.download import Watch
+
+    console = stderr_console()
+    if not console.is_terminal:
+        yield Watch(say, lambda here, total: None)
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(bar_width=30), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        yield Watch(
+            lambda text: console.print(text, markup=False, soft_wrap=True),
+            lambda here, total: bar.update(task, completed=here, total=total, visible=True),
+        )
+
+
+@app.command("verify")
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One data set; without it all that are here.")
+    ] = None,
+    decode: Annotated[bool, typer.Option("--decode", help="Open every image too, and name those that fail.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Look whether data sets are whole: checksums, classes and images; exit 4 where one is not."""
+    from ablate.training.data.verify import require_any, verify_all
+    from ablate.training.data.verify import verify as verify_data
+
+    if name is None:
+        verdicts = verify_all(data_root(), decode)
+        require_any(verdicts, data_root())
+    else:
+        verdict = verify_data(name, data_root(), decode)
+        verdicts = [] if verdict is None else [verdict]
+        if verdict is None:
+            say(f"{name} is made when it is used: there is nothing to look at.")
+    if json_:
+        print_json({"schema": 1, "data": [asdict(verdict) for verdict in verdicts]})
+    elif verdicts:
+        _print_verdicts(verdicts)
+    raise typer.Exit(BadData.exit_code if any(verdict.state != "whole" for verdict in verdicts) else 0)
+
+
+def _print_verdicts(verdicts: list[Verdict]) -> None:
+    console = stdout_console()
+    for verdict in verdicts:
+        images = "?" if verdict.images is None else f"{verdict.images:,}"
+        classes = "?" if verdict.classes is None else str(verdict.classes)
+        console.print(
+            f"[bold]{verdict.name:<12}[/bold] {verdict.state:<11} {images} of {verdict.official_images:,} images, "
+            f"{classes} of {verdict.official_classes} classes",
+            soft_wrap=True,
+        )
+        form = f" ({verdict.form})" if verdict.form else ""
+        for line in (f"{verdict.where}{form}", *verdict.problems):
+            console.print(f"    {line}", markup=False, soft_wrap=True)
+    wrong = [verdict for verdict in verdicts if verdict.state != "whole"]
+    for verdict in wrong:
+        say(f"{verdict.name} is {verdict.state}: {verdict.get}.")
+    if not wrong:
+        opened = "" if all(verdict.decoded for verdict in verdicts) else "; --decode opens every image as well"
+        say(f"{plural(len(verdicts), 'data set')} looked at, all whole{opened}.")

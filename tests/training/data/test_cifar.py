@@ -181,7 +181,7 @@ def test_missing_cifar_says_how_to_get_it(root: Path, home: Path) -> None:
     assert str(caught.value) == (
         "data set 'cifar10' is not there: looked for cifar-10-batches-bin, cifar-10-batches-py, "
         "cifar10/cifar-10-batches-bin, cifar10/cifar-10-batches-py, cifar10.npz, cifar10/cifar10.npz in "
-        f"{root} (the folder that ABLATE_DATA names). To get it: unpack cifar-10-binary.tar.gz or "
+        f"{root} (the folder that ABLATE_DATA names). To get it: ablate data fetch cifar10, or unpack cifar-10-binary.tar.gz or "
         "cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html there; "
         "or set ABLATE_DATA to the folder that holds it"
     )

@@ -1,0 +1,263 @@
+"""`ablate data fetch`: the official archive of a known data set, downloaded, checked and unpacked where it is looked for.
+
+The data set appears by one rename of a folder that was unpacked beside it, so what is there is whole. A lock keeps two
+fetches apart. Nothing that trains imports this module.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError, nearest
+from ablate.training.data.archives import unpack
+from ablate.training.data.catalog import KNOWN, Known
+from ablate.training.data.download import Watch, discard, download
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official archive: `folder` in it, or in the archive `inner` within it, becomes `place` under ABLATE_DATA."""
+
+    name: str
+    url: str
+    file: str
+    md5: str
+    folder: str
+    place: str
+    inner: str | None = None
+
+
+ARCHIVES = {
+    archive.name: archive
+    for archive in (
+        Archive(
+            "cifar10",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "cifar-10-python.tar.gz",
+            "c58f30108f718f92721af3b95e74349a",
+            "cifar-10-batches-py",
+            "cifar-10-batches-py",
+        ),
+        Archive(
+            "cifar100",
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "cifar-100-python.tar.gz",
+            "eb9058c3a382ffc7106e4002c42a8d85",
+            "cifar-100-python",
+            "cifar-100-python",
+        ),
+        Archive(
+            "caltech101",
+            "https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",
+            "caltech-101.zip",
+            "3138e1922a9193bfa496528edbbc45d0",
+            "101_ObjectCategories",
+            "caltech101/101_ObjectCategories",
+            "101_ObjectCategories.tar.gz",
+        ),
+    )
+}
+"""Addresses and MD5 sums as in torchvision 0.29 (datasets/cifar.py and datasets/caltech.py). An MD5 tells a broken
+download, not a forged one; the archives' sizes are not published there, so none is written here."""
+
+SAME = {"caltech100": "caltech101"}
+"""Data sets that are part of another one's archive."""
+
+
+def fetch(
+    name: str,
+    root: Path,
+    watch: Watch,
+    *,
+    url: str | None = None,
+    force: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Path | None:
+    """Where the data set `name` lies under `root` (ABLATE_DATA), after it was fetched from `url` or the official place.
+
+    None where there is nothing to fetch. A data set that is there is left alone unless `force`. Raises `NotFound`,
+    `UsageError`, `BadData` (wrong checksum, an archive that is broken or not safe) and `NoSpaceOrPermission`.
+    """
+    archive = archive_of(name)
+    if archive is None:
+        watch.say(f"{name}: nothing to fetch ({KNOWN[name].get}).")
+        return None
+    if url is not None and urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(
+            f"--url {url}: must begin with http:// or https://; a file that is here already goes to "
+            f"{root / archive.file}, where ablate data fetch {name} takes it from"
+        )
+    with writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        with alone(root / f".{archive.file}.lock", name):
+            there = None if force else _there(name, archive, root)
+            if there is not None:
+                watch.say(
+                    f"{name} is already there; nothing was downloaded. ablate data verify {name} looks whether it is "
+                    "whole, --force fetches the official files again."
+                )
+                return there
+            return _fetch(name, archive, url or archive.url, root, watch, sleep)
+
+
+def archive_of(name: str) -> Archive | None:
+    """The archive that holds the data set `name`; None where it needs none. Raises `NotFound` and `UsageError`."""
+    known = KNOWN.get(name)
+    if known is None:
+        raise NotFound(f"unknown data set {name!r}; allowed: {', '.join((*ARCHIVES, *SAME))}.{nearest(name, KNOWN)}")
+    if known.images is None:
+        raise UsageError(
+            f"{name} is your own data, there is nothing to fetch: in the study file, {known.get}. "
+            f"ablate data fetch knows {', '.join((*ARCHIVES, *SAME))}"
+        )
+    return ARCHIVES.get(SAME.get(name, name))
+
+
+def source_place(known: Known, root: Path) -> Path | None:
+    """The place under `root` where the data set is found first. Raises `BadData` where one holds it in pieces."""
+    found = (source for place in known.places if (source := known.open(root / place)) is not None)
+    first = next(found, None)
+    return Path(first.where) if first is not None else None
+
+
+def _there(name: str, archive: Archive, root: Path) -> Path | None:
+    replace = f"ablate data fetch {name} --force"
+    try:
+        there = source_place(KNOWN[name], root)
+    except BadData as error:
+        raise BadData(f"{error}; or put the official files in its place with {replace}") from None
+    target = root / archive.place
+    if there is None and (target.is_file() or (target.is_dir() and any(target.iterdir()))):
+        raise BadData(f"{target}: holds something else than {name}; move it away, or replace it with {replace}")
+    return there
+
+
+def _fetch(name: str, archive: Archive, url: str, root: Path, watch: Watch, sleep: Callable[[float], None]) -> Path:
+    """The data set, new in its place; the archive is removed again unless it was put there by hand."""
+    by_hand = root / archive.file
+    part = root / f"{archive.file}.part"
+    if by_hand.is_file():
+        whole = _checked_by_hand(by_hand, archive, watch)
+    else:
+        whole = part
+        if not (part.is_file() and md5(part) == archive.md5):
+            advice = f"To do it by hand: download {url} to {by_hand}, then run ablate data fetch {name} again."
+            watch.say(f"fetching {url}")
+            download(url, part, watch, advice, sleep)
+            _require_md5(url, part, archive, name)
+    watch.say(f"unpacking {whole.name.removesuffix('.part')}")
+    place = _install(archive, whole, root)
+    discard(part)
+    first = _first_looked_at(name, root)
+    if first != str(place):
+        watch.say(f"note: {first} is looked at before {place}; move it away, or it is what runs will use.")
+    return place
+
+
+def _checked_by_hand(path: Path, archive: Archive, watch: Watch) -> Path:
+    got = md5(path)
+    if got != archive.md5:
+        raise BadData(
+            f"{path}: not the official archive, or cut short: its MD5 is {got}, expected {archive.md5}. "
+            "Move it away and run the same command again"
+        )
+    watch.say(f"{path} is already there with the right checksum; nothing was downloaded.")
+    return path
+
+
+def _require_md5(url: str, part: Path, archive: Archive, name: str) -> None:
+    """A wrong file is kept aside: with it people see what the server sent instead."""
+    got = md5(part)
+    if got != archive.md5:
+        wrong = part.with_name(f"{archive.file}.wrong")
+        part.replace(wrong)
+        discard(part)
+        raise BadData(
+            f"{url}: not the official archive: its MD5 is {got}, expected {archive.md5}. What came is kept as {wrong}; "
+            f"look at it, delete it, and run ablate data fetch {name} again, or with --url URL for another place"
+        )
+
+
+def _install(archive: Archive, whole: Path, root: Path) -> Path:
+    """Unpacks into a folder beside the target, on the same disk, and renames. Called under the lock."""
+    target = root / archive.place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = target.parent / f".{archive.file}.unpacking"
+    shutil.rmtree(work, ignore_errors=True)  # left over by a process that was killed
+    work.mkdir()
+    try:
+        files = unpack(whole, work / "new", archive.inner)
+        if archive.inner is not None:
+            if len(files) != 1:
+                raise BadData(f"{whole}: holds {len(files)} files {archive.inner}, expected one; nothing was installed")
+            unpack(files[0], work / "inner")
+        new = work / ("new" if archive.inner is None else "inner") / archive.folder
+        if KNOWN[archive.name].open(new) is None:
+            raise BadData(f"{whole}: holds no {archive.name} in {archive.folder}/; nothing was installed")
+        _swap(new, target, work / "old")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _swap(new: Path, target: Path, aside: Path) -> None:
+    replaced = os.path.lexists(target)
+    if replaced:
+        target.rename(aside)
+    try:
+        new.rename(target)
+    except BaseException:
+        if replaced:
+            aside.rename(target)
+        raise
+
+
+def _first_looked_at(name: str, root: Path) -> str:
+    try:
+        return str(source_place(KNOWN[name], root))
+    except BadData as error:
+        return str(error)
+
+
+def md5(path: Path) -> str:
+    """The MD5 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Turns a full disk, a read-only folder and the like into `NoSpaceOrPermission` that names the place."""
+    try:
+        yield
+    except OSError as error:
+        raise NoSpaceOrPermission(
+            f"{error.filename or root}: {error.strerror or error}; free some space there or give leave to write, "
+            "or point ABLATE_DATA to a folder that is writable and has room. What was downloaded until then is kept"
+        ) from error
+
+
+@contextmanager
+def alone(path: Path, name: str) -> Iterator[None]:
+    """Holds the lock on `path`, which the system drops with the process; `NotFound` where another process has it.
+
+    The file stays: removing a lock file is a race of its own.
+    """
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotFound(
+                f"{name} is not here yet: another process is fetching it ({path} is locked). "
+                f"Wait until it is done; then ablate data fetch {name} says that it is there"
+            ) from None
+        yield

@@ -1,0 +1,201 @@
+"""`ablate data fetch` and `verify` from the command line: what is said where, and the exit codes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from ablate.cli import data
+from ablate.training.data import catalog, download, fetch, verify
+
+LABELS = np.arange(10)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server of CIFAR-10's binary files in an archive, ten images each, which becomes the official one."""
+    monkeypatch.setenv("no_proxy", "*")
+    folder = tmp_path / "site"
+    folder.mkdir()
+    archive = folder / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name in (*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"):
+            rows = np.zeros((10, 3073), np.uint8)
+            rows[:, 0] = LABELS
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.size = rows.size
+            tar.addfile(info, io.BytesIO(rows.tobytes()))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/{archive.name}"
+        entry = replace(fetch.ARCHIVES["cifar10"], url=url, md5=hashlib.md5(archive.read_bytes()).hexdigest())
+        monkeypatch.setitem(fetch.ARCHIVES, "cifar10", entry)
+        monkeypatch.setitem(verify.PER_CLASS, "cifar10", {"train": 5, "test": 1})
+        yield url
+        server.shutdown()
+        thread.join()
+
+
+def test_fetch_then_verify(call, site: str, tmp_path: Path) -> None:
+    place = tmp_path / "data" / "cifar-10-batches-py"
+    found = call("data", "fetch", "cifar10")
+    assert found.out == f"{place}\n"
+    assert found.err == (
+        f"fetching {site}\nunpacking cifar-10-python.tar.gz\nIn a study file: recipe: {{data: {{name: cifar10}}}}\n"
+    )
+    again = call("data", "fetch", "cifar10")
+    assert again.out == f"{place}\n"
+    assert again.err.startswith("cifar10 is already there; nothing was downloaded. ")
+    assert "\x1b" not in found.err + again.err
+
+    found = call("data", "verify", "cifar10")
+    assert found.out == (
+        "cifar10      whole       60 of 60,000 images, 10 of 10 classes\n"
+        f"    {place} (official binary files)\n"
+    )  # fmt: skip
+    assert found.err == "1 data set looked at, all whole.\n"
+    assert call("data", "verify").out == found.out
+
+
+def test_what_is_not_whole_leaves_with_4(call, site: str, tmp_path: Path) -> None:
+    call("data", "fetch", "cifar10")
+    place = tmp_path / "data" / "cifar-10-batches-py"
+    (place / "test_batch.bin").write_bytes((place / "test_batch.bin").read_bytes()[: 9 * 3073])
+    found = call("data", "verify", code=4)
+    assert found.out == (
+        "cifar10      incomplete  59 of 60,000 images, 10 of 10 classes\n"
+        f"    {place} (official binary files)\n"
+        "    test: 9 of 10 images; missing: 1 of truck\n"
+    )
+    assert found.err == (
+        "cifar10 is incomplete: ablate data fetch cifar10 --force gets the official files.\n"
+    )  # fmt: skip
+    document = call("data", "verify", "cifar10", "--json", code=4).document
+    assert document == {
+        "schema": 1,
+        "data": [
+            {
+                "name": "cifar10",
+                "state": "incomplete",
+                "where": str(place),
+                "form": "official binary files",
+                "images": 59,
+                "official_images": 60_000,
+                "classes": 10,
+                "official_classes": 10,
+                "decoded": True,
+                "problems": ["test: 9 of 10 images; missing: 1 of truck"],
+                "get": "ablate data fetch cifar10 --force gets the official files",
+            }
+        ],
+    }
+    call("data", "fetch", "cifar10", "--force")
+    assert call("data", "verify").out.split()[1] == "whole"
+
+
+def test_images_that_fail_are_named(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(catalog.KNOWN, "caltech101", replace(catalog.KNOWN["caltech101"], classes=2, images=2))
+    place = tmp_path / "data" / "caltech101" / "101_ObjectCategories"
+    for name in ("ant", "bass"):
+        (place / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(place / name / "image_0001.jpg")
+    assert call("data", "verify", "caltech101").err == (
+        "1 data set looked at, all whole; --decode opens every image as well.\n"
+    )
+    assert call("data", "verify", "caltech101", "--decode").err == "1 data set looked at, all whole.\n"
+    (place / "bass" / "image_0001.jpg").write_bytes(b"[data]")
+    found = call("data", "verify", "caltech101", "--decode", code=4)
+    assert found.out == (
+        "caltech101   broken      2 of 2 images, 2 of 2 classes\n"
+        f"    {place} (image folder)\n"
+        "    bass/image_0001.jpg cannot be opened: not an image in a known format\n"
+    )
+
+
+def test_a_file_that_cannot_be_counted(call, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cifar10.npz").write_bytes(b"no archive")
+    assert call("data", "verify", code=4).out.startswith(
+        "cifar10      broken      ? of 60,000 images, ? of 10 classes\n"
+    )
+
+
+def test_what_is_not_here_leaves_with_5(call, site: str, tmp_path: Path) -> None:
+    missing = site.replace("cifar-10", "cifar-11")
+    assert call("data", "fetch", "cifar10", "--url", missing, code=5).err == (
+        f"fetching {missing}\nerror: {missing}: the server answered 404 File not found. To do it by hand: download "
+        f"{missing} to {tmp_path / 'data' / 'cifar-10-python.tar.gz'}, then run ablate data fetch cifar10 again.\n"
+    )
+    assert "Did you mean 'cifar100'?" in call("data", "fetch", "cifar1000", code=5).err
+    assert "To get it: ablate data fetch cifar10, or" in call("data", "verify", "cifar10", code=5).err
+    assert "ablate data fetch NAME gets one" in call("data", "verify", code=5).err
+
+
+def test_what_needs_no_fetching(call, tmp_path: Path) -> None:
+    assert call("data", "fetch", "digits").err == "digits: nothing to fetch (comes with scikit-learn).\n"
+    assert call("data", "verify", "synthetic").err == (
+        "synthetic is made when it is used: there is nothing to look at.\n"
+    )
+    assert call("data", "verify", "digits", "--json").document == {"schema": 1, "data": []}
+    assert "npz is your own data, there is nothing to fetch: " in call("data", "fetch", "npz", code=2).err
+    assert "--url x: must begin with http:// or https://" in call("data", "fetch", "cifar10", "--url", "x", code=2).err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_wrong_checksum_leaves_with_4(call, site: str, tmp_path: Path) -> None:
+    (tmp_path / "site" / "cifar-10-python.tar.gz").write_bytes(b"something else")
+    found = call("data", "fetch", "cifar10", code=4)
+    assert f"error: {site}: not the official archive: its MD5 is " in found.err
+    assert found.out == ""
+
+
+def test_a_place_that_cannot_be_written_leaves_with_8(call, site: str, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    assert call("data", "fetch", "cifar10", code=8).err.startswith(
+        f"error: {tmp_path / 'data'}: File exists; free some"
+    )
+
+
+def test_ctrl_c_leaves_with_130_and_says_what_is_kept(
+    call, site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(response, part: Path, *_: object) -> int:
+        part.write_bytes(response.read(100))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(download, "_receive", stop)
+        found = call("data", "fetch", "cifar10", code=130)
+    part = tmp_path / "data" / "cifar-10-python.tar.gz.part"
+    assert f"stopped. 100 bytes are kept in {part}. Run the same command again to continue.\n" in found.err
+    assert part.stat().st_size == 100
+    call("data", "fetch", "cifar10")
+    assert not part.exists()
+
+
+def test_a_bar_is_drawn_on_a_terminal_alone(call, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100, highlight=False)
+    monkeypatch.setattr(data, "stderr_console", lambda: terminal)
+    call("data", "fetch", "cifar10")
+    assert f"fetching {site}\n" in screen.getvalue()
+    assert "━" in screen.getvalue()
+    assert screen.getvalue().endswith("\x1b[2K"), "nothing of the bar is left"
