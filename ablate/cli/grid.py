@@ -24,7 +24,7 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
-from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles
+from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
 from ablate.study.places import data_root, home
 
@@ -126,9 +126,7 @@ def run(
         before = make_plan(loaded, store, workers=workers or 1)
         _announce(before, db)
         if again:
-            say(
-                f"{plural(len(again), 'parent run')} to train again: done, but without the weights that other runs start from."
-            )
+            say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
             code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast)
@@ -182,6 +180,7 @@ def _train(
             threads=threads,
             device=device,
             options=options,
+            barred=planned.barred,
             limit=limit,
             fail_fast=fail_fast,
             environment=code_version(),
@@ -208,9 +207,10 @@ def _announce(planned: Plan, db: str | None) -> None:
     study, counts = planned.study, planned.counts
     scale = f" (profile {study.profile})" if study.profile else ""
     estimate = f", about {duration(planned.seconds)}" if planned.seconds else ""
+    blocked = f", {counts['blocked']} blocked" if counts["blocked"] else ""
     say(
         f"{study.name}{scale}: {plural(counts['total'], 'run')}, {counts['done']} done, "
-        f"{counts['to_run']} to run{estimate}; results in {safe_url(database_url(db))}"
+        f"{counts['to_run']} to run{estimate}{blocked}; results in {safe_url(database_url(db))}"
     )
     for warning in study.warnings:
         say(f"warning: {warning}")

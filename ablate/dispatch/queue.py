@@ -6,7 +6,7 @@ counts any more. A store that is busy or away raises `StoreError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from ablate.study.records import EpochRecord, Outcome
@@ -42,7 +42,9 @@ class Waiting(Protocol):
 class Queue(Protocol):
     """A results database seen by a worker. Times to live are in seconds, by the database's clock."""
 
-    def claim(self, study_key: int, worker: Any, ttl: float) -> Any | None: ...
+    def claim(self, study_key: int, worker: Any, ttl: float, barred: Collection[str]) -> Any | None:
+        """Runs in `barred` are passed over: they cannot start on this machine."""
+        ...
 
     def heartbeat(self, claim: Any, ttl: float) -> None: ...
 
@@ -60,8 +62,8 @@ class Queue(Protocol):
         self, claim: Any, environment: Mapping[str, Any], fingerprint: str | None, device: str
     ) -> None: ...
 
-    def waiting(self, study_key: int) -> Waiting:
-        """Only looks: a lease that has run out counts as running until a `claim` ends it."""
+    def waiting(self, study_key: int, barred: Collection[str]) -> Waiting:
+        """Only looks: a lease that has run out counts as running until a `claim` ends it; runs in `barred` are blocked."""
         ...
 
     def close(self) -> None: ...

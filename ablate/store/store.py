@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -112,10 +112,13 @@ class Store:
 
     # The queue ------------------------------------------------------------------------------------------------------
 
-    def claim(self, study_key: int, worker: WorkerInfo, ttl: float = TTL) -> Claim | None:
+    def claim(self, study_key: int, worker: WorkerInfo, ttl: float = TTL, barred: Collection[str] = ()) -> Claim | None:
         """The study's next queued run whose parent is done, leased for `ttl` seconds; None where there is none just now
-        (`waiting` says whether it is worth asking again). Lapsed leases of the whole database end first."""
-        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl))
+        (`waiting` says whether it is worth asking again). Lapsed leases of the whole database end first.
+
+        Runs in `barred` cannot start on this machine and are passed over; another machine may claim them.
+        """
+        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl, barred))
 
     def heartbeat(self, claim: Claim, ttl: float = TTL) -> None:
         """The lease lasts `ttl` seconds from now. Raises LeaseLost."""
@@ -168,9 +171,9 @@ class Store:
         ids = list(run_ids)
         return self._db.read(lambda tx: queries.states(tx, ids))
 
-    def waiting(self, study_key: int) -> Counts:
-        """The study's runs by state, with what of the queued ones can still run."""
-        return self._db.read(lambda tx: queries.waiting(tx, study_key))
+    def waiting(self, study_key: int, barred: Collection[str] = ()) -> Counts:
+        """The study's runs by state, with what of the queued ones can still run; those in `barred`, as in `claim`, cannot."""
+        return self._db.read(lambda tx: queries.waiting(tx, study_key, barred))
 
     def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: str | None = None) -> dict[str, RunResult]:
         """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides `stale`."""
