@@ -172,7 +172,7 @@ def _train(
     with LiveDisplay(planned) as display:
         request = GridRequest(
             study_key=key,
-            open_store=lambda: Store.open(url),
+            open_store=lambda: Store.open(url, barred=planned.barred),
             fit=FIT,
             home=home(),
             total=planned.to_run,
@@ -180,7 +180,6 @@ def _train(
             threads=threads,
             device=device,
             options=options,
-            barred=planned.barred,
             limit=limit,
             fail_fast=fail_fast,
             environment=code_version(),

@@ -35,8 +35,7 @@ class GridRequest:
     signal, `run_timeout` the longest that one attempt may take (worker processes only): all in seconds. `total` is
     the number of runs, for the display. `environment` (code, packages) is recorded with each attempt, beside what the
     worker finds; its `device` key, from either, is the name that the store keeps. `worker_info` turns a device's name
-    into what `Queue.claim` takes as the worker. `barred` are runs that cannot start on this machine, for want of first
-    weights: they are never claimed and count as blocked.
+    into what `Queue.claim` takes as the worker.
     """
 
     study_key: int
@@ -49,7 +48,6 @@ class GridRequest:
     device: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
-    barred: frozenset[str] = frozenset()
     limit: int | None = None
     fail_fast: bool = False
     ttl: float = 60.0

@@ -6,7 +6,7 @@ counts any more. A store that is busy or away raises `StoreError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ablate.study.records import EpochRecord, Outcome
@@ -27,7 +27,10 @@ class Claim(Protocol):
 
 
 class Waiting(Protocol):
-    """Runs of a study that are not over: free to claim, leased by anybody, blocked by a parent or absent weights."""
+    """Runs of a study that are not over: free to claim, leased by anybody, blocked by a parent or absent weights.
+
+    Which weights are absent is for whoever opens the store to say (`Store.open`): a claim never hands such a run out.
+    """
 
     @property
     def queued(self) -> int: ...
@@ -42,9 +45,7 @@ class Waiting(Protocol):
 class Queue(Protocol):
     """A results database seen by a worker. Times to live are in seconds, by the database's clock."""
 
-    def claim(self, study_key: int, worker: Any, ttl: float, barred: Collection[str]) -> Any | None:
-        """Runs in `barred` are passed over: they cannot start on this machine."""
-        ...
+    def claim(self, study_key: int, worker: Any, ttl: float) -> Any | None: ...
 
     def heartbeat(self, claim: Any, ttl: float) -> None: ...
 
@@ -62,8 +63,8 @@ class Queue(Protocol):
         self, claim: Any, environment: Mapping[str, Any], fingerprint: str | None, device: str
     ) -> None: ...
 
-    def waiting(self, study_key: int, barred: Collection[str]) -> Waiting:
-        """Only looks: a lease that has run out counts as running until a `claim` ends it; runs in `barred` are blocked."""
+    def waiting(self, study_key: int) -> Waiting:
+        """Only looks: a lease that has run out counts as running until a `claim` ends it."""
         ...
 
     def close(self) -> None: ...

@@ -152,6 +152,10 @@ def test_a_file_with_other_bytes_is_an_error_and_no_wait(call, warm: Path) -> No
     assert "first.pt has SHA-256" in said.err
     assert "; fetch it again" in said.err
     assert states(call, warm)["warm 0"] == "failed"
+    (folder / "first.pt").unlink()
+    assert states(call, warm)["warm 0"] == "failed", "what failed is left as it is"
+    assert "2 blocked" in call("grid", "run", warm, *INLINE, "--retry", "failed", code=4).err
+    assert max(attempts().values()) == 1
 
 
 def test_tables_say_why_and_keep_the_row(call, warm: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +77,7 @@ class MemoryStore:
         with self._changed:
             self.entries[run_id].attempt += 1
 
-    def claim(self, study_key: int, worker: Any, ttl: float, barred: Collection[str] = ()) -> MemoryClaim | None:
+    def claim(self, study_key: int, worker: Any, ttl: float) -> MemoryClaim | None:
         with self._changed:
             self._called("claim", "")
             self.workers.append(worker)
@@ -85,7 +85,7 @@ class MemoryStore:
                 if entry.lapsed:
                     entry.state, entry.lapsed = "queued", False
             for entry in self.entries.values():
-                if entry.state == "queued" and self._parent_done(entry.run) and entry.run.run_id not in barred:
+                if entry.state == "queued" and self._parent_done(entry.run):
                     entry.state = "running"
                     entry.attempt += 1
                     entry.counted += 1
@@ -117,12 +117,11 @@ class MemoryStore:
         entry = self._held("set_environment", claim)
         entry.environment, entry.fingerprint, entry.device = dict(environment), fingerprint, device
 
-    def waiting(self, study_key: int, barred: Collection[str] = ()) -> Counts:
+    def waiting(self, study_key: int) -> Counts:
         with self._changed:
             self._called("waiting", "")
-            states = [entry.state for entry in self.entries.values() if entry.run.run_id not in barred]
-            blocked = self.blocked + len(self.entries) - len(states)
-            return Counts(states.count("queued"), states.count("running"), blocked)
+            states = [entry.state for entry in self.entries.values()]
+            return Counts(states.count("queued"), states.count("running"), self.blocked)
 
     def _parent_done(self, run: Run) -> bool:
         return run.parent is None or self.entries[run.parent].state == "done"

@@ -31,17 +31,6 @@ def test_without_fail_fast_a_failure_stops_nothing(request_for):
     assert InlineExecutor().run(request_for(store)).done == 4
 
 
-@pytest.mark.parametrize("local", [False, True])
-def test_barred_runs_are_never_claimed_and_count_as_blocked(request_for, slots, local):
-    runs = [make_run(number) for number in range(4)]
-    store = MemoryStore(*runs)
-    executor = LocalExecutor(slots(2)) if local else InlineExecutor()
-    report = executor.run(request_for(store, barred=frozenset({runs[0].run_id, runs[2].run_id})))
-    assert store.states() == {0: "queued", 1: "done", 2: "queued", 3: "done"}
-    assert [store.of(number).attempt for number in (0, 2)] == [0, 0]
-    assert (report.done, report.failed, report.blocked, report.exit_code) == (2, 0, 2, 4)
-
-
 def test_it_waits_for_runs_leased_elsewhere_and_takes_them_when_they_expire(request_for, seen):
     elsewhere, ours = make_run(1), make_run(2)
     store = MemoryStore(elsewhere, ours)

@@ -96,34 +96,34 @@ def test_what_starts_from_a_dead_parent_is_blocked(
 
 
 def test_a_barred_run_is_passed_over_and_blocks_what_starts_from_it(
-    store: Store, make_run: Make, make_study: Make, remote: Make
+    store: Store, url: str, make_run: Make, make_study: Make, remote: Make
 ) -> None:
     barred, free = make_run("barred"), make_run("free")
     child = make_run("child", parent=barred.run_id)
     grandchild = make_run("grandchild", parent=child.run_id)
     key = store.save_study(make_study([barred, child, grandchild, free]), settings={})
-    assert store.waiting(key) == Counts(queued=2, waiting=2)
-    assert store.waiting(key, {barred.run_id}) == Counts(queued=1, blocked=3)
-    claim = store.claim(key, remote(), barred={barred.run_id})
-    assert claim is not None
-    assert claim.run == free
-    assert store.claim(key, remote(), barred={barred.run_id}) is None
-    assert store.find(barred.run_id).attempts == ()
-    other = store.claim(key, remote("elsewhere"))
-    assert other is not None
-    assert other.run == barred, "another machine may have the weights"
-    assert store.waiting(key, {barred.run_id}) == Counts(running=2, waiting=2)
+    with Store.open(url, barred={barred.run_id}) as here:
+        assert store.waiting(key) == Counts(queued=2, waiting=2)
+        assert here.waiting(key) == Counts(queued=1, blocked=3)
+        claim = here.claim(key, remote(), ttl=1e6)
+        assert claim is not None
+        assert claim.run == free
+        assert here.claim(key, remote()) is None
+        assert store.find(barred.run_id).attempts == ()
+        here.release(claim, "enough")
+        assert [store.claim(key, remote()).run for _ in range(2)] == [barred, free], "others may have the weights"
 
 
 def test_a_barred_child_of_a_done_parent_is_blocked(
-    store: Store, make_run: Make, make_study: Make, remote: Make
+    store: Store, url: str, make_run: Make, make_study: Make, remote: Make
 ) -> None:
     parent = make_run("parent")
     child = make_run("child", parent=parent.run_id)
     key = store.save_study(make_study([child], parents=(parent,)), settings={})
-    store.finish(store.claim(key, remote(), barred={child.run_id}), DONE, 1.0)
-    assert store.waiting(key, {child.run_id}) == Counts(done=1, blocked=1)
-    assert store.claim(key, remote(), barred={child.run_id}) is None
+    store.finish(store.claim(key, remote()), DONE, 1.0)
+    with Store.open(url, barred={child.run_id}) as here:
+        assert here.waiting(key) == Counts(done=1, blocked=1)
+        assert here.claim(key, remote()) is None
 
 
 def test_a_parent_that_nobody_knows_blocks(store: Store, make_run: Make, make_study: Make) -> None:
