@@ -102,7 +102,8 @@ def obstacle(*samples: Sample, least: int = LEAST_N) -> str:
     """Why these samples can't be tested against each other; empty where they can."""
     for sample in samples:
         if not sample.complete:
-            return f"{sample.name} has {sample.n} of {sample.planned} runs"
+            why = f" ({sample.note})" if sample.note.startswith("not run: ") else ""
+            return f"{sample.name} has {sample.n} of {sample.planned} runs{why}"
     for sample in samples:
         if sample.n < least:
             return f"no p below n = {least}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ablate.analysis import claims, curves, effects, notes
-from ablate.analysis.layout import Line, baseline_levels, column_keys, compared_with, lines_of
+from ablate.analysis.layout import Line, arms_of, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, columns_of
 from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Row, Table
@@ -82,8 +82,16 @@ def _arms_in(lines: Sequence[Line]) -> list[Arm]:
 
 
 def _with_baselines(study: Study, table: TableSpec, arms: list[Arm]) -> list[Arm]:
-    """The arms that the table's numbers rest on: its own, and in a table over arms what they are compared with."""
+    """The arms that the notes are about: the table's own, and in a table over arms what they are compared with.
+
+    In a table over epochs an arm that never ran has no row, and a note is all that is left to tell of it.
+    """
     if table.kind != "arms":
-        return arms
+        of_a_column = (
+            a
+            for a in arms_of(study, table)
+            if table.column_factor is None or a.levels[table.column_factor] in table.columns
+        )
+        return list({arm.name: arm for arm in [*arms, *of_a_column]}.values())
     others = (compared_with(study, table, arm) for arm in arms)
     return list({arm.name: arm for arm in [*arms, *(other for other in others if other is not None)]}.values())

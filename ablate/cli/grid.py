@@ -24,7 +24,7 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
-from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles
+from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
 from ablate.study.places import data_root, home
 
@@ -126,9 +126,7 @@ def run(
         before = make_plan(loaded, store, workers=workers or 1)
         _announce(before, db)
         if again:
-            say(
-                f"{plural(len(again), 'parent run')} to train again: done, but without the weights that other runs start from."
-            )
+            say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
             code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast)
@@ -174,7 +172,7 @@ def _train(
     with LiveDisplay(planned) as display:
         request = GridRequest(
             study_key=key,
-            open_store=lambda: Store.open(url),
+            open_store=lambda: Store.open(url, barred=planned.barred),
             fit=FIT,
             home=home(),
             total=planned.to_run,
@@ -208,9 +206,10 @@ def _announce(planned: Plan, db: str | None) -> None:
     study, counts = planned.study, planned.counts
     scale = f" (profile {study.profile})" if study.profile else ""
     estimate = f", about {duration(planned.seconds)}" if planned.seconds else ""
+    blocked = f", {counts['blocked']} blocked" if counts["blocked"] else ""
     say(
         f"{study.name}{scale}: {plural(counts['total'], 'run')}, {counts['done']} done, "
-        f"{counts['to_run']} to run{estimate}; results in {safe_url(database_url(db))}"
+        f"{counts['to_run']} to run{estimate}{blocked}; results in {safe_url(database_url(db))}"
     )
     for warning in study.warnings:
         say(f"warning: {warning}")

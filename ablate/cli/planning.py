@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ablate.cli.outlook import WAITING, Outlook
+from ablate.study.places import home
 from ablate.study.run import Run
 from ablate.study.study import Study
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One distinct run with its state; `arm` is the first name it has, `aliases` the others."""
+    """One distinct run with its state; `arm` is the first name it has, `aliases` the others.
+
+    `cause` is what a blocked run shares with its replicates: `why` without the parent's id.
+    """
 
     run: Run
     arm: str
@@ -25,17 +30,23 @@ class PlannedRun:
     levels: Mapping[str, str]
     state: str
     why: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study against its database. `seconds` is the estimate of what is left to do, None where nothing like it has run."""
+    """A study against its database. `seconds` is the estimate of what is left to do, None where nothing like it has run.
+
+    `again` are the done parents that train again because their weights are gone; `barred` the runs that cannot start here.
+    """
 
     study: Study
     runs: tuple[PlannedRun, ...]
     parents: tuple[PlannedRun, ...]
     counts: Mapping[str, int]
     seconds: float | None = None
+    again: tuple[str, ...] = ()
+    barred: frozenset[str] = frozenset()
 
     @property
     def to_run(self) -> int:
@@ -51,22 +62,26 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     for arm in study.arms:
         names.setdefault(arm.arm_id, []).append(arm.name)
         levels.setdefault(arm.arm_id, arm.levels)
-    by_id: dict[str, str] = {}
+    outlook = Outlook(study, {run_id: found.state for run_id, found in states.items()}, home())
 
     def planned(run: Run) -> PlannedRun:
         found = states.get(run.run_id)
         state, why = (found.state, found.error or "") if found else ("queued", "")
-        if state in ("queued", "pruned") and run.parent and by_id.get(run.parent) in ("failed", "lost", "cancelled"):
-            state, why = "blocked", f"its parent {run.parent[:12]} is {by_id[run.parent]}"
-        by_id[run.run_id] = state
+        block = outlook.blocks.get(run.run_id)
+        if block is not None:
+            state, why = "blocked", block.why
+        elif run.run_id in outlook.again:
+            state, why = "queued", "done, but without the weights that another run starts from: it trains again"
         all_names = names.get(run.arm_id, ["parent"])
-        return PlannedRun(run, all_names[0], tuple(all_names[1:]), levels.get(run.arm_id, {}), state, why)
+        cause = block.cause if block else ""
+        return PlannedRun(run, all_names[0], tuple(all_names[1:]), levels.get(run.arm_id, {}), state, why, cause)
 
     parents = tuple(planned(run) for run in study.parents)
     runs = tuple(planned(run) for run in study.runs)
     counts = _counts(study, runs, parents)
-    pending = [p.run for p in (*runs, *parents) if p.state in ("queued", "pruned")]
-    return Plan(study, runs, parents, counts, _estimate(pending, store, workers))
+    pending = [p.run for p in (*runs, *parents) if p.state in WAITING]
+    seconds = _estimate(pending, store, workers)
+    return Plan(study, runs, parents, counts, seconds, tuple(outlook.again), outlook.barred)
 
 
 def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRun, ...]) -> dict[str, int]:

@@ -46,8 +46,12 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"  merged {len(same)}, as in {same[0].name} = {same[0].merged_into}: {why}", markup=False)
     if study.baseline:
         console.print(f"  baseline {'/'.join(study.baseline.values())}", markup=False)
+    stuck = sum(item.state == "blocked" for item in plan.parents)
     parents = f", {plural(counts['parents'], 'parent run')}" if counts["parents"] else ""
+    parents += f" ({stuck:,} blocked)" if stuck else ""
     console.print(f"  {counted(plan)}{parents}")
+    if plan.again:
+        console.print(f"  {trained_again(len(plan.again))}")
     if plan.seconds:
         console.print(f"  about {duration(plan.seconds)} on one worker, from past runs")
     elif plan.to_run:
@@ -55,6 +59,11 @@ def print_plan(plan: Plan, console: Console) -> None:
     print_arms(plan, console)
     for warning in study.warnings:
         console.print(f"warning: {warning}", markup=False)
+
+
+def trained_again(count: int) -> str:
+    """What to say of parents that are done and must be trained once more."""
+    return f"{plural(count, 'parent run')} to train again: done, but without the weights that other runs start from."
 
 
 def print_arms(plan: Plan, console: Console) -> None:
@@ -77,15 +86,21 @@ def print_arms(plan: Plan, console: Console) -> None:
 def say_troubles(plan: Plan, db: str | None) -> None:
     """Runs that failed, were lost or are blocked, by reason: one line each, and how to see more."""
     groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    ended = {
+        item.run.run_id for item in (*plan.parents, *plan.runs) if item.state in TROUBLES and item.state != "blocked"
+    }
     for item in plan.runs:
         if item.state in TROUBLES:
-            reason = item.why.strip().splitlines()[-1] if item.why.strip() else "no reason was recorded"
+            why = (item.cause or item.why).strip()
+            reason = why.splitlines()[-1] if why else "no reason was recorded"
             groups.setdefault((item.state, reason), []).append(item)
     for (state, reason), items in list(groups.items())[:SHOWN_REASONS]:
         named = ", ".join(f"{item.arm} seed {item.run.seed}" for item in items[:SHOWN_RUNS])
         more = f" and {len(items) - SHOWN_RUNS:,} more" if len(items) > SHOWN_RUNS else ""
         say(f"{len(items):,} {state} ({named}{more}): {reason}")
-        say(f"  {command('runs', 'show', items[0].run.run_id[:12], db=db)}")
+        shown = items[0].run.run_id if state != "blocked" else items[0].run.parent
+        if state != "blocked" or shown in ended:  # a blocked run has no attempt to look at, its failed parent has
+            say(f"  {command('runs', 'show', str(shown)[:12], db=db)}")
     if len(groups) > SHOWN_REASONS:
         rest = sum(len(items) for items in list(groups.values())[SHOWN_REASONS:])
         say(
@@ -100,10 +115,13 @@ def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None
     left = counts["to_run"] + counts["running"]
     if left:
         return f"{plural(left, 'run')} left: {again}"
-    ended = [state for state in ("failed", "lost", "cancelled") if counts[state]]
+    asked = (*plan.runs, *plan.parents) if counts["blocked"] else plan.runs
+    ended = [state for state in ("failed", "lost", "cancelled") if any(item.state == state for item in asked)]
+    if counts["blocked"] and not ended:
+        return f"Once the weights are there: {again}"
     if ended == ["cancelled"] and not counts["blocked"]:
         return f"Nothing left to run but what was cancelled: {again} --retry all"
-    if ended or counts["blocked"]:
+    if ended:
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
         return f"Once the cause is gone: {again} --retry {rule}"
     # a file is read as it is, a name as it was run: settings of the command line are only in the latter

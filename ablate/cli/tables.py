@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,10 +23,22 @@ def build(study: Study, spec: TableSpec, store: Store) -> Table:
 
 
 def study_results(study: Study, store: Store) -> dict[str, RunResult]:
-    """What is known of a study's runs and of the runs that they start from; `stale` where the code is another by now."""
-    from ablate.study.provenance import code_version
+    """What is known of a study's runs and of the runs that they start from; `stale` where the code is another by now.
 
-    return store.results([run.run_id for run in (*study.runs, *study.parents)], code=code_version()["code"])
+    A run that waits and cannot start here is `blocked`, and its `error` says why in two or three words.
+    """
+    from ablate.cli.outlook import Outlook
+    from ablate.study.places import home
+    from ablate.study.provenance import code_version
+    from ablate.study.records import RunResult
+
+    runs = {run.run_id: run for run in (*study.runs, *study.parents)}
+    found = store.results(runs, code=code_version()["code"])
+    outlook = Outlook(study, {run_id: result.state for run_id, result in found.items()}, home())
+    for run_id, block in outlook.blocks.items():
+        known = found.get(run_id, RunResult(runs[run_id], "queued"))
+        found[run_id] = replace(known, state="blocked", error=block.note)
+    return found
 
 
 def print_tables(tables: Sequence[Table], console: Console) -> None:

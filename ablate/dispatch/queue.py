@@ -27,7 +27,10 @@ class Claim(Protocol):
 
 
 class Waiting(Protocol):
-    """Runs of a study that are not over: free to claim, leased by anybody, blocked by a parent or absent weights."""
+    """Runs of a study that are not over: free to claim, leased by anybody, blocked by a parent or absent weights.
+
+    Which weights are absent is for whoever opens the store to say (`Store.open`): a claim never hands such a run out.
+    """
 
     @property
     def queued(self) -> int: ...

@@ -4,7 +4,7 @@ beyond one round for each few thousand of them."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -65,34 +65,40 @@ def links(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
     return {run_id: tuple(items) for run_id, items in found.items()}
 
 
-def waiting(tx: Tx, study_key: int) -> Counts:
-    """The study's runs by state; queued ones are split into those to claim, those that wait, and blocked ones."""
+def waiting(tx: Tx, study_key: int, barred: Collection[str] = ()) -> Counts:
+    """The study's runs by state; queued ones are split into those to claim, those that wait, and blocked ones.
+
+    `barred` are runs that cannot start on this machine: they are blocked, and so is what starts from them.
+    """
     mine = sa.select(runs.c.state, sa.func.count()).join(study_runs, study_runs.c.run == runs.c.id)
     statement = mine.where(study_runs.c.study == study_key).group_by(runs.c.state)
     counts = {state: int(count) for state, count in tx.execute(statement)}
     parent = runs.alias("parent")
+    queued = sa.and_(study_runs.c.study == study_key, runs.c.state == "queued")
     pending = (
-        sa.select(runs.c.id, parent.c.state.label("parent_state"))
+        sa.select(runs.c.id)
         .join(study_runs, study_runs.c.run == runs.c.id)
         .outerjoin(parent, parent.c.run_id == runs.c.parent)
-        .where(study_runs.c.study == study_key, runs.c.state == "queued", runs.c.parent.is_not(None))
+        .where(queued, runs.c.parent.is_not(None))
         .where(sa.or_(parent.c.state.is_(None), parent.c.state != "done"))
     )
-    blocked_keys = set(tx.connection.scalars(_blocked()))
-    rows = tx.execute(pending).all()
-    blocked = sum(1 for row in rows if row.id in blocked_keys)
-    queued = counts.pop("queued", 0) - len(rows)
-    return Counts(queued=queued, waiting=len(rows) - blocked, blocked=blocked, **counts)
+    barred_keys = sa.select(runs.c.id).join(study_runs).where(queued, runs.c.run_id.in_(barred))
+    blocked_keys = set(tx.connection.scalars(_blocked(barred)))
+    not_now = set(tx.connection.scalars(pending)) | (set(tx.connection.scalars(barred_keys)) if barred else set())
+    blocked = len(not_now & blocked_keys)
+    free = counts.pop("queued", 0) - len(not_now)
+    return Counts(queued=free, waiting=len(not_now) - blocked, blocked=blocked, **counts)
 
 
-def _blocked() -> AnySelect:
-    """Keys of queued runs that no chain of parents can ever free, as things stand."""
+def _blocked(barred: Collection[str]) -> AnySelect:
+    """Keys of queued runs that no chain of parents can ever free, as things stand; those in `barred` are the start of one."""
     child, parent = runs.alias("child"), runs.alias("parent")
     dead = sa.or_(parent.c.id.is_(None), parent.c.state.in_(("failed", "lost", "cancelled", "pruned")))
+    stuck = sa.and_(child.c.parent.is_not(None), dead)
     start = (
         sa.select(child.c.id, child.c.run_id)
         .outerjoin(parent, parent.c.run_id == child.c.parent)
-        .where(child.c.state == "queued", child.c.parent.is_not(None), dead)
+        .where(child.c.state == "queued", sa.or_(stuck, child.c.run_id.in_(barred)) if barred else stuck)
         .cte("blocked", recursive=True)
     )
     grandchild = runs.alias("grandchild")

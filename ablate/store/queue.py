@@ -8,7 +8,7 @@ nor a suspended laptop moves; all others by the database's clock.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,15 +51,23 @@ _NEXT_RUN: AnySelect = (
     .limit(1)
     .with_for_update(of=runs, skip_locked=True)
 )
+_NEXT_OF_OTHERS: AnySelect = _NEXT_RUN.where(runs.c.run_id.not_in(sa.bindparam("barred", expanding=True)))
 _CHILDREN = sa.select(sa.exists().where(runs.c.parent == sa.bindparam("run_id")))
 _RUNNING: AnySelect = sa.select(attempts).where(attempts.c.state == "running").order_by(attempts.c.run)
 _NEW_ATTEMPT = sa.insert(attempts)
 
 
-def claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float) -> Claim | None:
-    """The study's first queued run by position whose parent, if any, is done; None where there is none just now."""
+def claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float, barred: Collection[str] = ()) -> Claim | None:
+    """The study's first queued run by position whose parent, if any, is done; None where there is none just now.
+
+    `barred` are runs that cannot start on this machine: they are passed over.
+    """
     expire(tx)
-    row = tx.execute(_NEXT_RUN, {"study": study_key}).one_or_none()
+    if barred:
+        found = tx.execute(_NEXT_OF_OTHERS, {"study": study_key, "barred": list(barred)})
+    else:
+        found = tx.execute(_NEXT_RUN, {"study": study_key})
+    row = found.one_or_none()
     if row is None:
         return None
     number = row.attempt + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -33,16 +33,26 @@ class Store:
     what it says itself. Those that take a `Claim` raise LeaseLost once a newer attempt exists or the lease is gone.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, barred: Collection[str] = ()) -> None:
         self._db = database
+        self._barred = frozenset(barred)
 
     @classmethod
-    def open(cls, url: str, *, read_only: bool = False, clock: Clock | None = None, timeout: float = TIMEOUT) -> Store:
+    def open(
+        cls,
+        url: str,
+        *,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        timeout: float = TIMEOUT,
+        barred: Collection[str] = (),
+    ) -> Store:
         """Open `sqlite:///results.db`, a plain path, or `postgresql+psycopg://...`; a new database gets its tables.
 
-        `read_only` never writes, creates or locks anything, and sees what live writers commit. Raises NotFound (nothing
-        to read), StoreError (not a results database; of an older or newer ablate; on a network mount; locked for
-        `timeout` seconds), NoSpaceOrPermission.
+        `read_only` never writes, creates or locks anything, and sees what live writers commit. `barred` are runs that cannot
+        start where this store is used, for want of first weights: `claim` passes them over and `waiting` calls them
+        blocked, while others may claim them. Raises NotFound (nothing to read), StoreError (not a results database; of an
+        older or newer ablate; on a network mount; locked for `timeout` seconds), NoSpaceOrPermission.
         """
         database = Database(url, read_only=read_only, clock=clock, timeout=timeout)
         try:
@@ -50,7 +60,7 @@ class Store:
         except BaseException:
             database.close()
             raise
-        return cls(database)
+        return cls(database, barred)
 
     @property
     def url(self) -> str:
@@ -115,7 +125,7 @@ class Store:
     def claim(self, study_key: int, worker: WorkerInfo, ttl: float = TTL) -> Claim | None:
         """The study's next queued run whose parent is done, leased for `ttl` seconds; None where there is none just now
         (`waiting` says whether it is worth asking again). Lapsed leases of the whole database end first."""
-        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl))
+        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl, self._barred))
 
     def heartbeat(self, claim: Claim, ttl: float = TTL) -> None:
         """The lease lasts `ttl` seconds from now. Raises LeaseLost."""
@@ -170,7 +180,7 @@ class Store:
 
     def waiting(self, study_key: int) -> Counts:
         """The study's runs by state, with what of the queued ones can still run."""
-        return self._db.read(lambda tx: queries.waiting(tx, study_key))
+        return self._db.read(lambda tx: queries.waiting(tx, study_key, self._barred))
 
     def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: str | None = None) -> dict[str, RunResult]:
         """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides `stale`."""

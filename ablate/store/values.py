@@ -85,7 +85,7 @@ class Counts:
     """The runs of a study by state, its parents included.
 
     Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as
-    things stand (the parent failed, was lost, cancelled or pruned, or is not there).
+    things stand (the parent failed, was lost, cancelled or pruned, or is not there; or the run is barred on this machine).
     """
 
     queued: int = 0

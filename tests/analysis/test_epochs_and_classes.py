@@ -57,6 +57,13 @@ class TestEpochs:
         assert table.rows[4].cells["train_loss"].note == "no train_loss at epoch 3"
         assert table.mean_absolute_difference == pytest.approx({"train_loss": abs(2 / 3 + 0.1 - 0.77)})
 
+    def test_an_arm_that_never_ran_has_no_row_but_a_note(self, made: Any) -> None:
+        for seed in (0, 1, 2):
+            made.change("b", seed, state="blocked", error="no weights", metrics={}, epochs={})
+        table = build_table(made.study, made.spec(kind="epoch", columns=("top1",)), made.results)
+        assert {row.arm for row in table.rows} == {"a"}
+        assert "Missing runs leave an arm's comparisons undecided. b: not run: no weights." in table.notes
+
     def test_arms_as_columns(self, made: Any) -> None:
         spec = made.spec(
             kind="epoch",

@@ -267,6 +267,7 @@ class TestMissing:
         [
             ("queued", None, "not run"),
             ("queued", "no weights\nat all", "not run: no weights"),
+            ("blocked", "no weights", "not run: no weights"),
             ("running", None, "running"),
             ("lost", None, "lost"),
             ("pruned", None, "pruned"),
@@ -307,6 +308,14 @@ class TestMissing:
         table = build_table(made.study, made.spec(where={"tweak": ("B",)}), made.results)
         assert {(cell.delta, cell.note) for cell in cells(table).values()} == {(None, "A/none has 0 of 3 runs")}
         assert "Missing runs leave an arm's comparisons undecided. A/none: not run." in table.notes
+
+    def test_a_baseline_without_weights_says_so_at_every_row(self, lee: Any) -> None:
+        made = lee()
+        for seed in (0, 1, 2):
+            made.change("A/none", seed, state="blocked", error="no weights", metrics={})
+        table = build_table(made.study, made.spec(where={"tweak": ("B",)}), made.results)
+        told = "A/none has 0 of 3 runs (not run: no weights)"
+        assert {(cell.delta, cell.note) for cell in cells(table).values()} == {(None, told)}
 
     def test_a_failed_parent(self, lee: Any) -> None:
         from dataclasses import replace

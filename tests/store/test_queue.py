@@ -95,6 +95,37 @@ def test_what_starts_from_a_dead_parent_is_blocked(
     assert store.claim(key, remote()) is None
 
 
+def test_a_barred_run_is_passed_over_and_blocks_what_starts_from_it(
+    store: Store, url: str, make_run: Make, make_study: Make, remote: Make
+) -> None:
+    barred, free = make_run("barred"), make_run("free")
+    child = make_run("child", parent=barred.run_id)
+    grandchild = make_run("grandchild", parent=child.run_id)
+    key = store.save_study(make_study([barred, child, grandchild, free]), settings={})
+    with Store.open(url, barred={barred.run_id}) as here:
+        assert store.waiting(key) == Counts(queued=2, waiting=2)
+        assert here.waiting(key) == Counts(queued=1, blocked=3)
+        claim = here.claim(key, remote(), ttl=1e6)
+        assert claim is not None
+        assert claim.run == free
+        assert here.claim(key, remote()) is None
+        assert store.find(barred.run_id).attempts == ()
+        here.release(claim, "enough")
+        assert [store.claim(key, remote()).run for _ in range(2)] == [barred, free], "others may have the weights"
+
+
+def test_a_barred_child_of_a_done_parent_is_blocked(
+    store: Store, url: str, make_run: Make, make_study: Make, remote: Make
+) -> None:
+    parent = make_run("parent")
+    child = make_run("child", parent=parent.run_id)
+    key = store.save_study(make_study([child], parents=(parent,)), settings={})
+    store.finish(store.claim(key, remote()), DONE, 1.0)
+    with Store.open(url, barred={child.run_id}) as here:
+        assert here.waiting(key) == Counts(done=1, blocked=1)
+        assert here.claim(key, remote()) is None
+
+
 def test_a_parent_that_nobody_knows_blocks(store: Store, make_run: Make, make_study: Make) -> None:
     key = store.save_study(make_study([make_run("child", parent="f" * 64)]), settings={})
     assert store.waiting(key) == Counts(blocked=1)

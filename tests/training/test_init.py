@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torchvision
 from torch import nn
 
 from ablate.errors import BadData, NotFound, StudyError
+from ablate.study import weights
+from ablate.study.normalise import BASIC, BOTTLENECK
 from ablate.study.recipe import Model
 from ablate.training import init as init_module
 from ablate.training.init import InitReport, initialise
@@ -98,6 +101,28 @@ def test_a_file_that_runs_code_is_refused(tmp_path: Path) -> None:
         load(Model(init=str(path)), tmp_path)
 
 
+class Trap:
+    """Unpickled, it makes a folder: code in a checkpoint, harmless here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.folder,)
+
+
+def test_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
+    path, sprung = tmp_path / "trap.pt", tmp_path / "sprung"
+    torch.save({"fc.weight": torch.zeros(1), "trap": Trap(sprung)}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for init in (str(path), {"file": str(path), "sha256": digest}):
+        with pytest.raises(
+            BadData, match=r"model.init: .*trap.pt cannot be read as weights: .*Weights only load failed"
+        ):
+            load(Model(init=init), tmp_path)
+    assert not sprung.exists()
+
+
 def torchvision_file(tmp_path: Path) -> str:
     path = tmp_path / "resnet50.pt"
     torch.save(torchvision.models.resnet50(num_classes=10).state_dict(), path)
@@ -120,6 +145,19 @@ def test_weights_of_b_do_not_load_into_a_without_a_word(tmp_path: Path) -> None:
     assert all(name.startswith("conv1.") for name in report.random)
     assert len(report.random) == 13
     assert report.unused == ("conv1.weight",)
+
+
+def test_weights_of_a_do_not_load_into_b_without_a_word(tmp_path: Path) -> None:
+    path = Path(torchvision_file(tmp_path))
+    variant = {"stride_in_3x3": False, "deep_stem": False, "avgpool_shortcut": False, "small_stem": False}
+    path.with_suffix(".json").write_text(json.dumps({"arch": "resnet50", "variant": variant}))
+    with pytest.raises(StudyError) as refused:
+        load(Model(arch="resnet50", tweak="B", init=str(path)), tmp_path)
+    assert str(refused.value) == (
+        "recipe: model.init: file resnet50.pt was trained with stride_in_3x3: false, the recipe's network has the opposite; "
+        "use the tweak that the weights were trained with, weights of this variant, or model.allow_variant_mismatch: true"
+    )
+    assert load(Model(arch="resnet50", tweak="A", init=str(path)), tmp_path)[1].random == ()
 
 
 def test_weights_of_b_load_into_resnet18_a(file: Any, tmp_path: Path) -> None:
@@ -170,6 +208,80 @@ def test_imagenet_weights_are_found(init: Any, place: str, tmp_path: Path, monke
     network, report = load(Model(init=init), tmp_path / "home")
     assert (report.source, report.head) == ("ResNet18_Weights.IMAGENET1K_V1", "new")
     assert torch.equal(network.state_dict()["conv1.weight"], state["conv1.weight"])
+
+
+def test_the_plan_knows_torchvisions_files() -> None:
+    entries = {
+        (arch, entry.name): entry.url for arch in (*BASIC, *BOTTLENECK) for entry in torchvision.models.get_model_weights(arch)
+    }  # fmt: skip
+    assert {key: weights.URL + name for key, name in weights.TORCHVISION.items()} == entries
+
+
+def seen_by_both(model: Model, home: Path, folders: list[Path]) -> bool:
+    """Whether the weights are here; the plan and the trainer must be of one mind."""
+    why = weights.absent(model.model_dump(), home=home, folders=folders)
+    try:
+        init_module.locate(model, home=home, folders=folders)
+    except NotFound:
+        assert why.startswith("no weights: ")
+        return False
+    assert why == ""
+    return True
+
+
+@pytest.mark.parametrize(
+    ("place", "environment"),
+    [
+        ("home/weights", {}),
+        ("torch/hub/checkpoints", {"TORCH_HOME": "{}/torch"}),
+        ("cache/torch/hub/checkpoints", {"XDG_CACHE_HOME": "{}/cache"}),
+        ("user/.cache/torch/hub/checkpoints", {}),
+        ("user/mine/hub/checkpoints", {"TORCH_HOME": "~/mine"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_plan_and_trainer_look_for_imagenet_weights_in_the_same_places(
+    place: str, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(tmp_path))
+    monkeypatch.setattr(init_module, "_sha256", lambda path: "0676ba61" + "0" * 56)
+    model, home = Model(arch="resnet50", init={"entry": "IMAGENET1K_V1"}), tmp_path / "home"
+    assert weights.torch_cache() == Path(torch.hub.get_dir()) / "checkpoints"
+    assert not seen_by_both(model, home, [])
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "resnet50-11ad3fa6.pth").touch()
+    assert not seen_by_both(model, home, []), "those are the second version's"
+    (tmp_path / place / "resnet50-0676ba61.pth").touch()
+    assert seen_by_both(model, home, [])
+
+
+@pytest.mark.parametrize("place", ["here/kept/w.pt", "study/kept/w.pt", "parent/kept/w.pt", "home/weights/kept/w.pt", "home/weights/any.pt"])  # fmt: skip
+def test_plan_and_trainer_look_for_a_file_in_the_same_places(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    model = Model(init={"file": "kept/w.pt", "sha256": hashlib.sha256(b"weights").hexdigest()})
+    folders = [tmp_path / "study", tmp_path / "parent"]
+    assert not seen_by_both(model, tmp_path / "home", folders)
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    (path.parent / "other.pt").write_bytes(b"other weights")
+    assert not seen_by_both(model, tmp_path / "home", folders)
+    path.write_bytes(b"weights")
+    assert seen_by_both(model, tmp_path / "home", folders)
+
+
+def test_what_no_file_can_mend_is_the_trainers_to_refuse(tmp_path: Path) -> None:
+    for arch, init in (("resnet18", "IMAGENET1K_V2"), ("two-layer-fc", "IMAGENET1K_V1")):
+        model = Model(arch=arch, init={"entry": init})
+        assert weights.absent(model.model_dump(), home=tmp_path) == ""
+        with pytest.raises(StudyError, match=f"torchvision has no '{init}' weights for {arch}"):
+            load(model, tmp_path)
 
 
 def test_a_child_starts_from_its_parents_weights(new_run: Any, watched: Any) -> None:

@@ -1,0 +1,105 @@
+"""Which runs of a study cannot start on this machine as things stand, and which done parents must train again for others.
+
+Nothing of it is stored: weights come and go, and another machine may have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.dispatch.executor import run_folder
+from ablate.study.run import Run
+from ablate.study.study import Study
+from ablate.study.weights import absent
+
+WAITING = ("queued", "pruned")
+DEAD = {"failed": "failed", "lost": "was lost", "cancelled": "was cancelled"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Why a run cannot start. `why` names file, folder and parent; `cause` leaves the parent's id out, so that replicates
+    share it, and says up to its first colon what a table's cell says.
+    """
+
+    why: str
+    cause: str
+
+    @property
+    def note(self) -> str:
+        return self.cause.partition(":")[0]
+
+
+class Outlook:
+    """What is ahead of a study's waiting runs and parents.
+
+    `states` holds what is stored, by run id; a run that is not in it waits to be queued. `blocks` has the waiting runs that
+    cannot start, `again` the done parents without the weights that a waiting run starts from, and `barred` all runs that
+    nobody on this machine may claim: those that wait, and those that somebody may queue again meanwhile.
+    """
+
+    def __init__(self, study: Study, states: Mapping[str, str], home: Path) -> None:
+        self.again: dict[str, None] = {}
+        self._known = {run.run_id: run for run in (*study.parents, *study.runs)}
+        self._states = states
+        self._home = home
+        own = str(Path(study.file).parent)
+        self._folders = [Path(folder).resolve() for folder in (own, *study.parent_folders)]
+        self._absent: dict[str, str] = {}
+        self._looked: dict[str, Block | None] = {}
+        blocks = {run_id: self._block(run) for run_id, run in self._known.items() if self._state(run_id) in WAITING}
+        self.blocks = {run_id: block for run_id, block in blocks.items() if block is not None}
+        self.barred = frozenset(run_id for run_id, run in self._known.items() if self._is_barred(run))
+
+    def _state(self, run_id: str) -> str:
+        return self._states.get(run_id, "queued")
+
+    def _is_barred(self, run: Run) -> bool:
+        """Whether the store by itself would hand it out some time: what waits for a parent that is not done, it does not."""
+        if self._state(run.run_id) == "done":
+            return False
+        freed = run.parent is not None and self._state(run.parent) == "done"
+        return bool(self._no_weights(run)) or (freed and run.run_id in self.blocks)
+
+    def _block(self, run: Run) -> Block | None:
+        """Why `run` could not be trained now, whatever its state is."""
+        if run.run_id not in self._looked:
+            self._looked[run.run_id] = self._look(run)
+        return self._looked[run.run_id]
+
+    def _look(self, run: Run) -> Block | None:
+        if why := self._no_weights(run):
+            return Block(why, why)
+        parent = self._known.get(run.parent) if run.parent else None
+        if parent is None:
+            return None
+        state, name = self._state(parent.run_id), f"its parent {parent.run_id[:12]}"
+        if state in DEAD:
+            return Block(f"{name} is {state}", f"its parent {DEAD[state]}")
+        if state == "running" or (state == "done" and self._kept(run, parent)):
+            return None
+        block = self._block(parent)
+        if block is None:
+            if state == "done":
+                self.again[parent.run_id] = None
+            return None
+        what = "is done, but its weights are gone and it cannot train again" if state == "done" else "is blocked"
+        inherited = block.cause if block.cause.startswith("its parent") else f"its parent has {block.cause}"
+        return Block(f"{name} {what}: {block.why}", inherited)
+
+    def _no_weights(self, run: Run) -> str:
+        if run.trainer is not None:  # another trainer's recipe is its own affair
+            return ""
+        if run.arm_id not in self._absent:
+            self._absent[run.arm_id] = absent(run.recipe["model"], home=self._home, folders=self._folders)
+        return self._absent[run.arm_id]
+
+    def _kept(self, child: Run, parent: Run) -> bool:
+        """Whether the parent's folder has the file that the child loads; where a recipe selects its last epoch, last is selected."""
+        folder = run_folder(self._home, parent.run_id)
+        which = child.recipe["model"]["init"].get("weights", "last")
+        if (folder / f"model-{which}.pt").is_file():
+            return True
+        return which == "selected" and parent.recipe["select"] == "last" and (folder / "model-last.pt").is_file()
