@@ -29,10 +29,11 @@ NEW_DB = "weights.db"
 
 def predict(
     run: RunArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images, or one image.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", readable=False, help="A folder of images, or one image.")],
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="The CSV file; - is stdout.")] = "-",
     id_column: Annotated[
-        str | None, typer.Option("--id-column", metavar="NAME", help="Two columns instead: ids (file names) under NAME,")
+        str | None,
+        typer.Option("--id-column", metavar="NAME", help="Two columns instead: ids (file names) under NAME,"),
     ] = None,
     label_column: Annotated[
         str | None, typer.Option("--label-column", metavar="NAME", help="and its class under this NAME.")
