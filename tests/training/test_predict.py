@@ -7,7 +7,8 @@ import json
 import pickle
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,17 @@ def test_the_probability_is_the_softmax_of_the_network(train: Train, pictures: P
     assert row.probability == pytest.approx(float(wanted.values), abs=1e-5)
 
 
+@pytest.mark.parametrize(("precision", "autocast"), [("fp32", False), ("bf16", True)])
+def test_the_precision_is_the_runs(precision: str, autocast: bool, train: Train, pictures: Path) -> None:
+    kept = train(epochs=1, precision=precision).kept()
+    seen: list[tuple[bool, bool]] = []
+    kept.network.register_forward_hook(
+        lambda network, *_: seen.append((torch.is_autocast_enabled("cpu"), network.training))
+    )
+    guesses(kept, pictures / "ant")
+    assert seen == [(autocast, False)]
+
+
 def test_the_selected_epoch_is_not_the_last(train: Train, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watch, "update", lambda watch, epoch, value: epoch == 2)
     trained = train(select="val_top1", epochs=6, optimizer__lr=0.2)
@@ -316,7 +328,15 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
         find_images(tmp_path)
 
 
+class Eager(ThreadPoolExecutor):
+    """Works when it is asked, so that what is asked ahead can be counted."""
+
+    def map(self, function: Callable[..., Any], *values: Any, **more: Any) -> Iterator[Any]:
+        return iter([function(*each) for each in zip(*values, strict=True)])
+
+
 def test_only_two_batches_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlabelled, "ThreadPoolExecutor", Eager)
     asked: list[str] = []
 
     def decode(content: bytes, size: int | None) -> Any:
@@ -328,7 +348,7 @@ def test_only_two_batches_are_in_memory(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / f"{number}.png").write_text(str(number))
     chunks = decoded(find_images(tmp_path), Preparation(None, (3, 1, 1)), batch=2, threads=1)
     assert [file for file, _ in next(chunks)] == ["0.png", "1.png"]
-    assert set(asked) <= {"0", "1", "2", "3"}
+    assert asked == ["0", "1", "2", "3"]
     assert [file for chunk in chunks for file, _ in chunk] == [f"{number}.png" for number in range(2, 10)]
 
 
