@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import data, db, doctor, grid, report, runs, status
+from ablate.cli import data, db, doctor, grid, predict, report, runs, status
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -30,6 +30,7 @@ app.add_typer(grid.app, name="grid")
 app.command("status")(status.status)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
+app.command("predict")(predict.predict)
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,206 @@
+"""`ablate predict RUN FOLDER`: a class and a probability for each image of a folder, by the weights that a run reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.common import Db, command, plural, require_reader, say
+from ablate.cli.runs import RunArgument
+from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
+from ablate.study.places import home
+
+if TYPE_CHECKING:
+    from ablate.store.store import Store
+    from ablate.study.records import RunResult
+    from ablate.training.predict import Kept, Predictions
+    from ablate.training.unlabelled import Found
+
+SHOWN = 5
+NEW_DB = "weights.db"
+
+
+def predict(
+    run: RunArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", readable=False, help="A folder of images, or one image.")],
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="The CSV file; - is stdout.")] = "-",
+    id_column: Annotated[
+        str | None,
+        typer.Option("--id-column", metavar="NAME", help="Two columns instead: ids (file names) under NAME,"),
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", metavar="NAME", help="and its class under this NAME.")
+    ] = None,
+    id_stem: Annotated[bool, typer.Option("--id-stem", help="Ids without the file's ending.")] = False,
+    label_index: Annotated[
+        bool, typer.Option("--label-index", help="Classes by number, from 0, in the run's order of classes.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out images that cannot be decoded, and name them.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")] = False,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, help="Images at a time.  [default: as in the run's evaluation]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads.  [default: cores]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")] = "auto",
+    db: Db = None,
+) -> None:
+    """Predict the classes of unlabelled images with the weights that a run kept.
+
+    The weights are always those of the epoch that the run's numbers are of: the selected one, or the last one where the
+    recipe's `select` is `last`. A run keeps them where its study says `keep: selected`.
+    """
+    from ablate.dispatch.slots import plan_slots
+
+    _check_columns(id_column, label_column, id_stem)
+    path = None if out == "-" else Path(out)
+    _check_out(path, force)
+    slot = plan_slots(device, 1, threads)[0]  # raises for a device that is not there
+    store = require_reader(db)
+    result = store.find(run)
+    weights, sha256 = _weights(store, result, folder)
+    from ablate.study.records import Context
+    from ablate.training.predict import load_network
+    from ablate.training.predict import predict as predict_images
+    from ablate.training.unlabelled import find_images
+
+    found = find_images(folder)
+    ids = _ids(found.files, id_stem) if id_column else found.files
+    kept = load_network(result.run, weights, sha256)
+    _check_classes(result, kept.classes)
+    _announce(result, weights, kept, found, folder)
+    context = Context(run_dir=weights.parent, device=slot.label, threads=slot.threads)
+    predictions = predict_images(kept, found, context, batch_size=batch_size, skip_bad=skip_bad)
+    for file, reason in predictions.bad:
+        say(f"left out: {file} ({reason})")
+    names = [str(number) for number in range(len(kept.classes))] if label_index else kept.classes
+    columns = (id_column, label_column) if id_column and label_column else None
+    text = as_csv(predictions, dict(zip(found.files, ids, strict=True)), names, columns)
+    if path is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())  # UTF-8 as in a file, whatever the terminal's
+        return
+    from ablate.report.html import write_report
+
+    _check_out(path, force)  # it may have come while we worked
+    write_report(path, text)
+    say(f"written: {path} ({plural(len(predictions.rows), 'row')})")
+
+
+def _check_columns(id_column: str | None, label_column: str | None, id_stem: bool) -> None:
+    if (id_column is None) != (label_column is None):
+        raise UsageError("--id-column and --label-column go together, as in --id-column id --label-column label.")
+    if id_column is not None and (not id_column or not label_column or id_column == label_column):
+        raise UsageError("--id-column and --label-column must be two different names.")
+    if id_stem and id_column is None:
+        raise UsageError("--id-stem is about ids: add --id-column NAME --label-column NAME.")
+
+
+def _check_out(path: Path | None, force: bool) -> None:
+    """Before anything is worked out: whether the file may be written."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"--out {path}: is a folder; name a file in it, such as {path / 'predictions.csv'}.")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--out {path}: is no ordinary file; name another, or - for stdout.")
+    if path.exists() and not force:
+        raise UsageError(f"--out {path}: is there already; name another file, or replace it with --force.")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not os.access(above, os.W_OK):
+        raise NoSpaceOrPermission(f"--out {path}: {above} cannot be written to; choose a folder of yours.")
+
+
+def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
+    """The weights that the run's numbers are of, and their recorded SHA-256. Raises NotFound with what to do where the run kept none."""
+    from ablate.dispatch.executor import run_folder
+
+    run = result.run
+    short = run.run_id[:12]
+    if run.trainer is not None:
+        raise UsageError(f"run {short} was trained by a program of its own, which alone knows how to predict with it.")
+    if result.state != "done":
+        raise NotFound(f"run {short} is {result.state}: only a run that is done has weights to predict with.")
+    name = f"model-{'last' if run.recipe['select'] == 'last' else 'selected'}.pt"
+    for artifact in result.artifacts:
+        if artifact.path == name:
+            return run_folder(home(), run.run_id) / name, artifact.sha256
+    again = _train_again(store, result)
+    raise NotFound(
+        f"run {short} kept no weights. Add the line `keep: selected` to the study file. A done run does not train again "
+        f"for that, so train it into a database of its own, where it has the same id:\n  {again}\n"
+        f"  {command('predict', short, str(folder), db=NEW_DB)}"
+    )
+
+
+def _train_again(store: Store, result: RunResult) -> str:
+    """The command that trains this run, among those of its seed, into a new database."""
+    link = next((link for link in store.links([result.run.run_id])[result.run.run_id] if link.arm), None)
+    known = [study for study in store.studies() if link and (study.name, study.profile) == (link.study, link.profile)]
+    if not known:
+        return command("grid", "run", "STUDY", db=NEW_DB)
+    sets = known[0].settings.get("set", ())
+    seeds = f"{result.run.seed},"
+    return command("grid", "run", known[0].file, profile=known[0].profile, sets=sets, seeds=seeds, db=NEW_DB)
+
+
+def _check_classes(result: RunResult, classes: Sequence[str]) -> None:
+    """The database has the classes too: a file beside the weights that says others was changed."""
+    for confusion in result.confusions:
+        if confusion.classes != tuple(classes):
+            raise BadData(
+                f"the file beside the weights names other classes ({', '.join(classes[:SHOWN])}) than the database has for "
+                f"run {result.run.run_id[:12]} ({', '.join(confusion.classes[:SHOWN])}); bring the run's own file back"
+            )
+
+
+def _ids(files: Sequence[str], stem: bool) -> list[str]:
+    """The files' names as ids. Raises UsageError where two are the same."""
+    ids = [PurePosixPath(file).stem if stem else PurePosixPath(file).name for file in files]
+    first: dict[str, str] = {}
+    twice = [(first[id_], file) for id_, file in zip(ids, files, strict=True) if first.setdefault(id_, file) != file]
+    if twice:
+        shown = "; ".join(f"{one} and {other}" for one, other in twice[:SHOWN])
+        rest = f"; and {len(twice) - SHOWN:,} more" if len(twice) > SHOWN else ""
+        raise UsageError(
+            f"--id-column: {shown}{rest} would have the same id; give each folder a file of its own, or leave out "
+            f"{'--id-stem or ' if stem else ''}--id-column: then the column `file` holds whole paths."
+        )
+    return ids
+
+
+def _announce(result: RunResult, weights: Path, kept: Kept, found: Found, folder: Path) -> None:
+    _, height, width = kept.shape
+    say(
+        f"run {result.run.run_id[:12]}, {weights.name} of epoch {kept.epoch}: {len(kept.classes)} classes, "
+        f"{width}x{height} pixels"
+    )
+    ignored = ""
+    if found.ignored:
+        more = ", ..." if len(found.ignored) > SHOWN else ""
+        shown = ", ".join(found.ignored[:SHOWN])
+        ignored = (
+            f"; ignored, hidden or without an image's ending: {plural(len(found.ignored), 'file')} ({shown}{more})"
+        )
+    say(f"{folder}: {plural(len(found.files), 'image')}{ignored}")
+
+
+def as_csv(
+    predictions: Predictions, ids: Mapping[str, str], names: Sequence[str], columns: tuple[str, str] | None = None
+) -> str:
+    """`file,class,probability`, or two columns under the names in `columns`. `ids` maps a file to what stands for it."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(columns or ("file", "class", "probability"))
+    for row in predictions.rows:
+        probability = () if columns else (f"{row.probability:.6f}",)
+        rows.writerow((ids[row.file], names[row.label], *probability))
+    return text.getvalue()
