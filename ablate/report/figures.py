@@ -260,7 +260,9 @@ def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
         classes=classes,
         counts=matrix.counts,
         shares=shares,
-        worst=tuple(Confused(classes[true], classes[predicted], -count, -share) for share, count, true, predicted in first),
+        worst=tuple(
+            Confused(classes[true], classes[predicted], -count, -share) for share, count, true, predicted in first
+        ),
     )
 
 
