@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ablate.report.published import Collection, StudyEntry
     from ablate.store.store import Store
     from ablate.study.records import RunResult
-    from ablate.study.study import Arm, Study
+    from ablate.study.study import Study
 
 NOT_PUBLISHED = ("quickstart.yaml",)
 """Studies at the top that are nobody's paper and have a database of their own."""
@@ -29,15 +29,11 @@ TAKEN = ("index",)
 
 @dataclass(frozen=True)
 class Gathered:
-    """One study that could be read: how its file is called, what it says, what is known of its runs.
-
-    `trained_by` names, for each run that others start from, the study that trains it.
-    """
+    """One study that could be read: how its file is called, what it says, what is known of its runs."""
 
     shown: str
     study: Study
     results: Mapping[str, RunResult]
-    trained_by: Mapping[str, str]
 
     @property
     def done(self) -> list[RunResult]:
@@ -146,19 +142,10 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
             problems.append(Problem(shown, None, "", str(error)))
             continue
         owners[study.name] = shown
-        found[path] = Gathered(shown, study, study_results(study, store), _trained_by(store, study))
+        found[path] = Gathered(shown, study, study_results(study, store))
         if not found[path].done and (changed := changed_since(store, study, str(path))):
             say(changed)
     return found, problems
-
-
-def _trained_by(store: Store, study: Study) -> dict[str, str]:
-    found = dict.fromkeys((run.run_id for run in study.runs), study.name)
-    for run_id, links in store.links([run.run_id for run in study.parents]).items():
-        for link in links:
-            if not link.is_parent:
-                found[run_id] = f"{link.study} (profile {link.profile})" if link.profile else link.study
-    return found
 
 
 def _shown(path: Path, experiments: Path) -> str:
@@ -234,7 +221,6 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
         ended=tuple(sorted(attempt.ended for result in done for attempt in result.attempts[-1:] if attempt.ended)),
         hardware=Counter(_hardware(result) for result in done),
         code=Counter(_code(result) for result in done),
-        weights=_weights(item),
         tables=tuple(tables),
         commands=_commands(item, db),
     )
@@ -253,29 +239,6 @@ def _hardware(result: RunResult) -> str:
 def _code(result: RunResult) -> str:
     known = result.attempts[-1].environment if result.attempts else {}
     return str(known.get("code") or "not recorded")[:12]
-
-
-def _weights(item: Gathered) -> tuple[str, ...]:
-    """Which arms start from a run of ours: what a reader would take for ImageNet weights."""
-    study = item.study
-    parents = {run.arm_id: run.parent for run in study.runs if run.parent}
-    distinct = list({arm.arm_id: arm for arm in reversed(study.arms)}.values())[::-1]
-    by_parent: dict[str, list[Arm]] = {}
-    for arm in distinct:
-        if arm.arm_id in parents:
-            by_parent.setdefault(item.trained_by.get(parents[arm.arm_id], "another study"), []).append(arm)
-    return tuple(
-        f"First weights: {_arms(arms, len(distinct))} from runs of {name}, not from ImageNet weights."
-        for name, arms in by_parent.items()
-    )
-
-
-def _arms(arms: list[Arm], total: int) -> str:
-    if len(arms) == total:
-        return "all arms start"
-    if len(arms) <= 3:
-        return f"{', '.join(arm.name for arm in arms)} start{'s' if len(arms) == 1 else ''}"
-    return f"{len(arms)} of {total} arms start"
 
 
 def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:

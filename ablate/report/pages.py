@@ -124,7 +124,6 @@ def _study(study: StudyEntry) -> list[str]:
         blocks.append(f"> {escape(lines[0], starts_block=True)}")
     span = say.when([study])
     blocks.append(f"{_span(study.file)}: {say.progress([study])}{', ' + span if span else ''}.")
-    blocks += [escape(sentence, starts_block=True) for sentence in study.weights]
     blocks += _made_with([study])
     if study.done < study.planned:
         blocks += ["The rest:", _code(study.commands)]

@@ -35,7 +35,6 @@ class StudyEntry:
     states     how many runs are in each state; a run that is not known yet is `queued`
     ended      when its done runs ended, POSIX seconds
     hardware   what its done runs were trained on, with their number; `code` the same of the code that trained them
-    weights    sentences about first weights that are neither random nor ImageNet's
     tables     empty where nothing is done
     commands   what trains the runs that are missing, or all of them again
     """
@@ -49,7 +48,6 @@ class StudyEntry:
     ended: tuple[float, ...] = ()
     hardware: Mapping[str, int] = field(default_factory=dict)
     code: Mapping[str, int] = field(default_factory=dict)
-    weights: tuple[str, ...] = ()
     tables: tuple[TableEntry, ...] = ()
     commands: tuple[str, ...] = ()
 

@@ -109,8 +109,11 @@ def test_a_study_without_runs_says_so_with_the_commands(call, run: Path, tmp_pat
 def test_a_profile_and_weights_that_are_not_imagenets_are_said(call, run: Path, tmp_path: Path) -> None:
     call("report", "--all")
     page = (tmp_path / "reports" / "child.md").read_text()
-    assert "First weights: tiny starts from runs of tiny2020, not from ImageNet weights." in page
-    assert "> profile cpu, digits, at most 80 training images, 1 epoch, cpu; not comparable with the paper" in page
+    assert "\n> profile cpu, digits, at most 80 training images, 1 epoch, " in page
+    assert (
+        "some first weights from our three-layer-cnn on digits, not ImageNet, cpu; not comparable with the paper"
+        in page
+    )
     index = (tmp_path / "reports" / "README.md").read_text()
     assert "ablate grid run experiments/child.yaml --profile cpu\n" in index
 
