@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from ablate.cli.tables import study_results
 from ablate.errors import NotFound, Problem, StudyError, UsageError
 
 if TYPE_CHECKING:
-    from ablate.report.published import Collection, StudyEntry
+    from ablate.report.published import Collection, RunEntry, StudyEntry
     from ablate.store.store import Store
     from ablate.study.records import RunResult
     from ablate.study.study import Study
@@ -210,25 +209,31 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
         arms = {arm.arm_id for arm in arms_of(study, spec)}
         own = [run.run_id for run in study.runs if run.arm_id in arms]
         tables.append(TableEntry(build_table(study, spec, results), len(finished.intersection(own)), len(own)))
-    states = Counter(results[run.run_id].state if run.run_id in results else "queued" for run in study.runs)
     return StudyEntry(
         name=study.name,
         file=item.shown,
         about=study.about,
         cite={str(key): str(value) for key, value in study.cite.items() if value is not None},
         profile=study.profile,
-        states=states,
-        ended=tuple(sorted(attempt.ended for result in done for attempt in result.attempts[-1:] if attempt.ended)),
-        hardware=Counter(_hardware(result) for result in done),
-        code=Counter(_code(result) for result in done),
+        runs={run.run_id: _run(results.get(run.run_id)) for run in study.runs},
         tables=tuple(tables),
         commands=_commands(item, db),
     )
 
 
+def _run(result: RunResult | None) -> RunEntry:
+    from ablate.report.published import RunEntry
+
+    if result is None:
+        return RunEntry("queued")
+    if result.state != "done" or not result.attempts:
+        return RunEntry(result.state)
+    return RunEntry(result.state, result.attempts[-1].ended, _hardware(result), _code(result))
+
+
 def _hardware(result: RunResult) -> str:
     """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
-    known = result.attempts[-1].environment if result.attempts else {}
+    known = result.attempts[-1].environment
     device = str(known.get("device") or result.device or "unknown hardware")
     threads = known.get("threads") if result.device in (None, "cpu") else None
     parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
@@ -237,7 +242,7 @@ def _hardware(result: RunResult) -> str:
 
 
 def _code(result: RunResult) -> str:
-    known = result.attempts[-1].environment if result.attempts else {}
+    known = result.attempts[-1].environment
     return str(known.get("code") or "not recorded")[:12]
 
 

@@ -63,8 +63,8 @@ def index_page(collection: Collection) -> str:
             ["paper", "studies run", "scale", "runs done", "when", "claims", "the paper's figures"],
             [*(_paper_line(paper) for paper in papers), _line("**all**", studies)],
         ),
-        "Counted are the verdicts on the papers' claims, and the figures that a paper reports and that were measured here. "
-        "Under a profile our verdicts stand, and nothing is comparable with a paper.",
+        "Counted are the verdicts on the papers' claims, and the figures that a paper reports and that were measured here; a run "
+        "that several studies share counts once. Under a profile our verdicts stand, and nothing is comparable with a paper.",
         *_made_with(studies),
     ]
     blocks += [_unreadable(file) for paper in papers for file in paper.unreadable]
@@ -163,12 +163,11 @@ def _paper_line(paper: Paper) -> list[str]:
 
 def _line(name: str, studies: Sequence[StudyEntry]) -> list[str]:
     run = sum(bool(study.done) for study in studies)
-    done, planned = sum(study.done for study in studies), sum(study.planned for study in studies)
     return [
         name,
         f"{run} of {len(studies)}",
         escape(say.scales(studies)),
-        f"{done} of {planned}",
+        f"{say.done(studies)} of {len(say.runs_of(studies))}",
         say.when(studies) or fmt.MISSING,
         say.counted(say.verdicts(studies)),
         say.counted(say.agreements(studies)),

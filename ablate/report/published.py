@@ -28,13 +28,22 @@ class TableEntry:
 
 
 @dataclass(frozen=True)
+class RunEntry:
+    """One run: its state (`queued` where it is not known yet) and, of a done one, when it ended (POSIX seconds), what it was
+    trained on, and the code that trained it."""
+
+    state: str
+    ended: float | None = None
+    hardware: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
 class StudyEntry:
     """A study at the scale that is shown.
 
     file       relative to the repository, as commands take it
-    states     how many runs are in each state; a run that is not known yet is `queued`
-    ended      when its done runs ended, POSIX seconds
-    hardware   what its done runs were trained on, with their number; `code` the same of the code that trained them
+    runs       by run_id, so that one that several studies share is counted once
     tables     empty where nothing is done
     commands   what trains the runs that are missing, or all of them again
     """
@@ -44,20 +53,17 @@ class StudyEntry:
     about: str = ""
     cite: Mapping[str, str] = field(default_factory=dict)
     profile: str | None = None
-    states: Mapping[str, int] = field(default_factory=dict)
-    ended: tuple[float, ...] = ()
-    hardware: Mapping[str, int] = field(default_factory=dict)
-    code: Mapping[str, int] = field(default_factory=dict)
+    runs: Mapping[str, RunEntry] = field(default_factory=dict)
     tables: tuple[TableEntry, ...] = ()
     commands: tuple[str, ...] = ()
 
     @property
     def done(self) -> int:
-        return self.states.get("done", 0)
+        return done([self])
 
     @property
     def planned(self) -> int:
-        return sum(self.states.values())
+        return len(self.runs)
 
     @property
     def page(self) -> str:
@@ -108,11 +114,19 @@ def scales(studies: Iterable[StudyEntry]) -> str:
     return ", ".join(found) or NOT_RUN
 
 
+def runs_of(studies: Iterable[StudyEntry]) -> dict[str, RunEntry]:
+    """The runs of several studies, each once."""
+    return {run_id: run for study in studies for run_id, run in study.runs.items()}
+
+
+def done(studies: Iterable[StudyEntry]) -> int:
+    """How many distinct runs are done."""
+    return sum(run.state == "done" for run in runs_of(studies).values())
+
+
 def progress(studies: Iterable[StudyEntry]) -> str:
     """`54 of 72 runs done, 2 failed`."""
-    states: Counter[str] = Counter()
-    for study in studies:
-        states.update(study.states)
+    states = Counter(run.state for run in runs_of(studies).values())
     total = states.total()
     others = [f"{states[state]} {state}" for state in ("running", "failed", "lost", "cancelled") if states[state]]
     return ", ".join([f"{states['done']} of {total} run{'' if total == 1 else 's'} done", *others])
@@ -120,7 +134,7 @@ def progress(studies: Iterable[StudyEntry]) -> str:
 
 def when(studies: Iterable[StudyEntry]) -> str:
     """The days on which the runs ended, in UTC: `2026-11-24`, `2026-11-24 to 2026-11-25`, or empty."""
-    ended = [at for study in studies for at in study.ended]
+    ended = [run.ended for run in runs_of(studies).values() if run.ended is not None]
     if not ended:
         return ""
     first, last = (datetime.fromtimestamp(at, UTC).date().isoformat() for at in (min(ended), max(ended)))
@@ -152,17 +166,15 @@ def counted(counts: Mapping[str, int]) -> str:
 
 def trained_on(studies: Iterable[StudyEntry]) -> str:
     """`AMD EPYC, 2 threads (54 runs), NVIDIA H200 (12 runs)`, the most used first; empty where nothing is done."""
-    return _shares(study.hardware for study in studies)
+    return _shares(run.hardware for run in runs_of(studies).values())
 
 
 def trained_by(studies: Iterable[StudyEntry]) -> str:
     """The code that trained the runs, as `trained_on` says the hardware."""
-    return _shares(study.code for study in studies)
+    return _shares(run.code for run in runs_of(studies).values())
 
 
-def _shares(counts: Iterable[Mapping[str, int]]) -> str:
-    total: Counter[str] = Counter()
-    for item in counts:
-        total.update(item)
+def _shares(names: Iterable[str]) -> str:
+    total = Counter(name for name in names if name)
     ordered = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))
     return "; ".join(f"{fmt.plain(name)} ({number} run{'' if number == 1 else 's'})" for name, number in ordered)

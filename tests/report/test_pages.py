@@ -10,9 +10,17 @@ from ablate.analysis.table import Cell, Table
 from ablate.report import published as say
 from ablate.report.index import render_index
 from ablate.report.pages import MADE, markdown_pages, paper_page, what_differs, without_places
-from ablate.report.published import Collection, Paper, StudyEntry, TableEntry
+from ablate.report.published import Collection, Paper, RunEntry, StudyEntry, TableEntry
 
 DAY = 1_700_000_000.0  # 2023-11-14 in UTC
+
+RUNS = {
+    **{f"cpu{number}": RunEntry("done", DAY, "an EPYC, 2 threads", "c0de") for number in range(3)},
+    **{f"gpu{number}": RunEntry("done", DAY + 86_400.0, "a GPU", "c0de") for number in range(6)},
+    "q1": RunEntry("queued"),
+    "q2": RunEntry("queued"),
+    "f": RunEntry("failed"),
+}
 
 
 def study(*tables: Table, **changes: object) -> StudyEntry:
@@ -21,9 +29,7 @@ def study(*tables: Table, **changes: object) -> StudyEntry:
         "experiments/lee2024/lee2024.yaml",
         about="Which tweaks help?",
         cite={"title": "A paper", "source": "Lee 2024"},
-        states={"done": 9, "queued": 2, "failed": 1},
-        ended=(DAY, DAY + 86_400.0),
-        hardware={"an EPYC, 2 threads": 3, "a GPU": 6},
+        runs=RUNS,
         tables=tuple(TableEntry(table, 9, 12) for table in tables),
         commands=("ablate grid run experiments/lee2024/lee2024.yaml",),
     )
@@ -35,19 +41,29 @@ def test_the_words_of_a_study(table1: Table) -> None:
     assert (one.done, one.planned, one.page) == (9, 12, "lee2024.html")
     assert say.progress([one]) == "9 of 12 runs done, 1 failed"
     assert say.when([one]) == "2023-11-14 to 2023-11-15"
-    assert say.when([replace(one, ended=(DAY,))]) == "2023-11-14"
+    assert say.when([replace(one, runs={"r": RUNS["cpu0"]})]) == "2023-11-14"
     assert say.when([]) == ""
-    assert say.trained_on([one, one]) == "a GPU (12 runs); an EPYC, 2 threads (6 runs)"
+    assert say.trained_on([one]) == "a GPU (6 runs); an EPYC, 2 threads (3 runs)"
+    assert say.trained_by([one]) == "c0de (9 runs)"
     assert say.counted(say.verdicts([one])) == "1 holds, 1 contradicted, 1 undecided, 1 not testable"
     assert say.counted(say.agreements([one])) == "4 agrees, 1 differs"
     assert say.counted(say.verdicts([])) == "—"
-    none = replace(one, states={"queued": 12}, tables=())
+    none = replace(one, runs=dict.fromkeys("abc", RunEntry("queued")), tables=())
     assert (say.scale(one), say.scale(replace(one, profile="cpu")), say.scale(none)) == (
         "full scale",
         "profile cpu",
         "not run",
     )
     assert (say.scales([one, none]), say.scales([none]), none.page) == ("full scale", "not run", "")
+
+
+def test_a_run_that_two_studies_share_counts_once() -> None:
+    one = study()
+    other = study(name="other", runs={"cpu0": RUNS["cpu0"], "new": RunEntry("done", DAY, "a GPU", "c0de")})
+    assert say.progress([one, other]) == "10 of 13 runs done, 1 failed"
+    assert say.trained_on([one, other]) == "a GPU (7 runs); an EPYC, 2 threads (3 runs)"
+    index = markdown_pages(Collection("results.db", (Paper("lee2024", (one, other)),)))["README.md"]
+    assert "\n| **all** | 2 of 2 | full scale | 10 of 13 | 2023-11-14 to 2023-11-15 | — | — |\n" in index
 
 
 def test_each_table_says_its_scale_where_they_differ(table1: Table, table3: Table) -> None:
@@ -112,7 +128,13 @@ def test_every_markdown_page_is_marked_and_named(table1: Table) -> None:
 
 def test_names_stay_inert(hostile: Table, table1: Table) -> None:
     evil = hostile.study
-    entry = study(hostile, about=evil, cite={"title": evil, "source": evil}, profile=evil, hardware={evil: 9})
+    entry = study(
+        hostile,
+        about=evil,
+        cite={"title": evil, "source": evil},
+        profile=evil,
+        runs={"r": RunEntry("done", DAY, evil, evil)},
+    )
     collection = Collection(evil, (Paper("lee2024", (entry,), unreadable=("experiments/<b>.yaml",)),))
     index = render_index(collection)
     assert "<img" not in index
