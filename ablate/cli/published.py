@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ablate.cli.common import DEFAULT_DB, command, database_url, plural, require_reader, safe_url, say
 from ablate.cli.stored import best_scale, changed_since
-from ablate.cli.tables import study_results
+from ablate.cli.tables import stored_results
 from ablate.errors import NotFound, Problem, StudyError, UsageError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
             problems.append(Problem(shown, None, "", str(error)))
             continue
         owners[study.name] = shown
-        found[path] = Gathered(shown, study, study_results(study, store))
+        found[path] = Gathered(shown, study, stored_results(study, store))
         if not found[path].done and (changed := changed_since(store, study, str(path))):
             say(changed)
     return found, problems

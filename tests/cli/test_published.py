@@ -173,6 +173,19 @@ def test_the_same_database_gives_the_same_bytes_from_anywhere(
     assert all(str(tmp_path) not in text for text in first.values())
 
 
+def test_weights_that_this_machine_lacks_are_its_own_affair(call, run: Path, fill, tmp_path: Path) -> None:
+    text = CHILD.replace("study: child", "study: pre").replace("arch: three-layer-cnn", "arch: resnet18")
+    start = text.index("      tiny: "), text.index("seeds: 2")
+    path = run / "pre.yaml"
+    path.write_text(text[: start[0]] + "      imagenet: {model.init: imagenet}\n" + text[start[1] :])
+    fill(path, lambda arm, seed: {"top1": 0.5 + 0.1 * seed} if arm == "scratch" else None)
+    assert "(not run: no weights" in call("report", path, "--format", "md").out
+    call("report", "--all")
+    page = (tmp_path / "reports" / "pre.md").read_text()
+    assert "| imagenet | — (not run) |" in page
+    assert "no weights" not in page
+
+
 def test_a_file_with_mistakes_is_left_out_named_and_leaves_with_3(call, run: Path, tmp_path: Path) -> None:
     (run / "tiny2020" / "again.yaml").write_text("study: again\nseedz: 3\n")
     (run / "twin.yaml").write_text(CHILD)
