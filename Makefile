@@ -6,10 +6,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 ABLATE := $(BIN)/ablate
 
-.PHONY: help install quickstart test lint types imports pytest clean
+.PHONY: help install quickstart reports test lint types imports pytest clean
 
 help:
 	@echo "make quickstart   train a small study (48 runs) and write reports/quickstart.html"
+	@echo "make reports      the published results as pages: reports/index.html and reports/README.md, from results.db"
 	@echo "make test         everything that a change must pass"
 	@echo "make install      the virtual environment .venv alone"
 	@echo "make clean        what the targets above left behind, results.db excepted"
@@ -31,6 +32,9 @@ quickstart: $(READY)
 	$(ABLATE) grid run experiments/quickstart.yaml --workers 2 --db quickstart.db
 	@$(ABLATE) report experiments/quickstart.yaml --db quickstart.db >/dev/null
 
+reports: $(READY)
+	$(ABLATE) report --all
+
 test: lint types imports pytest
 
 lint: $(READY)
@@ -47,4 +51,4 @@ pytest: $(READY)
 	$(BIN)/python -m pytest --quiet
 
 clean:
-	rm -rf .venv quickstart.db* reports/*.html build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv quickstart.db* reports/*.html reports/*.js build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

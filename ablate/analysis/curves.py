@@ -74,7 +74,6 @@ def confusions(runs: Replicates, arms: Iterable[Arm]) -> tuple[ConfusionTable, .
         same = [c for c in matrices if (c.split, c.classes) == (matrices[0].split, matrices[0].classes)]
         if not same:
             continue
-        size = range(len(same[0].classes))
-        counts = tuple(tuple(sum(c.counts[i][j] for c in same) for j in size) for i in size)
+        counts = tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in zip(*(c.counts for c in same), strict=True))
         found.append(ConfusionTable(arm.name, same[0].split, same[0].classes, counts, len(same)))
     return tuple(found)

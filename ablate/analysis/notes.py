@@ -14,6 +14,8 @@ from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study, TableSpec
 
 IF_MISSING = "Missing runs leave an arm's comparisons undecided."
+STALE = "Stale: "
+"""How a note begins that holds beside the present code only."""
 MOST_NAMED = 4
 """So many arms with missing runs are named one by one; more are counted."""
 
@@ -160,7 +162,7 @@ def _mixed(results: Sequence[RunResult]) -> Iterable[str]:
         yield f"Mixed: {len(prints)} numerics fingerprints ({shares} runs), so bits differ by more than the seed."
     stale = sum(result.stale for result in results)
     if stale:
-        yield f"Stale: {stale} of {len(results)} runs were trained by other code than the present."
+        yield f"{STALE}{stale} of {len(results)} runs were trained by other code than the present."
 
 
 def _distinct(arms: Iterable[Arm]) -> list[Arm]:

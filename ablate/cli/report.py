@@ -29,11 +29,26 @@ def report(
     ] = None,
     profile: ProfileOption = None,
     check: Annotated[bool, typer.Option("--check", help="Leave with 7 where a claim is contradicted.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="The pages of every study in --experiments, and an index of them.")
+    ] = False,
+    experiments: Annotated[
+        Path | None, typer.Option("--experiments", help="With --all: the study files.  [default: experiments/]")
+    ] = None,
     db: Db = None,
 ) -> None:
-    """Write a study's tables, with the paper's figures beside ours."""
+    """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
     if format_ not in FORMATS:
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}.{nearest(format_, FORMATS)}")
+    if all_:
+        from ablate.cli.published import report_all
+
+        given = {"STUDY": study, "--table": table, "--profile": profile, "--check": check}
+        given[f"--format {format_}"] = format_ != "html"
+        _refuse_with_all([name for name, value in given.items() if value])
+        return report_all(experiments or Path("experiments"), out or Path("reports"), db)
+    if experiments is not None:
+        raise UsageError("--experiments says which studies --all writes; add --all, or name one STUDY without it.")
     store = require_reader(db)
     loaded = _which(store, study, table, profile)
     names = [table] if table else list(loaded.tables)
@@ -85,6 +100,14 @@ def report(
         say(next_step(planned, file, sets, seeds, db))
     if check:
         _leave(planned, tables)
+
+
+def _refuse_with_all(given: list[str]) -> None:
+    if given:
+        raise UsageError(
+            f"--all writes the HTML and Markdown pages of every study, so it does not go with {', '.join(given)}. "
+            "Allowed with it: --out FOLDER, --experiments FOLDER, --db."
+        )
 
 
 def _which(store: Store, study: str | None, table: str | None, profile: str | None) -> Study:

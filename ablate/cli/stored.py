@@ -21,7 +21,7 @@ def stored_study(store: Store, name: str, profile: str | None = None, *, exact: 
     """
     file = _file(name) if not exact else None
     if file is not None:
-        return load(file, Settings(profile=profile)) if profile else _best_scale(store, file)
+        return load(file, Settings(profile=profile)) if profile else best_scale(store, file)
     records = [item for item in store.studies() if item.name == name]
     if not records:
         known = sorted({item.name for item in store.studies()})
@@ -86,7 +86,7 @@ def _file(name: str) -> Path | None:
         return None
 
 
-def _best_scale(store: Store, file: Path) -> Study:
+def best_scale(store: Store, file: Path) -> Study:
     """A file without a profile: the full scale if any of its runs is done, else the profile of it that was run last."""
     full = load(file)
     if _any_done(store, full):

@@ -29,16 +29,22 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
     """
     from ablate.cli.outlook import Outlook
     from ablate.study.places import home
-    from ablate.study.provenance import code_version
     from ablate.study.records import RunResult
 
     runs = {run.run_id: run for run in (*study.runs, *study.parents)}
-    found = store.results(runs, code=code_version()["code"])
+    found = stored_results(study, store)
     outlook = Outlook(study, {run_id: result.state for run_id, result in found.items()}, home())
     for run_id, block in outlook.blocks.items():
         known = found.get(run_id, RunResult(runs[run_id], "queued"))
         found[run_id] = replace(known, state="blocked", error=block.note)
     return found
+
+
+def stored_results(study: Study, store: Store) -> dict[str, RunResult]:
+    """The same as the database has it, without a look at what could start on this machine."""
+    from ablate.study.provenance import code_version
+
+    return store.results([run.run_id for run in (*study.runs, *study.parents)], code=code_version()["code"])
 
 
 def print_tables(tables: Sequence[Table], console: Console) -> None:

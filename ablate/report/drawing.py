@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from ablate.report import figures, theme
@@ -247,10 +248,10 @@ def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
     """
     small = len(info.classes) <= WRITTEN
     names = unique([short(name) for name in info.classes])
-    rounded = [
-        [None if share is None else round(share, 4) for share in row] for row in info.shares
-    ]  # a page a third as long
-    own, other = (rounded, info.counts) if shares else (info.counts, rounded)
+    # arrays, not lists: Plotly looks at every item of a list, a second for two matrices of a hundred classes
+    counts = np.array(info.counts)
+    rates = np.array(info.shares, dtype=np.float32)  # None becomes NaN, an empty cell
+    own, other = (rates, counts) if shares else (counts, rates)
     cell = "%{z:.1%} (%{customdata})" if shares else "%{z} (%{customdata:.1%} of the class)"
     figure = go.Figure(
         layout={

@@ -6,6 +6,7 @@ Nothing here imports Plotly.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -245,13 +246,13 @@ def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
         tuple(count / total if total else None for count in row)
         for row, total in zip(matrix.counts, totals, strict=True)
     )
-    mistakes = [
-        Confused(classes[true], classes[predicted], count, count / totals[true])
+    mistakes = (
+        (-count / totals[true], -count, true, predicted)
         for true, row in enumerate(matrix.counts)
         for predicted, count in enumerate(row)
-        if true != predicted and count
-    ]
-    mistakes.sort(key=lambda pair: (-pair.share, -pair.count))
+        if count and true != predicted
+    )
+    first = heapq.nsmallest(worst, mistakes)
     return ConfusionInfo(
         title=f"{fmt.plain(matrix.arm)}, {fmt.plain(matrix.split)}",
         arm=matrix.arm,
@@ -259,7 +260,9 @@ def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
         classes=classes,
         counts=matrix.counts,
         shares=shares,
-        worst=tuple(mistakes[:worst]),
+        worst=tuple(
+            Confused(classes[true], classes[predicted], -count, -share) for share, count, true, predicted in first
+        ),
     )
 
 

@@ -46,25 +46,28 @@ def render_html(
     source: str,
     runs: Sequence[RunResult] = (),
     plotlyjs: Literal["inline", "shared"] = "inline",
+    home: str = "",
 ) -> str:
     """The page as text.
 
     `title` is the study's name, `about` its question, `cite` its citation, `source` its YAML, `runs` the runs behind
     the numbers. With `plotlyjs="inline"` the page is one file of about 5 MB; with `"shared"` it loads `plotly.min.js`
-    from its own folder, where `write_plotlyjs` puts it. Raises `UsageError` for another value.
+    from its own folder, where `write_plotlyjs` puts it. `home` is the file beside it that lists all pages, or empty.
+    Raises `UsageError` for another `plotlyjs`.
     """
     if plotlyjs not in ("inline", "shared"):
         raise UsageError(f"plotlyjs is 'inline' or 'shared', not {plotlyjs!r}.")
     view = page(tables, title=title, about=about, cite=cite, runs=runs)
-    script = _asset("report.js")
+    script = asset("report.js")
     plotly = get_plotlyjs() if plotlyjs == "inline" and view["has_figures"] else ""
     scripts = [text for text in (plotly, script) if text]
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         **view,
         source=source,
+        home=home,
         version=__version__,
-        policy=_policy(scripts, shared=plotlyjs == "shared"),
-        style=_asset("report.css"),
+        policy=policy(scripts, shared=plotlyjs == "shared"),
+        style=asset("report.css"),
         script=script,
         plotly=plotly,
         plotly_file=PLOTLY if plotlyjs == "shared" and view["has_figures"] else "",
@@ -122,9 +125,10 @@ def _explained(path: Path, error: OSError) -> Exception:
     return UsageError(f"cannot write {path}: {os.strerror(error.errno or 0)}. Choose another file with --out.")
 
 
-def _policy(scripts: Sequence[str], *, shared: bool) -> str:
+def policy(scripts: Sequence[str], *, shared: bool) -> str:
+    """The content security policy of a page that runs `scripts`, and with `shared` files of its own folder."""
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
-    allowed = [f"'sha256-{digest}'" for digest in digests] + (["'self'"] if shared else [])
+    allowed = [f"'sha256-{digest}'" for digest in digests] + (["'self'"] if shared else []) or ["'none'"]
     return (
         f"default-src 'none'; script-src {' '.join(allowed)}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -132,7 +136,8 @@ def _policy(scripts: Sequence[str], *, shared: bool) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, with everything escaped."""
     environment = Environment(
         loader=PackageLoader("ablate.report", "templates"),
         autoescape=True,
@@ -145,6 +150,7 @@ def _environment() -> Environment:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file beside the templates, as it is."""
     loader = PackageLoader("ablate.report", "templates")
     return loader.get_source(Environment(autoescape=True), name)[0]

@@ -20,18 +20,22 @@ _HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=[#A-Za-z])")
 
 def render(table: Table) -> str:
     """Scale line, heading, table, claims with their verdicts, and how to read it. Ends in a newline."""
-    title = f"{table.name}: {table.caption}" if table.caption else table.name
-    blocks = [
-        escape(f"{table.study}, {fmt.scale_line(table)}", starts_block=True),
-        f"### {escape(title)}",
-        _table(grid(table), len(table.columns) > 1),
-    ]
-    if table.claims:
-        blocks.append("Claims:\n\n" + "\n".join(_claim(c.verdict, c.text, c.why) for c in table.claims))
-    notes = [fmt.difference_from_paper(table), *fmt.legend(table, ("delta", "reported", "width")), *table.notes]
-    if any(notes):
-        blocks.append("Notes:\n\n" + "\n".join(f"- {escape(note, starts_block=True)}" for note in notes if note))
+    blocks = [escape(f"{table.study}, {fmt.scale_line(table)}", starts_block=True), heading(table), *body(table)]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def heading(table: Table) -> str:
+    """`### table1: Model tweaks`."""
+    return f"### {escape(f'{table.name}: {table.caption}' if table.caption else table.name)}"
+
+
+def body(table: Table) -> tuple[str, str, str]:
+    """What stands under a table's heading: its rows, its claims, its notes. Claims and notes may be empty."""
+    rows = _table(grid(table), len(table.columns) > 1)
+    claims = "\n".join(_claim(claim.verdict, claim.text, claim.why) for claim in table.claims)
+    sentences = [fmt.difference_from_paper(table), *fmt.legend(table, ("delta", "reported", "width")), *table.notes]
+    notes = "\n".join(f"- {escape(note, starts_block=True)}" for note in sentences if note)
+    return rows, f"Claims:\n\n{claims}" if claims else "", f"Notes:\n\n{notes}" if notes else ""
 
 
 def escape(text: str, *, starts_block: bool = False) -> str:

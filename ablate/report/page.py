@@ -78,7 +78,7 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
         )
     notes += filter(None, [fmt.difference_from_paper(table), *fmt.legend(table), *map(fmt.plain, table.notes)])
     return {
-        "id": f"table-{place}-{slug(table.name)}".rstrip("-"),
+        "id": table_id(place, table.name),
         "name": fmt.plain(table.name),
         "caption": fmt.plain(table.caption),
         "scale": fmt.scale_line(table),
@@ -242,6 +242,11 @@ def _few(places: list[str], most: int = 3) -> str:
 
 def _number(value: float | None) -> float | None:
     return float(value) if value is not None and fmt.known(value) else None
+
+
+def table_id(place: int, name: str) -> str:
+    """The anchor of a page's table; `place` counts from 1."""
+    return f"table-{place}-{slug(name)}".rstrip("-")
 
 
 def slug(text: str) -> str:

@@ -7,6 +7,7 @@ distance of at least 10 under Machado's matrices), and each has a contrast of at
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -46,6 +47,7 @@ def swaps() -> dict[str, str]:
     return dict([*pairs, (PAGE["light"], PAGE["dark"])])
 
 
+@cache
 def template(mode: str) -> go.layout.Template:
     """The template of `light` or `dark`: no frame, hairline grid, transparent ground."""
     axis: dict[str, Any] = {

@@ -216,3 +216,16 @@ def test_a_folder_without_leave_to_write_leaves_with_8(tiny: Path, fill, tmp_pat
         looked = _as_nobody(*command, cwd=tmp_path)
         assert looked.returncode == 0, looked.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_reports_into_a_folder_without_leave_to_write_leave_with_8(tiny: Path, fill, tmp_path: Path) -> None:
+    fill(tiny)
+    _open_to_all(tmp_path)
+    place = tmp_path / "reports"
+    done = _as_nobody("report", "--all", "--experiments", ".", cwd=tmp_path)
+    assert done.returncode == 8, done.stderr
+    assert done.stderr == (
+        f"error: cannot write {place / 'plotly.min.js'}: permission denied. "
+        "Choose a folder that you can write to with --out.\n"
+    )
+    assert not place.exists()

@@ -1,0 +1,265 @@
+"""`ablate report --all`: everything that is published, gathered from the study files and one database, and written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from ablate.cli.common import DEFAULT_DB, command, database_url, plural, require_reader, safe_url, say
+from ablate.cli.stored import best_scale, changed_since
+from ablate.cli.tables import stored_results
+from ablate.errors import NotFound, Problem, StudyError, UsageError
+
+if TYPE_CHECKING:
+    from ablate.report.published import Collection, RunEntry, StudyEntry
+    from ablate.store.store import Store
+    from ablate.study.records import RunResult
+    from ablate.study.study import Study
+
+NOT_PUBLISHED = ("quickstart.yaml",)
+"""Studies at the top that are nobody's paper and have a database of their own."""
+TAKEN = ("index",)
+"""Names of pages that are no study's."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """One study that could be read: how its file is called, what it says, what is known of its runs."""
+
+    shown: str
+    study: Study
+    results: Mapping[str, RunResult]
+
+    @property
+    def done(self) -> list[RunResult]:
+        found = (self.results.get(run.run_id) for run in self.study.runs)
+        return [result for result in found if result is not None and result.state == "done"]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What there is to publish, what each study is made from (by its name), and the mistakes of files that were left out."""
+
+    collection: Collection
+    gathered: Mapping[str, Gathered]
+    problems: tuple[Problem, ...]
+
+
+def report_all(experiments: Path, out: Path, db: str | None) -> None:
+    """Write the pages of all studies below `experiments` into `out`.
+
+    Files with mistakes are left out and named at the end (StudyError). Raises NotFound where nothing at all is done,
+    UsageError and NoSpaceOrPermission where `out` cannot be written to.
+    """
+    if out.suffix in (".html", ".md") or out.is_file():
+        raise UsageError(f"--out {out}: with --all it is a folder, for the pages of all studies.")
+    found = collect(experiments, db)
+    from ablate.report.html import write_plotlyjs, write_report
+    from ablate.report.index import INDEX, render_index
+    from ablate.report.pages import README, markdown_pages
+
+    texts = markdown_pages(found.collection)
+    _refuse_others(out, texts)
+    write_plotlyjs(out)
+    for entry in found.collection.studies:
+        if entry.page:
+            write_report(out / entry.page, _study_page(entry, found.gathered[entry.name]))
+    for name, text in {INDEX: render_index(found.collection), **texts}.items():
+        write_report(out / name, text)
+    print(_summary(found.collection))
+    say(f"written: {out / INDEX} (open it in a browser), {out / README}")
+    if found.problems:
+        raise StudyError(found.problems)
+
+
+def collect(experiments: Path, db: str | None) -> Collected:
+    """Everything below `experiments` with what the database knows of it; it only looks.
+
+    Raises NotFound where there is no database, no study file, or nothing done.
+    """
+    from ablate.report.pages import what_differs
+    from ablate.report.published import Collection, Paper
+
+    files = study_files(experiments)
+    with require_reader(db) as store:
+        gathered, problems = _gather(store, files, experiments)
+    if not any(item.done for item in gathered.values()):
+        _nothing_done(files, db, problems)
+    papers = []
+    for name, paths in _by_paper(files, experiments):
+        readme = experiments / name / "README.md"
+        papers.append(
+            Paper(
+                name,
+                tuple(_entry(gathered[path], db) for path in paths if path in gathered),
+                tuple(_shown(path, experiments) for path in paths if path not in gathered),
+                what_differs(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else "",
+            )
+        )
+    by_name = {item.study.name: item for item in gathered.values()}
+    return Collected(Collection(_database(db), tuple(papers)), by_name, tuple(problems))
+
+
+def study_files(experiments: Path) -> tuple[Path, ...]:
+    """`experiments/*.yaml` and `experiments/PAPER/*.yaml`, what is not published left out. Raises NotFound."""
+    if not experiments.is_dir():
+        raise NotFound(f"{experiments}: no such folder of study files; name one with --experiments.")
+    top = [path for path in sorted(experiments.glob("*.yaml")) if path.name not in NOT_PUBLISHED]
+    found = (*top, *sorted(experiments.glob("*/*.yaml")))
+    if not found:
+        raise NotFound(f"{experiments} holds no study files to publish, neither *.yaml nor PAPER/*.yaml.")
+    return found
+
+
+def _by_paper(files: Iterable[Path], experiments: Path) -> list[tuple[str, list[Path]]]:
+    """Papers by name; in each, the file of the paper's own name first."""
+    papers: dict[str, list[Path]] = {}
+    for path in files:
+        papers.setdefault(path.stem if path.parent == experiments else path.parent.name, []).append(path)
+    return [(name, sorted(papers[name], key=lambda path: (path.stem != name, path.name))) for name in sorted(papers)]
+
+
+def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dict[Path, Gathered], list[Problem]]:
+    """What can be read, and the mistakes of the rest. A name that two studies have belongs to the first."""
+    found: dict[Path, Gathered] = {}
+    problems: list[Problem] = []
+    owners = dict.fromkeys(TAKEN, "the page of all studies")
+    for path in files:
+        shown = _shown(path, experiments)
+        try:
+            study = best_scale(store, path)
+            if study.name in owners:
+                raise NotFound(f"the study's name, {study.name!r}, is that of {owners[study.name]}; give it another.")
+        except StudyError as error:
+            problems += error.problems
+            continue
+        except NotFound as error:
+            problems.append(Problem(shown, None, "", str(error)))
+            continue
+        owners[study.name] = shown
+        found[path] = Gathered(shown, study, stored_results(study, store))
+        if not found[path].done and (changed := changed_since(store, study, str(path))):
+            say(changed)
+    return found, problems
+
+
+def _shown(path: Path, experiments: Path) -> str:
+    """A study file as the pages name it: relative to the working folder, never by a path of this machine."""
+    folder = os.path.relpath(experiments)
+    known = experiments.resolve().name if folder.startswith("..") else folder
+    return Path(known, path.relative_to(experiments)).as_posix()
+
+
+def _nothing_done(files: tuple[Path, ...], db: str | None, problems: list[Problem]) -> NoReturn:
+    if problems:
+        raise StudyError(problems)
+    raise NotFound(
+        f"No run of the {plural(len(files), 'study file')} is done in {_database(db)}. "
+        f"Run one first ({command('grid', 'run', str(files[0]), db=db)}), or name another database with --db."
+    )
+
+
+def _database(db: str | None) -> str:
+    """The database's name without the folder, the server or the password that lead to it."""
+    return re.split(r"[/\\]", safe_url(database_url(db)).partition("?")[0])[-1]
+
+
+def _refuse_others(out: Path, names: Iterable[str]) -> None:
+    """UsageError where a page would replace a file that we did not write: `--out .` beside a README of its own."""
+    from ablate.report.pages import MADE
+
+    for name in names:
+        path = out / name
+        if path.is_file() and MADE not in path.read_text(encoding="utf-8", errors="replace"):
+            raise UsageError(
+                f"{path} is no page of ours and would be replaced; name another folder with --out, or move the file."
+            )
+
+
+def _study_page(entry: StudyEntry, item: Gathered) -> str:
+    from ablate.report.html import render_html
+    from ablate.report.index import INDEX
+
+    return render_html(
+        [table.table for table in entry.tables],
+        title=item.study.name,
+        about=item.study.about,
+        cite=item.study.cite,
+        source=item.study.source,
+        runs=list(item.results.values()),
+        plotlyjs="shared",
+        home=INDEX,
+    )
+
+
+def _entry(item: Gathered, db: str | None) -> StudyEntry:
+    """A study with its tables; without them where nothing is done."""
+    from ablate.analysis import build_table
+    from ablate.analysis.layout import arms_of
+    from ablate.report.published import StudyEntry, TableEntry
+
+    study, results, done = item.study, item.results, item.done
+    finished = {result.run.run_id for result in done}
+    tables = []
+    for spec in study.tables.values() if done else ():
+        arms = {arm.arm_id for arm in arms_of(study, spec)}
+        own = [run.run_id for run in study.runs if run.arm_id in arms]
+        tables.append(TableEntry(build_table(study, spec, results), len(finished.intersection(own)), len(own)))
+    return StudyEntry(
+        name=study.name,
+        file=item.shown,
+        about=study.about,
+        cite={str(key): str(value) for key, value in study.cite.items() if value is not None},
+        profile=study.profile,
+        runs={run.run_id: _run(results.get(run.run_id)) for run in study.runs},
+        tables=tuple(tables),
+        commands=_commands(item, db),
+    )
+
+
+def _run(result: RunResult | None) -> RunEntry:
+    from ablate.report.published import RunEntry
+
+    if result is None:
+        return RunEntry("queued")
+    if result.state != "done" or not result.attempts:
+        return RunEntry(result.state)
+    return RunEntry(result.state, result.attempts[-1].ended, _hardware(result), _code(result))
+
+
+def _hardware(result: RunResult) -> str:
+    """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
+    known = result.attempts[-1].environment
+    device = str(known.get("device") or result.device or "unknown hardware")
+    threads = known.get("threads") if result.device in (None, "cpu") else None
+    parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
+    torch = known.get("packages", {}).get("torch")
+    return ", ".join([*filter(None, parts), *([f"torch {torch}"] if torch else [])])
+
+
+def _code(result: RunResult) -> str:
+    known = result.attempts[-1].environment
+    return str(known.get("code") or "not recorded")[:12]
+
+
+def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:
+    """What runs the study: at the scale that is shown, or at each that it has where nothing is done."""
+    name, is_file = _database(db), database_url(db).startswith("sqlite:")
+    other = name if is_file and name != _database(DEFAULT_DB) else None
+    profiles = (item.study.profile,) if item.done else (None, *item.study.profiles)
+    return tuple(command("grid", "run", item.shown, profile=profile, db=other) for profile in profiles)
+
+
+def _summary(collection: Collection) -> str:
+    """One line a study, for stdout."""
+    from ablate.report import published
+
+    return "\n".join(
+        f"{study.name} ({published.scale(study)}): {published.progress([study])}; "
+        f"claims: {published.counted(published.verdicts([study]))}"
+        for study in collection.studies
+    )
