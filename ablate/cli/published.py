@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -141,10 +141,23 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
             problems.append(Problem(shown, None, "", str(error)))
             continue
         owners[study.name] = shown
-        found[path] = Gathered(shown, study, stored_results(study, store))
+        found[path] = Gathered(shown, study, _as_published(study, stored_results(study, store)))
         if not found[path].done and (changed := changed_since(store, study, str(path))):
             say(changed)
     return found, problems
+
+
+def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, RunResult]:
+    """What is not run and starts from weights of others is shown as waiting for them, whatever lies on this machine."""
+    from ablate.study.records import RunResult
+
+    told = dict(found)
+    for run in study.runs:
+        result = found.get(run.run_id, RunResult(run, "queued"))
+        init = run.recipe.get("model", {}).get("init") if run.trainer is None else None
+        if result.state == "queued" and isinstance(init, Mapping) and ("entry" in init or "file" in init):
+            told[run.run_id] = replace(result, state="blocked", error="no weights")
+    return told
 
 
 def _shown(path: Path, experiments: Path) -> str:

@@ -173,7 +173,9 @@ def test_the_same_database_gives_the_same_bytes_from_anywhere(
     assert all(str(tmp_path) not in text for text in first.values())
 
 
-def test_weights_that_this_machine_lacks_are_its_own_affair(call, run: Path, fill, tmp_path: Path) -> None:
+def test_the_pages_do_not_depend_on_weights_of_this_machine(
+    call, run: Path, fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = CHILD.replace("study: child", "study: pre").replace("arch: three-layer-cnn", "arch: resnet18")
     start = text.index("      tiny: "), text.index("seeds: 2")
     path = run / "pre.yaml"
@@ -181,9 +183,14 @@ def test_weights_that_this_machine_lacks_are_its_own_affair(call, run: Path, fil
     fill(path, lambda arm, seed: {"top1": 0.5 + 0.1 * seed} if arm == "scratch" else None)
     assert "(not run: no weights" in call("report", path, "--format", "md").out
     call("report", "--all")
-    page = (tmp_path / "reports" / "pre.md").read_text()
-    assert "| imagenet | — (not run) |" in page
-    assert "no weights" not in page
+    first = markdown(tmp_path / "reports")
+    assert "| imagenet | — (not run: no weights) |" in first["pre.md"]
+    weights = tmp_path / "home" / "weights"
+    weights.mkdir(parents=True)
+    (weights / "resnet18-f37072fd.pth").write_bytes(b"")
+    monkeypatch.setenv("ABLATE_HOME", str(weights.parent))
+    call("report", "--all")
+    assert markdown(tmp_path / "reports") == first
 
 
 def test_a_file_with_mistakes_is_left_out_named_and_leaves_with_3(call, run: Path, tmp_path: Path) -> None:
