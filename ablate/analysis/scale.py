@@ -93,7 +93,7 @@ def _images(results: Sequence[RunResult]) -> str:
     for result in results:
         for split, count in (setting(result.details, "data", "images") or {}).items():
             counts.setdefault(split, set()).add(count)
-    said = [f"{_counted(found)} {split}" for split, found in counts.items()]
+    said = [f"{_counted(counts[split])} {split}" for split in ("train", "val", "test") if split in counts]
     return f"{', '.join(said)} images" if said else ""
 
 

@@ -50,11 +50,14 @@ def heading(column: Column) -> str:
 
 
 def number(value: float | None, column: Column, *, signed: bool = False) -> str:
-    """`0.842`, or `+0.842` and `−0.842` where `signed`. A value that rounds to zero has no minus sign."""
+    """`0.842`, or `+0.842` and `−0.842` where `signed`.
+
+    A value that rounds to zero has a minus sign only where `signed`: an interval that ends just below zero leaves it out.
+    """
     if value is None or not math.isfinite(value):
         return MISSING
     text = f"{value * factor(column):.{column.decimals}f}"
-    if not text.strip("-0."):
+    if not signed and not text.strip("-0."):
         text = text.lstrip("-")
     sign = "+" if signed and not text.startswith("-") else ""
     return sign + text.replace("-", MINUS)

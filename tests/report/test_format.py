@@ -22,7 +22,7 @@ MEMORY = Column("peak_memory", "peak_memory", "lower", "bytes", decimals=0)
         (0.0134, TOP1, True, "+0.013"),
         (-0.0134, TOP1, True, "−0.013"),
         (-0.0134, TOP1, False, "−0.013"),
-        (-0.0001, TOP1, True, "+0.000"),
+        (-0.0001, TOP1, True, "−0.000"),
         (-0.0001, TOP1, False, "0.000"),
         (0.0, TOP1, True, "+0.000"),
         (3.4e9, MEMORY, False, "3400"),
