@@ -6,18 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))  # import mode importlib puts no folder of tests there
+
+from postgres_server import Room, Server, running
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # a suite started in the background inherits ignored signals, and its grids would too
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+POSTGRES = "ABLATE_TEST_POSTGRES"
+"""The URL of a PostgreSQL database to test with, instead of a server of the tests' own. Only schemas of ours are touched."""
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -76,3 +83,33 @@ def tiny(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)
     return path
+
+
+# PostgreSQL -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Server]:
+    """A server of this test process alone, which tests may crash."""
+    pytest.importorskip("psycopg")
+    with running(pytest.skip) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Room]:
+    """PostgreSQL for this process of the tests: the one that ABLATE_TEST_POSTGRES names, else a server of our own."""
+    given = os.environ.get(POSTGRES)
+    room = Room(given or request.getfixturevalue("own_server").url(), os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    yield room
+    if given:
+        room.leave()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that is not there yet, or an empty one for tests that ask for `store` too: SQLite and PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/results.db"
+    room: Room = request.getfixturevalue("postgres")
+    return room.ready() if "store" in request.fixturenames else room.fresh()

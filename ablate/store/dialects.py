@@ -188,17 +188,31 @@ class PostgreSQL:
                 self.url,
                 pool_pre_ping=True,
                 hide_parameters=True,
-                connect_args={
-                    "connect_timeout": 10,
-                    "application_name": "ablate",
-                    "options": f"-c lock_timeout={int(self.timeout * 1000)}",
-                },
+                connect_args=self._connect_args(),
             )
         except ModuleNotFoundError:
             raise StoreError(
                 f"{self.location.shown} needs the driver psycopg, which is not installed: "
                 "pip install 'ablate[postgres]'."
             ) from None
+
+    def _connect_args(self) -> dict[str, Any]:
+        """What libpq is told; what the URL says itself goes first, its `options` beside ours.
+
+        A cable that is pulled out sends nothing: without these limits a heartbeat would wait for hours, not half a
+        minute, and its worker would train on beyond its lease.
+        """
+        ours: dict[str, Any] = {
+            "connect_timeout": 10,
+            "application_name": "ablate",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,
+        }
+        given = self.url.query
+        options = f"-c lock_timeout={int(self.timeout * 1000)} {given.get('options', '')}".strip()
+        return {**{name: value for name, value in ours.items() if name not in given}, "options": options}
 
     def snapshot(self, engine: Engine) -> Engine:
         """The engine for a read: all of its statements see the same moment."""

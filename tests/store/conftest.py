@@ -1,8 +1,7 @@
-"""Databases and studies to test with. PostgreSQL joins where ABLATE_TEST_POSTGRES names an empty database to wipe."""
+"""Databases and studies to test with. Tests that ask for `url` or `store` run on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +14,6 @@ from ablate.store.values import Claim, Clock
 from ablate.study.digest import arm_id, run_id
 from ablate.study.run import Run
 from ablate.study.study import Arm, Study
-
-POSTGRES = "ABLATE_TEST_POSTGRES"
 
 
 def _run(name: str = "a", seed: int = 0, parent: str | None = None, **recipe: object) -> Run:
@@ -80,26 +77,6 @@ def remote() -> Callable[..., WorkerInfo]:
 @pytest.fixture
 def fake() -> FakeTime:
     return FakeTime()
-
-
-SERVER = pytest.param("postgresql", marks=pytest.mark.postgres)
-
-
-@pytest.fixture(params=["sqlite", *([SERVER] if POSTGRES in os.environ else [])])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that is not there yet: tests that ask for it run on SQLite, and on PostgreSQL where there is one."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/results.db"
-    _wipe(os.environ[POSTGRES])
-    return os.environ[POSTGRES]
-
-
-def _wipe(server: str) -> None:
-    import psycopg
-
-    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
 
 
 @pytest.fixture
