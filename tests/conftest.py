@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))  # import mode importlib puts no folder of tests there
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # import mode importlib puts no folder of tests there
 
 from postgres_server import Room, Server, running
 
+ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # a suite started in the background inherits ignored signals, and its grids would too

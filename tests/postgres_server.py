@@ -78,7 +78,16 @@ class Server:
         secret = self.folder / "password"
         secret.write_text(self._password)
         secret.chmod(0o644)  # its folder lets nobody else in
-        options = ["-U", "ablate", "--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"]
+        options = [
+            "-U",
+            "ablate",
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         made = subprocess.run(
             [self._programs / "initdb", "-D", self.folder / "data", *options], capture_output=True, text=True, **self._where
         )  # fmt: skip

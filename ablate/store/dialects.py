@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from ablate.errors import AblateError, NoSpaceOrPermission, StoreError
@@ -125,6 +126,9 @@ class SQLite:
         return _upsert(sqlite.insert(table), table, update)
 
     def must_retry(self, error: BaseException) -> bool:
+        return False
+
+    def is_away(self, error: DBAPIError) -> bool:
         return False
 
     def translate(self, error: BaseException) -> AblateError:
@@ -246,6 +250,12 @@ class PostgreSQL:
 
     def must_retry(self, error: BaseException) -> bool:
         return getattr(error, "sqlstate", None) in self._RETRIED
+
+    def is_away(self, error: DBAPIError) -> bool:
+        """Whether the connection was cut, or none could be made. (A refused connection has no SQLSTATE.)"""
+        state = getattr(error.orig, "sqlstate", None)
+        refused = state is None and isinstance(error, OperationalError)
+        return error.connection_invalidated or refused or str(state).startswith(("08", "57P"))
 
     def translate(self, error: BaseException) -> AblateError:
         shown, text = self.location.shown, str(error).strip()

@@ -1,7 +1,9 @@
 """A database that is open: transactions as calls, with locks, retries and errors in one place.
 
 `read(work)` and `write(work)` run `work(tx)` in one transaction and return its value. A call, not a `with` block,
-because PostgreSQL may ask for a transaction again (a deadlock), and so may a read of a file that changed meanwhile.
+because PostgreSQL may ask for a transaction again (a deadlock, a restarted server), and so may a read of a file that
+changed meanwhile. Whether a commit happened whose answer got lost is unknown, so `work` must come to the same when it
+is done twice.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ AnySelect: TypeAlias = sa.Select[*tuple[Any, ...]]
 TIMEOUT = 30.0
 """Seconds that a transaction waits for its turn."""
 
-_TRIES = 8
+OUTAGE = 10.0
+"""Seconds for which a server that has answered before may be away until a transaction fails: the time of a restart.
+Longer ones are the caller's affair; a lease goes on asking for as long as it holds."""
+
+_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+_TRIES = len(_PAUSES) + 1
 
 
 class Tx:
@@ -84,6 +91,7 @@ class Database:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = False
+        self._answered = False
 
     # Transactions ---------------------------------------------------------------------------------------------------
 
@@ -95,17 +103,36 @@ class Database:
         `foreign_keys=False` lets tables be rebuilt."""
         if self.read_only:
             raise StoreError(f"{self.location.shown} was opened to be read only")
-        for attempt in range(_TRIES):
+
+        def once() -> T:
+            with self.dialect.write_lock():
+                first()
+                return self._write_once(work, foreign_keys)
+
+        try:
+            return self._insist(once)
+        except DBAPIError as error:
+            raise self.dialect.translate(error.orig or error) from None
+        except (sqlite3.Error, OSError) as error:
+            raise self._translate(error) from None
+
+    def _insist(self, once: Callable[[], T]) -> T:
+        """`once`, and again where the server asks for it, or has answered before and is away for a moment."""
+        until: float | None = None
+        for pause in (*_PAUSES, None):
             try:
-                with self.dialect.write_lock():
-                    first()
-                    return self._write_once(work, foreign_keys)
+                result = once()
             except DBAPIError as error:
-                original = error.orig or error
-                if not self.dialect.must_retry(original) or attempt == _TRIES - 1:
-                    raise self.dialect.translate(original) from None
-            except (sqlite3.Error, OSError) as error:
-                raise self._translate(error) from None
+                again = self.dialect.must_retry(error.orig or error)
+                if not again and self._answered and self.dialect.is_away(error):
+                    until = until or time.monotonic() + OUTAGE
+                    again = time.monotonic() < until
+                if pause is None or not again:
+                    raise
+                time.sleep(pause)
+            else:
+                self._answered = True
+                return result
         raise AssertionError("unreachable")
 
     def _write_once(self, work: Callable[[Tx], T], foreign_keys: bool) -> T:
@@ -146,7 +173,7 @@ class Database:
         try:
             if self.read_only and isinstance(self.dialect, SQLite):
                 return self._read_file(self.dialect, once)
-            return once(self.dialect.snapshot(self.engine))
+            return self._insist(lambda: once(self.dialect.snapshot(self.engine)))
         except DBAPIError as error:
             raise self.dialect.translate(error.orig or error) from None
         except (sqlite3.Error, OSError) as error:

@@ -57,11 +57,40 @@ _RUNNING: AnySelect = sa.select(attempts).where(attempts.c.state == "running").o
 _NEW_ATTEMPT = sa.insert(attempts)
 
 
-def claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float, barred: Collection[str] = ()) -> Claim | None:
+_ARRIVED: AnySelect = (
+    sa.select(attempts.c.number)
+    .join(runs, runs.c.id == attempts.c.run)
+    .where(
+        runs.c.run_id == sa.bindparam("run_id"),
+        attempts.c.number == sa.bindparam("number"),
+        attempts.c.state == "running",
+        attempts.c.worker == sa.bindparam("worker"),
+        attempts.c.started == sa.bindparam("started"),
+    )
+)
+
+Sent = list[tuple[Claim, float]]
+"""The claims that one call has sent so far, each with its time: a second only where the answer to the first got lost."""
+
+
+def claim(
+    tx: Tx, study_key: int, worker: WorkerInfo, ttl: float, sent: Sent, barred: Collection[str] = ()
+) -> Claim | None:
     """The study's first queued run by position whose parent, if any, is done; None where there is none just now.
 
     `barred` are runs that cannot start on this machine: they are passed over.
     """
+    for earlier, started in sent:
+        token = {"run_id": earlier.run.run_id, "number": earlier.attempt, "worker": clean(worker.name)}
+        if tx.execute(_ARRIVED, {**token, "started": started}).one_or_none() is not None:
+            return earlier
+    found = _claim(tx, study_key, worker, ttl, barred)
+    if found is not None:
+        sent.append((found, tx.now))
+    return found
+
+
+def _claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float, barred: Collection[str]) -> Claim | None:
     expire(tx)
     if barred:
         found = tx.execute(_NEXT_OF_OTHERS, {"study": study_key, "barred": list(barred)})

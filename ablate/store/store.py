@@ -125,7 +125,8 @@ class Store:
     def claim(self, study_key: int, worker: WorkerInfo, ttl: float = TTL) -> Claim | None:
         """The study's next queued run whose parent is done, leased for `ttl` seconds; None where there is none just now
         (`waiting` says whether it is worth asking again). Lapsed leases of the whole database end first."""
-        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl, self._barred))
+        sent: queue.Sent = []
+        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl, sent, self._barred))
 
     def heartbeat(self, claim: Claim, ttl: float = TTL) -> None:
         """The lease lasts `ttl` seconds from now. Raises LeaseLost."""

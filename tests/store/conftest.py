@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+
+sys.path.insert(0, str(Path(__file__).parent))  # for claimers.py
 
 from ablate.store.host import WorkerInfo
+from ablate.store.schema import metadata
 from ablate.store.store import Store
 from ablate.store.values import Claim, Clock
 from ablate.study.digest import arm_id, run_id
@@ -111,3 +117,37 @@ def take(store: Store) -> Callable[..., Claim]:
         return claim
 
     return take
+
+
+@pytest.fixture
+def dump() -> Callable[[Store], dict[str, list[tuple[object, ...]]]]:
+    """Every row of every table, sorted, with the keys that one database gives replaced by what they stand for.
+
+    The order of rows that have such a key is kept: it is the order in which they came.
+    """
+
+    def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
+        def look(tx: Any) -> dict[str, list[tuple[object, ...]]]:
+            names: dict[str, dict[int, object]] = {}
+            for table, columns in (("arms", ("arm_id",)), ("studies", ("name", "profile")), ("runs", ("run_id",))):
+                found = tx.execute(sa.select(metadata.tables[table]))
+                names[table] = {row.id: tuple(getattr(row, name) for name in columns) for row in found}
+            tables: dict[str, list[tuple[object, ...]]] = {}
+            for name, table in metadata.tables.items():
+                meaning = {"run": names["runs"], "arm": names["arms"], "study": names["studies"]}
+                read = [row._mapping for row in tx.execute(sa.select(table).order_by(*table.primary_key.columns))]
+                tables[name] = [
+                    tuple(
+                        (key, meaning[key][value] if key in meaning and isinstance(value, int) else value)
+                        for key, value in row.items()
+                        if key != "id"
+                    )
+                    for row in read
+                ]
+                if "id" not in table.c:
+                    tables[name].sort(key=repr)
+            return tables
+
+        return store._db.read(look)
+
+    return rows

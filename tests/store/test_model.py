@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,14 +154,11 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
 
 
 def explore(
-    fake: Any, make_run: Any, make_study: Any, remote: Any, examples: int, steps: int, shrink: bool = True
+    url: str, fake: Any, make_run: Any, make_study: Any, remote: Any, examples: int, steps: int, shrink: bool = True
 ) -> None:
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     make = {"run": make_run, "study": make_study, "remote": remote}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Store.open(str(Path(folder) / "results.db"), clock=fake.clock) as store,
-    ):
+    with Store.open(url, clock=fake.clock) as store:
         checks = [HealthCheck.too_slow]
         run_state_machine_as_test(
             machine(store, fake, make),
@@ -179,17 +175,19 @@ def explore(
         )
 
 
-def test_the_queue_agrees_with_the_model(fake: Any, make_run: Any, make_study: Any, remote: Any) -> None:
-    explore(fake, make_run, make_study, remote, examples=12, steps=25)
+def test_the_queue_agrees_with_the_model(url: str, fake: Any, make_run: Any, make_study: Any, remote: Any) -> None:
+    explore(url, fake, make_run, make_study, remote, examples=12, steps=25)
 
 
 @pytest.mark.slow
-def test_the_queue_agrees_with_the_model_for_long(fake: Any, make_run: Any, make_study: Any, remote: Any) -> None:
-    explore(fake, make_run, make_study, remote, examples=150, steps=50)
+def test_the_queue_agrees_with_the_model_for_long(
+    url: str, fake: Any, make_run: Any, make_study: Any, remote: Any
+) -> None:
+    explore(url, fake, make_run, make_study, remote, examples=150, steps=50)
 
 
 def test_the_model_notices_a_missing_fence(
-    fake: Any, make_run: Any, make_study: Any, remote: Any, monkeypatch: pytest.MonkeyPatch
+    path: Path, fake: Any, make_run: Any, make_study: Any, remote: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A test of the test: without the comparison of attempts, a late worker's write is found."""
     from ablate.store import queue, recorder
@@ -201,4 +199,4 @@ def test_the_model_notices_a_missing_fence(
     monkeypatch.setattr(queue, "hold", unfenced)
     monkeypatch.setattr(recorder, "hold", unfenced)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
-        explore(fake, make_run, make_study, remote, examples=30, steps=25, shrink=False)
+        explore(str(path), fake, make_run, make_study, remote, examples=30, steps=25, shrink=False)

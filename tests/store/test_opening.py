@@ -1,4 +1,4 @@
-"""Opening: what is there, what is not, what may not be touched. SQLite files only."""
+"""Opening: what is there, what is not, what may not be touched. Of SQLite files but for the threads."""
 
 from __future__ import annotations
 
@@ -293,8 +293,8 @@ def test_closing_leaves_one_file_to_copy(filled: Path, make_study: Make) -> None
     assert sorted(file.name for file in filled.parent.iterdir()) == ["results.db", "results.db.lock"]
 
 
-def test_threads_share_a_store(path: Path, make_study: Make) -> None:
-    with Store.open(str(path)) as store:
+def test_threads_share_a_store(url: str, make_study: Make) -> None:
+    with Store.open(url) as store:
         key = store.save_study(make_study(20), settings={})
         with ThreadPoolExecutor(4) as pool:
             claims = list(pool.map(lambda _: store.claim(key, WorkerInfo.here()), range(20)))

@@ -398,9 +398,9 @@ def test_errors_of_any_text_can_be_stored(store: Store, take: Make) -> None:
     assert len(error) < 21_000
 
 
-def test_a_clock_of_now_alone_serves_for_both(make_study: Make, path: Any) -> None:
+def test_a_clock_of_now_alone_serves_for_both(make_study: Make, url: str) -> None:
     now = [0.0]
-    with Store.open(str(path), clock=Clock(lambda: now[0])) as store:
+    with Store.open(url, clock=Clock(lambda: now[0])) as store:
         key = store.save_study(make_study(1), settings={})
         assert store.claim(key, WorkerInfo.here()) is not None
         now[0] += 61
