@@ -77,8 +77,12 @@ def safe_url(url: str) -> str:
     """A database URL without its password, a SQLite file as its path."""
     if url.startswith("sqlite:///"):
         return url.removeprefix("sqlite:///")
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else url
+    scheme, mark, rest = url.partition("://")
+    account, at, place = rest.rpartition("@")
+    user, colon, _ = account.partition(":")
+    place, _, query = place.partition("?")
+    options = "&".join(option for option in query.split("&") if option and "pass" not in option.lower())
+    return f"{scheme}{mark}{user}{':***' if colon else ''}{at}{place}{'?' + options if options else ''}"
 
 
 def load_study(study: str, profile: str | None, sets: list[str] | None, seeds: str | None) -> Study:
@@ -105,12 +109,12 @@ def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
 
 def command(*words: str, profile: str | None = None, sets: Iterable[str] = (), seeds: str | None = None,
             db: str | None = None) -> str:  # fmt: skip
-    """An ablate command line to copy, quoted for a shell."""
+    """An ablate command line to copy, quoted for a shell. A database's password is left for the reader to fill in."""
     options = ["--profile", profile] if profile else []
     for item in sets:
         options += ["--set", item]
     options += ["--seeds", seeds] if seeds else []
-    options += ["--db", db] if db else []
+    options += ["--db", safe_url(db) if "://" in db else db] if db else []
     return shlex.join(["ablate", *words, *options])
 
 

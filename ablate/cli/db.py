@@ -1,15 +1,28 @@
-"""`ablate db info | check | upgrade | backup`: the results database itself."""
+"""`ablate db info | check | upgrade | backup | export | import`: the results database itself."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import Db, JsonOption, database_url, print_json, require_reader, safe_url, say
+from ablate.cli.common import (
+    Db,
+    JsonOption,
+    database_url,
+    open_reader,
+    plural,
+    print_json,
+    require_reader,
+    safe_url,
+    say,
+)
 from ablate.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from ablate.store.values import Imported
 
 app = typer.Typer(no_args_is_help=True, help="Look after the results database.")
 
@@ -61,3 +74,64 @@ def backup(
         raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
     store.backup(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} copied to {target}")
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: .jsonl, or .jsonl.gz.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    db: Db = None,
+) -> None:
+    """Write everything to one file of JSON lines, to move it to another database or to keep it."""
+    from ablate.store.portable import SUFFIXES
+
+    if not target.name.endswith(SUFFIXES):
+        raise UsageError(f"{target}: must end in {' or '.join(SUFFIXES)}. (`ablate db backup` copies a SQLite file.)")
+    store = require_reader(db)
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
+    rows = store.export(target, overwrite=overwrite)
+    say(f"{safe_url(database_url(db))} written to {target}: {plural(rows['runs'], 'run')}, {sum(rows.values()):,} rows")
+    running = store.info().states.get("running", 0)
+    if running:
+        say(f"warning: {plural(running, 'run')} still running; what they record from now on is not in the file.")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="An export, another SQLite file, or a database's URL.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    keep_existing: Annotated[
+        bool, typer.Option("--keep-existing", help="Where both have a result and they differ, leave ours.")
+    ] = False,
+    db: Db = None,
+) -> None:
+    """Bring in what an export or another results database holds; all of it or, where something is wrong, nothing.
+
+    Results that are here already stay as they are.
+    """
+    from ablate.store.store import Store, look_at_import
+
+    if dry_run:
+        reader = open_reader(db)
+        found = (
+            look_at_import(source) if reader is None else reader.import_from(source, keep=keep_existing, dry_run=True)
+        )
+    else:
+        if open_reader(db) is None:
+            look_at_import(source)  # a file with mistakes makes no database
+        with Store.open(database_url(db)) as store:
+            found = store.import_from(source, keep=keep_existing)
+    _say_import(found, f"{safe_url(source)} into {safe_url(database_url(db))}", dry_run)
+
+
+def _say_import(found: Imported, what: str, dry_run: bool) -> None:
+    say(f"{what}: {'would import' if dry_run else 'imported'} {plural(found.new, 'new run')}"
+        f" and attempts of {found.added:,} without a result here; {found.same:,} were here already")  # fmt: skip
+    if found.kept:
+        ids = ", ".join(run_id[:12] for run_id in found.kept[:5]) + (", ..." if found.kept[5:] else "")
+        say(f"left as they are here: {plural(len(found.kept), 'run')} with a history of their own: {ids}")
+    for clash in found.clashes:
+        say(f"left as it is here: {clash}")
+    if found.kept_studies:
+        say(f"studies left as they are here: {', '.join(found.kept_studies)}. Their runs came along.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.engine import Database
 
 
@@ -15,12 +17,26 @@ def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> N
     """Copy the database as it is at this moment, while others write, to `target`; whole or not at all."""
     source = database.location
     if source.path is None:
-        raise StoreError(f"{source.shown} is a server: back it up with pg_dump")
+        raise UsageError(
+            f"{source.shown} is a server, not a file: back it up with pg_dump, or write everything that ablate keeps there "
+            "to one file with `ablate db export FILE.jsonl.gz`."
+        )
+    target = target.expanduser().absolute()
+    if target.resolve() == source.path:
+        raise StoreError(f"a backup of {source.shown} cannot be that file itself; name another")
+    with whole_file(target, overwrite) as part:
+        database.read_raw(lambda connection: _vacuum(connection, part))
+        _settle(part)
+
+
+@contextmanager
+def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A file to write in `target`'s place: it becomes `target` at the end of the block, or nothing happens."""
     target = target.expanduser().absolute()
     if not target.parent.is_dir():
         raise NotFound(f"the folder {target.parent} is not there; make it first")
-    if target.resolve() == source.path:
-        raise StoreError(f"a backup of {source.shown} cannot be that file itself; name another")
+    if target.is_dir():
+        raise StoreError(f"{target} is a folder; name a file")
     if target.exists() and not overwrite:
         raise StoreError(f"{target} is there already; name another file, or ask for it to be overwritten")
     if _size(target.with_name(target.name + "-wal")):
@@ -28,8 +44,8 @@ def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> N
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         part.unlink(missing_ok=True)
-        database.read_raw(lambda connection: _vacuum(connection, part))
-        _settle(part)
+        yield part
+        _sync(part)
         os.replace(part, target)
         _sync(target.parent)
     except OSError as error:
@@ -52,7 +68,6 @@ def _settle(path: Path) -> None:
         connection.close()
     if problem != "ok":
         raise StoreError(f"the copy is damaged ({problem}), so the database is: look with `ablate db check`")
-    _sync(path)
 
 
 def _sync(path: Path) -> None:

@@ -9,11 +9,23 @@ from types import TracebackType
 from typing import Any
 
 from ablate.errors import NotFound, nearest
-from ablate.store import admin, backup, migrate, queries, queue, recorder, studies
+from ablate.store import admin, backup, importing, migrate, portable, queries, queue, recorder, studies
 from ablate.store import results as reading
 from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
-from ablate.store.values import Claim, Clock, Counts, Event, Info, RunState, StoredStudy, StudyLink, Timing, Upgrade
+from ablate.store.values import (
+    Claim,
+    Clock,
+    Counts,
+    Event,
+    Imported,
+    Info,
+    RunState,
+    StoredStudy,
+    StudyLink,
+    Timing,
+    Upgrade,
+)
 from ablate.study.records import EpochRecord, Outcome, RunResult
 from ablate.study.study import Study
 
@@ -234,3 +246,17 @@ class Store:
     def backup(self, target: str | Path, *, overwrite: bool = False) -> None:
         """Copy a SQLite database, as it is at this moment, to a file in journal mode DELETE. Whole or not at all."""
         backup.copy_file(self._db, Path(target), overwrite=overwrite)
+
+    def export(self, target: str | Path, *, overwrite: bool = False) -> dict[str, int]:
+        """Write everything, as it is at this moment, to a file of JSON lines; the rows of each table. Whole or not at all."""
+        return portable.export_file(self._db, Path(target), overwrite=overwrite)
+
+    def import_from(self, source: str, *, keep: bool = False, dry_run: bool = False) -> Imported:
+        """Bring in what an export or another results database holds, in one transaction. Nothing here is overwritten: runs
+        that are done in both with different results are a StoreError, or left as they are here where `keep` is set."""
+        return importing.import_from(self._db, source, keep=keep, dry_run=dry_run)
+
+
+def look_at_import(source: str) -> Imported:
+    """What importing into a new database would do."""
+    return importing.import_from(None, source, dry_run=True)

@@ -167,3 +167,19 @@ class Upgrade:
     before: str
     after: str
     backup: str | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did, or would do. Runs by what became of them: `new` here; `added` to (attempts of a run that had
+    no result); the `same`; `kept` as they are here, by id; `clashes`, done in both with different results and left as
+    they are here, in words. Studies are new, or kept as they are here.
+    """
+
+    new: int
+    added: int
+    same: int
+    kept: tuple[str, ...] = ()
+    clashes: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    kept_studies: tuple[str, ...] = ()

@@ -1,0 +1,207 @@
+"""Bringing the rows of an export into a database, in one transaction, as `merge` has decided."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ablate.errors import StoreError
+from ablate.store import merge
+from ablate.store.engine import Database, Tx
+from ablate.store.location import HEADER
+from ablate.store.migrate import prepare
+from ablate.store.portable import Export, Row, export_file
+from ablate.store.schema import arms, attempts, events, runs, studies, study_runs
+from ablate.store.values import Imported
+
+_BATCH = 2_000
+
+
+def import_from(database: Database | None, source: str, *, keep: bool = False, dry_run: bool = False) -> Imported:
+    """Bring what `source` holds into the database, all or nothing; with `dry_run`, say what that would do.
+
+    `source` is a file of `export_file`, or another results database: a SQLite file or a URL. `keep` leaves runs as they
+    are here that are done in both with different results; without it they are refused. `database` None (for a dry run)
+    is an empty one. Raises NotFound, StoreError, NoSpaceOrPermission.
+    """
+    with tempfile.TemporaryDirectory(prefix="ablate-import-") as folder:
+        export = Export(_as_file(source, Path(folder)))
+        if not dry_run:
+            assert database is not None
+            plan = database.write(lambda tx: _import(tx, export, keep))
+        elif database is None:
+            plan = merge.decide(None, export)
+        else:
+            plan = database.read(lambda tx: merge.decide(tx, export))
+        _refuse_clashes(plan, keep)
+        return _summary(plan)
+
+
+def _as_file(source: str, folder: Path) -> Path:
+    """A database is exported first: one that others write to meanwhile may have to be read again."""
+    if "://" not in source and not _is_sqlite(Path(source)):
+        return Path(source)
+    database = Database(source, read_only=True)
+    try:
+        prepare(database)
+        export_file(database, folder / "export.jsonl.gz")
+    finally:
+        database.close()
+    return folder / "export.jsonl.gz"
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HEADER)) == HEADER
+    except OSError:
+        return False  # `Export` says what is wrong
+
+
+def _refuse_clashes(plan: merge.Plan, keep: bool) -> None:
+    if plan.clashes and not keep:
+        shown = "; ".join(plan.clashes[:3]) + ("; ..." if plan.clashes[3:] else "")
+        raise StoreError(
+            f"{len(plan.clashes)} runs are done both here and in the file, with different results: {shown}. "
+            "Nothing was imported. --keep-existing leaves these as they are here and imports the others."
+        )
+
+
+def _summary(plan: merge.Plan) -> Imported:
+    kept = [plan.studies[key] for key in plan.studies if key not in plan.new_studies]
+    return Imported(
+        new=len(plan.of(merge.NEW)),
+        added=len(plan.of(merge.ADDED)),
+        same=len(plan.of(merge.SAME)),
+        kept=tuple(plan.of(merge.KEPT)),
+        clashes=tuple(plan.clashes),
+        studies=tuple(name for name, _ in (plan.studies[key] for key in sorted(plan.new_studies))),
+        kept_studies=tuple(name for name, _ in kept),
+    )
+
+
+def _import(tx: Tx, export: Export, keep: bool) -> merge.Plan:
+    tx.dialect.lock_studies(tx.connection)
+    plan = merge.decide(tx, export, lock=True)
+    _refuse_clashes(plan, keep)
+    writer = _Writer(tx, plan)
+    for name, rows in groupby(export.rows(), key=lambda row: row.table.name):
+        for batch in iter(lambda rows=rows: list(islice(rows, _BATCH)), []):  # type: ignore[misc]
+            writer.write(name, batch)
+    tx.execute(_MARKS)
+    tx.dialect.after_bulk(tx.connection, (arms, runs, study_runs))
+    return plan
+
+
+_QUEUED = sa.exists().where(runs.c.id == study_runs.c.run, runs.c.state == "queued")
+_MARKS = sa.update(study_runs).where(study_runs.c.queued != _QUEUED).values(queued=_QUEUED)
+"""A study that was here marks what is queued; a run that is done now by the import is not any more."""
+
+
+@dataclass
+class _Writer:
+    """Gives rows the keys of this database and leaves out those that were not decided for."""
+
+    tx: Tx
+    plan: merge.Plan
+
+    def __post_init__(self) -> None:
+        self._keys: dict[str, dict[int, int]] = {}
+        self._events: set[tuple[Any, ...]] | None = None
+
+    def write(self, name: str, rows: list[Row]) -> None:
+        chosen = [row.values for row in rows]
+        own = {"studies": self._studies, "arms": self._arms, "runs": self._runs, "study_runs": self._links,
+               "events": self._history}.get(name)  # fmt: skip
+        if own is not None:
+            own(chosen)
+            return
+        table = rows[0].table
+        number = "number" if table is attempts else "attempt"
+        kept = list(self._renumbered(chosen, number))
+        keys = {column.name for column in table.primary_key.columns}
+        self.tx.upsert(table, kept, [column.name for column in table.columns if column.name not in keys])
+
+    def _renumbered(self, rows: list[dict[str, Any]], number: str) -> Iterator[dict[str, Any]]:
+        runs_here = self._of(runs)
+        for row in rows:
+            numbers = self.plan.runs[row["run"]].numbers
+            if row[number] in numbers:
+                yield {**row, "run": runs_here[row["run"]], number: numbers[row[number]]}
+
+    def _of(self, table: sa.Table) -> dict[int, int]:
+        """Keys here by the file's; asked for once all rows of the table are in."""
+        if table.name not in self._keys:
+            names: dict[str, Any] = {"arms": self.plan.arms, "runs": self.plan.ids, "studies": self.plan.studies}
+            self._keys[table.name] = merge.ids_of(self.tx, table, names[table.name])
+        return self._keys[table.name]
+
+    def _studies(self, rows: list[dict[str, Any]]) -> None:
+        self.tx.upsert(studies, [_without_id(row) for row in rows if row["id"] in self.plan.new_studies])
+
+    def _arms(self, rows: list[dict[str, Any]]) -> None:
+        self.tx.upsert(arms, [_without_id(row) for row in rows])
+
+    def _runs(self, rows: list[dict[str, Any]]) -> None:
+        arms_here = self._of(arms)
+        new, added = [], []
+        for row in rows:
+            decision = self.plan.runs[row["id"]]
+            values = {**_without_id(row), "arm": arms_here[row["arm"]], "attempt": decision.newest}
+            if decision.kind == merge.NEW:
+                new.append(values)
+            elif decision.kind == merge.ADDED:
+                added.append({f"new_{name}": values[name] for name in ("run_id", *_MOVED)})
+        self.tx.upsert(runs, new)
+        if added:
+            self.tx.execute(_MOVE, added)
+
+    def _links(self, rows: list[dict[str, Any]]) -> None:
+        runs_here, studies_here = self._of(runs), self._of(studies)
+        links = [
+            {**row, "run": runs_here[row["run"]], "study": studies_here[row["study"]]}
+            for row in rows
+            if row["study"] in self.plan.new_studies
+        ]
+        self.tx.upsert(study_runs, links)
+
+    def _history(self, rows: list[dict[str, Any]]) -> None:
+        columns = [column for column in events.columns if column.name != "id"]
+        if self._events is None:
+            self._events = {tuple(row) for row in self.tx.execute(sa.select(*columns))}
+        new = []
+        for row in rows:
+            if not self._wanted(row):
+                continue
+            values = _without_id(row)
+            if row["run"] is not None:
+                values["run"] = self._of(runs)[row["run"]]
+                values["attempt"] = self.plan.runs[row["run"]].numbers.get(row["attempt"], row["attempt"])
+            if row["study"] is not None:
+                values["study"] = self._of(studies)[row["study"]]
+            if tuple(values[column.name] for column in columns) not in self._events:
+                new.append(values)
+        self.tx.upsert(events, new)
+
+    def _wanted(self, row: dict[str, Any]) -> bool:
+        if row["run"] is not None:
+            return self.plan.runs[row["run"]].kind in (merge.NEW, merge.ADDED)
+        return row["study"] is None or row["study"] in self.plan.new_studies
+
+
+_MOVED = ("state", "attempt", "counted", "kind", "error", "code")
+_MOVE = (
+    sa.update(runs)
+    .where(runs.c.run_id == sa.bindparam("new_run_id"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _MOVED})
+)
+
+
+def _without_id(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "id"}
