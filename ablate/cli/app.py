@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ablate.cli import data, db, doctor, grid, predict, report, runs, status
+from ablate.cli.common import READERS
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -47,7 +48,8 @@ def main() -> NoReturn:
     """Run the command line; every expected error is a sentence on stderr and an exit code."""
     stdout = sys.stdout
     try:
-        app()
+        with READERS:
+            app()
     except SystemExit as end:
         # typer takes a reader that went away (`| head`) for a failure, and puts another stream in stdout's place
         _leave(end.code if sys.stdout is stdout else 0)

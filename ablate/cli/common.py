@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 DEFAULT_DB = "sqlite:///results.db"
 
+READERS = contextlib.ExitStack()
+"""The databases that the command has open for reading; `main` closes them."""
+
 Db = Annotated[
     str | None,
     typer.Option(
@@ -53,11 +56,11 @@ def database_url(db: str | None) -> str:
 
 
 def open_reader(db: str | None) -> Store | None:
-    """The database for reading, or None where there is none yet."""
+    """The database for reading, or None where there is none yet. It is closed when the command ends."""
     from ablate.store.store import Store
 
     try:
-        return Store.open(database_url(db), read_only=True)
+        return READERS.enter_context(Store.open(database_url(db), read_only=True))
     except NotFound:
         return None
 

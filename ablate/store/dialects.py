@@ -258,19 +258,27 @@ class PostgreSQL:
         return error.connection_invalidated or refused or str(state).startswith(("08", "57P"))
 
     def translate(self, error: BaseException) -> AblateError:
-        shown, text = self.location.shown, str(error).strip()
+        shown, text = self.location.shown, " ".join(str(error).split())
         for secret in self.location.secrets:
             text = text.replace(secret, "***")
+        text = text.rstrip(".?")
         state = str(getattr(error, "sqlstate", None) or "")
         if state == "55P03":
             return filelock.locked(shown, "another session", self.timeout)
         if state.startswith(("53100", "42501", "25006")):  # disk full, no privilege, read-only transaction
             return NoSpaceOrPermission(f"{shown} cannot be written: {text}")
         if not state or state.startswith(("08", "28", "3D", "57")):
-            return StoreError(
-                f"{shown} cannot be reached: {text}. Check that the server runs, and the URL in --db or ABLATE_DB."
-            )
+            return StoreError(f"{shown} cannot be reached: {text}. {self._advice(text)}")
         return StoreError(f"{shown}: {type(error).__name__}: {text}")
+
+    def _advice(self, text: str) -> str:
+        """What to do next. Nothing but the text says why no connection was made: libpq gives no SQLSTATE then."""
+        database = self.url.database
+        if f'database "{database}" does not exist' in text:
+            return f"Make it first (`createdb {database}`), or name another with --db or ABLATE_DB."
+        if "authentication failed" in text or "no password supplied" in text:
+            return "Check the user and the password in the URL of --db or ABLATE_DB."
+        return "Check that the server runs, and the URL in --db or ABLATE_DB."
 
     def server_version(self, connection: Connection) -> str:
         return str(connection.scalar(sa.text("SHOW server_version")))

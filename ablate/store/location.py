@@ -62,6 +62,11 @@ def locate(url: str) -> Location:
             )
         return _file(parsed.database or "")
     if backend == "postgresql":
+        if "@" in (parsed.host or ""):  # a part of the password, which every message would show
+            raise StoreError(
+                f"the database URL that starts with {scheme!r} cannot be read: a password's @, : and / are written %40, "
+                f"%3A and %2F. {_ALLOWED}"
+            )
         parsed = parsed.set(drivername="postgresql+psycopg")
         return Location(shown=parsed.set(query={}).render_as_string(hide_password=True), url=parsed)
     raise StoreError(f"results cannot be kept in {scheme!r}. {_ALLOWED}")

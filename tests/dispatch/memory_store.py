@@ -9,6 +9,7 @@ from typing import Any
 
 from ablate.errors import LeaseLost, StoreError
 from ablate.study.run import Run
+from ablate.study.study import Arm, Study
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,27 @@ class Entry:
 def make_run(number: int, act: str = "ok", *, parent: str | None = None, **recipe: Any) -> Run:
     name = f"{number:02x}" * 32
     return Run(name, name[::-1], number, {"act": act, **recipe}, None, parent)
+
+
+def study_of(runs: tuple[Run, ...]) -> Study:
+    arms = tuple(Arm(f"arm{run.seed}", {"x": str(run.seed)}, run.arm_id, run.recipe) for run in runs)
+    return Study(
+        name="toy",
+        file="toy.yaml",
+        about="",
+        cite={},
+        profile=None,
+        factors=(),
+        design="full",
+        seeds=(0,),
+        baseline={},
+        arms=arms,
+        excluded=(),
+        arms_before=len(arms),
+        tables={},
+        runs=runs,
+        source="study: toy\n",
+    )
 
 
 class MemoryStore:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from memory_store import make_run
+from memory_store import make_run, study_of
 
 from ablate.dispatch.executor import this_process
 from ablate.dispatch.executors import get_executor
-from ablate.study.run import Run
-from ablate.study.study import Arm, Study
 
 Store = pytest.importorskip("ablate.store.store").Store
 ACTS = ["ok", "raise", "kill_once", "diverge", "ok", "ok"]
 
 
 @pytest.mark.parametrize("executor", ["local", "inline"])
-def test_a_grid_with_failures_and_deaths_is_recorded_whole(request_for, tmp_path: Path, executor: str):
+def test_a_grid_with_failures_and_deaths_is_recorded_whole(request_for, url: str, executor: str):
     acts = [act for act in ACTS if executor == "local" or act != "kill_once"]
     runs = tuple(make_run(number, act) for number, act in enumerate(acts))
-    url = f"sqlite:///{tmp_path / 'results.db'}"
     with Store.open(url) as store:
         key = store.save_study(study_of(runs), settings={})
         request = request_for(
@@ -41,22 +41,28 @@ def test_a_grid_with_failures_and_deaths_is_recorded_whole(request_for, tmp_path
     assert all([attempt.state for attempt in result.attempts] == ["lost", "done"] for result in killed)
 
 
-def study_of(runs: tuple[Run, ...]) -> Study:
-    arms = tuple(Arm(f"arm{run.seed}", {"x": str(run.seed)}, run.arm_id, run.recipe) for run in runs)
-    return Study(
-        name="toy",
-        file="toy.yaml",
-        about="",
-        cite={},
-        profile=None,
-        factors=(),
-        design="full",
-        seeds=(0,),
-        baseline={},
-        arms=arms,
-        excluded=(),
-        arms_before=len(arms),
-        tables={},
-        runs=runs,
-        source="study: toy\n",
-    )
+def test_two_grids_of_one_study_train_each_run_once(url: str, tmp_path: Path):
+    """Two processes that start together on a database that is not there yet, and share a home."""
+    command = [sys.executable, str(Path(__file__).with_name("drive_study.py")), url, str(tmp_path / "home"), "8"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    grids = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    try:
+        for grid in grids:
+            assert grid.stdout.readline() == "ready\n"
+        for grid in grids:
+            grid.stdin.write("\n")
+            grid.stdin.flush()
+        ended = [grid.communicate() for grid in grids]
+    finally:
+        for grid in grids:
+            grid.kill()
+            grid.communicate()
+    assert [(grid.returncode, err) for grid, (_, err) in zip(grids, ended, strict=True)] == [(0, "")] * 2
+    trained = [run_id for out, _ in ended for run_id in json.loads(out)]
+    assert sorted(trained) == sorted(make_run(number).run_id for number in range(8))
+    with Store.open(url) as store:
+        results = store.results(trained)
+        assert [(run.state, len(run.attempts)) for run in results.values()] == [("done", 1)] * 8
+        assert [sorted(run.epochs) for run in results.values()] == [[1, 2]] * 8
+        assert [study.name for study in store.studies()] == ["toy"]
+        assert store.check() == []

@@ -14,6 +14,7 @@ from lives import OUTCOME, life
 from postgres_server import Room, Server
 
 from ablate.errors import StoreError
+from ablate.store import queue
 from ablate.store.store import Store
 
 pytestmark = pytest.mark.postgres
@@ -123,6 +124,21 @@ def test_a_backend_that_the_server_ends_is_replaced(postgres: Any, make_study: M
         assert len(tries) == 4
         store.finish(claim, OUTCOME, 1.0)
         assert store.find(claim.run.run_id).state == "done"
+
+
+def test_a_claim_steps_over_a_run_that_somebody_is_just_taking(postgres: Any, make_study: Make, remote: Make) -> None:
+    """SKIP LOCKED: it neither waits for the other's transaction nor takes the same run."""
+    study, url = make_study(3), postgres.ready()
+    with Store.open(url, timeout=5) as one, Store.open(url, timeout=5) as other:
+        key = one.save_study(study, settings={})
+
+        def work(tx: Any) -> list[str]:
+            mine = queue.claim(tx, key, remote("one"), 60.0, [])
+            theirs = [other.claim(key, remote("other")) for _ in range(3)]
+            return [claim.run.run_id if claim else "none" for claim in (mine, *theirs)]
+
+        assert one._db.write(work) == [*(run.run_id for run in study.runs), "none"]
+        assert one.check() == []
 
 
 def test_a_server_that_stays_away_is_an_error(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:

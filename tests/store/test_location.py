@@ -7,6 +7,7 @@ import pytest
 
 from ablate.errors import StoreError
 from ablate.store import location as places
+from ablate.store.dialects import PostgreSQL
 from ablate.store.location import Location, file_system, locate
 from ablate.store.store import Store
 
@@ -116,3 +117,21 @@ def test_odd_characters_in_a_path(tmp_path: Path) -> None:
         assert store.studies() == ()
     assert path.exists()
     assert Location("x", path).beside("-wal").name == "a?b#c%d e'f.db-wal"
+
+
+def test_what_a_url_says_goes_before_what_we_would_say() -> None:
+    url = "postgresql://u:p@h/d?connect_timeout=3&options=-csearch_path%3Dmine&application_name=x"
+    given = PostgreSQL(locate(url), 30)._connect_args()
+    assert given["options"] == "-c lock_timeout=30000 -csearch_path=mine"
+    assert {"connect_timeout", "application_name"}.isdisjoint(given)
+    assert (
+        given["tcp_user_timeout"] == 25_000
+    )  # milliseconds: less than a lease, or its worker would not hear that it lapsed
+
+
+def test_an_at_sign_in_a_password_is_not_taken_for_the_host() -> None:
+    with pytest.raises(StoreError) as caught:
+        locate("postgresql://u:hush@hush2@h/d")
+    assert "a password's @, : and / are written %40, %3A and %2F" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert locate("postgresql://u:hush%40hush2@h/d").shown == "postgresql+psycopg://u:***@h/d"

@@ -1,0 +1,187 @@
+"""`ablate db` on SQLite and on PostgreSQL, and what is said of a server that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from postgres_server import Room, Server
+
+from ablate.store.store import Store
+
+HUSH = "hush-hush"
+
+
+@pytest.fixture
+def db(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The database of the commands: SQLite or PostgreSQL."""
+    monkeypatch.setenv("ABLATE_DB", url)
+    return url
+
+
+def secret(url: str) -> str:
+    """The password of a URL; of a file a text that is nowhere."""
+    return url.split(":")[2].split("@")[0] if "@" in url else "no password"
+
+
+def test_the_database_says_what_it_is_without_its_password(call, db: str, tiny: Path, fill) -> None:
+    fill(tiny)
+    said = call("db", "info")
+    assert secret(db) not in said.out + said.err
+    assert ("url: postgresql+psycopg://ablate:***@127.0.0.1:" in said.out) == ("@" in db)
+    assert "states: done 4\n" in said.out
+    found = call("db", "info", "--json").document
+    assert found["backend"] in db
+    assert (found["rows"]["runs"], found["revision"]) == (4, "0001")
+    assert secret(db) not in str(found)
+    assert call("db", "check").out == "ok\n"
+    assert call("db", "upgrade").err == "already at schema 0001; nothing to do\n"
+
+
+def test_check_finds_what_disagrees_on_a_server_too(call, db: str, tiny: Path, fill) -> None:
+    import sqlalchemy as sa
+
+    fill(tiny)
+    with Store.open(db) as store:
+        store._db.write(lambda tx: tx.execute(sa.text("UPDATE attempts SET state = 'lost'")))
+    assert "4 runs are done without a done attempt: " in call("db", "check", code=6).err
+
+
+def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> None:
+    fill(tiny)
+    moved = f"sqlite:///{tmp_path / 'moved.db'}"
+    said = call("db", "export", "all.jsonl.gz")
+    assert said.err.endswith(" written to all.jsonl.gz: 4 runs, 63 rows\n")
+    assert secret(db) not in said.err
+    assert "all.jsonl.gz is there already; name another file, or give --overwrite." in call(
+        "db", "export", "all.jsonl.gz", code=2
+    ).err  # fmt: skip
+    call("db", "export", "all.jsonl.gz", "--overwrite")
+    would = call("db", "import", "all.jsonl.gz", "--dry-run", "--db", moved).err
+    assert "would import 4 new runs and attempts of 0 without a result here; 0 were here already\n" in would
+    assert not (tmp_path / "moved.db").exists()
+    assert "imported 4 new runs" in call("db", "import", "all.jsonl.gz", "--db", moved).err
+    again = call("db", "import", db, "--db", moved)
+    assert "imported 0 new runs and attempts of 0 without a result here; 4 were here already\n" in again.err
+    assert "studies left as they are here: tiny. Their runs came along.\n" in again.err
+    assert secret(db) not in again.err
+    assert call("report", "tiny", "--format", "md", "--db", moved).out == call("report", "tiny", "--format", "md").out
+
+
+def test_an_import_that_fails_makes_no_database(call, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("not results\n")
+    said = call("db", "import", "thesis.txt", code=6).err
+    assert said == (
+        "error: thesis.txt is neither an export of `ablate db export` nor a results database. Nothing was imported.\n"
+    )
+    assert not (tmp_path / "results.db").exists()
+    assert "none.jsonl is not there" in call("db", "import", "none.jsonl", code=5).err
+    assert (
+        "all.db: must end in .jsonl or .jsonl.gz. (`ablate db backup` copies"
+        in call("db", "export", "all.db", code=2).err
+    )
+
+
+def test_an_export_of_a_grid_that_runs_says_so(call, tiny: Path, fill) -> None:
+    fill(tiny, lambda arm, seed: "running" if seed else {"top1": 0.5, "top5": 0.9})
+    assert call("db", "export", "all.jsonl").err.endswith(
+        "warning: 2 runs still running; what they record from now on is not in the file.\n"
+    )
+
+
+@pytest.mark.postgres
+def test_a_server_is_not_copied_to_a_file(call, postgres: Room, tiny: Path, fill, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ABLATE_DB", postgres.ready())
+    fill(tiny)
+    said = call("db", "backup", "copy.db", code=2).err
+    assert "is a server, not a file: back it up with pg_dump, or write everything that ablate keeps there to one file with `ablate db export FILE.jsonl.gz`.\n" in said  # fmt: skip
+    assert secret(os.environ["ABLATE_DB"]) not in said
+    assert not (tmp_path / "copy.db").exists()
+
+
+# A server that cannot be used -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(call, tiny: Path, caplog: pytest.LogCaptureFixture) -> Callable[[str], str]:
+    """What every command says of a URL that leads nowhere: exit 6, one sentence, no password anywhere."""
+
+    def ask(url: str) -> str:
+        sentences = set()
+        for command in (["db", "info"], ["status"], ["grid", "plan", tiny], ["grid", "run", tiny], ["report"],
+                        ["db", "upgrade"], ["db", "import", "results.db"]):  # fmt: skip
+            said = call(*command, "--db", url, code=6)
+            sentences.add(said.err)
+            for text in (said.out, said.err, caplog.text):
+                assert HUSH not in text
+        assert len(sentences) == 1, sentences
+        doctor = call("doctor", "--db", url, code=None)
+        assert HUSH not in doctor.out + doctor.err
+        for path in tiny.parent.rglob("*"):
+            assert not path.is_file() or HUSH.encode() not in path.read_bytes(), path
+        return sentences.pop()
+
+    return ask
+
+
+def test_a_port_where_nobody_listens(refused) -> None:
+    said = refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results?sslpassword={HUSH}")
+    assert said.startswith("error: postgresql+psycopg://ada:***@127.0.0.1:1/results cannot be reached: ")
+    assert "refused" in said
+    assert said.endswith("Check that the server runs, and the URL in --db or ABLATE_DB.\n")
+    assert said.count("\n") == 1
+
+
+def test_a_host_that_nobody_knows(refused) -> None:
+    said = refused(f"postgresql+psycopg://ada:{HUSH}@no-such-host.invalid/results")
+    assert said.startswith("error: postgresql+psycopg://ada:***@no-such-host.invalid/results cannot be reached: ")
+    assert said.count("\n") == 1
+
+
+def test_a_driver_that_is_missing(refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results") == (
+        "error: postgresql+psycopg://ada:***@127.0.0.1:1/results needs the driver psycopg, which is not installed: "
+        "pip install 'ablate[postgres]'.\n"
+    )
+
+
+@pytest.mark.postgres
+def test_a_wrong_password(refused, own_server: Server) -> None:
+    said = refused(own_server.url(password=HUSH))
+    assert 'password authentication failed for user "ablate"' in said
+    assert said.endswith(" Check the user and the password in the URL of --db or ABLATE_DB.\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.postgres
+def test_a_database_that_does_not_exist(refused, own_server: Server) -> None:
+    said = refused(own_server.url("nowhere"))
+    assert 'database "nowhere" does not exist' in said
+    assert said.endswith(" Make it first (`createdb nowhere`), or name another with --db or ABLATE_DB.\n")
+
+
+def test_a_password_with_an_at_sign_is_explained(refused) -> None:
+    """The rest of it would be taken for the host, and printed."""
+    assert refused(f"postgresql://ada:{HUSH}@{HUSH}@127.0.0.1/results") == (
+        "error: the database URL that starts with 'postgresql' cannot be read: a password's @, : and / are written %40, "
+        "%3A and %2F. Allowed: sqlite:///results.db, or postgresql+psycopg://user:password@host/name.\n"
+    )
+
+
+@pytest.mark.postgres
+def test_no_row_and_no_command_to_copy_holds_the_password(call, postgres: Room, tiny: Path, fill, monkeypatch) -> None:
+    url = postgres.ready()
+    monkeypatch.setenv("ABLATE_DB", url)
+    fill(tiny, lambda arm, seed: "failed" if seed else {"top1": 0.5, "top5": 0.9})
+    monkeypatch.delenv("ABLATE_DB")
+    for command in (["status"], ["grid", "plan", tiny], ["report", "tiny", "--format", "md"], ["runs", "list"]):
+        said = call(*command, "--db", url, code=None)
+        assert said.code in (0, 4)
+        assert secret(url) not in said.out + said.err
+    assert "--db 'postgresql+psycopg://ablate:***@127.0.0.1:" in call("grid", "plan", tiny, "--db", url).err
+    call("db", "export", "all.jsonl", "--db", url)
+    assert secret(url) not in (tiny.parent / "all.jsonl").read_text()
