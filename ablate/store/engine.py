@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from ablate.errors import AblateError, NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import location as places
 from ablate.store.dialects import WRITE, Dialect, SQLite, dialect_of, unclean
+from ablate.store.header import Header
 from ablate.store.location import Location
 from ablate.store.values import Clock
 
@@ -87,6 +88,7 @@ class Database:
         self.read_only, self.timeout = read_only, timeout
         self.clock = clock or Clock()
         self.dialect = dialect_of(self.location, timeout)
+        self.header = Header()
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -183,8 +185,8 @@ class Database:
         """A WAL file that nobody has open is read as immutable: SQLite would else make `-wal` and `-shm` beside it, or
         fail where it may not. What a writer changes meanwhile is noticed afterwards, and the read is done again."""
         for _ in range(_TRIES):
-            refuse_missing(self.location)
-            if not places.is_wal(dialect.path) or _live(self.location):
+            refuse_missing(self.location, self.header)
+            if not places.is_wal(dialect.path, self.header) or _live(self.location):
                 return once(dialect.read_engine())
             before = _signature(dialect.path)
             error: DBAPIError | sqlite3.Error | None = None
@@ -217,8 +219,11 @@ class Database:
         """Close the connections; for SQLite under the write lock, because the last one to close makes a checkpoint."""
         with self._lock:
             engine, self._engine, self._closed = self._engine, None, True
-        if engine is None:
-            return
+        if engine is not None:
+            self._dispose(engine)
+        self.header.release()
+
+    def _dispose(self, engine: Engine) -> None:
         if self._pid != os.getpid():
             engine.dispose(close=False)
         elif self.read_only:
@@ -235,12 +240,12 @@ class Database:
         return self.dialect.translate(error)
 
 
-def refuse_missing(location: Location) -> None:
+def refuse_missing(location: Location, header: Header) -> None:
     """NotFound where there is no file to read, StoreError for one that is not a SQLite database."""
     assert location.path is not None
     try:
         size = location.path.stat().st_size
-        places.refuse_foreign(location)
+        places.refuse_foreign(location, header)
     except FileNotFoundError:
         size = -1
     except PermissionError:

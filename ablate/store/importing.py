@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ablate.errors import StoreError
 from ablate.store import merge
 from ablate.store.engine import Database, Tx
+from ablate.store.header import Header
 from ablate.store.location import HEADER
 from ablate.store.migrate import prepare
 from ablate.store.portable import Export, Row, export_file
@@ -57,11 +58,13 @@ def _as_file(source: str, folder: Path) -> Path:
 
 
 def _is_sqlite(path: Path) -> bool:
+    header = Header()
     try:
-        with path.open("rb") as file:
-            return file.read(len(HEADER)) == HEADER
+        return header.read(path).startswith(HEADER)
     except OSError:
         return False  # `Export` says what is wrong
+    finally:
+        header.release()
 
 
 def _refuse_clashes(plan: merge.Plan, keep: bool) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from ablate.errors import StoreError
+from ablate.store.header import Header
 
 HEADER = b"SQLite format 3\x00"
 
@@ -90,17 +91,15 @@ def file_uri(path: Path, options: str) -> str:
     return f"file:{urllib.parse.quote(str(path))}?{options}"
 
 
-def is_wal(path: Path) -> bool:
+def is_wal(path: Path, header: Header) -> bool:
     """Whether the file's header says write-ahead log: bytes 18 and 19 are 2 then, else 1 (SQLite's fileformat2)."""
-    with path.open("rb") as file:
-        return file.read(20)[18:20] == b"\x02\x02"
+    return header.read(path)[18:20] == b"\x02\x02"
 
 
-def refuse_foreign(location: Location) -> None:
-    """StoreError for a file that is neither empty nor SQLite's; reads 16 bytes and touches nothing."""
+def refuse_foreign(location: Location, header: Header) -> None:
+    """StoreError for a file that is neither empty nor SQLite's; reads its header and touches nothing."""
     assert location.path is not None
-    with location.path.open("rb") as file:
-        start = file.read(len(HEADER))
+    start = header.read(location.path)[: len(HEADER)]
     if start and start != HEADER:
         raise StoreError(
             f"{location.shown} is not a results database (no SQLite file); it was left as it is. "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import location as places
 from ablate.store.backup import copy_file
 from ablate.store.engine import TIMEOUT, Database, Tx, refuse_missing
+from ablate.store.header import Header
 from ablate.store.location import Location
 from ablate.store.schema import REVISIONS, metadata
 from ablate.store.values import Upgrade
@@ -32,7 +34,7 @@ def prepare(database: Database) -> None:
     """
     location = database.location
     if location.path is not None:
-        _check_file(location, database.read_only)
+        _check_file(location, database.header, database.read_only)
     revision = database.read(lambda tx: revision_of(tx, location))
     if revision is None and database.read_only:
         raise NotFound(f"{location.shown} holds no results yet. `ablate grid run STUDY.yaml` records some.")
@@ -47,8 +49,8 @@ def upgrade(url: str, *, timeout: float = TIMEOUT) -> Upgrade:
     location = database.location
     try:
         if location.path is not None:
-            refuse_missing(location)
-            _check_file(location, read_only=False)
+            refuse_missing(location, database.header)
+            _check_file(location, database.header, read_only=False)
         before = database.read(lambda tx: revision_of(tx, location))
         if before is None:
             raise NotFound(f"{location.shown} holds no results yet, so there is nothing to upgrade")
@@ -96,11 +98,11 @@ def _compare(revision: str, location: Location) -> None:
     )
 
 
-def _check_file(location: Location, read_only: bool) -> None:
+def _check_file(location: Location, header: Header, read_only: bool) -> None:
     path = location.path
     assert path is not None
     if read_only:
-        refuse_missing(location)
+        refuse_missing(location, header)
         if location.beside("-wal").exists():
             places.refuse_network(location)
         return
@@ -114,7 +116,11 @@ def _check_file(location: Location, read_only: bool) -> None:
         # Every process may create the empty file; the tables are made under the lock.
         if not os.access(folder, os.W_OK, effective_ids=_EFFECTIVE):
             raise NoSpaceOrPermission(f"{location.shown} cannot be created: this user may not write in {folder}")
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        with suppress(
+            FileExistsError
+        ):  # never opened once it is there: closing it would drop the locks of this process
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        header.read(path)
         return
     for place, mode, what in ((path, os.R_OK | os.W_OK, "the file"), (folder, os.W_OK, f"its folder {folder}")):
         if not os.access(place, mode, effective_ids=_EFFECTIVE):
@@ -122,7 +128,7 @@ def _check_file(location: Location, read_only: bool) -> None:
                 f"{location.shown} cannot be written: this user may not write {what}. Reading works (`ablate report`, "
                 "`ablate status`); to run studies name another database with --db or ABLATE_DB."
             )
-    places.refuse_foreign(location)
+    places.refuse_foreign(location, header)
 
 
 _EFFECTIVE = os.access in os.supports_effective_ids

@@ -1,6 +1,7 @@
 """A worker process for the tests: waits for the start, then does what it is told. Prints one JSON line a run.
 
 python claimer.py URL STUDY_KEY claim          claim and finish until nothing is left; a second line says it is recorded
+python claimer.py URL STUDY_KEY claim-one      the same with one run only
 python claimer.py URL STUDY_KEY hang           claim one run, say so, and wait to be killed
 python claimer.py URL -         open           open the database, which may not exist yet
 """
@@ -34,6 +35,8 @@ def main() -> None:
                 sys.stdin.readline()
             store.finish(claim, Outcome({"top1": 0.5}), 1.0)
             print(json.dumps([claim.run.run_id, "done"]), flush=True)
+            if what == "claim-one":
+                return
 
 
 main()

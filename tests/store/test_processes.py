@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,3 +128,26 @@ def test_what_was_acknowledged_survives_kills_at_any_moment(url: str, make_study
             assert len(results) == len(finished) > 0
             assert all(result.state == "done" and result.metrics == {"top1": 0.5} for result in results.values())
             assert all(sum(a.state == "done" for a in result.attempts) == 1 for result in results.values())
+
+
+@pytest.mark.parametrize("act", ["a second store", "a reader", "its own import"])
+def test_a_database_in_use_keeps_its_log_whatever_this_process_opens_beside_it(
+    path: Path, make_study: Make, act: str
+) -> None:
+    """POSIX drops a process's locks on a file when it closes any descriptor of it; see ablate/store/header.py."""
+    with Store.open(str(path)) as store:
+        key = store.save_study(make_study(3), settings={})
+        if act == "its own import":
+            store.import_from(str(path))
+        else:
+            Store.open(str(path), read_only=act == "a reader").close()
+        with processes(1, str(path), str(key), "claim-one") as started:  # opens, claims, closes
+            ((told, *_),) = outcome(started)
+        assert path.with_name("results.db-wal").exists()
+        claim = store.claim(key, WorkerInfo.here())
+        assert claim is not None
+        assert claim.run.run_id != told[0]
+        with processes(1, str(path), str(key), "claim-one") as started:
+            ((other, *_),) = outcome(started)
+        assert len({told[0], claim.run.run_id, other[0]}) == 3
+        assert store.check() == []
