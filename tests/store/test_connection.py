@@ -176,9 +176,10 @@ def test_what_was_acknowledged_survives_lost_connections(how: str, own_server: S
             else:
                 assert room.cut() > 0
         for process in started:
-            out, err = process.communicate()
-            assert (process.returncode, err) == (0, "")
-            told += [json.loads(line) for line in out.splitlines()]
+            assert process.stdout is not None
+            assert process.stderr is not None
+            told += [json.loads(line) for line in process.stdout]  # communicate() would miss what is buffered here
+            assert (process.wait(), process.stderr.read()) == (0, "")
     claimed = [line[0] for line in told if line[1] != "done"]
     finished = [line[0] for line in told if line[1] == "done"]
     assert len(claimed) == len(set(claimed)) == 40
