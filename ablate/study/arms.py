@@ -9,6 +9,7 @@ from typing import Any
 from ablate.study.assign import apply, overlap
 from ablate.study.design import Point
 from ablate.study.digest import arm_id, canonical_json, run_id
+from ablate.study.free import Written, apply_free, plain, values_of
 from ablate.study.names import arm_name
 from ablate.study.normalise import contradictions, normalise
 from ablate.study.problems import Problems, show
@@ -16,6 +17,7 @@ from ablate.study.recipe import fields, nest
 from ablate.study.run import Run
 from ablate.study.source import flow_scalar
 from ablate.study.study import Arm, Factor, Level
+from ablate.study.trainer import Trainer, check_holes
 
 ResolveInit = Callable[[Any], Any]
 
@@ -30,6 +32,21 @@ class RecipeText:
         self._sections = [(name, tuple(sections[name]), _getter(sections[name])) for name in sorted(sections)]
         self._seen: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
         self._texts: dict[tuple[str, int], tuple[str, Any]] = {}
+
+    def whole(self, name: str, base: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """The flat recipe of the arm `name` as it is hashed, and why settings lost their value."""
+        return normalise(apply(base, settings))
+
+    def contradictions(self, flat: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What cannot be meant in a whole recipe: (path, message) for each."""
+        return contradictions(flat)
+
+    def trainer(self, flat: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What is hashed beside the recipe; None for the built-in trainer."""
+        return None
+
+    def report(self, problems: Problems) -> None:
+        """Mistakes that only show once all arms are known."""
 
     def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe as sections; equal sections made of the same objects are one object."""
@@ -53,6 +70,33 @@ class RecipeText:
         return self._texts[key][0]
 
 
+class FreeText(RecipeText):
+    """The same for the free recipes of another trainer: nothing is known of them but what its command asks for."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._arms: dict[str, dict[str, Written]] = {}
+
+    def whole(self, name: str, base: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        self._arms[name] = apply_free(base, settings)
+        return dict(self._arms[name]), {}
+
+    def contradictions(self, flat: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return []
+
+    def trainer(self, flat: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self._trainer.hashed({path: written.text for path, written in flat.items()})
+
+    def report(self, problems: Problems) -> None:
+        check_holes(problems, self._trainer, self._arms)
+
+    def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
+        return values_of(flat)
+
+    def json(self, recipe: Mapping[str, Any]) -> str:
+        return canonical_json(recipe)
+
+
 def _getter(paths: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     if len(paths) == 1:
         return lambda flat: (flat[paths[0]],)
@@ -64,13 +108,16 @@ def build_arms(
     points: Iterable[Point],
     factors: Sequence[Factor],
     base: Mapping[str, Any],
-    resolve_init: ResolveInit,
+    resolve_init: ResolveInit | None,
     text: RecipeText,
 ) -> tuple[Arm, ...]:
-    """Every point as an arm; arms that come to one recipe are marked as merged into the first of them."""
+    """Every point as an arm; arms that come to one recipe are marked as merged into the first of them.
+
+    `resolve_init` is None for another trainer's recipes: what first weights are is its own business.
+    """
     first: dict[str, tuple[str, Mapping[str, Any], Mapping[str, str]]] = {}
     lookup = {factor.name: {level.name: level for level in factor.levels} for factor in factors}
-    conflicts = Conflicts(lookup)
+    conflicts = Conflicts(lookup, free=resolve_init is None)
     trouble: dict[tuple[str, str], tuple[str, Any]] = {}
     arms: list[Arm] = []
     for point in points:
@@ -78,12 +125,13 @@ def build_arms(
         settings = conflicts.settings(point.levels)
         if settings is None:
             continue
-        flat, reasons = normalise(apply(base, settings))
-        for path, message in contradictions(flat):
+        flat, reasons = text.whole(name, base, settings)
+        for path, message in text.contradictions(flat):
             trouble.setdefault((path, message), (name, flat[path]))
-        flat["model.init"] = resolve_init(flat["model.init"])
-        recipe = text.nested(flat)
-        identity = arm_id(text.json(recipe))
+        if resolve_init is not None:
+            flat["model.init"] = resolve_init(flat["model.init"])
+        recipe, trainer = text.nested(flat), text.trainer(flat)
+        identity = arm_id(text.json(recipe), canonical_json(trainer))
         into, why = None, ""
         if identity in first:
             into, before, told = first[identity]
@@ -91,8 +139,9 @@ def build_arms(
         else:
             first[identity] = (name, settings, reasons)
         previous = arm_name(point.previous) if point.previous else None
-        arms.append(Arm(name, point.levels, identity, recipe, point.step, previous, into, why))
+        arms.append(Arm(name, point.levels, identity, recipe, point.step, previous, into, why, trainer))
     conflicts.report(problems)
+    text.report(problems)
     for (path, message), (name, value) in trouble.items():
         problems.add(problems.place(path, value), f"arm {name}: {message}")
     return tuple(arms)
@@ -102,27 +151,30 @@ def build_runs(
     arms: Sequence[Arm], seeds: Sequence[int], parent_of: Callable[[Any, int], str | None], text: RecipeText
 ) -> tuple[Run, ...]:
     """Each distinct run once: the first seed of every arm, then the second of every arm, and so on."""
-    distinct = [(arm, text.json(arm.recipe)) for arm in arms if arm.merged_into is None]
+    distinct = [
+        (arm, text.json(arm.recipe), canonical_json(arm.trainer)) for arm in arms if arm.merged_into is None
+    ]
     runs: dict[str, Run] = {}
     for seed in seeds:
-        for arm, recipe_json in distinct:
-            init = arm.recipe["model"]["init"]
+        for arm, recipe_json, trainer_json in distinct:
+            init = arm.recipe["model"]["init"] if arm.trainer is None else None
             parent = parent_of(init, seed) if isinstance(init, dict) and "arm" in init else None
             recipe: Mapping[str, Any] = arm.recipe
             if parent is not None:
                 recipe = {**recipe, "model": {**recipe["model"], "init": {"run": parent, "weights": init["weights"]}}}
                 identity = run_id(canonical_json(recipe), seed)
             else:
-                identity = run_id(recipe_json, seed)
-            runs.setdefault(identity, Run(identity, arm.arm_id, seed, recipe, None, parent))
+                identity = run_id(recipe_json, seed, trainer_json)
+            runs.setdefault(identity, Run(identity, arm.arm_id, seed, recipe, arm.trainer, parent))
     return tuple(runs.values())
 
 
 class Conflicts:
     """Joins the settings of an arm's levels; where two factors give one path different values, remembers which levels do."""
 
-    def __init__(self, lookup: Mapping[str, Mapping[str, Level]]) -> None:
+    def __init__(self, lookup: Mapping[str, Mapping[str, Level]], *, free: bool = False) -> None:
         self.lookup = lookup
+        self.free = free
         self.found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
 
     def settings(self, levels: Mapping[str, str]) -> dict[str, Any] | None:
@@ -141,13 +193,13 @@ class Conflicts:
         return None if clash else settings
 
     def _others(self, settings: Mapping[str, Any], path: str) -> list[str]:
-        if path.startswith("model.args"):
+        if self.free or path.startswith("model.args"):  # elsewhere no path of ours lies inside another
             return [other for other in settings if overlap(path, other)]
         return [path] if path in settings else []
 
     def _remember(self, levels: Mapping[str, str], one: str, two: str, clash: tuple[str, Any, str, Any]) -> None:
         other, before, path, value = clash
-        story = f"{one} sets {other} to {show(before)} and {two} sets {path} to {show(value)}"
+        story = f"{one} sets {other} to {show(plain(before))} and {two} sets {path} to {show(plain(value))}"
         self.found.setdefault((one, two), {}).setdefault(levels[one], {}).setdefault(levels[two], story)
 
     def report(self, problems: Problems) -> None:

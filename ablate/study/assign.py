@@ -7,13 +7,13 @@ from functools import cache
 from typing import Any
 
 from ablate.errors import nearest
+from ablate.study.free import check_free_path, nested_in, read_free, read_free_setting
 from ablate.study.normalise import unknown_name
 from ablate.study.problems import Problems, show
 from ablate.study.readers import finite
 from ablate.study.recipe import fields
 from ablate.study.source import Key
 
-_WHOLE = "model.args"
 _OPEN = "model.args."
 """Below this path names are the network's own."""
 
@@ -21,12 +21,16 @@ _OPEN = "model.args."
 def read_settings(problems: Problems, key: Key, value: Any) -> dict[str, Any]:
     """Every setting in a mapping of nested sections and dotted paths, checked, as {path: value}."""
     settings: dict[str, Any] = {}
+    if problems.free:
+        return {**read_free(problems, key, value)}
     _read(problems, key, value, "", settings)
     return settings
 
 
 def read_setting(problems: Problems, key: Key, path: str, value: Any) -> dict[str, Any]:
     """One setting, given by its dotted path; several where the path names a whole section."""
+    if problems.free:
+        return {**read_free_setting(problems, key, path, value)}
     settings: dict[str, Any] = {}
     _set(problems, key, path, value, settings)
     return settings
@@ -48,11 +52,13 @@ def apply(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any
 
 def overlap(path: str, other: str) -> bool:
     """Whether two paths set one thing: `model.args` holds every `model.args.x`."""
-    return path == other or (path == _WHOLE and other.startswith(_OPEN)) or (other == _WHOLE and path.startswith(_OPEN))
+    return nested_in(path, other)
 
 
 def check_path(problems: Problems, key: Key, path: str) -> bool:
     """Whether a dotted path is a recipe field; a problem that names the nearest where it is not."""
+    if problems.free:
+        return check_free_path(problems, key, path)
     if path in fields() or (path.startswith(_OPEN) and len(path) > len(_OPEN)):
         return True
     section = path.rpartition(".")[0]

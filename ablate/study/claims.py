@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ablate.study.metrics import METRICS
 from ablate.study.study import Claim, Term
@@ -37,13 +37,17 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True)
 class ClaimContext:
-    """What a table offers its claims: `resolve` turns a row's text (and fixed levels) into levels; `rows` are all of its rows."""
+    """What a table offers its claims: `resolve` turns a row's text (and fixed levels) into levels; `rows` are all of its rows.
+
+    `better` has the directions of metrics that are not ours.
+    """
 
     resolve: Callable[[str, Mapping[str, str]], Mapping[str, str]]
     rows: Callable[[Mapping[str, str]], list[Term]]
     metric: str
     metrics: tuple[str, ...]
     levels: Callable[[str, str], str]
+    better: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_claim(text: str, context: ClaimContext) -> Claim:
@@ -67,7 +71,8 @@ def parse_claim(text: str, context: ClaimContext) -> Claim:
         kind, terms, by = found["sign"], (term(found["a"]), term(found["b"])), _number(found["by"])
     elif found := _BEST.fullmatch(body):
         kind = found["which"]
-        if metric in METRICS and METRICS[metric].better == "neither":
+        ours = METRICS[metric].better if metric in METRICS else ""
+        if context.better.get(metric, ours) == "neither":
             raise ClaimError(f"{text!r}: {metric} has no better and worse; compare with > or <.")
         subject = term(found["a"])
         others = [term(row.strip()) for row in found["rest"].split(",")] if found["rest"] else context.rows(where)

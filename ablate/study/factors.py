@@ -9,6 +9,7 @@ from typing import Any
 
 from ablate.errors import nearest
 from ablate.study.assign import check_path, read_setting, read_settings
+from ablate.study.free import plain
 from ablate.study.keys import FACTOR
 from ablate.study.problems import Problems, show
 from ablate.study.source import Key, scalar
@@ -151,7 +152,7 @@ def match_level(factor: Factor, text: str) -> Level | None:
     if not factor.members:
         value = scalar(text)
         for level in factor.levels:
-            if len(level.sets) == 1 and _same(next(iter(level.sets.values())), value):
+            if len(level.sets) == 1 and _same(plain(next(iter(level.sets.values()))), value):
                 return level
     elif "+" in text:
         wanted = text.split("+")

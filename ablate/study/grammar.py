@@ -6,6 +6,7 @@ factor, such a level?) only the loader knows: whatever the loader takes, the sch
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,15 +27,46 @@ _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 _NAMES: Schema = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
 
 
+_RECIPES = ("settings", "path", "metric", "factor", "levels", "members", "profile", "profile_levels", "table")
+"""What hangs on the recipe's fields: with a trainer of one's own it is free, under the same name with `free_` before it."""
+
+
 def json_schema() -> Schema:
     """The JSON Schema (2020-12) of study files, from the recipe's fields and the loader's own keys."""
+    study = _object(keys.STUDY, required=("study",))
+    ours = {name: shape for name, shape in study["properties"].items() if _hangs_on_recipe(shape)}
+    about = {name: {"description": shape["description"]} for name, shape in ours.items()}
+    structures = {**_values(), **_structures(), **_recipe()}
     return {
         "$schema": DIALECT,
         "title": "ablate study",
         "description": "One question with its design: recipe, factors, baseline, tables.",
-        **_object(keys.STUDY, required=("study",)),
-        "$defs": {**_values(), **_structures(), **_recipe()},
+        **study,
+        "properties": {**study["properties"], **about},
+        "if": {"properties": {"trainer": {"not": {"type": "null"}}}, "required": ["trainer"]},
+        "then": {"properties": _freed(ours)},
+        "else": {"properties": ours},
+        "$defs": {**structures, **_free_structures(structures)},
     }
+
+
+def _hangs_on_recipe(shape: Any) -> bool:
+    return any(f'"#/$defs/{name}"' in json.dumps(shape) for name in _RECIPES)
+
+
+def _freed(shape: Any) -> Any:
+    """A shape whose references lead to the free forms of what hangs on the recipe's fields."""
+    if isinstance(shape, dict):
+        name = str(shape.get("$ref", "")).removeprefix("#/$defs/")
+        leads = {"$ref": f"#/$defs/free_{name}"} if name in _RECIPES else {}
+        return {**{key: _freed(item) for key, item in shape.items()}, **leads}
+    return [_freed(item) for item in shape] if isinstance(shape, list) else shape
+
+
+def _free_structures(structures: Mapping[str, Any]) -> Schema:
+    anything: Schema = {"type": ["object", "null"]}
+    free = {f"free_{name}": _freed(structures[name]) for name in _RECIPES if name in structures}
+    return {**free, "free_settings": anything, "free_path": {"type": ["string", "null"]}, "free_metric": _SCALAR}
 
 
 def _object(table: keys.Keys, required: tuple[str, ...] = ()) -> Schema:
@@ -105,6 +137,16 @@ def _structures() -> Schema:
         "levels_of_factors": _mapping(_SCALAR),
         "condition": _mapping({"anyOf": [*_NAMES["anyOf"], negated]}),
         "rules": {"type": ["array", "null"], "items": {"$ref": "#/$defs/condition"}},
+        "trainer": {
+            **_object(keys.TRAINER),
+            "type": ["object", "null"],
+            "oneOf": [
+                {"type": "object", "required": ["command"]},
+                {"type": "object", "required": ["python"]},
+                {"type": "null"},
+            ],
+        },
+        "metric_declared": {**_object(keys.METRIC), "type": ["object", "null"]},
         "profile": {**_object(keys.PROFILE), "type": ["object", "null"]},
         "profile_levels": _mapping(_mapping(settings)),
         "table": _object(keys.TABLE, required=("rows",)),

@@ -27,7 +27,7 @@ STUDY: Keys = {
         {"type": ["object", "null"]},
     ),
     "recipe": ("What all arms share; fields that are left out have their defaults.", _ref("settings")),
-    "trainer": ("Not supported by this version.", {"type": "null"}),
+    "trainer": ("A command or a Python function that trains, in place of the built-in trainer.", _ref("trainer")),
     "factors": ("What the study varies, by name.", _named("factor")),
     "design": ("Which combinations of levels are trained. Default: full.", _ref("design")),
     "exclude": ("Arms that are left out: a list of rules.", _ref("rules")),
@@ -47,6 +47,22 @@ FACTOR: Keys = {
         _ref("levels"),
     ),
     "subsets": ("k members, each a mapping of fields to values; the levels are all of their subsets.", _ref("members")),
+}
+
+TRAINER: Keys = {
+    "command": (
+        "A command line, or a list of words; {path.in.recipe}, {seed} and {run_dir} are filled in. No shell.",
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": _TEXT, "minItems": 1}]},
+    ),
+    "python": ("package.module:function, called as function(recipe, seed=..., run_dir=..., report=...).", {"type": "string"}),
+    "version": ("Hashed: raise it when the script changes its numbers. Default: 1.", {"type": ["integer", "null"], "minimum": 0}),
+    "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
+    "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
+}
+
+METRIC: Keys = {
+    "better": ("Which direction is better; needed for metrics that are not ablate's own.", {"enum": ["lower", "higher", "neither", None]}),
+    "pattern": ("A regular expression on lines of the output; its first group is the number.", {"type": ["string", "null"]}),
 }
 
 PROFILE: Keys = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ablate.study.normalise import dict_get
@@ -21,9 +22,12 @@ def lint(problems: Problems, study: Study) -> None:
     _confounded(problems, study)
     _single_levels(problems, study)
     _few_seeds(problems, study)
-    _selection(problems, study)
     _merged(problems, study)
-    _budgets(problems, study)
+    if study.trainer is None:
+        _selection(problems, study)
+        _budgets(problems, study)
+    else:
+        _unheard(problems, study)
     _tables(problems, study)
 
 
@@ -103,6 +107,23 @@ def _budgets(problems: Problems, study: Study) -> None:
             shown = ", ".join(map(show, ordered[:6])) + (", ..." if len(values) > 6 else "")
             message = f"arms have unequal budgets, {path} {shown}; a difference may be the budget's."
             problems.warn(problems.place(path, ordered[-1]), message)
+
+
+def _unheard(problems: Problems, study: Study) -> None:
+    """Settings that a factor varies and that no word of the command holds: a script that reads its command line never hears of them."""
+    trainer = study.trainer or {}
+    command = trainer.get("command")
+    text = " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
+    asked = set(re.findall(r"\{([^\s{}]+)\}", text))
+    for factor in study.factors:
+        paths = dict.fromkeys(path for level in factor.levels for path in level.sets)
+        unheard = [path for path in paths if path not in asked]
+        if "command" in trainer and unheard and len(unheard) == len(paths):
+            problems.warn(
+                ("factors", factor.name),
+                f"sets {', '.join(unheard)}, and the command has no {{{unheard[0]}}}: "
+                "a script that does not read ABLATE_RECIPE sees no difference between its levels.",
+            )
 
 
 def _tables(problems: Problems, study: Study) -> None:

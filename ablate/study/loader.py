@@ -12,23 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import NotFound, Problem, StudyError, nearest
-from ablate.study.arms import RecipeText, build_arms, build_runs
+from ablate.study.arms import FreeText, RecipeText, build_arms, build_runs
 from ablate.study.assign import apply, read_settings
 from ablate.study.design import Design, path_steps, read_design
 from ablate.study.factors import read_baseline, read_factors
 from ablate.study.find import find as find
+from ablate.study.free import apply_free, unknown_path
 from ablate.study.grid import Grid, Rule, build_grid, read_rules
 from ablate.study.keys import STUDY
 from ablate.study.lint import lint
 from ablate.study.parents import Parents
 from ablate.study.problems import Problems, show
-from ablate.study.profiles import Profile, apply_profile, fixed_by, read_profiles
+from ablate.study.profiles import (
+    Profile,
+    apply_profile,
+    check_profiles,
+    fixed_by,
+    known_paths,
+    read_profiles,
+)
 from ablate.study.recipe import fields
 from ablate.study.run import Run
 from ablate.study.seeds import read_seeds, seeds_message, seeds_of
 from ablate.study.source import Document, parse, read
 from ablate.study.study import Factor, Study, TableSpec
 from ablate.study.tables import TableReader, default_tables, known_metrics
+from ablate.study.trainer import Trainer, read_trainer
 
 KEEP = ("selected", "last", "all")
 DEFAULT_SEEDS = 3
@@ -78,30 +87,34 @@ class _Reader:
         self.document, self.problems, self.folder, self.settings = document, problems, folder, settings
         self.family = Family((*family.above, _resolved(Path(document.file))), family.known)
         self.data = document.data
+        self.trainer: Trainer | None = None
 
     def read(self) -> Study:
         """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
         problems, data = self.problems, self.data
         problems.known_keys((), data, STUDY)
+        trainer = self.trainer = read_trainer(problems, data.get("trainer"))
+        problems.free = trainer is not None
         head = self._head()
-        base = apply(
-            {path: field.default for path, field in fields().items()},
-            read_settings(problems, ("recipe",), data.get("recipe")),
-        )
+        defaults = {} if trainer else {path: field.default for path, field in fields().items()}
+        base = self._apply(defaults, read_settings(problems, ("recipe",), data.get("recipe")))
         factors = read_factors(problems, data.get("factors"))
         if any(problem.key.startswith("factors") for problem in problems.errors) and not _all_there(data, factors):
             problems.stop()  # what is said of a factor without levels would only be noise
         exclude = read_rules(problems, ("exclude",), data.get("exclude"), factors)
         profiles = read_profiles(problems, data.get("profiles"), factors)
         chosen = self._profile(profiles)
+        known = known_paths(base, factors)
+        check_profiles(problems, profiles, known)
         if chosen is not None:
             factors = apply_profile(problems, chosen, factors)
-            base = apply(base, chosen.recipe)
+            base = self._apply(base, chosen.recipe)
             exclude = [*(replace(rule, may_miss=chosen.design is not None) for rule in exclude), *chosen.exclude]
-        base = apply(base, self._sets(factors))
+        base = self._apply(base, self._sets(factors, known))
         baseline = self._baseline(factors)
         design = self._design(factors, chosen)
         seeds = self._seeds(chosen)
+        self._check_seeds(seeds)
         grid = self._grid(design, factors, baseline, exclude)
         steps = path_steps(design, factors, baseline)
         tables = self._tables(factors, baseline, steps, grid)
@@ -123,8 +136,10 @@ class _Reader:
         grid: Grid | None,
     ) -> Mapping[str, TableSpec]:
         arms = [point.levels for point in grid.points] if grid else None
-        reader = TableReader(self.problems, factors, baseline, known_metrics({}), steps, arms)
-        return reader.read(self.data.get("tables")) or default_tables(factors)
+        declared, better = (self.trainer.patterns, self.trainer.better) if self.trainer else ({}, {})
+        usual = next(iter(declared), "top1")
+        reader = TableReader(self.problems, factors, baseline, known_metrics(declared), steps, arms, better, usual)
+        return reader.read(self.data.get("tables")) or default_tables(factors, tuple(declared))
 
     def _expand(
         self, grid: Grid, factors: tuple[Factor, ...], base: Mapping[str, Any], seeds: Sequence[int]
@@ -138,8 +153,9 @@ class _Reader:
             )
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent)
-        text = RecipeText()
-        arms = build_arms(problems, grid.points, factors, base, parents.resolve, text)
+        text = FreeText(self.trainer) if self.trainer else RecipeText()
+        resolve = None if self.trainer else parents.resolve
+        arms = build_arms(problems, grid.points, factors, base, resolve, text)
         problems.stop()
         runs = build_runs(arms, seeds, parents.parent_of, text)
         problems.stop()
@@ -149,10 +165,11 @@ class _Reader:
     def _head(self) -> dict[str, Any]:
         """What a study says of itself."""
         problems, data = self.problems, self.data
-        for key in ("trainer", "tune"):
-            if data.get(key) is not None:
-                problems.add((key,), f"`{key}` is not supported by this version of ablate; take it out.")
+        if data.get("tune") is not None:
+            problems.add(("tune",), "`tune` is not supported by this version of ablate; take it out.")
         keep = data.get("keep")
+        if keep is not None and self.trainer:
+            problems.add(("keep",), "is for the built-in trainer; what a trainer of your own leaves in {run_dir} stays there.")
         if keep is not None and keep not in KEEP:
             problems.add(("keep",), f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
         return {
@@ -161,6 +178,8 @@ class _Reader:
             "about": problems.text(("about",), "a sentence"),
             "cite": problems.mapping(("cite",), data.get("cite"), "a mapping such as {title: ..., source: ...}"),
             "keep": keep,
+            "trainer": self.trainer.declared if self.trainer else None,
+            "metrics": self.trainer.better if self.trainer else {},
             "source": self.document.text,
         }
 
@@ -185,7 +204,10 @@ class _Reader:
             )
         return found
 
-    def _sets(self, factors: tuple[Factor, ...]) -> dict[str, Any]:
+    def _apply(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+        return apply_free(base, settings) if self.trainer else apply(base, settings)
+
+    def _sets(self, factors: tuple[Factor, ...], known: Sequence[str]) -> dict[str, Any]:
         """`--set path=value` as settings; they change the base, and levels apply after them."""
         settings: dict[str, Any] = {}
         for text in self.settings.sets:
@@ -199,10 +221,12 @@ class _Reader:
             except StudyError as error:
                 self.problems.errors += [replace(problem, line=None) for problem in error.problems]
                 continue
-            problems = Problems(document)
+            problems = Problems(document, free=self.problems.free)
             for name, item in read_settings(problems, (), document.data).items():
                 if name in settings:
                     self._command(shown, f"{name} is set twice on the command line.")
+                elif wrong := self.problems.free and unknown_path(name, known):
+                    self._command(shown, wrong)
                 elif factor := fixed_by(factors, name):
                     self._command(shown, f"every level of {factor} sets {name}, so this would change nothing.")
                 settings[name] = item
@@ -239,6 +263,15 @@ class _Reader:
         if found is None:
             self._command("--seeds", seeds_message(given))
         return found or seeds
+
+    def _check_seeds(self, seeds: Sequence[int]) -> None:
+        """Replicates of a command that never hears of its seed would be one run, n times."""
+        if self.trainer and self.trainer.command and not self.trainer.takes_seed and len(seeds) > 1:
+            self.problems.add(
+                ("trainer", "command"),
+                f"the study has {len(seeds)} seeds and the command no {{seed}}: add it, as in --seed {{seed}}; or say "
+                "`seed: env` where the script reads ABLATE_SEED; or give the study `seeds: 1`.",
+            )
 
     def _grid(
         self, design: Design, factors: tuple[Factor, ...], baseline: Mapping[str, str], exclude: Sequence[Rule]

@@ -127,6 +127,9 @@ class Parents:
         except AblateError as error:
             self.problems.add((*place, "study"), _UNUSABLE + _cause(error))
             return None, None
+        if study.trainer is not None:
+            self.problems.add((*place, "study"), f"{study.name} has a trainer of its own, whose weights nobody here can load.")
+            return None, None
         arm = next((arm for arm in study.arms if arm.levels == levels), None)
         if arm is None:
             message = f"{init['arm']!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."

@@ -21,10 +21,12 @@ class Problems:
     """The mistakes and warnings found in one document so far.
 
     `places` remembers where each recipe field was given each of its values, for mistakes that only show in a whole recipe.
+    `free` says that the recipe is another trainer's: a mapping without fields of ours.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, free: bool = False) -> None:
         self.document = document
+        self.free = free
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self.places: dict[tuple[str, str], Key] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from ablate.errors import nearest
 from ablate.study.assign import overlap, read_settings
 from ablate.study.design import Design, read_design
 from ablate.study.factors import known_factor, match_level, subset_levels
+from ablate.study.free import unknown_path
 from ablate.study.grid import Rule, read_rules
 from ablate.study.keys import PROFILE
 from ablate.study.problems import Problems
@@ -60,6 +61,25 @@ def read_profiles(problems: Problems, value: Any, factors: tuple[Factor, ...]) -
             )
         )
     return tuple(found)
+
+
+def known_paths(base: Mapping[str, Any], factors: tuple[Factor, ...]) -> tuple[str, ...]:
+    """Every path that the recipe or a level sets."""
+    of_levels = (path for factor in factors for level in factor.levels for path in level.sets)
+    return tuple(dict.fromkeys((*base, *of_levels)))
+
+
+def check_profiles(problems: Problems, profiles: Sequence[Profile], known: Sequence[str]) -> None:
+    """In a free recipe a profile changes what is there: a path that is nowhere else is a slip of the pen."""
+    if not problems.free:
+        return
+    for profile in profiles:
+        changes = [(("recipe",), profile.recipe)]
+        changes += [(("levels", factor, level), settings) for (factor, level), settings in profile.levels.items()]
+        for place, settings in changes:
+            for path in settings:
+                if wrong := unknown_path(path, known):
+                    problems.add(("profiles", profile.name, *place, path), wrong)
 
 
 def fixed_by(factors: tuple[Factor, ...], path: str) -> str:

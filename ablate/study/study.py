@@ -109,7 +109,7 @@ class Arm:
 
     `levels` maps every factor to a level name, in the file's order. `label` is the name people see; `step` is set in a
     `path` design: the name of the step, and `previous` the arm before it. `merged_into` names the arm that is the same run
-    after settings without effect were taken out, and `why` says which settings those were.
+    after settings without effect were taken out, and `why` says which settings those were. `trainer` is None for the built-in one.
     """
 
     name: str
@@ -120,6 +120,7 @@ class Arm:
     previous: str | None = None
     merged_into: str | None = None
     why: str = ""
+    trainer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ class Study:
 
     `baseline` holds levels for the factors that the file's baseline names; the others are matched.
     `steps` maps what each step of a path may be called to the levels there of the factors that the baseline names.
+    `trainer` is what the file declares of a trainer of its own, `metrics` the metrics that are not ours with their direction.
     `parent_folders` are those of the studies that `parents` come from: files of weights that they name lie there.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
     """

@@ -12,7 +12,7 @@ from ablate.errors import nearest
 from ablate.study.claims import ClaimContext, ClaimError, parse_claim
 from ablate.study.factors import match_level, read_baseline, read_condition
 from ablate.study.keys import TABLE
-from ablate.study.metrics import CLASS_METRICS, METRICS
+from ablate.study.metrics import CLASS_METRICS, METRICS, SPLITS
 from ablate.study.names import Levels, UnclearName, resolve
 from ablate.study.problems import Problems, show
 from ablate.study.reported import EPOCH, ReportedReader, left_out_by
@@ -26,7 +26,8 @@ TESTS = ("dunnett", "welch-holm")
 class TableReader:
     """Reads the `tables` block of one study.
 
-    `metrics` are the names that columns may have; `steps` the levels at each step of a path; `arms` the levels of every arm of
+    `metrics` are the names that columns may have, `better` the directions of those that are not ours, `usual` the one that is
+    meant where none is named; `steps` the levels at each step of a path; `arms` the levels of every arm of
     the grid, None where it is not known.
     """
 
@@ -38,6 +39,8 @@ class TableReader:
         metrics: Sequence[str],
         steps: Mapping[str, Levels] | None = None,
         arms: Sequence[Levels] | None = None,
+        better: Mapping[str, str] | None = None,
+        usual: str = "top1",
     ) -> None:
         self.problems = problems
         self.factors = {factor.name: factor for factor in factors}
@@ -45,6 +48,8 @@ class TableReader:
         self.metrics = tuple(metrics)
         self.steps = steps or {}
         self.arms = arms
+        self.better = better or {}
+        self.usual = usual
 
     def read(self, value: Any) -> dict[str, TableSpec]:
         tables = self.problems.mapping(("tables",), value, "a mapping of table names")
@@ -116,7 +121,7 @@ class TableReader:
 
     def _columns(self, key: Key, spec: Mapping[str, Any], kind: str) -> tuple[tuple[str, ...], str | None, str | None]:
         value = spec.get("columns")
-        default = {"class": list(CLASS_METRICS)}.get(kind, ["top1"])
+        default = {"class": list(CLASS_METRICS)}.get(kind, [self.usual])
         names = (
             default
             if value is None
@@ -129,7 +134,7 @@ class TableReader:
             self.problems.add((*key, "columns"), "a column is there twice.")
         if len(names) == 1 and names[0] in self.factors:
             factor = self.factors[names[0]]
-            metric = metric or ("f1" if kind == "class" else "top1")
+            metric = metric or ("f1" if kind == "class" else self.usual)
             self._check_metric((*key, "metric"), metric, kind)
             return tuple(level.name for level in factor.levels), factor.name, metric
         if metric is not None:
@@ -228,8 +233,9 @@ class TableReader:
         return ClaimContext(
             resolve=row,
             rows=lambda fixed: self._row_terms(table, shown, fixed),
-            metric=metrics[0] if metrics else "top1",
+            metric=metrics[0] if metrics else self.usual,
             metrics=tuple(metrics),
+            better=self.better,
             levels=levels,
         )
 
@@ -256,12 +262,16 @@ def _terms(shown: Sequence[Factor], fixed: Levels, arms: Iterable[Levels]) -> li
     return list(found.values())
 
 
-def default_tables(factors: Sequence[Factor]) -> dict[str, TableSpec]:
-    """What a study without tables gets: every arm, top-1 and top-5."""
+def default_tables(factors: Sequence[Factor], declared: Sequence[str] = ()) -> dict[str, TableSpec]:
+    """What a study without tables gets: every arm, with the metrics that its own trainer declares, else top-1 and top-5."""
     names = tuple(factor.name for factor in factors)
+    if declared:
+        return {"metrics": TableSpec("metrics", names, "arms", {}, tuple(declared))}
     return {"top1_top5": TableSpec("top1_top5", names, "arms", {}, ("top1", "top5"))}
 
 
-def known_metrics(declared: Mapping[str, str]) -> tuple[str, ...]:
-    """The metrics that tables may name: ours, and those that the study's own trainer declares."""
-    return (*METRICS, *(name for name in declared if name not in METRICS))
+def known_metrics(declared: Mapping[str, Any]) -> tuple[str, ...]:
+    """The metrics that tables may name: ours, and those that the study's own trainer declares, on any split."""
+    own = [name for name in declared if name not in METRICS]
+    split = [f"{split}_{name}" for split in SPLITS for name in own]
+    return (*own, *METRICS, *(name for name in split if name not in METRICS and name not in declared))

@@ -31,6 +31,8 @@ def test_every_key_and_every_field_is_in_it_with_a_description() -> None:
         (keys.FACTOR, SCHEMA["$defs"]["factor"]),
         (keys.PROFILE, SCHEMA["$defs"]["profile"]),
         (keys.TABLE, SCHEMA["$defs"]["table"]),
+        (keys.TRAINER, SCHEMA["$defs"]["trainer"]),
+        (keys.METRIC, SCHEMA["$defs"]["metric_declared"]),
     ):
         assert list(shape["properties"]) == list(table)
         assert all(entry["description"].endswith(".") for entry in shape["properties"].values())
@@ -64,6 +66,9 @@ VALID = [
     "study: s\nfactors: {f: {levels: {a: , b: {epochs: 3, optimizer: {lr: 1}}}}}\nbaseline: {f: a}\nseeds: [1, 5]",
     "study: s\nfactors: {f: {subsets: {a: {epochs: 3}, b: {mixup.alpha: 1}}}}\nbaseline: {f: none}\ndesign: {path: [a, b]}",
     "study: s\ntables: {t: {rows: epoch, reported: {1: 0.5, 2: [50%], 3: null}, claims: [{prose: 3}]}}",
+    "study: s\nseeds: 1\ntrainer: {command: 'x --a {a.b}', seed: , version: , metrics: }\nrecipe: {a: {b: [1, 2]}, model: 3}",
+    "study: s\ntrainer: {command: [x, 3, '{seed}'], metrics: {acc: {better: higher, pattern: (.)}, top1: }}\ntables: {t: {rows: epoch, columns: [acc, val_acc, top1]}}",
+    "study: s\ntrainer: {python: a.b:c, version: 2}\nrecipe: {w: 1}\nfactors: {f: {path: x.y, levels: {a: [1], b: {z: 3}}}, g: {subsets: {m: {q: {r: 1}}}}}\nbaseline: {f: a}\nprofiles: {p: {recipe: {w: 4}, levels: {g: {m: {q.r: 2}}}}}",
     "study: s\ntables: {t: {rows: [class], columns: f1, where: {class: [cat, macro]}, test: welch-holm, caption: 3}}",
 ]
 
@@ -130,7 +135,11 @@ def test_inits_of_every_form_are_valid() -> None:
         ("study: s\ntables: {t: {rows: f, reported: {a: [true]}}}", "$.tables.t.reported.a"),
         ("study: s\ntables: {t: {rows: f, claims: [{text: x}]}}", "$.tables.t.claims[0]"),
         ("study: s\nkeep: best", "$.keep"),
-        ("study: s\ntrainer: {command: x}", "$.trainer"),
+        ("study: s\ntrainer: {command: x, python: a:b}", "$.trainer"),
+        ("study: s\ntrainer: {}", "$.trainer"),
+        ("study: s\ntrainer: {python: a:b, versions: 1}", "$.trainer"),
+        ("study: s\ntrainer: {python: a:b, metrics: {x: {better: more}}}", "$.trainer.metrics.x.better"),
+        ("study: s\ntrainer: {python: a:b}\ntables: {t: {rows: f, column: top1}}", "$.tables.t"),
     ],
 )
 def test_mistakes_are_seen_where_they_are(mistakes: Any, text: str, place: str) -> None:
