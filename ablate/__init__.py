@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ablate.version import __version__
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["__version__", "frame"]
+    from ablate.errors import StopRun
+
+__all__ = ["StopRun", "__version__", "frame"]
+
+
+def __getattr__(name: str) -> Any:
+    """`StopRun` when it is asked for: `ablate --help` imports next to nothing."""
+    if name == "StopRun":
+        from ablate.errors import StopRun
+
+        return StopRun
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def frame(

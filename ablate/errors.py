@@ -12,7 +12,8 @@
     |-- NoSpaceOrPermission 8   a full disk, a read-only folder
     `-- LeaseLost          75   another worker holds the run now; only ever seen by workers
 
-`Interrupted` is no error: it carries the signal that asked a run to checkpoint and leave (exit 130 or 143).
+`Interrupted` is no error: it carries the signal that asked a run to checkpoint and leave (exit 130 or 143). Nor is `StopRun`, by which
+a trainer of one's own learns of it.
 Each message says what is wrong, where, what is allowed, and what to do next.
 """
 
@@ -100,6 +101,10 @@ class Interrupted(Exception):
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number
         super().__init__(f"stopped by signal {signal_number}")
+
+
+class StopRun(Exception):
+    """Raised by `report` in a Python trainer: the run should end now. Save what is needed to go on, and let it through."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -40,8 +40,8 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
         *_missing(runs, arms, if_missing),
         *_merged(arms),
         *_bit_equal(runs, arms),
-        *_selection(study, arms, results),
-        *_splits(arms, len(study.seeds)),
+        *(_selection(study, arms, results) if study.trainer is None else ()),
+        *(_splits(arms, len(study.seeds)) if study.trainer is None else ()),
         *_mixed(results),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from ablate.analysis.values import Replicates
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study
+from ablate.study.trainer import trainer_title
 
 
 def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tuple[bool, str]:
@@ -24,6 +25,8 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
         return False, "other weights or other data than the paper's"
     held = list(arms)
     data = study.cite.get("data")
+    if study.trainer is not None:
+        return True, ""  # what another trainer's settings mean is not known
     if data is not None and any(setting(arm.recipe, "data", "name") != data for arm in held):
         return False, f"the paper's data is {data}"
     if any(_parent_arm(arm) for arm in held):
@@ -33,6 +36,8 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
 
 def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
     """One line: profile, data, image size, share and number of images, epochs, first weights of ours, hardware."""
+    if study.trainer is not None:
+        return _foreign_scale(study, [result for arm in arms for result in runs.done(arm)])
     recipes = [arm.recipe for arm in arms]
 
     def each(*keys: str) -> list[Any]:
@@ -54,6 +59,13 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
     parts += first_weights(study, arms)
     parts += [_either(sorted({result.device for result in results if result.device}))]
     return ", ".join(part for part in parts if part)
+
+
+def _foreign_scale(study: Study, results: Sequence[RunResult]) -> str:
+    """The same for a trainer of one's own, of whose settings no meaning is known: profile, trainer, hardware."""
+    profile = f"profile {study.profile}" if study.profile else "full scale"
+    hardware = _either(sorted({result.device for result in results if result.device}))
+    return ", ".join(part for part in (profile, trainer_title(study.trainer or {}), hardware) if part)
 
 
 def first_weights(study: Study, arms: Sequence[Arm]) -> list[str]:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a study.")
 
-FIT = "ablate.training.trainer:fit"
 RETRY = ("failed", "lost", "all", "stale")
 
 
@@ -98,6 +97,9 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    run_timeout: Annotated[
+        float | None, typer.Option(min=0.001, metavar="SECONDS", help="The longest that a run may take; then it fails.")
+    ] = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -110,10 +112,14 @@ def run(
     from ablate.dispatch.executors import get_executor
     from ablate.dispatch.slots import plan_slots
     from ablate.store.store import Store
-    from ablate.study.provenance import code_version
+    from ablate.study.provenance import code_of
 
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
+    if run_timeout is not None and executor == "inline":
+        raise UsageError(
+            "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
+        )
     loaded = load_study(study, profile, set_, seeds)
     get_executor(executor)
     plan_slots(device, workers, threads)  # raises for a device that is not there, before anything is written
@@ -121,7 +127,7 @@ def run(
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
         _say_other_file(loaded, store)
-        key = store.save_study(loaded, settings=settings, retry=retry, code=code_version()["code"])
+        key = store.save_study(loaded, settings=settings, retry=retry, code=code_of(loaded.trainer)["code"])
         again = train_parents_again(loaded, store, home())
         before = make_plan(loaded, store, workers=workers or 1)
         _announce(before, db)
@@ -129,7 +135,7 @@ def run(
             say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-            code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast)
+            code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast, run_timeout)
         after = make_plan(loaded, store)
         if json_:
             print_json(plan_document(after))
@@ -151,6 +157,7 @@ def _train(
     device: str,
     limit: int | None,
     fail_fast: bool,
+    run_timeout: float | None,
 ) -> int:
     """Hand the study to the executor with a live display; the exit code that its report asks for."""
     from ablate.cli.live import LiveDisplay
@@ -158,7 +165,8 @@ def _train(
     from ablate.dispatch.executors import get_executor
     from ablate.dispatch.signals import StopFlag, listening
     from ablate.store.store import Store
-    from ablate.study.provenance import code_version
+    from ablate.study.provenance import code_of
+    from ablate.study.trainer import fit_name
 
     stop = StopFlag()
     url = database_url(db)
@@ -173,7 +181,7 @@ def _train(
         request = GridRequest(
             study_key=key,
             open_store=lambda: Store.open(url, barred=planned.barred),
-            fit=FIT,
+            fit=fit_name(study.trainer),
             home=home(),
             total=planned.to_run,
             workers=workers,
@@ -182,7 +190,8 @@ def _train(
             options=options,
             limit=limit,
             fail_fast=fail_fast,
-            environment=code_version(),
+            run_timeout=run_timeout,
+            environment=code_of(study.trainer),
             on_event=display.handle,
             stop=stop,
         )

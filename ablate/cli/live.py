@@ -71,7 +71,8 @@ class LiveDisplay:
             left = (self.clock() - self.started) / self.ended * (self.total - self.ended)
             self.bar.update(self.task, completed=self.ended, eta=f"{duration(left)} left" if left > 0 else "")
         name = self.names.get(event.run_id, event.run_id[:12])
-        figures = "  ".join(f"{key} {event.metrics[key]:.4f}" for key in ("top1", "loss") if key in event.metrics)
+        ours = [key for key in ("top1", "loss") if key in event.metrics]
+        figures = "  ".join(f"{key} {event.metrics[key]:.4f}" for key in ours or list(event.metrics)[:2])
         why = (event.error or "").strip().splitlines()
         tail = figures if event.state == "done" else (why[-1] if why else "")
         count = f"[{self.ended}/{self.total}] " if event.state in ("done", "failed", "lost") else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     runs = tuple(planned(run) for run in study.runs)
     counts = _counts(study, runs, parents)
     pending = [p.run for p in (*runs, *parents) if p.state in WAITING]
-    seconds = _estimate(pending, store, workers)
+    seconds = _estimate(pending, store, workers, states)
     return Plan(study, runs, parents, counts, seconds, tuple(outlook.again), outlook.barred)
 
 
@@ -103,14 +103,21 @@ def _excluded_once(study: Study) -> tuple[int]:
     return (max(0, study.arms_before - len(study.arms)),)
 
 
-def _estimate(pending: list[Run], store: Store | None, workers: int) -> float | None:
-    """Seconds for the pending runs: the median pace of past runs of the same shape; unlike runs count as the mean of the others."""
+def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Container[str]) -> float | None:
+    """Seconds for the pending runs: the median pace of past runs of the same shape; unlike runs count as the mean of the others.
+
+    Of another trainer's runs no shape is known: the mean of those that are `alike`, the study's own.
+    """
     if not pending or store is None:
         return None
+    if pending[0].trainer is not None:
+        spent = [timing.seconds for timing in store.timings() if timing.run_id in alike]
+        return statistics.mean(spent) * len(pending) / max(1, workers) if spent else None
     paces: dict[tuple[Any, ...], list[float]] = {}
     for timing in store.timings():
         shape = (timing.arch, timing.image_size, timing.batch_size, timing.precision, timing.data)
-        paces.setdefault(shape, []).append(timing.seconds_per_epoch)
+        if not timing.foreign:
+            paces.setdefault(shape, []).append(timing.seconds_per_epoch)
     known = [
         statistics.median(paces[shape]) * run.recipe["epochs"]
         for run in pending

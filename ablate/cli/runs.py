@@ -65,10 +65,13 @@ def list_(
 
 def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
     """One line a run, whole at any width. Not a table of rich's: that takes half a minute for 10,000 runs."""
-    rows: list[tuple[str, ...]] = [("run", "arm", "seed", "state", "tries", *SHOWN_METRICS, "time")]
+    there = dict.fromkeys(name for result in found for name in result.metrics)
+    known = [name for name in SHOWN_METRICS if name in there]
+    shown = SHOWN_METRICS if known or not there else tuple(there)[: len(SHOWN_METRICS)]
+    rows: list[tuple[str, ...]] = [("run", "arm", "seed", "state", "tries", *shown, "time")]
     for result in found:
         run = result.run
-        metrics = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in SHOWN_METRICS]
+        metrics = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in shown]
         time = duration(result.seconds) if result.seconds is not None else ""
         rows.append(
             (run.run_id[:12], names.get(run.run_id, ""), str(run.seed), result.state, str(len(result.attempts)), *metrics, time)

@@ -178,13 +178,18 @@ def timings(tx: Tx) -> list[Timing]:
     rows = tx.execute(statement).all()
     recipes: dict[int, Any] = {}
     for part in chunks(sorted({row.arm for row in rows})):
-        for key, text in tx.execute(sa.select(arms.c.id, arms.c.recipe).where(arms.c.id.in_(part))):
-            recipes[key] = from_json(text)
+        for key, text, trainer in tx.execute(
+            sa.select(arms.c.id, arms.c.recipe, arms.c.trainer).where(arms.c.id.in_(part))
+        ):
+            recipes[key] = from_json(text) if trainer is None else None
     found = (_timing(row, recipes[row.arm]) for row in rows)
     return [timing for timing in found if timing is not None]
 
 
 def _timing(row: AnyRow, recipe: Any) -> Timing | None:
+    """`recipe` is None for another trainer's run: what its settings mean is not known, so it counts as one epoch."""
+    if recipe is None:
+        return Timing(row.run_id, None, None, None, None, row.device, 1, None, row.seconds, foreign=True)
     model, data = _section(recipe, "model"), _section(recipe, "data")
     epochs = recipe.get("epochs") if isinstance(recipe, dict) else None
     if row.last_epoch is not None:

@@ -115,7 +115,7 @@ class Counts:
 class Timing:
     """What one finished attempt took: `seconds` of wall time for `epochs`; None where the recipe does not say.
 
-    `data` is the recipe's data.name, data.fraction and data.limit.
+    `data` is the recipe's data.name, data.fraction and data.limit. `foreign` is a run of a trainer that is not ours.
     """
 
     run_id: str
@@ -128,6 +128,7 @@ class Timing:
     train_examples: int | None
     seconds: float
     data: tuple[Any, ...] = ()
+    foreign: bool = False
 
     @property
     def seconds_per_epoch(self) -> float:

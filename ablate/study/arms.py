@@ -9,7 +9,7 @@ from typing import Any
 from ablate.study.assign import apply, overlap
 from ablate.study.design import Point
 from ablate.study.digest import arm_id, canonical_json, run_id
-from ablate.study.free import Written, apply_free, plain, values_of
+from ablate.study.free import Written, apply_free, nested_values, plain
 from ablate.study.names import arm_name
 from ablate.study.normalise import contradictions, normalise
 from ablate.study.problems import Problems, show
@@ -33,7 +33,9 @@ class RecipeText:
         self._seen: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
         self._texts: dict[tuple[str, int], tuple[str, Any]] = {}
 
-    def whole(self, name: str, base: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    def whole(
+        self, name: str, base: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
         """The flat recipe of the arm `name` as it is hashed, and why settings lost their value."""
         return normalise(apply(base, settings))
 
@@ -77,7 +79,9 @@ class FreeText(RecipeText):
         self._trainer = trainer
         self._arms: dict[str, dict[str, Written]] = {}
 
-    def whole(self, name: str, base: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    def whole(
+        self, name: str, base: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
         self._arms[name] = apply_free(base, settings)
         return dict(self._arms[name]), {}
 
@@ -91,7 +95,7 @@ class FreeText(RecipeText):
         check_holes(problems, self._trainer, self._arms)
 
     def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
-        return values_of(flat)
+        return nested_values(flat)
 
     def json(self, recipe: Mapping[str, Any]) -> str:
         return canonical_json(recipe)
@@ -151,16 +155,14 @@ def build_runs(
     arms: Sequence[Arm], seeds: Sequence[int], parent_of: Callable[[Any, int], str | None], text: RecipeText
 ) -> tuple[Run, ...]:
     """Each distinct run once: the first seed of every arm, then the second of every arm, and so on."""
-    distinct = [
-        (arm, text.json(arm.recipe), canonical_json(arm.trainer)) for arm in arms if arm.merged_into is None
-    ]
+    distinct = [(arm, text.json(arm.recipe), canonical_json(arm.trainer)) for arm in arms if arm.merged_into is None]
     runs: dict[str, Run] = {}
     for seed in seeds:
         for arm, recipe_json, trainer_json in distinct:
             init = arm.recipe["model"]["init"] if arm.trainer is None else None
             parent = parent_of(init, seed) if isinstance(init, dict) and "arm" in init else None
             recipe: Mapping[str, Any] = arm.recipe
-            if parent is not None:
+            if parent is not None and init is not None:
                 recipe = {**recipe, "model": {**recipe["model"], "init": {"run": parent, "weights": init["weights"]}}}
                 identity = run_id(canonical_json(recipe), seed)
             else:

@@ -81,7 +81,7 @@ def unknown_path(path: str, known: Sequence[str]) -> str:
     return f"the recipe has no {path!r}.{nearest(path, known)} Known: {', '.join(known[:40])}."
 
 
-def values_of(flat: Mapping[str, Any]) -> dict[str, Any]:
+def nested_values(flat: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe as nested JSON-ready values."""
     return nest({path: plain(value) for path, value in flat.items()})
 

@@ -54,15 +54,27 @@ TRAINER: Keys = {
         "A command line, or a list of words; {path.in.recipe}, {seed} and {run_dir} are filled in. No shell.",
         {"anyOf": [{"type": "string"}, {"type": "array", "items": _TEXT, "minItems": 1}]},
     ),
-    "python": ("package.module:function, called as function(recipe, seed=..., run_dir=..., report=...).", {"type": "string"}),
-    "version": ("Hashed: raise it when the script changes its numbers. Default: 1.", {"type": ["integer", "null"], "minimum": 0}),
+    "python": (
+        "package.module:function, called as function(recipe, seed=..., run_dir=..., report=...).",
+        {"type": "string"},
+    ),
+    "version": (
+        "Hashed: raise it when the script changes its numbers. Default: 1.",
+        {"type": ["integer", "null"], "minimum": 0},
+    ),
     "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
     "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
 }
 
 METRIC: Keys = {
-    "better": ("Which direction is better; needed for metrics that are not ablate's own.", {"enum": ["lower", "higher", "neither", None]}),
-    "pattern": ("A regular expression on lines of the output; its first group is the number.", {"type": ["string", "null"]}),
+    "better": (
+        "Which direction is better; needed for metrics that are not ablate's own.",
+        {"enum": ["lower", "higher", "neither", None]},
+    ),
+    "pattern": (
+        "A regular expression on lines of the output; its first group is the number.",
+        {"type": ["string", "null"]},
+    ),
 }
 
 PROFILE: Keys = {

@@ -169,7 +169,9 @@ class _Reader:
             problems.add(("tune",), "`tune` is not supported by this version of ablate; take it out.")
         keep = data.get("keep")
         if keep is not None and self.trainer:
-            problems.add(("keep",), "is for the built-in trainer; what a trainer of your own leaves in {run_dir} stays there.")
+            problems.add(
+                ("keep",), "is for the built-in trainer; what a trainer of your own leaves in {run_dir} stays there."
+            )
         if keep is not None and keep not in KEEP:
             problems.add(("keep",), f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
         return {

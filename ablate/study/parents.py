@@ -128,7 +128,9 @@ class Parents:
             self.problems.add((*place, "study"), _UNUSABLE + _cause(error))
             return None, None
         if study.trainer is not None:
-            self.problems.add((*place, "study"), f"{study.name} has a trainer of its own, whose weights nobody here can load.")
+            self.problems.add(
+                (*place, "study"), f"{study.name} has a trainer of its own, whose weights nobody here can load."
+            )
             return None, None
         arm = next((arm for arm in study.arms if arm.levels == levels), None)
         if arm is None:

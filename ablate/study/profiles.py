@@ -74,7 +74,7 @@ def check_profiles(problems: Problems, profiles: Sequence[Profile], known: Seque
     if not problems.free:
         return
     for profile in profiles:
-        changes = [(("recipe",), profile.recipe)]
+        changes: list[tuple[Key, Mapping[str, Any]]] = [(("recipe",), profile.recipe)]
         changes += [(("levels", factor, level), settings) for (factor, level), settings in profile.levels.items()]
         for place, settings in changes:
             for path in settings:

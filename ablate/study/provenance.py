@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ def code_version() -> dict[str, Any]:
     commit = _git(package, "rev-parse", "HEAD") if ours else None
     status = _git(package, "status", "--porcelain", "--", ".") if commit else None
     return {"code": source.hexdigest(), "commit": commit, "dirty": bool(status) if status is not None else None}
+
+
+def code_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
+    """As `code_version`, for a study with a trainer of its own: its code is the version that the study declares, which is part of
+    each run's identity. So nothing of ours ages its results, and `commit` stays unknown."""
+    if trainer is None:
+        return code_version()
+    version = trainer.get("version")
+    return {"code": f"trainer:{1 if version is None else version}", "commit": None, "dirty": None}
 
 
 def _reached(package: Path, start: str) -> list[Path]:

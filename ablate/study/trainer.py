@@ -6,6 +6,7 @@ that are looked for. Not hashed: which direction of a metric is better.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -81,12 +82,14 @@ def fit_name(trainer: Mapping[str, Any] | None) -> str:
 
 
 def trainer_title(trainer: Mapping[str, Any]) -> str:
-    """A declared trainer in a few words, for the line that says how a table was measured."""
+    """A declared trainer in a few words, for the line that says how a table was measured: `own command python train.py`."""
     if "python" in trainer:
         return f"own trainer {trainer['python']}"
     command = trainer["command"]
-    text = " ".join(map(str, command)) if isinstance(command, list) else str(command)
-    return f"own command: {text if len(text) <= 60 else text[:57] + '...'}"
+    given = list(map(str, command)) if isinstance(command, list) else shlex.split(str(command))
+    head = list(itertools.takewhile(lambda word: not word.startswith("-") and "{" not in word, given))
+    text = " ".join(head or given[:1])
+    return f"own command {text if len(text) <= 60 else text[:57] + '...'}"
 
 
 def known_names(declared: Mapping[str, Any]) -> set[str]:
@@ -102,7 +105,9 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
     for hole in words.holes(trainer.command):
         if hole in words.OF_THE_RUN:
             if hole in paths:
-                problems.add(("recipe", hole), f"{{{hole}}} in the command is the run's; give this setting another name.")
+                problems.add(
+                    ("recipe", hole), f"{{{hole}}} in the command is the run's; give this setting another name."
+                )
             continue
         without = next((name for name, flat in arms.items() if hole not in flat), None)
         unfit = next((flat[hole] for flat in arms.values() if hole in flat and flat[hole].text is None), None)
@@ -111,7 +116,9 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
         elif hole not in paths:
             problems.add(_place(problems, hole), _unknown(hole, paths, sections))
         elif without is not None:
-            problems.add(_place(problems, hole), f"{{{hole}}}: the arm {without} has no such setting; give it one in `recipe`.")
+            problems.add(
+                _place(problems, hole), f"{{{hole}}}: the arm {without} has no such setting; give it one in `recipe`."
+            )
 
 
 def _unknown(hole: str, paths: Sequence[str], sections: set[str]) -> str:
