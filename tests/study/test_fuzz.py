@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ablate.errors import NotFound, StudyError
 from ablate.study.digest import canonical_json, run_id
 from ablate.study.grammar import json_schema
-from ablate.study.keys import FACTOR, PROFILE, STUDY, TABLE
+from ablate.study.keys import FACTOR, METRIC, PROFILE, STUDY, TABLE, TRAINER
 from ablate.study.loader import Settings, load_text
 from ablate.study.metrics import METRICS
 from ablate.study.readers import RUN_KEYS, TRANSFORMS
@@ -57,8 +57,24 @@ tables:
 keep: last
 """
 
+OWN_TRAINER = """
+study: own
+seeds: 2
+trainer:
+  command: "python train.py {lora.r} --t={lora.targets} {lora.targets} --lr {lr} --seed {seed} {{x}}"
+  version: 2
+  metrics: {bpc: {better: lower, pattern: 'bpc ([0-9.]+)'}, top1: }
+recipe: {lora: {r: 8, targets: [q, v]}, lr: 1e-4, deep: {er: [1, {a: b}]}}
+factors:
+  rank: {path: lora.r, levels: [4, 8]}
+  refine: {subsets: {d: {drop: 0.5}, t: {lora: {targets: [o]}}}}
+baseline: {rank: 8, refine: none}
+profiles: {cpu: {recipe: {lr: 1}, levels: {refine: {d: {drop: 0.1}}}}}
+tables: {t: {rows: [rank, refine], columns: [bpc, val_bpc, top1], claims: [8 is best, 8/d > 4 by 1]}}
+"""
+
 WORDS = [
-    *STUDY, *FACTOR, *PROFILE, *TABLE, *fields(), *TRANSFORMS, *RUN_KEYS, *list(METRICS)[:8], "not", "path", "prose", "A", "B",
+    *STUDY, *FACTOR, *PROFILE, *TABLE, *TRAINER, *METRIC, "{lr}", "x {seed}", "a:b", "(.)", *fields(), *TRANSFORMS, *RUN_KEYS, *list(METRICS)[:8], "not", "path", "prose", "A", "B",
     "c", "c+l", "none", "baseline", "resnet18", "resnet50/c", "arch=resnet50", "effect", "epoch", "class", "official",
     "imagenet", "my.net:net", "full", "one-at-a-time", "leave-one-out", "c > l by 0.05", "(a - b) > (c - d) on top1 where x=y",
     "A is best of A, B", "0.90", "76.21%", "1e-4", "1e999", "²", "", " ", "\t", "é", "-", "~", "null", "true", "on", "/", "//",
@@ -83,6 +99,7 @@ VALUES = st.recursive(
 )
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 PLAIN: Any = parse(SAMPLE).data
+OWN: Any = parse(OWN_TRAINER).data
 
 
 def check(text: str, chosen: Settings | None = None) -> bool:
@@ -101,7 +118,7 @@ def check(text: str, chosen: Settings | None = None) -> bool:
 
 def whole(study: Study, text: str) -> None:
     for run in study.runs:
-        assert run.run_id == run_id(canonical_json(run.recipe), run.seed)
+        assert run.run_id == run_id(canonical_json(run.recipe), run.seed, canonical_json(run.trainer))
     assert len({run.run_id for run in study.runs}) == len(study.runs) > 0
     assert len({arm.name for arm in study.arms}) == len(study.arms) > 0
     assert study.arms_before - sum(rule.count for rule in study.excluded) <= len(study.arms)
@@ -152,7 +169,7 @@ LEAVES = st.sampled_from([at(place) for place in places(PLAIN) if not isinstance
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    data = copy.deepcopy(PLAIN)
+    data = copy.deepcopy(draw(st.sampled_from((PLAIN, OWN))))
     for _ in range(draw(st.integers(1, 3))):
         if places(data):
             change(draw, data)
@@ -207,7 +224,7 @@ def test_changed_studies(text: str, chosen: Settings) -> None:
 @MODEST
 @given(st.data())
 def test_studies_with_characters_changed(data: st.DataObject) -> None:
-    text = SAMPLE
+    text = data.draw(st.sampled_from((SAMPLE, OWN_TRAINER)))
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(text) - 1))
         end = start + data.draw(st.integers(0, 6))
@@ -218,3 +235,8 @@ def test_studies_with_characters_changed(data: st.DataObject) -> None:
 def test_the_sample_itself_is_a_study_in_every_scale() -> None:
     for profile in (None, "cpu", "walk"):
         assert check(SAMPLE, Settings(profile))
+
+
+def test_the_sample_with_a_trainer_of_its_own_is_one_too() -> None:
+    for profile in (None, "cpu"):
+        assert check(OWN_TRAINER, Settings(profile))
