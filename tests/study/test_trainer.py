@@ -44,7 +44,21 @@ def test_a_command_is_filled_from_the_recipe_of_each_arm(read: Any) -> None:
     study = read(LORA)
     commands = [run.trainer["command"] for run in study.runs]
     assert commands[0] == (
-        "python train.py --rank 4 --targets q_proj v_proj --lr 1e-4 --seed {seed} --out {run_dir}".split()
+        [
+            "python",
+            "train.py",
+            "--rank",
+            "4",
+            "--targets",
+            "q_proj",
+            "v_proj",
+            "--lr",
+            "1e-4",
+            "--seed",
+            "{seed}",
+            "--out",
+            "{run_dir}",
+        ]
     )
     assert [command[3] for command in commands] == ["4", "8", "4", "8"]
     assert study.runs[0].recipe == {"lora": {"r": 4, "targets": ["q_proj", "v_proj"]}, "lr": 1e-4}

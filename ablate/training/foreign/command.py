@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -40,8 +41,9 @@ def fit(run: Run, context: Context) -> Outcome:
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
     """What the run's numbers depend on besides its recipe: this machine, and the files that the command names."""
-    names = [Path(word) for word in words_of(run, context)]
-    return about(run, context, names)
+    words = words_of(run, context)
+    environment, fingerprint = about(run, context, map(Path, words[1:]))
+    return {**environment, "program": shutil.which(words[0], path=search_path(os.environ))}, fingerprint
 
 
 def words_of(run: Run, context: Context) -> list[str]:
@@ -106,8 +108,7 @@ def environment_of(run: Run, context: Context) -> Mapping[str, str]:
     part.replace(recipe)
     inherited = {name: value for name, value in os.environ.items() if name not in _KEPT_BACK}
     inherited.setdefault("PYTHONUNBUFFERED", "1")  # a number is seen when it is printed, and none is lost in a kill
-    # the last resort for `python`, where the environment that ablate lives in is not active
-    inherited["PATH"] = os.pathsep.join([inherited.get("PATH", os.defpath), os.path.dirname(sys.executable)])
+    inherited["PATH"] = search_path(inherited)
     return {
         **inherited,
         "ABLATE_RUN_ID": run.run_id,
@@ -115,6 +116,14 @@ def environment_of(run: Run, context: Context) -> Mapping[str, str]:
         "ABLATE_RECIPE": str(recipe),
         "ABLATE_SEED": str(run.seed),
     }
+
+
+def search_path(environment: Mapping[str, str]) -> str:
+    """Where programs are looked for. An active environment decides which `python` is meant; where none is, as after
+    `.venv/bin/ablate`, it is the one that ablate runs in."""
+    given, ours = environment.get("PATH", os.defpath), os.path.dirname(sys.executable)
+    active = environment.get("VIRTUAL_ENV") or environment.get("CONDA_PREFIX")
+    return os.pathsep.join((given, ours) if active else (ours, given))
 
 
 def _log(data: bytes) -> None:

@@ -1,0 +1,244 @@
+"""Other people's scripts from the command line to the report: nothing of ours is trained here."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.store.store import Store
+from ablate.study import provenance
+from ablate.study.loader import load
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import argparse, os, random
+parser = argparse.ArgumentParser()
+for name in ("lr", "seed"):
+    parser.add_argument("--" + name, type=float)
+parser.add_argument("--out")
+given = parser.parse_args()
+random.seed(given.seed)
+for epoch in (1, 2, 3):
+    print(f"epoch {epoch}: bpc {given.lr + 1 / epoch + random.random() / 100:.4f}")
+open(os.path.join(given.out, "weights.txt"), "w").write("w")
+"""
+STUDY = """
+study: own
+about: Which rate?
+recipe: {lr: 0.5}
+trainer:
+  command: python train.py --lr {lr} --seed {seed} --out {run_dir}
+  metrics: {bpc: {better: lower, pattern: 'bpc ([0-9.]+)'}}
+factors:
+  rate: {path: lr, levels: [0.5, 1e-1]}
+seeds: 3
+baseline: {rate: 0.5}
+tables:
+  t: {rows: rate, columns: [bpc], reported: {1e-1: [0.44]}, claims: [1e-1 is best]}
+  e: {rows: [rate, epoch], columns: [bpc]}
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study of six runs of train.py; its folder and its results have blanks and quotes in their names."""
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "my 'home'; x"))
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "my study"
+    folder.mkdir()
+    (folder / "train.py").write_text(SCRIPT)
+    (folder / "own.yaml").write_text(STUDY)
+    return folder / "own.yaml"
+
+
+def gone(pid: int) -> bool:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 20)[0])
+    finally:
+        os.close(descriptor)
+
+
+def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "6 to run" in call("grid", "plan", own).out
+    run = call("grid", "run", own)
+    assert "[6/6] done  1e-1 seed 2  bpc 0.4" in run.err
+    assert len(list((tmp_path / "my 'home'; x").glob("runs/*/*/weights.txt"))) == 6
+    assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6
+    text = call("report", own, "--format", "md").out
+    assert text.startswith("own, full scale, own command python train.py, ")
+    assert "- **holds**: 1e-1 is best" in text
+    assert "Stale" not in text
+    assert "Mixed" not in text
+    document = call("report", own, "--table", "t", "--format", "json").document
+    cell = document["rows"][1]["cells"]["bpc"]
+    assert cell["n"] == 3
+    assert cell["delta"] == pytest.approx(-0.4)
+    assert document["comparable"] is True
+    epochs = call("report", own, "--table", "e", "--format", "json").document["rows"]
+    assert [row["epoch"] for row in epochs] == [1, 2, 3, 1, 2, 3]
+    listed = call("runs", "list", "--json").document["runs"]
+    assert set(listed[0]["metrics"]) == {"bpc"}
+    shown = call("runs", "show", listed[0]["run_id"][:12]).out
+    assert "epoch 3: bpc 0.4" in shown
+    call("report", own, "--out", tmp_path / "page.html")
+    assert "own command python train.py" in (tmp_path / "page.html").read_text()
+
+
+def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("grid", "run", own, "--seeds", 1)
+    monkeypatch.setattr(provenance, "code_version", lambda: {"code": "another", "commit": None, "dirty": None})
+    assert "2 done, 0 to run" in call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
+    assert "Stale" not in call("report", own, "--format", "md").out
+    own.write_text(STUDY.replace("  metrics:", "  version: 2\n  metrics:"))
+    assert "0 done, 2 to run" in call("grid", "run", own, "--seeds", 1).err
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        run = load(own).runs[0].run_id
+        assert store.states([run])[run].code == "trainer:2"
+
+
+def test_a_script_edited_without_a_new_version_shows(call: Any, own: Path) -> None:
+    call("grid", "run", own, "--seeds", 1)
+    (own.parent / "train.py").write_text(SCRIPT + "# faster now\n")
+    call("grid", "run", own)
+    assert "Mixed: 2 numerics fingerprints (4 + 2 runs)" in call("report", own, "--format", "md").out
+
+
+def test_a_seed_that_does_not_reach_the_script_is_flagged(call: Any, own: Path) -> None:
+    own.write_text(STUDY.replace(" --seed {seed}", " --seed 1").replace("  metrics", "  seed: env\n  metrics"))
+    call("grid", "run", own, "--workers", 2)
+    text = call("report", own, "--format", "md").out
+    for arm in ("0.5", "1e-1"):
+        assert f"{arm}: seeds 0, 1 and 2 came out bit-equal: the seed did not reach the training." in text.replace(
+            "\\", ""
+        )
+
+
+def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> None:
+    script = own.parent / "train.py"
+    script.write_text(SCRIPT + "if given.lr < 0.2:\n    raise ValueError('the rate is too low')\n")
+    run = call("grid", "run", own, code=4)
+    assert "3 failed (1e-1 seed 0, 1e-1 seed 1, 1e-1 seed 2): the command left with status 1: ValueError: the rate is too low" in run.err  # fmt: skip
+    failed = next(r["run_id"] for r in call("grid", "plan", own, "--json").document["runs"] if r["state"] == "failed")
+    error = call("runs", "show", failed[:12], "--json").document["error"]
+    assert error.splitlines()[0].startswith("python train.py --lr 1e-1 --seed 0 --out ")
+    assert "  epoch 3: bpc 0.4" in error
+    script.write_text(SCRIPT)
+    call("grid", "run", own, "--retry", "failed")
+    assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6
+
+
+def test_a_program_that_is_not_there_ends_the_grid_with_a_sentence(call: Any, own: Path) -> None:
+    own.write_text(STUDY.replace("command: python", "command: pyhton"))
+    run = call("grid", "run", own, code=None)
+    assert run.code != 0
+    assert "the command cannot be started: 'pyhton': No such file or directory" in run.err
+
+
+def test_mistakes_end_a_check_with_3(call: Any, own: Path) -> None:
+    own.write_text(STUDY.replace("--lr {lr}", "--lr {lrr}").replace(" --seed {seed}", ""))
+    said = call("grid", "check", own, code=3).err
+    assert "own.yaml:6: trainer.command: the study has 3 seeds and the command no {seed}" in said
+    own.write_text(STUDY.replace("--lr {lr}", "--lr {lrr}"))
+    said = call("grid", "check", own, code=3).err
+    assert "own.yaml:6: trainer.command: {lrr}: the recipe has no 'lrr'. Did you mean 'lr'?" in said
+
+
+def test_a_flood_of_output_leaves_a_bounded_log(call: Any, own: Path, tmp_path: Path) -> None:
+    flood = "import sys\nfor _ in range(100): sys.stdout.write('x' * 99999 + chr(10))\n"
+    (own.parent / "train.py").write_text(flood + SCRIPT)
+    call("grid", "run", own, "--seeds", 1, "--limit", 1)
+    (log,) = (tmp_path / "my 'home'; x").glob("runs/*/*/attempt-1.log")
+    text = log.read_text()
+    assert len(text) < 5_000_000
+    assert "bytes left out ..." in text
+    assert "epoch 3: bpc" in text
+
+
+def test_a_script_that_hangs_meets_its_time_limit(call: Any, own: Path, tmp_path: Path) -> None:
+    hang = "import os, signal\nopen('pid', 'w').write(str(os.getpid()))\nsignal.pause()"
+    (own.parent / "train.py").write_text(hang)
+    run = call("grid", "run", own, "--seeds", 1, "--limit", 1, "--run-timeout", 3, code=4)
+    assert "a run did not end within 3 s (its time limit)" in run.err
+    assert gone(int((own.parent / "pid").read_text()))
+    said = call("grid", "run", own, "--executor", "inline", "--run-timeout", 3, code=2).err
+    assert "--run-timeout needs worker processes" in said
+
+
+def test_a_signal_reaches_the_script_and_gives_the_run_back(call: Any, own: Path, start: Any) -> None:
+    os.mkfifo(own.parent / "news")
+    (own.parent / "train.py").write_text("""
+import os, signal, sys
+def save(number, frame):
+    open("saved", "w").write(str(os.getpid()))
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+open("news", "w").write("up")
+signal.pause()
+""")
+    grid = start("grid", "run", own)
+    assert (own.parent / "news").read_text() == "up"
+    grid.send_signal(signal.SIGTERM)
+    grid.communicate()
+    assert grid.returncode == 143
+    assert gone(int((own.parent / "saved").read_text()))
+    counts = call("grid", "plan", own, "--json").document["counts"]
+    assert (counts["to_run"], counts["failed"], counts["running"]) == (6, 0, 0)
+
+
+FUNCTION = """
+import random
+import ablate
+def train(recipe, *, seed, run_dir, report):
+    print("it talks")
+    draw = random.Random(seed)
+    for epoch in (1, 2):
+        report(epoch=epoch, split="val", loss=recipe["net"]["lr"] + draw.random())
+    return {"score": recipe["net"]["lr"] + draw.random() / 100}
+"""
+PYTHON_STUDY = """
+study: fun
+recipe: {net: {lr: 1}}
+trainer: {python: pkg.MODULE:train, metrics: {score: {better: higher}}}
+factors: {rate: {path: net.lr, levels: [1, 2]}}
+seeds: 2
+baseline: {rate: 1}
+tables: {t: {rows: rate, columns: [score, val_loss]}, e: {rows: [rate, epoch], columns: [val_loss, loss]}}
+"""
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_a_python_function(call: Any, tmp_path: Path, executor: str) -> None:
+    (tmp_path / "sub" / "pkg").mkdir(parents=True)
+    (tmp_path / "sub" / "pkg" / f"own_{executor}.py").write_text(FUNCTION)
+    study = tmp_path / "sub" / "fun.yaml"
+    study.write_text(PYTHON_STUDY.replace("MODULE", f"own_{executor}"))
+    document = call("grid", "run", study, "--executor", executor, "--json").document
+    assert document["counts"]["done"] == 4
+    text = call("report", study, "--format", "md").out
+    assert f"fun, full scale, own trainer pkg.own_{executor}:train, " in text
+    rows = call("report", study, "--table", "t", "--format", "json").document["rows"]
+    assert rows[1]["cells"]["score"]["mean"] == pytest.approx(2.005, abs=0.005)
+    assert rows[1]["cells"]["val_loss"]["n"] == 2
+    assert "bit-equal" not in text
+
+
+@pytest.mark.parametrize(("name", "metrics"), [("bigram", {"val_loss", "train_loss"}), ("logistic", {"top1", "loss"})])
+def test_the_examples_train(call: Any, tmp_path: Path, name: str, metrics: set[str]) -> None:
+    shutil.copytree(ROOT / "experiments" / "examples", tmp_path / "examples")
+    call("grid", "run", f"examples/{name}.yaml", "--limit", 2)
+    done = call("runs", "list", "--json").document["runs"]
+    found = [run["metrics"] for run in done if run["state"] == "done"]
+    assert len(found) == 2
+    assert all(metrics <= set(one) for one in found)
+    assert found[0] != found[1]
