@@ -11,6 +11,8 @@ from ablate.study.loader import Settings, load
 ROOT = Path(__file__).resolve().parents[1]
 
 STATED = {
+    ("examples/bigram.yaml", None): {"arms": 4, "merged": 0, "runs": 12},
+    ("examples/logistic.yaml", None): {"arms": 6, "merged": 0, "runs": 18},
     ("kallu2025/kallu2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15},
     ("kallu2025/kallu2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15},
     ("lee2024/lee2024.yaml", None): {"arms": 18, "merged": 0, "runs": 54},

@@ -23,6 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 CHEAP = (["grid", "plan"], ["grid", "check"], ["grid", "schema"], ["status"], ["report"], ["data", "list"], ["runs", "list"], ["db", "info"], ["db", "check"], ["doctor"])  # fmt: skip
 
+OWN = "bigram"
+"""The commands about a script of one's own: cheap enough to be run as they stand, in their order."""
+
 
 def lines() -> list[str]:
     """The lines of the README's code blocks that are a command of ours, without prompt and comment."""
@@ -90,7 +93,9 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("line", [*ablate(cheap=True), "ablate grid run experiments/quickstart.yaml"])
+@pytest.mark.parametrize(
+    "line", [*(line for line in ablate(cheap=True) if OWN not in line), "ablate grid run experiments/quickstart.yaml"]
+)
 def test_cheap_commands_do_what_they_say(
     line: str, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,3 +118,29 @@ def test_the_study_in_the_readme_is_the_quickstart() -> None:
     shown, real = load_text(block, "README.md"), load(ROOT / "experiments" / "quickstart.yaml")
     assert [run.run_id for run in shown.runs] == [run.run_id for run in real.runs]
     assert set(shown.tables) <= set(real.tables)
+
+
+def test_the_script_of_ones_own_is_run_as_the_readme_says(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ablate.cli.app import main
+
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    own = [line for line in ablate() if OWN in line]
+    assert [words(line)[0] for line in own] == ["grid", "grid", "report"]
+    for line in own:
+        monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        assert (left.value.code or 0) == 0, said.err
+    assert "| c | **−" in said.out
+
+
+def test_the_readme_shows_the_script_of_ones_own_as_it_is() -> None:
+    from ablate.study.source import parse, read
+
+    block = README.read_text().split("## Ablate your own script")[1].split("```yaml\n")[1].split("```")[0]
+    whole = read(ROOT / "experiments" / "examples" / "bigram.yaml").data
+    assert {key: whole[key] for key in parse(block).data} == parse(block).data
