@@ -25,6 +25,9 @@ NOT_PUBLISHED = ("quickstart.yaml",)
 TAKEN = ("index",)
 """Names of pages that are no study's."""
 
+EXAMPLES = "examples"
+"""A folder of scripts to try: nobody's paper, so no page."""
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -109,7 +112,8 @@ def study_files(experiments: Path) -> tuple[Path, ...]:
     if not experiments.is_dir():
         raise NotFound(f"{experiments}: no such folder of study files; name one with --experiments.")
     top = [path for path in sorted(experiments.glob("*.yaml")) if path.name not in NOT_PUBLISHED]
-    found = (*top, *sorted(experiments.glob("*/*.yaml")))
+    folders = [path for path in sorted(experiments.glob("*/*.yaml")) if path.parent.name != EXAMPLES]
+    found = (*top, *folders)
     if not found:
         raise NotFound(f"{experiments} holds no study files to publish, neither *.yaml nor PAPER/*.yaml.")
     return found
