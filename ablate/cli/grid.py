@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,18 +24,28 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
+from ablate.cli.requests import trainer_options
 from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
-from ablate.study.places import data_root, home
+from ablate.study.places import home
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
+    from ablate.dispatch.executor import Executor
     from ablate.store.store import Store
     from ablate.study.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a study.")
 
 FIT = "ablate.training.trainer:fit"
+SlurmOption = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="KEY=VALUE", help="A setting of Slurm jobs, over the site file's: partition, time, gres ... May be repeated."),
+]  # fmt: skip
+RayOption = Annotated[
+    list[str] | None,
+    typer.Option("--ray", metavar="KEY=VALUE", help="A setting of Ray workers, over the site file's: address, num_gpus ... May be repeated."),
+]  # fmt: skip
 RETRY = ("failed", "lost", "all", "stale")
 
 
@@ -87,8 +97,13 @@ def run(
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
-    executor: Annotated[str, typer.Option(help="How workers are started: inline or local.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time.  [default: one a device]")] = None,
+    executor: Annotated[
+        str, typer.Option(help="How workers are started: inline (this process), local, slurm or ray.")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at a time; jobs of Slurm, tasks of Ray.  [default: one a device; one job]"),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each worker.  [default: cores / workers]")
     ] = None,
@@ -98,25 +113,27 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    slurm: SlurmOption = None,
+    ray: RayOption = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
     """Train whatever of a study is missing, and print its first table.
 
-    Kill it at any moment: the next `grid run` picks up exactly what is missing.
+    Kill it at any moment: the next `grid run` picks up exactly what is missing. With slurm or ray, Ctrl-C tells the
+    jobs to checkpoint, give their runs back and end; again, and they are ended at once.
     """
     from ablate.cli.parents import train_parents_again
     from ablate.cli.planning import make_plan, plan_document
     from ablate.dispatch.executors import get_executor
-    from ablate.dispatch.slots import plan_slots
     from ablate.store.store import Store
     from ablate.study.provenance import code_version
 
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
     loaded = load_study(study, profile, set_, seeds)
-    get_executor(executor)
-    plan_slots(device, workers, threads)  # raises for a device that is not there, before anything is written
+    engine = get_executor(executor, slurm=slurm or (), ray=ray or (), home=home())
+    engine.check(device, workers, threads, database_url(db))  # before anything is written
     home().mkdir(parents=True, exist_ok=True)
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
@@ -129,7 +146,7 @@ def run(
             say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-            code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast)
+            code = _train(loaded, before, key, db, engine, workers, threads, device, limit, fail_fast)
         after = make_plan(loaded, store)
         if json_:
             print_json(plan_document(after))
@@ -145,7 +162,7 @@ def _train(
     planned: Plan,
     key: int,
     db: str | None,
-    executor: str,
+    engine: Executor,
     workers: int | None,
     threads: int | None,
     device: str,
@@ -155,20 +172,12 @@ def _train(
     """Hand the study to the executor with a live display; the exit code that its report asks for."""
     from ablate.cli.live import LiveDisplay
     from ablate.dispatch.executor import GridRequest
-    from ablate.dispatch.executors import get_executor
     from ablate.dispatch.signals import StopFlag, listening
     from ablate.store.store import Store
     from ablate.study.provenance import code_version
 
     stop = StopFlag()
     url = database_url(db)
-    options: dict[str, Any] = {
-        "keep": study.keep,
-        "home": str(home().resolve()),
-        "data_root": str(data_root().resolve()),
-        "study_dir": str(Path(study.file).resolve().parent),
-        "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
-    }
     with LiveDisplay(planned) as display:
         request = GridRequest(
             study_key=key,
@@ -179,15 +188,17 @@ def _train(
             workers=workers,
             threads=threads,
             device=device,
-            options=options,
+            options=trainer_options(study),
             limit=limit,
             fail_fast=fail_fast,
             environment=code_version(),
             on_event=display.handle,
             stop=stop,
+            database=url,
+            runs=(*study.parents, *study.runs),
         )
         with listening(stop):
-            report = get_executor(executor).run(request)
+            report = engine.run(request)
     for error in report.errors:
         say(f"error: {error}")
     return report.exit_code
