@@ -108,11 +108,10 @@ class SlurmExecutor:
                     for name, limit in zip(names, limits, strict=True)
                 ]
         except (self._submitit.core.utils.FailedJobError, subprocess.SubprocessError, OSError, RuntimeError) as error:
-            said = str(error).strip().splitlines() or [type(error).__name__]
-            told = [line for line in said if line.startswith("sbatch:")] or said[-1:]
+            shutil.rmtree(grid.parent, ignore_errors=True)
             raise UsageError(
-                f"Slurm refused the jobs: {' '.join(told)}\n`sinfo` lists partitions; options come from --slurm KEY=VALUE "
-                "and the site file."
+                f"Slurm refused the jobs: {_refusal(str(error) or type(error).__name__)}\n`sinfo` lists partitions; options "
+                "come from --slurm KEY=VALUE and the site file."
             ) from None
         return {name: job.job_id for name, job in zip(names, jobs, strict=True)}
 
@@ -236,9 +235,9 @@ class SlurmFleet:
         return job in self._states and self._states[job][0] not in _OVER
 
     def _waiting(self) -> str:
-        """What pending jobs wait for, as long as none runs."""
+        """What pending jobs wait for, as long as none runs and Slurm has said it."""
         mine = [self._states[job] for job in self._jobs.values() if self._alive(job)]
-        if not mine or any(state != "PENDING" for state, _ in mine):
+        if not mine or any(state != "PENDING" for state, _ in mine) or mine[0][1] == "None":
             return ""
         return f"{len(mine)} Slurm job{'' if len(mine) == 1 else 's'} pending ({mine[0][1]})"
 
@@ -249,8 +248,8 @@ class SlurmFleet:
         if not reasons or len(stuck) < len(reasons):
             return None
         return UsageError(
-            f"Slurm will never start the jobs: {stuck[0]}. They are cancelled; look at --slurm, the site file and "
-            "`scontrol show partition`."
+            f"Slurm will never start the jobs: {stuck[0]}. They are cancelled; `scontrol show partition` says what is "
+            f"allowed, --slurm KEY=VALUE or the site file what is asked for (time is {_clock(DEFAULTS['time'])} unless told)."
         )
 
     def _roots(self) -> list[str]:
@@ -296,6 +295,17 @@ def _submitit() -> Any:
         return importlib.import_module("submitit")
     except ImportError:
         raise UsageError("--executor slurm needs submitit: pip install 'ablate[slurm]'") from None
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60}:{minutes % 60:02d}:00"
+
+
+def _refusal(said: str) -> str:
+    """What sbatch wrote, without the rest of what submitit tells."""
+    lines = [line.strip() for line in said.strip().splitlines()]
+    told = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in lines if line.startswith("sbatch: ")]
+    return "; ".join(dict.fromkeys(told)) or lines[-1]
 
 
 def _parsed(line: str) -> tuple[str, tuple[str, str]]:
