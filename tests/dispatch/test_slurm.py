@@ -22,7 +22,7 @@ from ablate.study.loader import load
 QUICK = {"time": 5}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[OneNodeSlurm]:
     pytest.importorskip("submitit", reason="needs submitit")
     if why := one_node_slurm.missing():
