@@ -115,6 +115,10 @@ def run(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
     slurm: SlurmOption = None,
     ray: RayOption = None,
+    spool: Annotated[
+        bool,
+        typer.Option("--spool", help="With slurm or ray: workers reach SQLite through ABLATE_HOME, by this command."),
+    ] = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -126,6 +130,8 @@ def run(
     from ablate.cli.parents import train_parents_again
     from ablate.cli.planning import make_plan, plan_document
     from ablate.dispatch.executors import get_executor
+    from ablate.dispatch.gridfile import is_sqlite
+    from ablate.dispatch.stores import SPOOL
     from ablate.store.store import Store
     from ablate.study.provenance import code_version
 
@@ -133,7 +139,9 @@ def run(
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
     loaded = load_study(study, profile, set_, seeds)
     engine = get_executor(executor, slurm=slurm or (), ray=ray or (), home=home())
-    engine.check(device, workers, threads, database_url(db))  # before anything is written
+    if spool and (executor not in ("slurm", "ray") or not is_sqlite(database_url(db))):
+        raise UsageError("--spool is for --executor slurm or ray with a SQLite database; leave it out.")
+    engine.check(device, workers, threads, SPOOL if spool else database_url(db))  # before anything is written
     home().mkdir(parents=True, exist_ok=True)
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
@@ -146,7 +154,7 @@ def run(
             say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-            code = _train(loaded, before, key, db, engine, workers, threads, device, limit, fail_fast)
+            code = _train(loaded, before, key, db, engine, workers, threads, device, limit, fail_fast, spool)
         after = make_plan(loaded, store)
         if json_:
             print_json(plan_document(after))
@@ -168,6 +176,7 @@ def _train(
     device: str,
     limit: int | None,
     fail_fast: bool,
+    spool: bool,
 ) -> int:
     """Hand the study to the executor with a live display; the exit code that its report asks for."""
     from ablate.cli.live import LiveDisplay
@@ -195,6 +204,7 @@ def _train(
             on_event=display.handle,
             stop=stop,
             database=url,
+            spool=spool,
             runs=(*study.parents, *study.runs),
         )
         with listening(stop):

@@ -37,7 +37,8 @@ class GridRequest:
     the number of runs, for the display. `environment` (code, packages) is recorded with each attempt, beside what the
     worker finds; its `device` key, from either, is the name that the store keeps. `worker_info` turns a device's name
     into what `Queue.claim` takes as the worker. `database` is the store's URL, and `runs` are what the study wants: for
-    executors whose workers are elsewhere, which open the store themselves and are followed by what it says.
+    executors whose workers are elsewhere, which open the store themselves and are followed by what it says. With `spool`
+    those reach it through a shared folder, and this process answers them.
     """
 
     study_key: int
@@ -60,6 +61,7 @@ class GridRequest:
     stop: StopFlag = field(default_factory=StopFlag)
     worker_info: Callable[[str], Any] = this_process
     database: str = ""
+    spool: bool = False
     runs: Sequence[Run] = ()
 
     def __post_init__(self) -> None:

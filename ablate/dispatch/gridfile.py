@@ -21,6 +21,7 @@ from typing import Any
 from ablate.dispatch.events import GridReport
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.failures import redact
+from ablate.dispatch.stores import SPOOL
 from ablate.errors import (
     AblateError,
     NoSpaceOrPermission,
@@ -74,7 +75,7 @@ def write(request: GridRequest, *, failed_before: int = 0) -> Path:
         "schema": SCHEMA,
         **{key: getattr(request, key) for key in _COPIED},
         "home": str(request.home.resolve()),
-        "database": portable(request.database),
+        "database": f"{SPOOL}{folder / 'spool'}" if request.spool else portable(request.database),
         "failed_before": failed_before,
     }
     try:

@@ -20,7 +20,7 @@ from ablate.dispatch import events, gridfile
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.follow import Crew, follow, nobody_left
 from ablate.dispatch.remote import WORKER_SIGNALS, EngineStop, serve
-from ablate.dispatch.shares import refuse_sqlite, shares, work_for
+from ablate.dispatch.shares import answering, refuse_sqlite, shares, work_for
 from ablate.dispatch.signals import SIGNALS, listening
 from ablate.dispatch.site import Settings
 from ablate.dispatch.slots import usable_cores, visible_gpus
@@ -44,14 +44,17 @@ class RayExecutor:
     def run(self, request: GridRequest) -> events.GridReport:
         most, failed = work_for(request)
         with self._cluster():
-            if gridfile.is_sqlite(request.database):
+            if gridfile.is_sqlite(request.database) and not request.spool:
                 refuse_sqlite({str(node["NodeManagerHostname"]) for node in self._nodes()}, "Ray's nodes")
             asked = self._asked()
             places = self._places(asked)
             count = max(1, min(request.workers or places, most, request.limit or most))
             grid = gridfile.write(request, failed_before=failed)
-            fleet = RayFleet(self._ray, grid, request, asked, shares(request.limit, count), self._may_replace(count))
-            report = follow(request, fleet)
+            with answering(request, grid):
+                fleet = RayFleet(
+                    self._ray, grid, request, asked, shares(request.limit, count), self._may_replace(count)
+                )
+                report = follow(request, fleet)
         if report.exit_code == 0:
             shutil.rmtree(grid.parent, ignore_errors=True)
         return report

@@ -23,7 +23,7 @@ from ablate.dispatch import events, gridfile
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.follow import Crew, follow, nobody_left
 from ablate.dispatch.remote import WORKER_SIGNALS, EngineStop, serve
-from ablate.dispatch.shares import refuse_sqlite, shares, work_for
+from ablate.dispatch.shares import answering, refuse_sqlite, shares, work_for
 from ablate.dispatch.signals import listening
 from ablate.dispatch.site import Settings
 from ablate.errors import AblateError, RunFailure, UsageError
@@ -81,8 +81,9 @@ class SlurmExecutor:
             return follow(request, _Nobody())
         count = min(request.workers or 1, most, request.limit or most)
         grid = gridfile.write(request, failed_before=failed)
-        jobs = self._submit(grid, shares(request.limit, count), request.database)
-        report = follow(request, SlurmFleet(grid, jobs, request.poll * LOOKS))
+        with answering(request, grid):
+            jobs = self._submit(grid, shares(request.limit, count), request.database)
+            report = follow(request, SlurmFleet(grid, jobs, request.poll * LOOKS))
         if report.exit_code == 0:
             shutil.rmtree(grid.parent, ignore_errors=True)
         return report

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from ablate.dispatch.queue import OpenStore, Queue
 
+SPOOL = "spool://"
+
 
 def opener(url: str) -> OpenStore:
-    """How each thread of a worker opens its queue. Nothing is opened yet."""
+    """How each thread of a worker opens its queue: the database, or `spool://FOLDER`. Nothing is opened yet."""
+    from ablate.dispatch.spool import SpoolQueue
     from ablate.store.store import Store
 
+    if url.startswith(SPOOL):
+        return lambda: SpoolQueue(Path(url.removeprefix(SPOOL)))
     return lambda: cast(Queue, Store.open(url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -93,6 +94,16 @@ def test_a_stop_makes_jobs_checkpoint_give_back_and_end(slurm: OneNodeSlurm, tmp
     assert [event.state for event in seen.of(RunEnded)] == ["released"]
     slurm.run("squeue")
     assert not slurm.jobs()
+
+
+@pytest.mark.slurm
+def test_workers_may_reach_sqlite_through_the_shared_folder(slurm: OneNodeSlurm, tmp_path: Path) -> None:
+    grid = Grid(tmp_path, "ok", "raise", "ok")
+    report = run(SlurmExecutor(QUICK), grid.request(spool=True, workers=2))
+    assert (report.done, report.failed, report.errors) == (2, 1, ())
+    assert [len(attempts) for attempts in grid.attempts()] == [1, 1, 1]
+    (document,) = (grid.home / "grids").glob("*/grid.json")
+    assert json.loads(document.read_text())["database"] == f"spool://{document.parent}/spool"
 
 
 @pytest.mark.slurm
