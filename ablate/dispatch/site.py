@@ -147,11 +147,6 @@ def settings(section: str, items: Iterable[str], home: Path) -> Settings:
     return merged
 
 
-def described(section: str) -> str:
-    """What the section's keys mean, for people."""
-    return "; ".join(f"{name}: {option.about}" for name, option in SECTIONS[section].items())
-
-
 def _read_file(path: Path, section: str) -> Settings:
     try:
         data = source.read(path).data

@@ -47,10 +47,14 @@ SchedulerParameters=sched_interval=2,bf_interval=2
 ReturnToService=2
 JobRequeue=1
 KillWait=5
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldParameters=preempt_send_user_signal
 PropagateResourceLimits=NONE
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
-PartitionName=short Nodes={host} MaxTime=1 State=UP
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=20
+PartitionName=short Nodes={host} MaxTime=1 State=UP PriorityTier=1
+PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=9
 """
 # Slurm 22.05 cannot do without a cgroup plugin, and that of version 2 asks for systemd; this one is loaded, not used
 CGROUP = "CgroupPlugin=cgroup/v1\n"

@@ -81,6 +81,24 @@ def test_a_job_at_its_time_limit_checkpoints_is_requeued_and_goes_on(slurm: OneN
     assert second.environment["slurm_job"] == told[0], "the same job"
 
 
+@pytest.mark.slow
+@pytest.mark.slurm
+def test_a_preempted_job_checkpoints_and_goes_on(slurm: OneNodeSlurm, tmp_path: Path, seen) -> None:
+    """Slurm sends SIGCONT, SIGTERM and SIGUSR2 in a row."""
+    grid = Grid(tmp_path, "until_told_once")
+    urgent: list[str] = []
+
+    def preempt(event: RunStarted) -> None:
+        if not urgent:
+            urgent.append(slurm.run("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true"))
+
+    seen.then[RunStarted] = preempt
+    report = run(SlurmExecutor(QUICK), grid.request(seen))
+    assert (report.done, report.errors, report.exit_code) == (1, (), 0)
+    assert grid.attempts() == [["released", "done"]]
+    assert grid.results()[0].attempts[1].environment["slurm_restarts"] == "1"
+
+
 @pytest.mark.slurm
 def test_a_stop_makes_jobs_checkpoint_give_back_and_end(slurm: OneNodeSlurm, tmp_path: Path, seen) -> None:
     grid = Grid(tmp_path, "until_told", "until_told", "ok")
