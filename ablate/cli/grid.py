@@ -204,6 +204,7 @@ def _train(
             on_event=display.handle,
             stop=stop,
             database=url,
+            barred=planned.barred,
             spool=spool,
             runs=(*study.parents, *study.runs),
         )

@@ -60,6 +60,7 @@ def worker(
 def _work_on(study: str, profile: str | None, workers: int | None, threads: int | None, device: str, limit: int | None,
              url: str, stop: StopFlag) -> int:  # fmt: skip
     from ablate.cli.grid import FIT
+    from ablate.cli.planning import make_plan
     from ablate.cli.requests import trainer_options
     from ablate.cli.stored import load_record
     from ablate.dispatch.executor import GridRequest
@@ -69,15 +70,17 @@ def _work_on(study: str, profile: str | None, workers: int | None, threads: int 
 
     with Store.open(url, read_only=True) as store:
         record = _record(store, study, profile)
+        loaded = load_record(record)
+        barred = make_plan(loaded, store).barred
     request = GridRequest(
         study_key=record.key,
-        open_store=opener(url),
+        open_store=opener(url, barred),
         fit=FIT,
         home=home(),
         workers=workers,
         threads=threads,
         device=device,
-        options=trainer_options(load_record(record)),
+        options=trainer_options(loaded),
         limit=limit,
         stop=stop,
         database=url,

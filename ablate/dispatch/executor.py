@@ -6,7 +6,7 @@ each run is executed at least once and recorded exactly once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,7 +38,8 @@ class GridRequest:
     worker finds; its `device` key, from either, is the name that the store keeps. `worker_info` turns a device's name
     into what `Queue.claim` takes as the worker. `database` is the store's URL, and `runs` are what the study wants: for
     executors whose workers are elsewhere, which open the store themselves and are followed by what it says. With `spool`
-    those reach it through a shared folder, and this process answers them.
+    those reach it through a shared folder, and this process answers them. `barred` are runs that cannot start as things
+    stand, such as without their first weights: `open_store` passes them over, and so must those workers.
     """
 
     study_key: int
@@ -62,6 +63,7 @@ class GridRequest:
     worker_info: Callable[[str], Any] = this_process
     database: str = ""
     spool: bool = False
+    barred: Collection[str] = ()
     runs: Sequence[Run] = ()
 
     def __post_init__(self) -> None:

@@ -77,6 +77,7 @@ def write(request: GridRequest, *, failed_before: int = 0) -> Path:
         "home": str(request.home.resolve()),
         "database": f"{SPOOL}{folder / 'spool'}" if request.spool else portable(request.database),
         "failed_before": failed_before,
+        "barred": sorted(request.barred),
     }
     try:
         folder.mkdir(parents=True, mode=0o700)

@@ -60,7 +60,9 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
         os.environ["ABLATE_DB"] = database
     try:
         fields = gridfile.request_from(path, document)
-        request = GridRequest(open_store=opener(fields["database"]), limit=limit, stop=stop, **fields)
+        request = GridRequest(
+            open_store=opener(fields["database"], document["barred"]), limit=limit, stop=stop, **fields
+        )
         if request.fail_fast:
             request = replace(request, open_store=_until_failure(request, document["failed_before"]))
         report = work_here(request, cores=cores)

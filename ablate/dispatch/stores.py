@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
@@ -10,11 +11,14 @@ from ablate.dispatch.queue import OpenStore, Queue
 SPOOL = "spool://"
 
 
-def opener(url: str) -> OpenStore:
-    """How each thread of a worker opens its queue: the database, or `spool://FOLDER`. Nothing is opened yet."""
+def opener(url: str, barred: Collection[str] = ()) -> OpenStore:
+    """How each thread of a worker opens its queue: the database, or `spool://FOLDER`. Nothing is opened yet.
+
+    `barred` are runs that cannot start; through a folder, the one who answers knows them.
+    """
     from ablate.dispatch.spool import SpoolQueue
     from ablate.store.store import Store
 
     if url.startswith(SPOOL):
         return lambda: SpoolQueue(Path(url.removeprefix(SPOOL)))
-    return lambda: cast(Queue, Store.open(url))
+    return lambda: cast(Queue, Store.open(url, barred=barred))

@@ -111,6 +111,13 @@ def test_a_path_is_written_from_the_root(tmp_path: Path, monkeypatch: pytest.Mon
     assert gridfile.portable("sqlite:///results.db") == f"sqlite:///{tmp_path}/results.db"
 
 
+def test_what_cannot_start_is_passed_over(tmp_path: Path) -> None:
+    grid = Grid(tmp_path, "ok", "ok")
+    path = gridfile.write(grid.request(barred={grid.runs[0].run_id}))
+    assert serve(path, "a", StopFlag()) == 4, "one run is blocked"
+    assert grid.states() == ["queued", "done"]
+
+
 def test_only_the_owner_may_look_into_a_grid_s_folder(tmp_path: Path) -> None:
     path = gridfile.write(Grid(tmp_path, "ok").request())
     assert path.parent.stat().st_mode & 0o777 == 0o700
