@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import data, db, doctor, grid, predict, report, runs, status
+from ablate.cli import data, db, doctor, grid, predict, report, runs, status, worker
 from ablate.cli.common import READERS
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
@@ -35,6 +35,7 @@ app.command("predict")(predict.predict)
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)
+app.command("worker")(worker.worker)
 
 
 @app.callback(invoke_without_command=True)

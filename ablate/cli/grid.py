@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,17 +25,27 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
+from ablate.cli.requests import trainer_options
 from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
-from ablate.study.places import data_root, home
+from ablate.study.places import home
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
+    from ablate.dispatch.executor import Executor
     from ablate.store.store import Store
     from ablate.study.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a study.")
 
+SlurmOption = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="KEY=VALUE", help="A setting of Slurm jobs, over the site file's: partition, time, gres ... May be repeated."),
+]  # fmt: skip
+RayOption = Annotated[
+    list[str] | None,
+    typer.Option("--ray", metavar="KEY=VALUE", help="A setting of Ray workers, over the site file's: address, num_gpus ... May be repeated."),
+]  # fmt: skip
 RETRY = ("failed", "lost", "all", "stale")
 
 
@@ -86,8 +97,13 @@ def run(
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
-    executor: Annotated[str, typer.Option(help="How workers are started: inline or local.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time.  [default: one a device]")] = None,
+    executor: Annotated[
+        str, typer.Option(help="How workers are started: inline (this process), local, slurm or ray.")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at a time; jobs of Slurm, tasks of Ray.  [default: one a device; one job]"),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each worker.  [default: cores / workers]")
     ] = None,
@@ -100,17 +116,25 @@ def run(
     run_timeout: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", help="The longest that a run may take; then it fails.")
     ] = None,
+    slurm: SlurmOption = None,
+    ray: RayOption = None,
+    spool: Annotated[
+        bool,
+        typer.Option("--spool", help="With slurm or ray: workers reach SQLite through ABLATE_HOME, by this command."),
+    ] = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
     """Train whatever of a study is missing, and print its first table.
 
-    Kill it at any moment: the next `grid run` picks up exactly what is missing.
+    Kill it at any moment: the next `grid run` picks up exactly what is missing. With slurm or ray, Ctrl-C tells the
+    jobs to checkpoint, give their runs back and end; again, and they are ended at once.
     """
     from ablate.cli.parents import train_parents_again
     from ablate.cli.planning import make_plan, plan_document
     from ablate.dispatch.executors import get_executor
-    from ablate.dispatch.slots import plan_slots
+    from ablate.dispatch.gridfile import is_sqlite
+    from ablate.dispatch.stores import SPOOL
     from ablate.store.store import Store
     from ablate.study.provenance import code_of
 
@@ -121,8 +145,10 @@ def run(
             "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
         )
     loaded = load_study(study, profile, set_, seeds)
-    get_executor(executor)
-    plan_slots(device, workers, threads)  # raises for a device that is not there, before anything is written
+    engine = get_executor(executor, slurm=slurm or (), ray=ray or (), home=home())
+    if spool and (executor not in ("slurm", "ray") or not is_sqlite(database_url(db))):
+        raise UsageError("--spool is for --executor slurm or ray with a SQLite database; leave it out.")
+    engine.check(device, workers, threads, SPOOL if spool else database_url(db))  # before anything is written
     home().mkdir(parents=True, exist_ok=True)
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
@@ -135,7 +161,11 @@ def run(
             say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-            code = _train(loaded, before, key, db, executor, workers, threads, device, limit, fail_fast, run_timeout)
+            given = {
+                "workers": workers, "threads": threads, "device": device, "limit": limit, "fail_fast": fail_fast,
+                "run_timeout": run_timeout, "spool": spool,
+            }  # fmt: skip
+            code = _train(loaded, before, key, db, engine, given)
         after = make_plan(loaded, store)
         if json_:
             print_json(plan_document(after))
@@ -151,18 +181,15 @@ def _train(
     planned: Plan,
     key: int,
     db: str | None,
-    executor: str,
-    workers: int | None,
-    threads: int | None,
-    device: str,
-    limit: int | None,
-    fail_fast: bool,
-    run_timeout: float | None,
+    engine: Executor,
+    given: Mapping[str, Any],
 ) -> int:
-    """Hand the study to the executor with a live display; the exit code that its report asks for."""
+    """Hand the study to the executor with a live display; the exit code that its report asks for.
+
+    `given` are the fields of the request that the command line names.
+    """
     from ablate.cli.live import LiveDisplay
     from ablate.dispatch.executor import GridRequest
-    from ablate.dispatch.executors import get_executor
     from ablate.dispatch.signals import StopFlag, listening
     from ablate.store.store import Store
     from ablate.study.provenance import code_of
@@ -170,13 +197,6 @@ def _train(
 
     stop = StopFlag()
     url = database_url(db)
-    options: dict[str, Any] = {
-        "keep": study.keep,
-        "home": str(home().resolve()),
-        "data_root": str(data_root().resolve()),
-        "study_dir": str(Path(study.file).resolve().parent),
-        "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
-    }
     with LiveDisplay(planned) as display:
         request = GridRequest(
             study_key=key,
@@ -184,19 +204,17 @@ def _train(
             fit=fit_name(study.trainer),
             home=home(),
             total=planned.to_run,
-            workers=workers,
-            threads=threads,
-            device=device,
-            options=options,
-            limit=limit,
-            fail_fast=fail_fast,
-            run_timeout=run_timeout,
+            options=trainer_options(study),
             environment=code_of(study.trainer),
             on_event=display.handle,
             stop=stop,
+            database=url,
+            barred=planned.barred,
+            runs=(*study.parents, *study.runs),
+            **given,
         )
         with listening(stop):
-            report = get_executor(executor).run(request)
+            report = engine.run(request)
     for error in report.errors:
         say(f"error: {error}")
     return report.exit_code

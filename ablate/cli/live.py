@@ -59,6 +59,8 @@ class LiveDisplay:
             self._run_ended(event)
         elif isinstance(event, events.WorkerReplaced):
             self.console.print(f"worker {event.slot} was replaced: {event.reason}", markup=False)
+        elif isinstance(event, events.WorkerEnded):
+            self.console.print(f"worker {event.name} ended: {event.reason}", markup=False, soft_wrap=True)
         elif isinstance(event, events.Waiting):
             self.console.print(f"waiting: {event.reason}", markup=False)
         elif isinstance(event, events.Stopping):

@@ -53,7 +53,8 @@ def main(control: int, life: int) -> NoReturn:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     worker = Worker(wire.Channel(socket.socket(fileno=control)))
     signal.signal(signal.SIGINT, lambda number, frame: None)  # not SIG_IGN: programs that a trainer starts inherit that
-    signal.signal(signal.SIGTERM, lambda number, frame: worker.ask_to_stop(number))
+    for number in (signal.SIGTERM, signal.SIGUSR2):  # Slurm sends its signals to every process of a job
+        signal.signal(number, lambda number, frame: worker.ask_to_stop(number))
     worker.serve()
     _flush()
     os._exit(0)  # no waiting for threads and exit hooks of other people's libraries
@@ -61,7 +62,7 @@ def main(control: int, life: int) -> NoReturn:
 
 def _guard(trainer: int, life: int) -> NoReturn:
     """Wait for the trainer's end or the supervisor's, whichever comes first."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):

@@ -99,6 +99,14 @@ class WorkerReplaced:
 
 
 @dataclass(frozen=True)
+class WorkerEnded:
+    """A worker elsewhere ended before its time, and none takes its place; `reason` is a sentence."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Nothing to do at present; `reason` is a sentence."""
 
@@ -119,5 +127,14 @@ class GridEnded:
 
 
 Event = (
-    WorkerStarted | RunStarted | RunProgress | EpochDone | RunEnded | WorkerReplaced | Waiting | Stopping | GridEnded
+    WorkerStarted
+    | RunStarted
+    | RunProgress
+    | EpochDone
+    | RunEnded
+    | WorkerReplaced
+    | WorkerEnded
+    | Waiting
+    | Stopping
+    | GridEnded
 )

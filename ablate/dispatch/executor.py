@@ -6,7 +6,7 @@ each run is executed at least once and recorded exactly once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from ablate.dispatch.queue import OpenStore
 from ablate.dispatch.signals import StopFlag
 from ablate.errors import UsageError
 from ablate.store.host import WorkerInfo
+from ablate.study.run import Run
 
 
 def this_process(device: str) -> WorkerInfo:
@@ -35,7 +36,10 @@ class GridRequest:
     signal, `run_timeout` the longest that one attempt may take (worker processes only): all in seconds. `total` is
     the number of runs, for the display. `environment` (code, packages) is recorded with each attempt, beside what the
     worker finds; its `device` key, from either, is the name that the store keeps. `worker_info` turns a device's name
-    into what `Queue.claim` takes as the worker.
+    into what `Queue.claim` takes as the worker. `database` is the store's URL, and `runs` are what the study wants: for
+    executors whose workers are elsewhere, which open the store themselves and are followed by what it says. With `spool`
+    those reach it through a shared folder, and this process answers them. `barred` are runs that cannot start as things
+    stand, such as without their first weights: `open_store` passes them over, and so must those workers.
     """
 
     study_key: int
@@ -57,6 +61,10 @@ class GridRequest:
     on_event: Callable[[Event], None] = lambda event: None
     stop: StopFlag = field(default_factory=StopFlag)
     worker_info: Callable[[str], Any] = this_process
+    database: str = ""
+    spool: bool = False
+    barred: Collection[str] = ()
+    runs: Sequence[Run] = ()
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "limit"):
@@ -69,6 +77,10 @@ class GridRequest:
 
 
 class Executor(Protocol):
+    def check(self, device: str, workers: int | None, threads: int | None, database: str) -> None:
+        """Raise UsageError for what cannot work, before anything is written."""
+        ...
+
     def run(self, request: GridRequest) -> GridReport:
         """Work on the study until nothing is left to claim, a limit is reached or somebody says stop."""
         ...

@@ -29,6 +29,9 @@ from ablate.study.records import Context, EpochRecord, Fit, Outcome
 
 
 class InlineExecutor:
+    def check(self, device: str, workers: int | None, threads: int | None, database: str) -> None:
+        plan_slots(device, 1, threads)
+
     def run(self, request: GridRequest) -> events.GridReport:
         slot = plan_slots(request.device, 1, request.threads)[0]
         return execute_grid(request, lambda board, most: work(board, slot, InlineRunner(board, slot)))

@@ -36,6 +36,9 @@ class LocalExecutor:
     def __init__(self, slots: Sequence[Slot] | None = None) -> None:
         self._slots = slots
 
+    def check(self, device: str, workers: int | None, threads: int | None, database: str) -> None:
+        plan_slots(device, workers, threads)
+
     def run(self, request: GridRequest) -> events.GridReport:
         slots = self._slots or plan_slots(request.device, request.workers, request.threads)
         return execute_grid(request, lambda board, most: _serve(board, slots[: max(1, most)]))

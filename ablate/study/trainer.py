@@ -28,6 +28,9 @@ SEED = "env"
 COUNTERS = ("epoch", "step")
 """Groups of a pattern that say where a number belongs, and keys of a JSON line that do."""
 
+BUILT_IN = "ablate.training.trainer:fit"
+"""Where ablate's own trainer is."""
+
 _KEY: Key = ("trainer",)
 _METRIC = re.compile(r"[^\s,()=/]{1,80}")
 _OUR_KEYS = ("epoch", "step", "split", "class", "effect")
@@ -77,7 +80,7 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
     """Where the execution of a study's trainer is, as `package.module:function`."""
     if trainer is None:
-        return "ablate.training.trainer:fit"
+        return BUILT_IN
     return f"ablate.training.foreign.{'command' if 'command' in trainer else 'python'}:fit"
 
 

@@ -38,10 +38,8 @@ def test_executors_by_name():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("slurm", "the executor 'slurm' is not available in this version; allowed: inline, local"),
-        ("ray", "the executor 'ray' is not available in this version; allowed: inline, local"),
-        ("locl", "unknown executor 'locl'; allowed: inline, local. Did you mean 'local'?"),
-        ("dask", "unknown executor 'dask'; allowed: inline, local."),
+        ("locl", "unknown executor 'locl'; allowed: inline, local, slurm, ray. Did you mean 'local'?"),
+        ("dask", "unknown executor 'dask'; allowed: inline, local, slurm, ray."),
     ],
 )
 def test_executors_that_are_not_there(name, message):

@@ -70,6 +70,12 @@ def until_told(run: Run, context: Context) -> None:
     raise Interrupted(context.should_stop())
 
 
+def until_told_once(run: Run, context: Context) -> None:
+    """Works until it is told to checkpoint; started again, it goes on from there to its end."""
+    if not (context.run_dir / "checkpoint").exists():
+        until_told(run, context)
+
+
 def stubborn(run: Run, context: Context) -> None:
     """Says that it runs, starts a program, then never looks up again."""
     program = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
@@ -132,6 +138,7 @@ ACTS = {
     "kill": kill,
     "kill_once": kill_once,
     "until_told": until_told,
+    "until_told_once": until_told_once,
     "stubborn": stubborn,
     "deaf": deaf,
     "loses_its_lease": loses_its_lease,

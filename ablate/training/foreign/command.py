@@ -80,6 +80,8 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
             output.take(line, stdout=stdout)
     if ending.left:
         _log(f"ablate: ended {ending.left} processes that the command left behind\n".encode())
+    if not ending.well:  # an engine may signal every process of a job, this command among them
+        stopped = stopped or context.should_stop()
     if stopped:
         measured.hand_on()
         raise Interrupted(stopped)

@@ -1,0 +1,151 @@
+"""What workers on other hosts must know of a grid, as one JSON file in a folder that all hosts share.
+
+    HOME/grids/<id>/grid.json           the request: study, trainer, options, lease times
+    HOME/grids/<id>/endings/<name>.json how the worker of that name left, for whoever started it
+    HOME/grids/<id>/jobs/               what the engine writes: logs
+
+No secret is written: a database URL with a password reaches workers by their environment, as ABLATE_DB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.dispatch.events import GridReport
+from ablate.dispatch.executor import GridRequest
+from ablate.dispatch.failures import redact
+from ablate.dispatch.stores import SPOOL
+from ablate.errors import (
+    AblateError,
+    NoSpaceOrPermission,
+    NotFound,
+    RunFailure,
+    StoreError,
+    UsageError,
+)
+from ablate.store.location import locate
+from ablate.study.trainer import BUILT_IN
+
+SCHEMA = 1
+_COPIED = ("study_key", "fit", "threads", "device", "options", "fail_fast", "ttl", "poll", "grace", "run_timeout")
+_ERRORS: Mapping[int, type[AblateError]] = {
+    kind.exit_code: kind for kind in (UsageError, RunFailure, NotFound, StoreError, NoSpaceOrPermission)
+}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a worker left: its exit code, and what kept it from going on."""
+
+    exit_code: int
+    errors: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> AblateError | None:
+        """The first error as an exception of the class that its exit code means."""
+        return _ERRORS.get(self.exit_code, AblateError)(self.errors[0]) if self.errors else None
+
+
+def portable(url: str) -> str | None:
+    """A database URL that may be written down and read in another folder: None where it holds a password."""
+    try:
+        location = locate(url)
+    except StoreError:  # another queue's URL
+        return None if "@" in url else url
+    if location.path is not None:
+        return f"sqlite:///{location.path}"
+    return None if location.secrets else url
+
+
+def is_sqlite(url: str) -> bool:
+    return "://" not in url or url.startswith("sqlite:")
+
+
+def write(request: GridRequest, *, failed_before: int = 0) -> Path:
+    """Write a new grid file and return its path. Raises NoSpaceOrPermission."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    folder = (request.home / "grids" / name).resolve()
+    document = {
+        "schema": SCHEMA,
+        **{key: getattr(request, key) for key in _COPIED},
+        "home": str(request.home.resolve()),
+        "database": f"{SPOOL}{folder / 'spool'}" if request.spool else portable(request.database),
+        "environment": {}
+        if request.fit == BUILT_IN
+        else dict(request.environment),  # of our own code each host has its own
+        "failed_before": failed_before,
+        "barred": sorted(request.barred),
+    }
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+        for inner in ("endings", "jobs"):
+            (folder / inner).mkdir()
+        path = folder / "grid.json"
+        path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise NoSpaceOrPermission(f"the grid file cannot be written to {folder}: {error.strerror}") from None
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The document of a grid file. Raises NotFound, UsageError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotFound(
+            f"the grid file {path} cannot be read here ({error.strerror}); ABLATE_HOME must be a folder that all hosts share."
+        ) from None
+    except ValueError:
+        raise UsageError(f"{path} is not a grid file: it is not JSON.") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise UsageError(f"{path} is not a grid file of this version of ablate: its schema must be {SCHEMA}.")
+    return document
+
+
+def request_from(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a `GridRequest` that the file fixes. `database` comes from ABLATE_DB where the file has none.
+
+    Raises UsageError where neither names a database.
+    """
+    database = document["database"] or os.environ.get("ABLATE_DB")
+    if not database:
+        raise UsageError(
+            f"ABLATE_DB is not set on this host, and {path} names no database because its URL holds a password. "
+            "Set ABLATE_DB in the environment of workers."
+        )
+    fields = {key: document[key] for key in (*_COPIED, "environment")}
+    return {**fields, "home": Path(document["home"]), "database": database}
+
+
+def write_ending(path: Path, name: str, code: int, report: GridReport | AblateError) -> None:
+    """Say how a worker left. A disk that is full keeps nobody from leaving."""
+    errors = [report] if isinstance(report, AblateError) else report.errors
+    document = {"exit_code": code, "errors": [redact(str(error)) for error in errors]}
+    target = path.parent / "endings" / f"{name}.json"
+    try:
+        scratch = target.with_suffix(".tmp")
+        scratch.write_text(json.dumps(document), encoding="utf-8")
+        scratch.replace(target)
+    except OSError:
+        pass
+
+
+def forget_ending(path: Path, name: str) -> None:
+    """A worker of this name starts, or starts again."""
+    (path.parent / "endings" / f"{name}.json").unlink(missing_ok=True)
+
+
+def ending(path: Path, name: str) -> Ending | None:
+    """How the worker of that name left; None while it has not said so."""
+    try:
+        document = json.loads((path.parent / "endings" / f"{name}.json").read_text(encoding="utf-8"))
+        return Ending(int(document["exit_code"]), tuple(map(str, document["errors"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
