@@ -27,6 +27,9 @@ from ablate.study.records import Progress
 HURRY = 3.0
 """Seconds that slots have to give leases back after the second signal."""
 
+STARTS = 3
+"""So many times in a row a worker may be killed while it starts, as by a system that is short of memory."""
+
 _NEVER = float("inf")
 
 
@@ -104,28 +107,42 @@ class ChildRunner(Runner):
             self._child = None
 
     def _start(self) -> Child | None:
-        """A child that has imported the trainer, or None when told to stop meanwhile."""
-        child = Child(self._slot.environment)
-        try:
-            child.send("load", fit=self._board.request.fit)
-            while not self._board.stop.signal:
-                child.wait(60.0, self._board.stop.bell(told=False))
+        """A child that has imported the trainer, or None when told to stop meanwhile. One that is killed is replaced."""
+        for start in range(1, STARTS + 1):
+            child = Child(self._slot.environment)
+            try:
+                if self._loads(child):
+                    self._board.emit(events.WorkerStarted(self._slot.number, time.monotonic() - child.started))
+                    return child
+            except BaseException:
+                child.kill()
+                raise
+            ended = child.reap()
+            if ended is not None and (start == STARTS or not child.killed):
                 child.output()
-                ended = child.reap()
-                for message in child.receive():
-                    if message["is"] == "ready":
-                        self._board.emit(events.WorkerStarted(self._slot.number, time.monotonic() - child.started))
-                        return child
-                    raise RunFailure(self._cannot_load(message["failure"]["error"]))
-                if ended is not None:
-                    child.output()
-                    last_words = child.recent.decode(errors="replace").strip()
-                    raise RunFailure(self._cannot_load(f"{ended}\n{last_words}".strip()))
-        except BaseException:
+                last_words = child.recent.decode(errors="replace").strip()
+                child.kill()
+                raise RunFailure(self._cannot_load(f"{ended}\n{last_words}".strip()))
             child.kill()
-            raise
-        child.kill()
-        return None
+            if ended is None:
+                return None
+            self._board.emit(events.WorkerReplaced(self._slot.number, f"{ended}, while it started"))
+        raise AssertionError("unreachable")
+
+    def _loads(self, child: Child) -> bool:
+        """Whether the child has imported the trainer; False where it has ended, or where the grid was told to stop."""
+        child.send("load", fit=self._board.request.fit)
+        while not self._board.stop.signal:
+            child.wait(60.0, self._board.stop.bell(told=False))
+            child.output()
+            ended = child.reap()
+            for message in child.receive():
+                if message["is"] == "ready":
+                    return True
+                raise RunFailure(self._cannot_load(message["failure"]["error"]))
+            if ended is not None:
+                return False
+        return False
 
     def _cannot_load(self, why: str) -> str:
         return f"the trainer {self._board.request.fit} can't be loaded, so no run was started by this worker: {why}"
