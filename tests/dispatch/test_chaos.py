@@ -92,7 +92,7 @@ def gone(pid: int) -> bool:
 class Round:
     """One grid of `RUNS` runs, restarted until it is done, with `KILLS` kills spread over its epochs.
 
-    The kills are seeded: at which epoch, of what. A killed worker is replaced before anything else is killed, so that
+    The kills are seeded: at which epoch, of what. A killed worker is told of before anything else is killed, so that
     every kill can be found again in the attempts.
     """
 
@@ -117,8 +117,9 @@ class Round:
             try:
                 while line := grid.line():
                     epochs += line.startswith("EpochDone")
-                    settling = settling and not line.startswith("WorkerReplaced")
-                    self.starting += line.strip().endswith("while it started")
+                    starting = line.strip().endswith("while it started")
+                    self.starting += starting
+                    settling = settling and not (starting or line.startswith("RunEnded lost"))
                     if moments and epochs >= moments[0] and not settling:
                         del moments[0]
                         target = self.draw.choice(self.targets)
@@ -135,7 +136,7 @@ class Round:
                 grid.process.communicate()
 
     def kill(self, grid: Grid, target: str) -> bool:
-        """End one thing with SIGKILL; whether a worker is about to be replaced."""
+        """End one thing with SIGKILL; whether a grid is about to tell of it."""
         if target == "worker":
             victim = self.draw.choice(grid.workers())
             os.kill(victim, signal.SIGKILL)
@@ -152,7 +153,7 @@ class Round:
 
     def cut_a_connection(self) -> None:
         others = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ablate' AND datname = current_database()"
-        with sa.create_engine(self.url).connect() as connection:
+        with sa.create_engine(self.url, poolclass=sa.NullPool).connect() as connection:
             pids = sorted(connection.scalars(sa.text(others)))
             connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": self.draw.choice(pids)})
 
@@ -211,7 +212,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path}/results.db"
         return
     yield os.environ[POSTGRES]
-    with sa.create_engine(os.environ[POSTGRES]).begin() as connection:
+    with sa.create_engine(os.environ[POSTGRES], poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.text("DROP SCHEMA public CASCADE"))
         connection.execute(sa.text("CREATE SCHEMA public"))
 

@@ -155,7 +155,9 @@ def fit_chaos(run: Run, context: Context) -> Outcome:
     checkpoint = context.run_dir / "checkpoint"
     first = int(checkpoint.read_text()) + 1 if checkpoint.exists() else 1
     for epoch in range(first, CHAOS_EPOCHS + 1):
-        context.on_epoch([EpochRecord(epoch, split, chaos_metrics(run.seed, epoch, start)) for split in ("train", "val")])
+        context.on_epoch(
+            [EpochRecord(epoch, split, chaos_metrics(run.seed, epoch, start)) for split in ("train", "val")]
+        )
         _replace(checkpoint, str(epoch))
     return Outcome({"loss": chaos_metrics(run.seed, CHAOS_EPOCHS, start)["loss"]})
 
