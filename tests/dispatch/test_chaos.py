@@ -52,7 +52,7 @@ class Grid:
         return self.process.stdout.readline()
 
     def end(self) -> tuple[int, str]:
-        out, err = self.process.communicate(timeout=PATIENCE)
+        _, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, err
 
     def workers(self) -> list[int]:
