@@ -13,8 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import data, db, doctor, grid, predict, report, runs, status
-from ablate.cli.common import READERS
+from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -34,6 +33,7 @@ app.command("report")(report.report)
 app.command("predict")(predict.predict)
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
+app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 COMMANDS = (
     "grid plan", "grid check", "grid run", "grid schema", "status", "runs list", "runs show", "runs diff", "runs cancel",
-    "report", "predict", "data list", "data fetch", "data verify", "db info", "db check", "db upgrade", "db backup", "doctor",
+    "report", "predict", "data list", "data fetch", "data verify", "db info", "db check", "db upgrade", "db backup",
+    "watch", "clean", "doctor",
 )  # fmt: skip
 HEAVY = ("torch", "torchvision", "plotly", "optuna", "pandas", "scipy", "statsmodels")
 
