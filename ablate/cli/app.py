@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status
+from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, watch
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(grid.app, name="grid")
 app.command("status")(status.status)
+app.command("watch")(watch.watch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("predict")(predict.predict)
