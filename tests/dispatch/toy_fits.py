@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -114,6 +116,21 @@ def token_in_error(run: Run, context: Context) -> None:
     raise RuntimeError(f"cannot reach https://me:hunter22@example.org with {os.environ['TOY_TOKEN']}")
 
 
+def garbles(run: Run, context: Context) -> None:
+    """Writes into a descriptor that is not its own: the one that its process talks to the grid with."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                os.write(int(name), b"rubbish\n")
+
+
+def garbles_once(run: Run, context: Context) -> None:
+    marker = context.run_dir / "was-here"
+    if not marker.exists():
+        marker.touch()
+        garbles(run, context)
+
+
 def unlike_json(run: Run, context: Context) -> None:
     context.on_epoch([EpochRecord(1, "val", {"top1": "very good"})])  # type: ignore[dict-item]
 
@@ -139,6 +156,8 @@ ACTS = {
     "talk": talk,
     "flood": flood,
     "token_in_error": token_in_error,
+    "garbles": garbles,
+    "garbles_once": garbles_once,
     "unlike_json": unlike_json,
 }
 
