@@ -154,9 +154,11 @@ def unpack_outcome(packed: Mapping[str, Any]) -> Outcome:
 
 
 def unpack_progress(packed: Mapping[str, Any]) -> Progress:
-    whole = {name: int(packed[name]) for name in ("epoch", "epochs", "step", "steps")}
-    shown = {name: None if packed[name] is None else float(packed[name]) for name in ("loss", "top1")}
-    return Progress(str(packed["run_id"]), **whole, **shown)
+    def number(name: str) -> float | None:
+        return None if packed[name] is None else float(packed[name])
+
+    run_id, steps = str(packed["run_id"]), [int(packed[name]) for name in ("epoch", "epochs", "step", "steps")]
+    return Progress(run_id, *steps, loss=number("loss"), top1=number("top1"))
 
 
 def unpack_failure(packed: Mapping[str, Any]) -> Failure:
