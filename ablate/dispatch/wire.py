@@ -157,8 +157,8 @@ def unpack_progress(packed: Mapping[str, Any]) -> Progress:
     def number(name: str) -> float | None:
         return None if packed[name] is None else float(packed[name])
 
-    run_id, steps = str(packed["run_id"]), [int(packed[name]) for name in ("epoch", "epochs", "step", "steps")]
-    return Progress(run_id, *steps, loss=number("loss"), top1=number("top1"))
+    epoch, epochs, step, steps = (int(packed[name]) for name in ("epoch", "epochs", "step", "steps"))
+    return Progress(str(packed["run_id"]), epoch, epochs, step, steps, number("loss"), number("top1"))
 
 
 def unpack_failure(packed: Mapping[str, Any]) -> Failure:
