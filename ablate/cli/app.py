@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, watch
+from ablate.cli.common import READERS
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
