@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import data, db, doctor, grid, predict, report, runs, status, worker
+from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, watch, worker
 from ablate.cli.common import READERS
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
@@ -29,11 +29,13 @@ app = typer.Typer(
 )
 app.add_typer(grid.app, name="grid")
 app.command("status")(status.status)
+app.command("watch")(watch.watch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("predict")(predict.predict)
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
+app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)
 app.command("worker")(worker.worker)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
-import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
+from ablate.cli import checkups
+from ablate.cli.checkups import ERROR, OK, WARNING, Finding
 from ablate.cli.common import (
     Db,
     JsonOption,
@@ -27,19 +30,8 @@ from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError
 from ablate.study.places import data_root, home
 
-NEEDED_GB = 5
 WAL_RESET_FIXED = (3, 51, 3)
-MARKS = {"ok": "ok  ", "warning": "warn", "error": "FAIL"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: `level` is ok, warning or error; `advice` says what to do."""
-
-    what: str
-    level: str
-    found: str
-    advice: str = ""
+MARKS = {OK: "ok  ", WARNING: "warn", ERROR: "FAIL"}
 
 
 def doctor(db: Db = None, json_: JsonOption = False) -> None:
@@ -54,12 +46,12 @@ def doctor(db: Db = None, json_: JsonOption = False) -> None:
             if finding.advice:
                 console.print(f"      {finding.advice}", markup=False, soft_wrap=True)
         say(_verdict(findings))
-    raise typer.Exit(int(any(finding.level == "error" for finding in findings)))
+    raise typer.Exit(int(any(finding.level == ERROR for finding in findings)))
 
 
 def _verdict(findings: list[Finding]) -> str:
-    wrong = sum(finding.level == "error" for finding in findings)
-    doubts = sum(finding.level == "warning" for finding in findings)
+    wrong = sum(finding.level == ERROR for finding in findings)
+    doubts = sum(finding.level == WARNING for finding in findings)
     if wrong or doubts:
         told = [plural(count, noun) for count, noun in ((wrong, "fault"), (doubts, "warning")) if count]
         return f"{', '.join(told)}: what to do stands below each."
@@ -67,45 +59,25 @@ def _verdict(findings: list[Finding]) -> str:
 
 
 def _findings(db: str | None) -> Iterator[Finding]:
-    yield Finding("python", "ok", f"{platform.python_version()} at {sys.executable}")
-    yield Finding("cores", "ok", f"{usable_cores()} usable")
+    yield Finding("python", OK, f"{platform.python_version()} at {sys.executable}")
+    yield Finding("cores", OK, f"{usable_cores()} usable")
     yield from _packages()
-    yield from _torch()
+    yield from checkups.extras()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    yield from checkups.torch_and_driver(checkups.ask_torch(), checkups.ask_driver(), visible)
     yield from _sqlite()
     yield from _folders()
-    yield _database(db)
+    yield from checkups.shared_memory()
+    yield checkups.open_files()
+    yield from _database(db)
 
 
 def _packages() -> Iterator[Finding]:
     for name in ("sqlalchemy", "alembic", "optuna", "plotly", "pandas", "scipy", "statsmodels"):
         try:
-            yield Finding(name, "ok", importlib.metadata.version(name))
+            yield Finding(name, OK, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "error", "not installed", "pip install --force-reinstall ablate")
-
-
-def _torch() -> Iterator[Finding]:
-    try:
-        import torch
-        import torchvision
-    except Exception as error:  # a broken installation raises whatever it likes
-        yield Finding(
-            "torch", "error", f"cannot be imported: {error}", "Install torch and torchvision of matching versions."
-        )
-        return
-    yield Finding("torch", "ok", f"{torch.__version__}, torchvision {torchvision.__version__}")
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            yield Finding(f"cuda:{index}", "ok", torch.cuda.get_device_name(index))
-    elif shutil.which("nvidia-smi"):
-        yield Finding(
-            "cuda",
-            "warning",
-            "there is an NVIDIA driver, but torch sees no GPU",
-            "Install the torch build for this driver's CUDA version.",
-        )
-    else:
-        yield Finding("cuda", "ok", "no GPU; runs go to the CPU")
+            yield Finding(name, ERROR, "not installed", "pip install --force-reinstall ablate")
 
 
 def _sqlite() -> Iterator[Finding]:
@@ -116,33 +88,45 @@ def _sqlite() -> Iterator[Finding]:
             "Versions before 3.51.3 can, very rarely, damage a WAL database when two connections commit and checkpoint at once; "
             "ablate serialises its own writes with a lock file, other programs should only read it."
         )
-    yield Finding("sqlite", "ok", sqlite3.sqlite_version, advice)
+    yield Finding("sqlite", OK, sqlite3.sqlite_version, advice)
 
 
 def _folders() -> Iterator[Finding]:
-    for name, folder in (("ABLATE_HOME", home()), ("ABLATE_DATA", data_root())):
-        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        free = shutil.disk_usage(existing).free / 1e9
-        state = f"{folder}{'' if folder.exists() else ' (not there yet)'}, {free:.0f} GB free"
-        low = free < NEEDED_GB
-        yield Finding(
-            name,
-            "warning" if low else "ok",
-            state,
-            f"Less than {NEEDED_GB} GB: point {name} to a larger disk." if low else "",
-        )
+    yield checkups.disk("ABLATE_HOME", home(), checkups.NEEDED_GB)
+    for slow in checkups.network_home(home()):
+        yield slow
+        theirs = checkups.server_time(checkups.existing(home()))
+        if theirs is not None:
+            yield checkups.clock("clock of ABLATE_HOME", theirs)
+    data = data_root()
+    if data.is_dir():
+        yield Finding("ABLATE_DATA", OK, str(data.absolute()))
+    else:
+        advice = "digits and synthetic need no files; for others ablate data list says what is looked for."
+        yield Finding("ABLATE_DATA", OK, f"{data} (not there yet)", advice)
 
 
-def _database(db: str | None) -> Finding:
-    where = safe_url(database_url(db))
+def _database(db: str | None) -> Iterator[Finding]:
+    url = database_url(db)
+    where = safe_url(url)
+    if url.startswith("sqlite:///"):
+        path = Path(url.removeprefix("sqlite:///")).expanduser().absolute()
+        yield from checkups.network_database(path)
+        yield checkups.disk("ABLATE_DB", path.parent, checkups.NEEDED_FOR_RESULTS_GB)
     try:
         store = open_reader(db)
         if store is None:
-            return Finding("database", "ok", f"{where} (none yet; the first grid run makes it)")
+            yield Finding("database", OK, f"{where} (none yet; the first grid run makes it)")
+            return
         problems = store.check()
         info = store.info()
+        if not url.startswith("sqlite:"):
+            yield checkups.clock("clock of the database", store.now())
+        yield from checkups.leases(store.lapsed())
     except AblateError as error:
-        return Finding("database", "error", where, str(error))
+        yield Finding("database", ERROR, where, str(error))
+        return
     if problems:
-        return Finding("database", "error", f"{where}: {problems[0]}", "Restore a backup; ablate db backup makes one.")
-    return Finding("database", "ok", f"{where}: {info.rows.get('runs', 0)} runs")
+        yield Finding("database", ERROR, f"{where}: {problems[0]}", "Restore a backup; ablate db backup makes one.")
+    else:
+        yield Finding("database", OK, f"{where}: {info.rows.get('runs', 0)} runs, schema {info.revision}")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ablate.dispatch import events, wire
 from ablate.dispatch.board import Board
@@ -22,10 +23,12 @@ from ablate.dispatch.process import Child
 from ablate.dispatch.slots import Slot, plan_slots
 from ablate.dispatch.worker import Ending, Runner, execute_grid, options_of, work
 from ablate.errors import RunFailure
-from ablate.study.records import Progress
 
 HURRY = 3.0
 """Seconds that slots have to give leases back after the second signal."""
+
+STARTS = 3
+"""So many times in a row a worker may be killed while it starts, as by a system that is short of memory."""
 
 _NEVER = float("inf")
 
@@ -107,28 +110,46 @@ class ChildRunner(Runner):
             self._child = None
 
     def _start(self) -> Child | None:
-        """A child that has imported the trainer, or None when told to stop meanwhile."""
-        child = Child(self._slot.environment)
-        try:
-            child.send("load", fit=self._board.request.fit)
-            while not self._board.stop.signal:
-                child.wait(60.0, self._board.stop.bell(told=False))
+        """A child that has imported the trainer, or None when told to stop meanwhile. One that is killed is replaced."""
+        for start in range(1, STARTS + 1):
+            child = Child(self._slot.environment)
+            try:
+                if self._loads(child):
+                    self._board.emit(events.WorkerStarted(self._slot.number, time.monotonic() - child.started))
+                    return child
+            except BaseException:
+                child.kill()
+                raise
+            ended = child.reap()
+            if ended is not None and (start == STARTS or not child.killed):
                 child.output()
-                ended = child.reap()
+                last_words = child.recent.decode(errors="replace").strip()
+                child.kill()
+                raise RunFailure(self._cannot_load(f"{ended}\n{last_words}".strip()))
+            child.kill()
+            if ended is None:
+                return None
+            self._board.emit(events.WorkerReplaced(self._slot.number, f"{ended}, while it started"))
+        raise AssertionError("unreachable")
+
+    def _loads(self, child: Child) -> bool:
+        """Whether the child has imported the trainer; False where it has ended, or where the grid was told to stop."""
+        child.send("load", fit=self._board.request.fit)
+        while not self._board.stop.signal:
+            child.wait(60.0, self._board.stop.bell(told=False))
+            child.output()
+            ended = child.reap()
+            try:
                 for message in child.receive():
                     if message["is"] == "ready":
-                        self._board.emit(events.WorkerStarted(self._slot.number, time.monotonic() - child.started))
-                        return child
-                    raise RunFailure(self._cannot_load(message["failure"]["error"]))
-                if ended is not None:
-                    child.output()
-                    last_words = child.recent.decode(errors="replace").strip()
-                    raise RunFailure(self._cannot_load(f"{ended}\n{last_words}".strip()))
-        except BaseException:
-            child.kill()
-            raise
-        child.kill()
-        return None
+                        return True
+                    with wire.reading(message):
+                        raise RunFailure(self._cannot_load(wire.unpack_failure(message["failure"]).error))
+            except wire.Garbled as error:
+                raise RunFailure(self._cannot_load(f"it sent {error}")) from error
+            if ended is not None:
+                return False
+        return False
 
     def _cannot_load(self, why: str) -> str:
         return f"the trainer {self._board.request.fit} can't be loaded, so no run was started by this worker: {why}"
@@ -180,10 +201,13 @@ class Attempt:
         self._child.wait(first - time.monotonic(), self._board.stop.bell(self._told))
         self._log.write(self._child.output())
         ended = self._child.reap()
-        for message in self._child.receive():
-            ending = self._take(message)
-            if ending is not None:
-                return ending
+        try:
+            for message in self._child.receive():
+                ending = self._take(message)
+                if ending is not None:
+                    return ending
+        except wire.Garbled as error:
+            ended = f"a worker sent {error}"
         if ended is not None:
             self.worn_out = ended
             return self._over("lost", ended)
@@ -192,28 +216,43 @@ class Attempt:
         return self._told_to_end()
 
     def _take(self, message: wire.Message) -> Ending | None:
+        with wire.reading(message):
+            content = self._content(message)
+        if isinstance(content, Ending):
+            return content
+        if message["is"] == "epoch":
+            self._lease.record(content)
+            self._child.send("recorded")
+            self._board.emit(events.EpochDone(self._slot.number, self._run.run_id, content))
+        elif message["is"] == "progress":
+            self._board.emit(events.RunProgress(self._slot.number, content))
+        elif message["is"] == "environment":
+            environment, fingerprint = content
+            device = str(environment.get("device") or self._slot.label)
+            self._lease.set_environment(environment, fingerprint, device)
+        return None
+
+    def _content(self, message: wire.Message) -> Any:
+        """What a message says, as values that can be used without a doubt; an `Ending` where it is the last one."""
         kind = message["is"]
         if kind == "epoch":
-            records = wire.unpack_records(message["records"])
-            self._lease.record(records)
-            self._child.send("recorded")
-            self._board.emit(events.EpochDone(self._slot.number, self._run.run_id, records))
-        elif kind == "progress":
-            self._board.emit(events.RunProgress(self._slot.number, Progress(**message["progress"])))
-        elif kind == "environment":
+            return wire.unpack_records(message["records"])
+        if kind == "progress":
+            return wire.unpack_progress(message["progress"])
+        if kind == "environment":
+            fingerprint = message["fingerprint"]
             environment = {**self._request.environment, **message["environment"]}
-            device = str(environment.get("device") or self._slot.label)
-            self._lease.set_environment(environment, message["fingerprint"], device)
-        elif kind == "done":
-            return Ending("done", message["seconds"], outcome=wire.unpack_outcome(message["outcome"]))
-        elif kind == "interrupted":
-            return self._over("released", f"checkpointed on signal {message['signal']}")
-        elif kind == "failed":
-            failure = Failure(**message["failure"])
+            return environment, None if fingerprint is None else str(fingerprint)
+        if kind == "done":
+            return Ending("done", float(message["seconds"]), outcome=wire.unpack_outcome(message["outcome"]))
+        if kind == "interrupted":
+            return self._over("released", f"checkpointed on signal {int(message['signal'])}")
+        if kind == "failed":
+            failure = wire.unpack_failure(message["failure"])
             if failure.fresh:
                 self.worn_out = f"a fresh process after: {failure.error.splitlines()[-1]}"
-            return Ending("failed", message["seconds"], failure=failure)
-        return None
+            return Ending("failed", float(message["seconds"]), failure=failure)
+        raise wire.Garbled(f"a message of a kind that is none: {kind[:20]!r}")
 
     def _told_to_end(self) -> Ending | None:
         """A signal, a grace period that is over, or a run that takes too long."""

@@ -78,6 +78,11 @@ class Child:
         """Of the guard, which is the process group's id too."""
         return self._process.pid
 
+    @property
+    def killed(self) -> bool:
+        """Whether it has ended by a signal and not of its own accord."""
+        return self._ended is not None and (self._ended < 0 or self._ended > 128)
+
     def send(self, kind: str, **content: Any) -> None:
         """A worker that is gone gets nothing, one that takes nothing in is ended; `reap` tells both."""
         try:

@@ -12,16 +12,23 @@ JSON and not pickle, because the worker runs other people's code and its answers
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome
+from ablate.dispatch.failures import Failure
+from ablate.dispatch.queue import KINDS
+from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome, Progress
 
 Message = dict[str, Any]
+
+
+class Garbled(ValueError):
+    """What a worker sent is no message of ours."""
 
 
 class Channel:
@@ -43,7 +50,10 @@ class Channel:
             self._socket.sendall(line)
 
     def receive(self, block: bool = False) -> list[Message]:
-        """Whole messages that have arrived, all of them; `closed` turns true at the end of the stream."""
+        """Whole messages that have arrived, all of them; `closed` turns true at the end of the stream.
+
+        Raises Garbled for a line that is no message: trainers are other people's code and may write anywhere.
+        """
         while not self.closed:
             try:
                 data = self._socket.recv(1 << 18, 0 if block else socket.MSG_DONTWAIT)
@@ -59,10 +69,29 @@ class Channel:
         if not newline:
             return []
         self._buffer = bytearray(rest)
-        return [json.loads(line) for line in whole.split(b"\n")]
+        return [_message(line) for line in whole.split(b"\n")]
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _message(line: bytes) -> Message:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict) or not isinstance(message.get("is"), str):
+        raise Garbled(f"no message: {line[:60]!r}")
+    return message
+
+
+@contextlib.contextmanager
+def reading(message: Message) -> Iterator[None]:
+    """Garbled for a message whose content is not what its kind says, in place of whatever it makes Python raise."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Garbled(f"a message {message['is'][:20]!r} that cannot be read: {error!r}"[:200]) from error
 
 
 def encode(document: Any) -> bytes:
@@ -86,7 +115,7 @@ def pack_records(records: Sequence[EpochRecord]) -> list[list[Any]]:
 
 
 def unpack_records(packed: Sequence[Sequence[Any]]) -> tuple[EpochRecord, ...]:
-    return tuple(EpochRecord(epoch, split, metrics) for epoch, split, metrics in packed)
+    return tuple(EpochRecord(int(epoch), str(split), numbers(metrics)) for epoch, split, metrics in packed)
 
 
 def pack_outcome(outcome: Outcome) -> dict[str, Any]:
@@ -107,14 +136,33 @@ def pack_outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def unpack_outcome(packed: Mapping[str, Any]) -> Outcome:
+    selected = packed["selected_epoch"]
     return Outcome(
-        metrics=packed["metrics"],
-        reported_split=packed["reported_split"],
-        selected_epoch=packed["selected_epoch"],
+        metrics=numbers(packed["metrics"]),
+        reported_split=str(packed["reported_split"]),
+        selected_epoch=None if selected is None else int(selected),
         confusions=tuple(
-            Confusion(split, at, tuple(classes), tuple(tuple(row) for row in counts))
+            Confusion(str(split), str(at), tuple(map(str, classes)), tuple(tuple(map(int, row)) for row in counts))
             for split, at, classes, counts in packed["confusions"]
         ),
-        artifacts=tuple(Artifact(**artifact) for artifact in packed["artifacts"]),
-        details=packed["details"],
+        artifacts=tuple(
+            Artifact(str(one["kind"]), str(one["path"]), int(one["size"]), str(one["sha256"]))
+            for one in packed["artifacts"]
+        ),
+        details=dict(packed["details"]),
     )
+
+
+def unpack_progress(packed: Mapping[str, Any]) -> Progress:
+    def number(name: str) -> float | None:
+        return None if packed[name] is None else float(packed[name])
+
+    epoch, epochs, step, steps = (int(packed[name]) for name in ("epoch", "epochs", "step", "steps"))
+    return Progress(str(packed["run_id"]), epoch, epochs, step, steps, number("loss"), number("top1"))
+
+
+def unpack_failure(packed: Mapping[str, Any]) -> Failure:
+    kind = str(packed["kind"])
+    if kind not in (*KINDS, "no_space"):
+        raise ValueError(f"no kind of failure: {kind[:20]}")
+    return Failure(kind, str(packed["error"]), bool(packed["missing"]), bool(packed["fresh"]))

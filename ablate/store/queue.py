@@ -158,21 +158,36 @@ def expire(tx: Tx) -> None:
             transitions.lose(tx, Held(row.run, row.number, current.counted), reason)
 
 
+def lapsed(tx: Tx) -> dict[str, str]:
+    """Why the lease of a running run has lapsed, by run: the next claim in this database ends it. Only looks."""
+    statement = sa.select(attempts, runs.c.run_id).join(runs, runs.c.id == attempts.c.run)
+    rows = tx.execute(statement.where(attempts.c.state == "running").order_by(attempts.c.run))
+    return {row.run_id: why for row in rows if (why := _lapse(tx, row)) is not None}
+
+
 def _why_lapsed(tx: Tx, lease: AnyRow) -> str | None:
     """Why the lease has ended, or None while it holds."""
-    who = f"process {lease.pid} on {lease.host}"
-    if lease.boot and lease.boot == hosts.boot_id() and lease.host == socket.gethostname():
-        if hosts.is_dead(lease.host, lease.boot, lease.pid, lease.process_started):
-            return f"{who} ended without a word"
-        silent = tx.monotonic - lease.beat
-        return f"{who} gave no sign of life for {silent:.0f} s" if silent > lease.ttl else None
-    if lease.expires > tx.now + lease.ttl + 1:
+    if not _of_this_host(lease) and lease.expires > tx.now + lease.ttl + 1:
         # The database's clock was set back: without this the lease would hold for as long as the jump.
         key = sa.and_(attempts.c.run == lease.run, attempts.c.number == lease.number)
         tx.execute(sa.update(attempts).where(key).values(expires=tx.now + lease.ttl))
         return None
-    silent = tx.now - (lease.expires - lease.ttl)
+    return _lapse(tx, lease)
+
+
+def _lapse(tx: Tx, lease: AnyRow) -> str | None:
+    who = f"process {lease.pid} on {lease.host}"
+    if _of_this_host(lease):
+        if hosts.is_dead(lease.host, lease.boot, lease.pid, lease.process_started):
+            return f"{who} ended without a word"
+        silent = tx.monotonic - lease.beat
+    else:
+        silent = tx.now - (lease.expires - lease.ttl)
     return f"{who} gave no sign of life for {silent:.0f} s" if silent > lease.ttl else None
+
+
+def _of_this_host(lease: AnyRow) -> bool:
+    return bool(lease.boot) and lease.boot == hosts.boot_id() and lease.host == socket.gethostname()
 
 
 def heartbeat(tx: Tx, claim: Claim, ttl: float) -> None:

@@ -195,6 +195,14 @@ class Store:
         """The study's runs by state, with what of the queued ones can still run."""
         return self._db.read(lambda tx: queries.waiting(tx, study_key, self._barred))
 
+    def lapsed(self) -> dict[str, str]:
+        """Runs that are called running and whose worker is gone, and why: the next claim ends their leases."""
+        return self._db.read(queue.lapsed)
+
+    def now(self) -> float:
+        """POSIX seconds by the database's clock, which decides when a lease of another host ends."""
+        return self._db.read(lambda tx: tx.now)
+
     def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: str | None = None) -> dict[str, RunResult]:
         """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides `stale`."""
         ids = list(run_ids)

@@ -80,10 +80,9 @@ def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
     assert call("runs", "list", "--limit", "1").err == "The newest 1 only (--limit).\n"
     assert call("runs", "list", "--state", "failed").err == "No such run.\n"
     assert call("data", "list").err.strip() == "In a study file: recipe: {data: {name: NAME}}"
-    assert call("doctor").err in (
-        "All is well. Next: ablate grid plan STUDY.yaml\n",
-        "1 warning: what to do stands below each.\n",
-        "2 warnings: what to do stands below each.\n",
+    assert re.fullmatch(
+        r"All is well. Next: ablate grid plan STUDY.yaml\n|\d+ warnings?: what to do stands below each.\n",
+        call("doctor").err,
     )
     fill(Path("tiny.yaml"))
     assert call("grid", "plan", "tiny.yaml").err == "Nothing left to run. The report: ablate report tiny.yaml\n"

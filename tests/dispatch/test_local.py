@@ -257,6 +257,30 @@ def test_a_worker_that_dies_at_its_start_says_its_last_words(request_for, slots,
     assert str(report.errors[0]).endswith("worker left with status 3\nno licence")
 
 
+@pytest.mark.parametrize("kills", [1, 3])
+def test_a_worker_that_is_killed_at_its_start_is_replaced_twice(request_for, slots, tmp_path, monkeypatch, seen, kills):
+    """A system short of memory kills a process that imports a lot: that must not end the grid."""
+    (tmp_path / "killed_at_import.py").write_text(
+        "import os, pathlib\n"
+        f"start = len(list(pathlib.Path({str(tmp_path)!r}).glob('start*'))) + 1\n"
+        f"pathlib.Path({str(tmp_path)!r}, f'start{{start}}').touch()\n"
+        f"os.kill(os.getpid(), 9) if start <= {kills} else None\n"
+        "from toy_fits import fit\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    store = MemoryStore(make_run(1))
+    report = LocalExecutor(slots(1)).run(request_for(store, fit="killed_at_import:fit"))
+    reason = "worker killed by signal 9 (SIGKILL), perhaps out of memory"
+    replaced = [event.reason for event in seen.of(events.WorkerReplaced)]
+    assert replaced == [f"{reason}, while it started"] * min(kills, 2)
+    if kills == 1:
+        assert (report.done, report.errors) == (1, ())
+    else:
+        (error,) = report.errors
+        assert str(error).endswith(f"can't be loaded, so no run was started by this worker: {reason}")
+        assert store.states() == {1: "queued"}
+
+
 @pytest.mark.parametrize(
     ("fit", "text"),
     [

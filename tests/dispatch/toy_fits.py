@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -120,6 +122,21 @@ def token_in_error(run: Run, context: Context) -> None:
     raise RuntimeError(f"cannot reach https://me:hunter22@example.org with {os.environ['TOY_TOKEN']}")
 
 
+def garbles(run: Run, context: Context) -> None:
+    """Writes into a descriptor that is not its own: the one that its process talks to the grid with."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                os.write(int(name), b"rubbish\n")
+
+
+def garbles_once(run: Run, context: Context) -> None:
+    marker = context.run_dir / "was-here"
+    if not marker.exists():
+        marker.touch()
+        garbles(run, context)
+
+
 def unlike_json(run: Run, context: Context) -> None:
     context.on_epoch([EpochRecord(1, "val", {"top1": "very good"})])  # type: ignore[dict-item]
 
@@ -146,8 +163,44 @@ ACTS = {
     "talk": talk,
     "flood": flood,
     "token_in_error": token_in_error,
+    "garbles": garbles,
+    "garbles_once": garbles_once,
     "unlike_json": unlike_json,
 }
+
+
+CHAOS_EPOCHS = 4
+
+
+def fit_chaos(run: Run, context: Context) -> Outcome:
+    """A training to be killed: it goes on after the last epoch that its checkpoint names, as a real one does.
+
+    Each epoch's `loss` follows from the seed and the epoch alone, `start` counts how often this run was begun.
+    """
+    start = _counted(context.run_dir / "starts")
+    checkpoint = context.run_dir / "checkpoint"
+    first = int(checkpoint.read_text()) + 1 if checkpoint.exists() else 1
+    for epoch in range(first, CHAOS_EPOCHS + 1):
+        context.on_epoch(
+            [EpochRecord(epoch, split, chaos_metrics(run.seed, epoch, start)) for split in ("train", "val")]
+        )
+        _replace(checkpoint, str(epoch))
+    return Outcome({"loss": chaos_metrics(run.seed, CHAOS_EPOCHS, start)["loss"]})
+
+
+def chaos_metrics(seed: int, epoch: int, start: int) -> dict[str, float]:
+    return {"loss": 1 / (1 + seed + epoch), "start": float(start)}
+
+
+def _counted(path: Path) -> int:
+    number = int(path.read_text()) + 1 if path.exists() else 1
+    _replace(path, str(number))
+    return number
+
+
+def _replace(path: Path, text: str) -> None:
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").replace(path)
 
 
 def not_an_outcome(run: Run, context: Context) -> dict[str, float]:

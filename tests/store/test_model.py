@@ -126,6 +126,16 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
             if taken:
                 self.model[run_id].state = "cancelled"
 
+        @rule(position=st.integers(0, RUNS - 1))
+        def requeue(self, position: int) -> None:
+            """As for a parent whose weights are gone: ended runs only, done ones too; the count of lost attempts begins anew."""
+            run_id = self.study.runs[position].run_id
+            run = self.model[run_id]
+            ended = run.state not in ("queued", "running")
+            assert store.requeue([run_id], "its weights are gone") == ((run_id,) if ended else ())
+            if ended:
+                run.state, run.lost = "queued", 0
+
         @rule(retry=st.sampled_from([None, "failed", "lost", "all"]))
         def save(self, retry: str | None) -> None:
             again = {None: (), "failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}[retry]

@@ -1,0 +1,261 @@
+"""What lies under ABLATE_HOME, and which of it nobody needs any more: looked up here, freed by `ablate clean`.
+
+Nothing is followed out of ABLATE_HOME: symbolic links are left alone, whatever they point at. Several databases may share
+one ABLATE_HOME, so a run's folder that this database does not know is counted apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import AblateError
+
+if TYPE_CHECKING:
+    from ablate.store.store import Store
+    from ablate.study.records import RunResult
+    from ablate.study.run import Run
+
+KINDS = {
+    "checkpoints": "checkpoints of done runs",
+    "weights": "weights that no study keeps and no run starts from",
+    "decoded": "decoded data, not used lately",
+    "leftovers": "what killed processes left behind",
+    "unknown": "runs that this database does not know",
+}
+DAY = 86400.0
+_RUN = re.compile(r"[0-9a-f]{64}")
+_WEIGHTS = re.compile(r"model-(last|selected)\.(pt|json)")
+_HALF_WRITTEN = re.compile(r"\.ablate-\d+\.tmp|.*\.part|.*\.unfinished")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file or folder that can go. `kind` is one of `KINDS`; `size` in bytes of disk."""
+
+    kind: str
+    path: Path
+    size: int
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`sizes` are the bytes under each name at the top of ABLATE_HOME; `notes` say what was left alone and why."""
+
+    home: Path
+    items: tuple[Item, ...]
+    sizes: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def look(home: Path, store: Store | None, *, unused_days: float, now: float | None = None) -> Findings:
+    """Everything under `home`, which may be absent. `store` is None where there is no database yet."""
+    return _Search(home.resolve(), store, unused_days, time.time() if now is None else now).findings()
+
+
+def free(findings: Findings, store: Store | None, kinds: Iterable[str]) -> tuple[list[Item], list[str]]:
+    """Remove the items of these kinds; those that went, and a sentence for each that could not be removed.
+
+    A run's files stay if the run is no longer done: somebody has queued it again meanwhile.
+    """
+    wanted = [item for item in findings.items if item.kind in set(kinds)]
+    gone: list[Item] = []
+    problems: list[str] = []
+    for item in wanted:
+        known = item.run_id is not None and item.kind != "unknown"
+        if known and (store is None or _state(store, str(item.run_id)) != "done"):
+            continue
+        try:
+            shutil.rmtree(item.path) if item.path.is_dir() else item.path.unlink()
+            gone.append(item)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(f"{item.path} cannot be removed: {error.strerror}")
+    return gone, problems
+
+
+def _state(store: Store, run_id: str) -> str | None:
+    found = store.states([run_id]).get(run_id)
+    return found.state if found else None
+
+
+class _Search:
+    def __init__(self, home: Path, store: Store | None, unused_days: float, now: float) -> None:
+        self.home, self.store, self.now = home, store, now
+        self.unused = unused_days * DAY
+        self.items: list[Item] = []
+        self.notes: list[str] = []
+        self.open_files = _open_files(home)
+
+    def findings(self) -> Findings:
+        sizes = {entry.name: _size(entry) for entry in _entries(self.home)}
+        for place in ("runs", "cache"):
+            if (self.home / place).is_symlink():
+                self.notes.append(f"{self.home / place} is a link to another place: left alone")
+        self.runs()
+        self.cache()
+        for place in ("splits", "weights"):
+            self.half_written(_entries(self.home / place))
+        return Findings(self.home, tuple(self.items), sizes, tuple(self.notes))
+
+    def add(self, kind: str, entry: os.DirEntry[str], run_id: str | None = None) -> None:
+        self.items.append(Item(kind, Path(entry.path), _size(entry), run_id))
+
+    def runs(self) -> None:
+        folders = {
+            entry.name: entry
+            for pair in _entries(self.home / "runs")
+            for entry in _entries(Path(pair.path))
+            if _RUN.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        }
+        states = self.store.states(folders) if self.store else {}
+        done = [run_id for run_id in folders if run_id in states and states[run_id].state == "done"]
+        results = self.store.results(done, epochs=False) if self.store else {}
+        needed = self.needed(results)
+        for run_id, entry in folders.items():
+            if run_id not in states:
+                self.unknown(entry, run_id)
+            elif run_id in results:
+                self.done_run(Path(entry.path), results[run_id].run, needed[run_id])
+
+    def done_run(self, folder: Path, run: Run, needed: set[str]) -> None:
+        for entry in _entries(folder):
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            weights = _WEIGHTS.fullmatch(entry.name)
+            if entry.name.startswith("checkpoint-") and entry.name.endswith(".pt"):
+                self.add("checkpoints", entry, run.run_id)
+            elif _HALF_WRITTEN.fullmatch(entry.name):
+                self.add("leftovers", entry, run.run_id)
+            elif weights and run.trainer is None and weights[1] not in needed:
+                self.add("weights", entry, run.run_id)
+
+    def unknown(self, entry: os.DirEntry[str], run_id: str) -> None:
+        """A folder that somebody has open or has changed within a day may be another database's live run."""
+        if not self.is_open(entry) and self.now - _newest(entry) > DAY:
+            self.add("unknown", entry, run_id)
+
+    def needed(self, results: Mapping[str, RunResult]) -> dict[str, set[str]]:
+        """`last` and `selected` as far as each done run's weights are kept, selected by its recipe, or a run starts from them."""
+        if self.store is None:
+            return {}
+        keeps = _keeps(self.store)
+        links = self.store.links(results)
+        needed = {run_id: _selected(result.run.recipe) for run_id, result in results.items()}
+        for run_id, found in links.items():
+            for link in found:
+                needed[run_id] |= _names(keeps[link.study, link.profile])
+        for child in self.store.list_runs(states=("queued", "running", "failed", "lost", "cancelled", "pruned")):
+            parent = child.run.parent
+            if parent in needed:
+                init = child.run.recipe.get("model", {}).get("init", {})
+                needed[parent] |= {init.get("weights", "last")} if isinstance(init, Mapping) else {"last", "selected"}
+        for run_id, names in needed.items():
+            if "selected" in names and results[run_id].run.recipe.get("select") == "last":
+                names.add("last")  # one file is both then
+        return needed
+
+    def cache(self) -> None:
+        """Decoded copies are mapped by whoever trains on them; one that goes is made again when it is needed."""
+        running = self.store.list_runs(states=["running"], limit=1) if self.store else []
+        if running:
+            self.notes.append("decoded data is left alone while a run is running")
+        for entry in _entries(self.home / "cache"):
+            if running or self.is_open(entry):
+                continue
+            if _HALF_WRITTEN.fullmatch(entry.name):
+                if self.now - _newest(entry) > DAY:
+                    self.add("leftovers", entry)
+            elif entry.is_dir(follow_symlinks=False):
+                self.half_written(_entries(Path(entry.path)))
+                if self.now - _newest(entry) > self.unused:
+                    self.add("decoded", entry)
+
+    def half_written(self, entries: Iterable[os.DirEntry[str]]) -> None:
+        for entry in entries:
+            if _HALF_WRITTEN.fullmatch(entry.name) and not self.is_open(entry) and self.now - _newest(entry) > DAY:
+                self.add("leftovers", entry)
+
+    def is_open(self, entry: os.DirEntry[str]) -> bool:
+        inside = os.path.join(entry.path, "")
+        return any(path == entry.path or path.startswith(inside) for path in self.open_files)
+
+
+def _selected(recipe: Mapping[str, Any]) -> set[str]:
+    return {"selected"} if recipe.get("select", "last") != "last" else set()
+
+
+def _names(keep: str | None) -> set[str]:
+    return {"last", "selected"} if keep == "all" else {keep} if keep else set()
+
+
+def _keeps(store: Store) -> dict[tuple[str, str | None], str | None]:
+    """What each study keeps, by name and profile. One that cannot be read any more keeps everything."""
+    from ablate.cli.stored import load_record
+
+    found: dict[tuple[str, str | None], str | None] = {}
+    for record in store.studies():
+        try:
+            found[record.name, record.profile] = load_record(record).keep
+        except AblateError:
+            found[record.name, record.profile] = "all"
+    return found
+
+
+def _entries(folder: Path) -> Sequence[os.DirEntry[str]]:
+    """What lies in a folder, sorted; nothing where it is absent, a link or not ours to read. Links are left out."""
+    if folder.is_symlink():
+        return ()
+    try:
+        with os.scandir(folder) as found:
+            return sorted((entry for entry in found if not entry.is_symlink()), key=lambda entry: entry.name)
+    except OSError:
+        return ()
+
+
+def _walk(entry: os.DirEntry[str]) -> Iterator[os.stat_result]:
+    """The file, or all files below the folder; a link counts as itself."""
+    with contextlib.suppress(OSError):
+        yield entry.stat(follow_symlinks=False)
+        if entry.is_dir(follow_symlinks=False):
+            with os.scandir(entry.path) as found:
+                for inner in found:
+                    yield from _walk(inner)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    return sum(status.st_blocks * 512 for status in _walk(entry) if stat.S_ISREG(status.st_mode))
+
+
+def _newest(entry: os.DirEntry[str]) -> float:
+    """When anything in it was last written, or a file of it read, as far as the file system notes that.
+
+    Reading a folder does not count: looking here does it.
+    """
+    times = (max(status.st_mtime, status.st_atime if stat.S_ISREG(status.st_mode) else 0.0) for status in _walk(entry))
+    return max(times, default=0.0)
+
+
+def _open_files(home: Path) -> set[str]:
+    """Files below `home` that a process of this machine has open or mapped, as far as this user may see."""
+    inside = os.path.join(home, "")
+    found: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            for link in os.scandir(process / "fd"):
+                with contextlib.suppress(OSError):
+                    found.add(os.readlink(link.path))
+        with contextlib.suppress(OSError):
+            maps = (process / "maps").read_text(errors="replace")
+            found.update(line.split(maxsplit=5)[5] for line in maps.splitlines() if inside in line)
+    return {path for path in found if path.startswith(inside)}

@@ -1,0 +1,174 @@
+"""`ablate watch [STUDY]`: what runs where, as it goes on. It only looks, so it works for grids of other machines too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.common import Db, ProfileOption, duration, plural, require_reader, stdout_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablate.cli.planning import Plan, PlannedRun
+    from ablate.store.store import Store
+    from ablate.study.records import RunResult
+    from ablate.study.study import Study
+
+SHOWN_RUNNING = 30
+"""Running runs that a frame names; a screen holds no more."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One look at the studies: their plans, and what is known of the runs that run now. `at` is POSIX seconds."""
+
+    at: float
+    plans: tuple[Plan, ...]
+    running: dict[str, RunResult]
+
+    @property
+    def over(self) -> bool:
+        """Nothing runs, and nothing is left to run."""
+        return not any(plan.counts["running"] or plan.counts["to_run"] for plan in self.plans)
+
+    @property
+    def done(self) -> int:
+        return sum(plan.counts["done"] for plan in self.plans)
+
+
+def watch(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
+    profile: ProfileOption = None,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and leave.")] = False,
+    db: Db = None,
+) -> None:
+    """Show what is running, with losses and times, until nothing is left to run. Off a terminal: a line for each change."""
+    store = require_reader(db)
+    console = stdout_console()
+    frames = _frames(store, _studies(store, study, profile), every, once)
+    if once or not console.is_terminal:
+        _tell(frames, console)
+    else:
+        _show(frames, console)
+
+
+def _studies(store: Store, name: str | None, profile: str | None) -> list[Study]:
+    """The study that is meant; without a name, all of the database."""
+    from ablate.cli.stored import stored_study
+
+    if name is not None:
+        return [stored_study(store, name, profile)]
+    return [stored_study(store, item.name, item.profile, exact=True) for item in store.studies()]
+
+
+def _frames(
+    store: Store,
+    studies: Sequence[Study],
+    every: float,
+    once: bool,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Frame]:
+    """A look every `every` seconds, the last one when nothing is left to do."""
+    while True:
+        frame = look(store, studies, clock())
+        yield frame
+        if once or frame.over:
+            return
+        sleep(every)
+
+
+def look(store: Store, studies: Sequence[Study], now: float) -> Frame:
+    """How the studies stand; of several, those that have something left to run, or else all."""
+    from ablate.cli.planning import make_plan
+
+    plans = [make_plan(study, store) for study in studies]
+    busy = [plan for plan in plans if plan.counts["running"] or plan.counts["to_run"]]
+    chosen = tuple(busy or plans)
+    running = [item.run.run_id for plan in chosen for item in _runs(plan) if item.state == "running"]
+    return Frame(now, chosen, store.results(running))
+
+
+def _runs(plan: Plan) -> tuple[PlannedRun, ...]:
+    return (*plan.parents, *plan.runs)
+
+
+def _name(item: PlannedRun) -> str:
+    return f"{item.arm} seed {item.run.seed}"
+
+
+def head(plan: Plan, rate: float | None) -> str:
+    """`tiny: 1 of 4 runs done, 1 running, 2 to run; about 3 min left; 40 runs/h`. `rate` is in runs a second."""
+    from ablate.cli.screens import counted
+
+    scale = f" (profile {plan.study.profile})" if plan.study.profile else ""
+    rest = counted(plan, always=()).removeprefix(f"{plan.counts['done']:,} done").removeprefix(", ")
+    text = f"{plan.study.name}{scale}: {plan.counts['done']:,} of {plural(plan.counts['total'], 'run')} done"
+    text += f", {rest}" if rest else ""
+    if plan.seconds:
+        text += f"; about {duration(plan.seconds / max(1, plan.counts['running']))} left"
+    return text + (f"; {rate * 3600:.0f} runs/h" if rate else "")
+
+
+def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
+    """`plain seed 1  epoch 3/8  loss 0.532  top1 0.812  2 min  cpu  host:17:ab`: a run that runs now."""
+    parts = [f"  {_name(item)}"]
+    if result is not None:
+        last = max(result.epochs, default=0)
+        epochs = item.run.recipe.get("epochs")
+        parts.append(f"epoch {last}/{epochs}" if isinstance(epochs, int) else f"epoch {last}")
+        figures = result.epochs.get(last, {})
+        shown = {"loss": figures.get("train_loss", figures.get("loss")), "top1": figures.get("top1")}
+        parts += [f"{name} {value:.3f}" for name, value in shown.items() if value is not None]
+        attempt = result.attempts[-1]
+        parts += [duration(max(0.0, now - attempt.started)), result.device or "", attempt.worker]
+        if attempt.number > 1:
+            parts.append(f"attempt {attempt.number}")
+    return "  ".join(part for part in parts if part)
+
+
+def lines(frame: Frame, rate: float | None = None) -> list[str]:
+    """A frame for people."""
+    found = []
+    for plan in frame.plans:
+        found.append(head(plan, rate if len(frame.plans) == 1 else None))
+        running = [item for item in _runs(plan) if item.state == "running"]
+        found += [line(item, frame.running.get(item.run.run_id), frame.at) for item in running[:SHOWN_RUNNING]]
+        if len(running) > SHOWN_RUNNING:
+            found.append(f"  and {len(running) - SHOWN_RUNNING:,} more")
+    return found or ["No study has been run yet: ablate grid run STUDY.yaml"]
+
+
+def _show(frames: Iterator[Frame], console: Console) -> None:
+    """A screen that is drawn anew in place."""
+    from rich.live import Live
+    from rich.text import Text
+
+    first: Frame | None = None
+    with Live(console=console, auto_refresh=False) as live:
+        for frame in frames:
+            first = first or frame
+            passed = frame.at - first.at
+            rate = (frame.done - first.done) / passed if passed > 0 else None
+            live.update(Text("\n".join(lines(frame, rate)), no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+def _tell(frames: Iterator[Frame], console: Console) -> None:
+    """The first frame whole, then one line for each run whose state has changed."""
+    before: dict[str, str] | None = None
+    for frame in frames:
+        states = {item.run.run_id: item for plan in frame.plans for item in _runs(plan)}
+        if before is None:
+            for text in lines(frame):
+                console.print(text, markup=False, soft_wrap=True)
+        for run_id, item in states.items():
+            if before is not None and before.get(run_id, item.state) != item.state:
+                why = item.why.strip().splitlines()[-1:] if item.state != "done" else []
+                console.print("  ".join([item.state, _name(item), *why]), markup=False, soft_wrap=True)
+        before = {**(before or {}), **{run_id: item.state for run_id, item in states.items()}}

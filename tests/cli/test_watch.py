@@ -1,0 +1,122 @@
+"""`watch` shows what runs where and what has changed, and writes nothing."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ablate.cli import watch
+from ablate.store.host import WorkerInfo
+from ablate.store.store import Store
+from ablate.store.values import Clock
+from ablate.study.loader import load
+from ablate.study.records import EpochRecord, Outcome
+from ablate.study.study import Study
+
+
+@pytest.fixture
+def grid(tiny: Path) -> Iterator[tuple[Study, Store, Callable[[], Any]]]:
+    """The tiny study, its store at a time of its own, and a worker elsewhere that claims."""
+    with Store.open(os.environ["ABLATE_DB"], clock=Clock(lambda: 1000.0)) as store:
+        study = load(tiny)
+        key = store.save_study(study, settings={"set": [], "seeds": None})
+        yield study, store, lambda: store.claim(key, WorkerInfo("far:7:ab", "far", "boot", 7, 1, "cuda:0"), 600.0)
+
+
+def begin(store: Store, claim: Any) -> None:
+    store.set_environment(claim, {}, None, "cuda:0")
+    store.record_epoch(claim, [EpochRecord(1, "train", {"loss": 0.5}), EpochRecord(1, "test", {"top1": 0.25})])
+
+
+def test_a_frame_says_what_runs_where(grid) -> None:
+    study, store, claim = grid
+    store.finish(claim(), Outcome({"top1": 0.5}, "test"), 60.0)
+    begin(store, claim())
+    assert watch.lines(watch.look(store, [study], 1130.0)) == [
+        "tiny: 1 of 4 runs done, 1 running, 2 to run; about 2 min left",
+        "  smooth seed 0  epoch 1/2  loss 0.500  top1 0.250  2 min  cuda:0  far:7:ab",
+    ]
+
+
+def test_a_second_attempt_is_told_and_many_runs_are_counted(grid, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, store, claim = grid
+    store.release(claim(), "SIGTERM")
+    for _ in range(3):
+        claim()
+    monkeypatch.setattr(watch, "SHOWN_RUNNING", 1)
+    assert watch.lines(watch.look(store, [study], 1000.0)) == [
+        "tiny: 0 of 4 runs done, 3 running, 1 to run",
+        "  plain seed 0  epoch 0/2  0 s  cuda:0  far:7:ab  attempt 2",
+        "  and 2 more",
+    ]
+
+
+def test_off_a_terminal_it_tells_changes_until_nothing_is_left(grid) -> None:
+    study, store, claim = grid
+    claims = [claim() for _ in range(4)]
+    steps = iter(
+        [
+            lambda: store.finish(claims[0], Outcome({"top1": 0.5}), 1.0),
+            lambda: None,
+            lambda: store.fail(claims[1], "line one\nValueError: no such layer"),
+            lambda: [store.finish(one, Outcome({"top1": 0.5}), 1.0) for one in claims[2:]],
+        ]
+    )
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        next(steps)()
+
+    console = Console(record=True, width=100, file=io.StringIO())
+    watch._tell(watch._frames(store, [study], 2.0, False, lambda: 1000.0, sleep), console)
+    assert waits == [2.0] * 4
+    names = {run.run_id: f"{arm} seed {run.seed}" for run in study.runs for arm in [_arm(study, run)]}
+    assert console.export_text().splitlines()[5:] == [
+        f"done  {names[claims[0].run.run_id]}",
+        f"failed  {names[claims[1].run.run_id]}  ValueError: no such layer",
+        *(f"done  {names[one.run.run_id]}" for one in claims[2:]),
+    ]
+
+
+def _arm(study: Study, run: Any) -> str:
+    return next(arm.name for arm in study.arms if arm.arm_id == run.arm_id)
+
+
+def test_on_a_terminal_the_screen_says_the_rate(grid) -> None:
+    study, store, claim = grid
+    claims = [claim() for _ in range(4)]
+    times = iter([1000.0, 1090.0])
+
+    def sleep(seconds: float) -> None:
+        for one in claims:
+            store.finish(one, Outcome({"top1": 0.5}), 90.0)
+
+    console = Console(record=True, width=100, force_terminal=True, file=io.StringIO())
+    watch._show(watch._frames(store, [study], 2.0, False, lambda: next(times), sleep), console)
+    assert "tiny: 4 of 4 runs done; 160 runs/h" in console.export_text()
+
+
+def test_it_only_looks(call, tiny: Path, fill, tmp_path: Path) -> None:
+    fill(tiny, lambda arm, seed: "running" if arm == "plain" else None)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for args in ((), ("tiny",), (tiny,)):
+        said = call("watch", "--once", *args)
+        assert said.out.splitlines()[0] == "tiny: 0 of 4 runs done, 2 running, 2 to run"
+        assert len(said.out.splitlines()) == 3
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_it_ends_by_itself_where_nothing_is_left(call, tiny: Path, fill) -> None:
+    fill(tiny)
+    assert call("watch").out == "tiny: 4 of 4 runs done\n"
+
+
+def test_without_a_database_it_says_what_to_do(call) -> None:
+    assert "Run a study first (ablate grid run STUDY.yaml)" in call("watch", code=5).err

@@ -1,0 +1,145 @@
+"""What a worker sends is other people's data: whatever comes over the wire ends a run at most, never a grid."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from memory_store import MemoryClaim, MemoryStore, make_run
+
+from ablate.dispatch import wire
+from ablate.dispatch.board import Board
+from ablate.dispatch.executor import GridRequest
+from ablate.dispatch.failures import Failure
+from ablate.dispatch.lease import Lease
+from ablate.dispatch.local import Attempt, LocalExecutor
+from ablate.dispatch.logs import AttemptLog
+from ablate.dispatch.slots import Slot
+from ablate.dispatch.worker import Ending
+from ablate.store.codec import to_json
+from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome, Progress
+
+OUTCOME = Outcome(
+    {"top1": 0.5}, "test", 3, (Confusion("test", "last", ("a", "b"), ((1, 0), (0, 1))),),
+    (Artifact("weights", "model-last.pt", 3, "0" * 64),), {"a": 1},
+)  # fmt: skip
+SAMPLES: dict[str, dict[str, Any]] = {
+    "epoch": {"records": wire.pack_records([EpochRecord(1, "val", {"top1": 0.5})])},
+    "progress": {"progress": Progress("ab", 1, 2, 3, 4, 0.5, 0.5).__dict__},
+    "environment": {"environment": {"python": "3"}, "fingerprint": "cpu"},
+    "done": {"outcome": wire.pack_outcome(OUTCOME), "seconds": 1.0},
+    "failed": {"failure": Failure("error", "boom").__dict__, "seconds": 1.0},
+    "interrupted": {"signal": 15},
+}
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+MODEST = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> dict[str, Any]:
+    """A message of ours of which one value is another, or gone."""
+    kind = draw(st.sampled_from([*SAMPLES]))
+    message: dict[str, Any] = json.loads(wire.encode({"is": kind, **SAMPLES[kind]}))
+    path = draw(st.sampled_from([place for place in places(message) if place and place != ("is",)]))
+    parent: Any = message
+    for key in path[:-1]:
+        parent = parent[key]
+    if draw(st.booleans()):
+        parent[path[-1]] = draw(ANY)
+    else:
+        del parent[path[-1]]
+    return message
+
+
+def attempt() -> Attempt:
+    """An attempt without a child, to read messages with."""
+    store = MemoryStore(make_run(1))
+    request = GridRequest(1, store.open, "toy_fits:fit", Path("home"))
+    claim = store.claim(1, "worker", 60.0)
+    assert isinstance(claim, MemoryClaim)
+    board = Board(request)
+    lease = Lease(store, claim, 60.0, request.stop, print)
+    return Attempt(board, Slot(0, "cpu", "cpu", 1), Silent(), lease, Path("x"), AttemptLog(Path("/no/such/log")))  # type: ignore[arg-type]
+
+
+class Silent:
+    def send(self, kind: str, **content: Any) -> None: ...
+
+
+def take(message: dict[str, Any]) -> Ending | None:
+    one = attempt()
+    ending = one._take(message)
+    entry = next(iter(one._lease._store.entries.values()))  # type: ignore[attr-defined]
+    to_json([[record.metrics for record in records] for _, records in entry.epochs])
+    if ending is not None and ending.outcome is not None:
+        to_json(ending.outcome.details)
+    return ending
+
+
+def test_the_samples_are_messages() -> None:
+    for kind, content in SAMPLES.items():
+        ending = take(json.loads(wire.encode({"is": kind, **content})))
+        assert (ending is not None) == (kind in ("done", "failed", "interrupted"))
+    done = take(json.loads(wire.encode({"is": "done", **SAMPLES["done"]})))
+    assert done is not None
+    assert done.outcome == OUTCOME
+
+
+@MODEST
+@given(changed())
+@example({"is": "epoch", "records": [[float("inf"), "val", {}]]})
+@example({"is": "failed", "failure": {"kind": "worse", "error": "", "missing": False, "fresh": False}, "seconds": 1})
+@example({"is": "failed", "failure": {"kind": "error", "error": "", "missing": False, "fresh": True}, "seconds": 1})
+@example({"is": "progress", "progress": None})
+@example({"is": "hello"})
+def test_a_changed_message_is_understood_or_refused(message: dict[str, Any]) -> None:
+    try:
+        take(message)
+    except wire.Garbled as error:
+        assert len(str(error)) <= 200
+
+
+@MODEST
+@given(st.binary(max_size=60))
+@example(b"[" * 100_000)
+@example(b'{"is": 3}')
+@example(b"\xff\xfe")
+def test_any_bytes_are_messages_or_refused(data: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.settimeout(5)
+        channel = wire.Channel(ours)
+        theirs.sendall(data[:50_000] + b"\n")
+        try:
+            messages = channel.receive()
+        except wire.Garbled as error:
+            assert str(error).startswith("no message: ")
+        else:
+            assert all(isinstance(message["is"], str) for message in messages)
+
+
+@pytest.mark.parametrize("act", ["garbles", "garbles_once"])
+def test_a_worker_that_sends_rubbish_costs_its_run_an_attempt_and_not_the_grid(request_for, slots, act) -> None:
+    store = MemoryStore(make_run(1, act), make_run(2))
+    report = LocalExecutor(slots(1)).run(request_for(store))
+    assert report.errors == ()
+    assert store.of(2).state == "done"
+    if act == "garbles":
+        assert store.of(1).ends == ["lose", "lose", "lose"]
+        assert store.of(1).error == "a worker sent no message: b'rubbish'"
+    else:
+        assert store.of(1).ends == ["lose", "finish"]
