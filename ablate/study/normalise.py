@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from ablate.errors import nearest
@@ -151,6 +152,12 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."))
     if flat["data.name"] in ("imagefolder", "npz") and not flat["data.path"]:
         found.append(("data.name", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
+    place = PurePath(flat["data.path"] or "")
+    if place.is_absolute() or ".." in place.parts:
+        message = (
+            "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."
+        )
+        found.append(("data.path", message))
     warmup, epochs = flat["schedule.warmup_epochs"], flat["epochs"]
     if warmup >= epochs:
         message = (

@@ -375,6 +375,8 @@ def test_settings_without_effect_are_taken_out(recipe_of: Any, text: str, path: 
         ("optimizer: {nesterov: true, momentum: 0}", "4: recipe.optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."),
         ("epochs: 3\n  schedule.warmup_epochs: 3", "5: recipe.schedule.warmup_epochs", "the warm-up of 3 epochs leaves none of 3; schedule.warmup_epochs must be below epochs."),
         ("data.name: npz", "4: recipe.data.name", "data.name npz needs data.path, relative to ABLATE_DATA."),
+        ("data: {name: npz, path: /etc/x.npz, split: official}", "4: recipe.data.path", "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."),
+        ("data: {name: imagefolder, path: a/../../b, split: official}", "4: recipe.data.path", "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."),
         ("data: {name: caltech101, split: official}", "4: recipe.data.split", "caltech101 has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}."),
         ("data.split: {val: 0.1, test: official}", "4: recipe.data.split", "digits has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}."),
         ("select: val_top1\n  data.split: {train: 0.5, test: 0.5}", "5: recipe.data.split", "select needs validation images and data.split has none; as in data.split: {train: 0.64, val: 0.16, test: 0.2}."),
