@@ -16,6 +16,8 @@ from ablate.cli.planning import Plan
 from ablate.dispatch import events
 from ablate.study import records
 
+ENDED = ("done", "failed", "lost", "pruned")
+
 
 class LiveDisplay:
     """Shows events; `handle` may be called from one thread at a time."""
@@ -68,7 +70,7 @@ class LiveDisplay:
 
     def _run_ended(self, event: events.RunEnded) -> None:
         self.live_runs.pop(event.slot, None)
-        if event.state in ("done", "failed", "lost"):
+        if event.state in ENDED:
             self.ended += 1
             left = (self.clock() - self.started) / self.ended * (self.total - self.ended)
             self.bar.update(self.task, completed=self.ended, eta=f"{duration(left)} left" if left > 0 else "")
@@ -77,7 +79,7 @@ class LiveDisplay:
         figures = "  ".join(f"{key} {event.metrics[key]:.4f}" for key in ours or list(event.metrics)[:2])
         why = (event.error or "").strip().splitlines()
         tail = figures if event.state == "done" else (why[-1] if why else "")
-        count = f"[{self.ended}/{self.total}] " if event.state in ("done", "failed", "lost") else ""
+        count = f"[{self.ended}/{self.total}] " if event.state in ENDED else ""
         self.console.print(
             f"{count}{event.state}  {name}  {tail}  {duration(event.seconds)}", markup=False, soft_wrap=True
         )

@@ -89,6 +89,7 @@ class Board:
                 released=count["released"],
                 fenced=count["fenced"],
                 blocked=blocked,
+                pruned=count["pruned"],
                 interrupted=self.stop.signal,
                 errors=tuple(self._errors),
                 seconds=time.monotonic() - self._started,

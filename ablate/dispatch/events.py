@@ -18,7 +18,7 @@ class GridReport:
     """How a grid ended, each run counted once, by the last state that this grid saw of it.
 
     `released` runs were given back on a signal, a stop or a full disk; `fenced` ones were taken over by another
-    worker, whose result counts. `interrupted` is the signal's number, or 0. `errors` are what kept the grid from
+    worker, whose result counts; `pruned` ones were ended early by a judge. `interrupted` is the signal's number, or 0. `errors` are what kept the grid from
     going on, not the errors of single runs. `blocked` counts runs that nothing can start.
     """
 
@@ -28,6 +28,7 @@ class GridReport:
     released: int = 0
     fenced: int = 0
     blocked: int = 0
+    pruned: int = 0
     interrupted: int = 0
     errors: tuple[AblateError, ...] = ()
     seconds: float = 0.0
@@ -74,7 +75,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """`state` is `done`, `failed`, `lost`, `released` or `fenced`; `seconds` the wall time of this attempt.
+    """`state` is `done`, `failed`, `lost`, `released`, `pruned` or `fenced`; `seconds` the wall time of this attempt.
 
     `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `queue.KINDS` where it
     failed.

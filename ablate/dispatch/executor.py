@@ -16,7 +16,10 @@ from ablate.dispatch.queue import OpenStore
 from ablate.dispatch.signals import StopFlag
 from ablate.errors import UsageError
 from ablate.store.host import WorkerInfo
+from ablate.study.records import EpochRecord
 from ablate.study.run import Run
+
+Judge = Callable[[Run, Sequence[EpochRecord]], str | None]
 
 
 def this_process(device: str) -> WorkerInfo:
@@ -39,7 +42,9 @@ class GridRequest:
     into what `Queue.claim` takes as the worker. `database` is the store's URL, and `runs` are what the study wants: for
     executors whose workers are elsewhere, which open the store themselves and are followed by what it says. With `spool`
     those reach it through a shared folder, and this process answers them. `barred` are runs that cannot start as things
-    stand, such as without their first weights: `open_store` passes them over, and so must those workers.
+    stand, such as without their first weights: `open_store` passes them over, and so must those workers. `judge` is asked after each
+    recorded epoch, in the slot's thread: a text is the reason to end the run as `pruned`. It checkpoints first, and its
+    epochs stay.
     """
 
     study_key: int
@@ -65,6 +70,7 @@ class GridRequest:
     spool: bool = False
     barred: Collection[str] = ()
     runs: Sequence[Run] = ()
+    judge: Judge | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "limit"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import signal
 import threading
 import time
 import traceback
@@ -45,6 +46,7 @@ class InlineRunner(Runner):
         self._slot = slot
         self._fit: Fit | None = None
         self._describe: Callable[..., Any] | None = None
+        self._pruned = ""
 
     @property
     def ready(self) -> bool:
@@ -66,6 +68,7 @@ class InlineRunner(Runner):
 
     def run(self, lease: Lease, folder: Path) -> Ending:
         started = time.monotonic()
+        self._pruned = ""
         with Heart(self._board, lease) as heart:
             try:
                 outcome = self._train(lease, folder, heart)
@@ -73,6 +76,8 @@ class InlineRunner(Runner):
             except LeaseLost:
                 raise
             except Interrupted as stopped:
+                if self._pruned:
+                    return Ending("pruned", time.monotonic() - started, reason=self._pruned)
                 reason = f"checkpointed on signal {stopped.signal_number}"
             except KeyboardInterrupt:
                 self._board.stop.request()
@@ -96,7 +101,7 @@ class InlineRunner(Runner):
             threads=self._slot.threads,
             on_epoch=lambda records: self._on_epoch(lease, records),
             on_progress=lambda progress: self._board.emit(events.RunProgress(self._slot.number, progress)),
-            should_stop=heart.should_stop,
+            should_stop=lambda: heart.should_stop() or (int(signal.SIGTERM) if self._pruned else 0),
             options=options_of(self._board.request, lease.claim),
             parent_dir=run_folder(self._board.request.home, parent) if parent else None,
         )
@@ -112,6 +117,9 @@ class InlineRunner(Runner):
         plain = wire.unpack_records(wire.pack_records(records))
         lease.record(plain)
         self._board.emit(events.EpochDone(self._slot.number, lease.claim.run.run_id, plain))
+        judge = self._board.request.judge
+        if judge is not None and not self._pruned:
+            self._pruned = judge(lease.claim.run, plain) or ""
 
     @contextlib.contextmanager
     def _second_signal_ends_it(self) -> Any:

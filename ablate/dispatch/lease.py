@@ -77,6 +77,9 @@ class Lease:
     def fail(self, error: str, kind: str) -> None:
         self._persist(lambda: self._store.fail(self.claim, error, kind))
 
+    def prune(self, reason: str) -> None:
+        self._persist(lambda: self._store.prune(self.claim, reason))
+
     def lose(self, reason: str) -> None:
         self._persist(lambda: self._store.lose(self.claim, reason))
 

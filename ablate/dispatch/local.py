@@ -6,6 +6,7 @@ trains one run after the other. A child that dies is replaced, and its run goes 
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from ablate.dispatch.process import Child
 from ablate.dispatch.slots import Slot, plan_slots
 from ablate.dispatch.worker import Ending, Runner, execute_grid, options_of, work
 from ablate.errors import RunFailure
+from ablate.study.records import EpochRecord
 
 HURRY = 3.0
 """Seconds that slots have to give leases back after the second signal."""
@@ -172,6 +174,7 @@ class Attempt:
         self._log = log
         self._run = lease.claim.run
         self._told = False
+        self._pruned = ""
         self._started = time.monotonic()
         self._patience = _NEVER
         limit = self._request.run_timeout
@@ -222,6 +225,7 @@ class Attempt:
             return content
         if message["is"] == "epoch":
             self._lease.record(content)
+            self._judge(content)  # before the child goes on: it sees the stop at its next step
             self._child.send("recorded")
             self._board.emit(events.EpochDone(self._slot.number, self._run.run_id, content))
         elif message["is"] == "progress":
@@ -246,6 +250,8 @@ class Attempt:
         if kind == "done":
             return Ending("done", float(message["seconds"]), outcome=wire.unpack_outcome(message["outcome"]))
         if kind == "interrupted":
+            if self._pruned:
+                return self._over("pruned", self._pruned)
             return self._over("released", f"checkpointed on signal {int(message['signal'])}")
         if kind == "failed":
             failure = wire.unpack_failure(message["failure"])
@@ -253,6 +259,15 @@ class Attempt:
                 self.worn_out = f"a fresh process after: {failure.error.splitlines()[-1]}"
             return Ending("failed", float(message["seconds"]), failure=failure)
         raise wire.Garbled(f"a message of a kind that is none: {kind[:20]!r}")
+
+    def _judge(self, records: Sequence[EpochRecord]) -> None:
+        """Let the child checkpoint and leave where the judge says so."""
+        if self._request.judge is None or self._pruned:
+            return
+        self._pruned = self._request.judge(self._run, records) or ""
+        if self._pruned:
+            self._patience = min(self._patience, time.monotonic() + self._request.grace)
+            self._child.send("stop", signal=int(signal.SIGTERM))
 
     def _told_to_end(self) -> Ending | None:
         """A signal, a grace period that is over, or a run that takes too long."""
@@ -263,10 +278,12 @@ class Attempt:
             return self._over("released", "stopped by a second signal")
         if stop.signal and not self._told:
             self._told = True
-            self._patience = now + self._request.grace
+            self._patience = min(self._patience, now + self._request.grace)
             self._child.send("stop", signal=stop.signal)
         if now >= self._patience:
             self.worn_out = f"did not stop within {self._request.grace:g} s"
+            if self._pruned:
+                return self._over("pruned", self._pruned)
             return self._over(
                 "released", f"{self.worn_out} of signal {stop.signal}; starts again from its last checkpoint"
             )

@@ -86,6 +86,9 @@ class SpoolQueue:
     def fail(self, claim: Claim, error: str, kind: str) -> None:
         self._ask("fail", claim=_brief(claim), error=error, kind=kind)
 
+    def prune(self, claim: Claim, reason: str) -> None:
+        self._ask("prune", claim=_brief(claim), reason=reason)
+
     def lose(self, claim: Claim, reason: str) -> None:
         self._ask("lose", claim=_brief(claim), reason=reason)
 
@@ -211,7 +214,7 @@ class Coordinator:
             return self._store.record_epoch(claim, wire.unpack_records(content["records"]))
         if do == "finish":
             return self._store.finish(claim, wire.unpack_outcome(content["outcome"]), content["seconds"])
-        if do in ("heartbeat", "release", "fail", "lose", "set_environment"):
+        if do in ("heartbeat", "release", "fail", "lose", "prune", "set_environment"):
             return getattr(self._store, do)(claim, **content)
         raise StoreError(f"unknown question {do!r}: the worker has another version of ablate")
 

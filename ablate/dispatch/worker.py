@@ -187,6 +187,8 @@ class SlotWorker:
             lease.fail(ending.failure.error, ending.failure.kind)
         elif ending.state == "lost":
             lease.lose(ending.reason)
+        elif ending.state == "pruned":
+            lease.prune(ending.reason)
         else:
             lease.release(ending.reason)
 

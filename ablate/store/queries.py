@@ -17,6 +17,9 @@ from ablate.store.values import Counts, Event, RunState, StoredStudy, StudyLink,
 from ablate.study.digest import SHORT
 from ablate.study.run import STATES
 
+TUNING = "tune:"
+"""How the studies begin that tuning keeps for its runs: no study file can have such a name."""
+
 _NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
 
 
@@ -34,10 +37,12 @@ def states(tx: Tx, run_ids: Iterable[str]) -> dict[str, RunState]:
 
 
 def all_studies(tx: Tx, name: str | None = None, profile: str | None = None) -> tuple[StoredStudy, ...]:
-    """Studies, the one run last first. `profile` None means any, '' the full scale."""
+    """Studies, the one run last first. `profile` None means any, '' the full scale. Those of tuning only by their name."""
     statement = sa.select(studies).order_by(studies.c.last_run.desc(), studies.c.id.desc())
     if name is not None:
         statement = statement.where(studies.c.name == name)
+    else:
+        statement = statement.where(studies.c.name.not_like(f"{TUNING}%"))
     if profile is not None:
         statement = statement.where(studies.c.profile == profile)
     return tuple(

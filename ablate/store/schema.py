@@ -2,6 +2,7 @@
 
     studies ──< study_runs >── runs >── arms          what is wanted          what it is
                                  └──< attempts ──< epoch_metrics, final_metrics, confusions, artifacts
+    trials                                            what tuning asked for; it names its runs by run_id
 
 Integer keys stand inside; only 64-digit ids leave the package. Times are POSIX seconds by the database's clock, JSON is
 canonical text. A study without a profile has the profile '' here, for NULLs are never equal in a unique key.
@@ -25,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision of the schema, oldest first; the last is the one that this code reads and writes."""
 
 metadata = MetaData()
@@ -186,4 +187,26 @@ events = Table(
     Column("attempt", Integer),
     Column("detail", Text, nullable=False),
     Index("ix_events_run", "run"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("tuning", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("study", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("distributions", Text, nullable=False),
+    Column("runs", Text, nullable=False),
+    Column("seen", Integer, nullable=False),  # trials that had ended when this one was asked for
+    Column("state", Text, nullable=False),
+    Column("told", Integer),  # its place among those that have ended, from 0
+    Column("value", Double),
+    Column("error", Text),
+    Column("attributes", Text, nullable=False),  # what its pruner noted
+    Column("created", Double, nullable=False),
+    Column("ended", Double),
+    sqlite_with_rowid=False,
 )

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from ablate.errors import NotFound, nearest
-from ablate.store import admin, backup, importing, migrate, portable, queries, queue, recorder, studies
+from ablate.store import admin, backup, importing, migrate, portable, queries, queue, recorder, studies, trials
 from ablate.store import results as reading
 from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
@@ -22,6 +22,7 @@ from ablate.store.values import (
     Info,
     RunState,
     StoredStudy,
+    StoredTrial,
     StudyLink,
     Timing,
     Upgrade,
@@ -183,6 +184,26 @@ class Store:
         """Queue ended runs again, done ones too: for a parent whose weights are gone. The ids that were."""
         ids = list(run_ids)
         return self._db.write(lambda tx: queue.requeue(tx, ids, reason))
+
+    # Tuning ---------------------------------------------------------------------------------------------------------
+
+    def trials(self, tunings: Iterable[str]) -> dict[str, tuple[StoredTrial, ...]]:
+        """The trials of each tuning that has any, by number."""
+        wanted = list(tunings)
+        return self._db.read(lambda tx: trials.read(tx, wanted))
+
+    def add_trial(self, trial: StoredTrial) -> bool:
+        """Save a trial as the next of its tuning; False where another asker has taken that number."""
+        return self._db.write(lambda tx: trials.add(tx, trial))
+
+    def end_trial(self, tuning: str, number: int, state: str, value: float | None = None, error: str | None = None,
+                  attributes: Mapping[str, Any] | None = None) -> bool:  # fmt: skip
+        """Save how a running trial ended: `complete`, `pruned` or `failed`; False where it has ended already."""
+        return self._db.write(lambda tx: trials.end(tx, tuning, number, state, value, error, attributes or {}))
+
+    def reopen_trials(self, tuning: str, numbers: Sequence[int]) -> None:
+        """Failed trials are running again."""
+        self._db.write(lambda tx: trials.reopen(tx, tuning, numbers))
 
     # Looking --------------------------------------------------------------------------------------------------------
 

@@ -184,3 +184,28 @@ class Imported:
     clashes: tuple[str, ...] = ()
     studies: tuple[str, ...] = ()
     kept_studies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """What one tuning asked for as its `number`th (from 0), and how that ended: `complete`, `pruned`, `failed`, or `running`.
+
+    `tuning` is the digest of what the tuning is. `seen` counts the trials that had ended when this one was asked for,
+    `told` is its own place among those that have, so that an asker can be built again as it was. `distributions` and
+    `attributes` are JSON-ready.
+    """
+
+    tuning: str
+    number: int
+    study: str
+    profile: str | None
+    arm: str
+    params: Mapping[str, Any]
+    distributions: Mapping[str, Any]
+    run_ids: tuple[str, ...]
+    seen: int = 0
+    state: str = "running"
+    told: int | None = None
+    value: float | None = None
+    error: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)

@@ -99,3 +99,6 @@ TABLE: Keys = {
     "test": ("How differences are tested. Default: dunnett.", _ref("test")),
     "caption": ("The line above the table.", _TEXT),
 }
+
+TUNING = ("study", "profile", "arms", "recipe", "space", "metric", "sampler", "pruner", "budget", "seeds")
+"""The keys of a tuning file."""

@@ -48,11 +48,12 @@ MAX_CHAIN = 20
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line changes: a profile, `--set path=value`, and the seeds."""
+    """What the command line changes: a profile, `--set path=value`, and the seeds; `recipe` is what a tuning file changes."""
 
     profile: str | None = None
     sets: tuple[str, ...] = ()
     seeds: int | tuple[int, ...] | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class _Reader:
             factors = apply_profile(problems, chosen, factors)
             base = self._apply(base, chosen.recipe)
             exclude = [*(replace(rule, may_miss=chosen.design is not None) for rule in exclude), *chosen.exclude]
-        base = self._apply(base, self._sets(factors, known))
+        base = self._apply(self._apply(base, self._sets(factors, known)), self.settings.recipe)
         baseline = self._baseline(factors)
         design = self._design(factors, chosen)
         seeds = self._seeds(chosen)
@@ -123,7 +124,7 @@ class _Reader:
         study = Study(
             **head, profile=chosen.name if chosen else None, factors=factors, design=design.kind, seeds=seeds, baseline=baseline,
             excluded=grid.excluded, arms_before=grid.before, tables=tables, steps=steps,
-            profiles=tuple(profile.name for profile in profiles), **self._expand(grid, factors, base, seeds),
+            profiles=tuple(profile.name for profile in profiles), base=base, **self._expand(grid, factors, base, seeds),
         )  # fmt: skip
         lint(problems, study)
         return replace(study, warnings=tuple(str(problem) for problem in problems.warnings))

@@ -138,6 +138,7 @@ class Study:
 
     `baseline` holds levels for the factors that the file's baseline names; the others are matched.
     `steps` maps what each step of a path may be called to the levels there of the factors that the baseline names.
+    `base` is the recipe by dotted path before any level is applied.
     `trainer` is what the file declares of a trainer of its own, `metrics` the metrics that are not ours with their direction.
     `parent_folders` are those of the studies that `parents` come from: files of weights that they name lie there.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
@@ -167,6 +168,7 @@ class Study:
     source: str = ""
     steps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parent_folders: tuple[str, ...] = ()
+    base: Mapping[str, Any] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

@@ -131,6 +131,9 @@ class MemoryStore:
     def fail(self, claim: MemoryClaim, error: str, kind: str) -> None:
         self._end("fail", claim, "failed", error).kind = kind
 
+    def prune(self, claim: MemoryClaim, reason: str) -> None:
+        self._end("prune", claim, "pruned", reason)
+
     def lose(self, claim: MemoryClaim, reason: str) -> None:
         state = "lost" if self.entries[claim.run.run_id].counted >= self._max_attempts else "queued"
         self._end("lose", claim, state, reason)

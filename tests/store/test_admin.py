@@ -24,6 +24,8 @@ from ablate.store.store import Store, upgrade
 from ablate.study.records import EpochRecord, Outcome
 
 Make = Callable[..., Any]
+NOW = schema.REVISIONS[-1]
+NEXT = f"{int(NOW) + 1:04d}"
 
 
 @pytest.fixture
@@ -79,19 +81,19 @@ def test_opening_needs_no_alembic(filled: Path) -> None:
 
 @pytest.fixture
 def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Pretend that this code has a second revision, which does what the given line says."""
+    """Pretend that this code has one revision more, which does what the given line says."""
 
     def pretend(line: str) -> None:
         scripts = tmp_path / "migrations"
         (scripts / "versions").mkdir(parents=True)
-        for file in ("env.py", "versions/r0001_first.py"):
-            (scripts / file).write_text((migrate.SCRIPTS / file).read_text())
-        (scripts / "versions" / "r0002.py").write_text(
+        for file in (migrate.SCRIPTS / "env.py", *(migrate.SCRIPTS / "versions").glob("r*.py")):
+            (scripts / file.relative_to(migrate.SCRIPTS)).write_text(file.read_text())
+        (scripts / "versions" / f"r{NEXT}.py").write_text(
             "import sqlalchemy as sa\nfrom alembic import op\n\n"
-            f"revision, down_revision = '0002', '0001'\n\n\ndef upgrade():\n    {line}\n"
+            f"revision, down_revision = '{NEXT}', '{NOW}'\n\n\ndef upgrade():\n    {line}\n"
         )
         monkeypatch.setattr(migrate, "SCRIPTS", scripts)
-        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
+        monkeypatch.setattr(migrate, "REVISIONS", (*schema.REVISIONS, NEXT))
 
     return pretend
 
@@ -102,7 +104,7 @@ def test_an_older_database_says_what_to_do(filled: Path, next_revision: Callable
     with pytest.raises(StoreError) as caught:
         Store.open(str(filled), read_only=read_only)
     assert str(caught.value) == (
-        f"{filled} was made by an older ablate (schema 0001, this one reads 0002). "
+        f"{filled} was made by an older ablate (schema {NOW}, this one reads {NEXT}). "
         "Run `ablate db upgrade`: it makes a backup first."
     )
 
@@ -121,11 +123,11 @@ def test_a_newer_database_is_refused_and_left_alone(filled: Path, read_only: boo
 def test_an_upgrade_keeps_everything_and_a_backup(filled: Path, next_revision: Callable[[str], None]) -> None:
     next_revision("op.add_column('runs', sa.Column('note', sa.Text()))")
     done = upgrade(str(filled))
-    assert (done.before, done.after) == ("0001", "0002")
+    assert (done.before, done.after) == (NOW, NEXT)
     assert done.backup is not None
     with closing(sqlite3.connect(filled)) as new, closing(sqlite3.connect(done.backup)) as old:
         assert new.execute("SELECT count(*), max(note) FROM runs").fetchone() == (3, None)
-        assert old.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert old.execute("SELECT version_num FROM alembic_version").fetchone() == (NOW,)
         assert old.execute("SELECT count(*) FROM runs").fetchone() == (3,)
     with Store.open(str(filled)) as store:
         assert len(store.list_runs()) == 3
@@ -155,8 +157,8 @@ def test_an_upgrade_that_fails_changes_nothing(
         upgrade(str(filled))
     with closing(sqlite3.connect(filled)) as connection:
         assert list(connection.iterdump()) == before
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
-    assert len(list(filled.parent.glob("results.db.0001-*.backup"))) == 1
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (NOW,)
+    assert len(list(filled.parent.glob(f"results.db.{NOW}-*.backup"))) == 1
 
 
 def test_nothing_to_upgrade(filled: Path, tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_a_backup_replaces_no_file_unasked(filled: Path, tmp_path: Path) -> None
 def test_info_counts(filled: Path) -> None:
     with Store.open(str(filled), read_only=True) as store:
         info = store.info()
-    assert (info.url, info.backend, info.revision) == (str(filled), "sqlite", "0001")
+    assert (info.url, info.backend, info.revision) == (str(filled), "sqlite", NOW)
     assert info.states == {"done": 1, "queued": 2}
     assert info.rows["runs"] == 3
     assert info.rows["attempts"] == info.rows["epoch_metrics"] == 1

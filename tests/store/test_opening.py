@@ -17,6 +17,7 @@ import pytest
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store.dialects import SQLite
 from ablate.store.host import WorkerInfo
+from ablate.store.schema import REVISIONS
 from ablate.store.store import Store
 
 Make = Callable[..., Any]
@@ -74,7 +75,7 @@ def test_a_new_database_is_made_for_writing_only(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
     with Store.open(f"sqlite:///{path}") as store:
         info = store.info()
-    assert (info.backend, info.journal_mode, info.revision) == ("sqlite", "wal", "0001")
+    assert (info.backend, info.journal_mode, info.revision) == ("sqlite", "wal", REVISIONS[-1])
     assert path.exists()
 
 
