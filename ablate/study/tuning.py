@@ -222,7 +222,7 @@ class _Reader:
                 for other in levels[name].values()
             )
         }  # fmt: skip
-        if losing:
+        if losing and not dimension.only:  # whoever says `only` means those levels
             self.problems.warn(
                 key, f"{', '.join(sorted(losing))} set{'s' if len(losing) == 1 else ''} this field, and the space is applied "
                 "after the levels: what they set there is never used."
@@ -238,7 +238,7 @@ class _Reader:
             if tuning.sampler == "cmaes" and len(numeric) < 2:
                 self.problems.add(("sampler",), f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe.")
                 return
-            epochs = _most_epochs(arm, space) * len(tuning.seeds)
+            epochs = most_epochs(arm, space) * len(tuning.seeds)
             if budget and budget.kind == "epochs" and budget.amount < epochs:
                 message = f"one trial of arm {arm.name} may take {epochs} epochs, so {budget.amount:g} are not enough for any."
                 self.problems.add(("budget", "epochs"), message)
@@ -260,7 +260,7 @@ def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[str, ...]) -> T
     return replace(tuning, warnings=warnings)
 
 
-def _most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
+def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
     """The most epochs that one run of a trial can have."""
     for dimension in space:
         if dimension.path == "epochs":

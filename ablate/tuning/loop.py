@@ -1,0 +1,76 @@
+"""The loop of `tune run`: ask, let an executor work, tell, until the budget is spent or somebody says stop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ablate.dispatch import events
+from ablate.dispatch.events import GridReport
+from ablate.dispatch.executor import Executor, GridRequest
+from ablate.errors import RunFailure
+from ablate.tuning.session import Session
+
+FRUITLESS = 3
+"""So many rounds of an executor may end without any trial ending."""
+
+
+def tune(session: Session, request: GridRequest, executor: Executor, workers: int) -> GridReport:
+    """Run the session to its end. `request` says how workers are started; its `limit` bounds the runs claimed in all.
+
+    The next trial is asked for in the moment that a run ends, in the thread of its worker, which then finds it queued.
+    """
+    watch = _Watch(session, request, workers)
+    total = GridReport()
+    fruitless = 0
+    while not watch.stopping:
+        session.step(workers)
+        if session.over or watch.left == 0:
+            break
+        before = session.counts()
+        round_ = executor.run(watch.request())
+        total = _added(total, round_)
+        session.step(workers, ask=False)
+        if round_.interrupted or round_.errors or (request.fail_fast and round_.failed):
+            break
+        fruitless = fruitless + 1 if session.counts() == before else 0
+        if fruitless >= FRUITLESS:
+            raise RunFailure("trials are open, and no worker can train their runs; look at `ablate runs list` for what is missing")
+    return total
+
+
+class _Watch:
+    """Steps the session on each run that ends, and counts what was claimed."""
+
+    def __init__(self, session: Session, request: GridRequest, workers: int) -> None:
+        self._session, self._request, self._workers = session, request, workers
+        self.claimed = 0
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self._request.stop.signal)
+
+    @property
+    def left(self) -> int | None:
+        return None if self._request.limit is None else max(0, self._request.limit - self.claimed)
+
+    def request(self) -> GridRequest:
+        judge = None if self._session.tuning.pruner == "none" else self._session.judge
+        return replace(
+            self._request, study_key=self._session.key, limit=self.left, judge=judge, on_event=self._on_event
+        )
+
+    def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.RunStarted):
+            self.claimed += 1
+        if isinstance(event, events.RunEnded):
+            self._session.step(self._workers, ask=not self.stopping and self.left != 0)
+        self._request.on_event(event)
+
+
+def _added(one: GridReport, other: GridReport) -> GridReport:
+    return GridReport(
+        done=one.done + other.done, failed=one.failed + other.failed, lost=one.lost + other.lost,
+        released=one.released + other.released, fenced=one.fenced + other.fenced, blocked=other.blocked,
+        pruned=one.pruned + other.pruned, interrupted=other.interrupted, errors=(*one.errors, *other.errors),
+        seconds=one.seconds + other.seconds,
+    )  # fmt: skip

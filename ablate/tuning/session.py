@@ -1,0 +1,260 @@
+"""A tuning under way: what was asked for, what is open, what ended. The one place where askers and store meet.
+
+Every step is saved before it has an effect: a trial before its runs, its runs before a worker can claim them. Whatever is
+killed, the next session finds all trials in the store and goes on with those that have not ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ablate.store.queries import TUNING
+from ablate.store.store import Store
+from ablate.store.values import RunState, StoredTrial
+from ablate.study.records import EpochRecord, RunResult
+from ablate.study.run import Run
+from ablate.study.study import Arm, Study
+from ablate.study.trials import Tuning
+from ablate.study.tuning import most_epochs
+from ablate.tuning.asker import Asker
+from ablate.tuning.budget import Cost, may_ask
+from ablate.tuning.outcomes import DEAD, End, cost_of, end_of, mean_curve, measured, run_curve
+from ablate.tuning.recipes import CannotTrain, parents_of, runs_of, tuning_key
+
+Prepare = Callable[[Study], object]
+
+
+@dataclass
+class _Open:
+    """A trial that has not ended, with its runs."""
+
+    trial: StoredTrial
+    runs: tuple[Run, ...]
+
+
+@dataclass(eq=False)
+class _Arm:
+    """One arm's side of a session."""
+
+    arm: Arm
+    key: str
+    epochs: int
+    asker: Asker
+    costs: dict[int, Cost] = field(default_factory=dict)
+    open: dict[int, _Open] = field(default_factory=dict)
+    pruned: set[str] = field(default_factory=set)
+    saved: dict[int, tuple[Run, ...]] = field(default_factory=dict)
+    ended: int = 0
+
+
+class Session:
+    """Safe to call from several threads. `prepare` is called with the study of each trial's runs before they are queued."""
+
+    def __init__(self, tuning: Tuning, store: Store, prepare: Prepare = lambda study: None) -> None:
+        self.tuning = tuning
+        self._store = store
+        self._prepare = prepare
+        self._lock = threading.RLock()
+        self._curves: dict[str, dict[int, float]] = {}
+        keys = [tuning_key(tuning, arm) for arm in tuning.arms]
+        self.name = f"{TUNING}{tuning.study.name}:{hashlib.sha256(''.join(keys).encode()).hexdigest()[:8]}"
+        self._arms = [self._recalled(arm, key) for arm, key in zip(tuning.arms, keys, strict=True)]
+        self.key = self._save()
+
+    # What others ask ------------------------------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether every trial has ended and no arm may ask for another."""
+        with self._lock:
+            return not any(side.open or self._may_ask(side) for side in self._arms)
+
+    @property
+    def runs(self) -> Study:
+        """The runs of all trials as a study, for displays."""
+        with self._lock:
+            return self._study()
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """For each arm its trials that have ended, and those that are open."""
+        with self._lock:
+            return {side.arm.name: (side.ended, len(side.open)) for side in self._arms}
+
+    def step(self, workers: int, *, ask: bool = True) -> None:
+        """Tell what has ended, then ask until there is a run for each worker."""
+        with self._lock:
+            self._settle()
+            while ask and self._waiting() < workers:
+                ready = [side for side in self._arms if self._may_ask(side)]
+                if not ready:
+                    return
+                self._ask(min(ready, key=lambda side: side.asker.asked))
+                self._settle()
+
+    def judge(self, run: Run, records: Sequence[EpochRecord]) -> str | None:
+        """Why a run should end now, or None. It is asked after each recorded epoch, in its worker's thread.
+
+        A trial of several seeds is judged at an epoch once all of its runs have it, by their mean.
+        """
+        found = measured(records, self.tuning.metric)
+        if found is None:
+            return None
+        epoch, value = found
+        with self._lock:
+            self._curves.setdefault(run.run_id, {})[epoch] = value
+            for side in self._arms:
+                for number, item in side.open.items():
+                    if run.run_id in item.trial.run_ids and self._verdict(side, number, item, run, epoch):
+                        return f"trial {number} was pruned by {self.tuning.pruner} after epoch {epoch}"
+        return None
+
+    def retry(self, states: Sequence[str]) -> int:
+        """Open failed trials again whose runs are in one of these states; how many."""
+        with self._lock:
+            count = 0
+            for place, side in enumerate(self._arms):
+                stored = self._store.trials([side.key]).get(side.key, ())
+                failed = [trial for trial in stored if trial.state == "failed" and trial.run_ids]
+                known = self._store.states([run_id for trial in failed for run_id in trial.run_ids])
+                again = [t for t in failed if any(known[i].state in states for i in t.run_ids if i in known)]
+                if again:
+                    run_ids = [i for trial in again for i in trial.run_ids if known[i].state in states]
+                    self._store.reopen_trials(side.key, [trial.number for trial in again])
+                    self._store.requeue(run_ids, "its trial is tried again")
+                    self._arms[place] = self._recalled(side.arm, side.key)
+                    count += len(again)
+            self._save()
+            return count
+
+    # Asking and telling ---------------------------------------------------------------------------------------------
+
+    def _recalled(self, arm: Arm, key: str) -> _Arm:
+        """An arm as the store knows it."""
+        tuning = self.tuning
+        trials = self._store.trials([key]).get(key, ())
+        results = self._store.results([run_id for trial in trials for run_id in trial.run_ids])
+        epochs = most_epochs(arm, tuning.space_of(arm))
+        side = _Arm(arm, key, epochs, Asker(tuning, arm, key, epochs))
+        curves = {run_id: run_curve(result, tuning.metric) for run_id, result in results.items()}
+        self._curves.update(curves)
+        side.asker.recall(trials, lambda trial: mean_curve([curves.get(run_id, {}) for run_id in trial.run_ids]))
+        for trial in trials:
+            is_open = trial.state == "running"
+            side.costs[trial.number] = cost_of(results, trial.run_ids, epochs * len(tuning.seeds), is_open)
+            side.ended += not is_open
+            if trial.run_ids:
+                side.saved[trial.number] = runs_of(tuning, arm, trial.params)
+            if is_open:
+                side.open[trial.number] = _Open(trial, side.saved.get(trial.number, ()))
+            elif trial.state == "pruned":
+                side.pruned.update(trial.run_ids)
+        return side
+
+    def _may_ask(self, side: _Arm) -> bool:
+        next_epochs = side.epochs * len(self.tuning.seeds)
+        return not side.asker.exhausted and may_ask(self.tuning.budget, side.costs.values(), next_epochs)
+
+    def _ask(self, side: _Arm) -> None:
+        """Ask for one trial of an arm, save it, queue its runs."""
+        number, params = side.asker.ask()
+        try:
+            runs, error = runs_of(self.tuning, side.arm, params), None
+        except CannotTrain as trouble:
+            runs, error = (), str(trouble)
+        trial = StoredTrial(
+            side.key, number, self.tuning.study.name, self.tuning.study.profile, side.arm.name, params,
+            side.asker.distributions, tuple(run.run_id for run in runs), side.ended,
+        )  # fmt: skip
+        if not self._store.add_trial(trial):
+            self._arms[self._arms.index(side)] = self._recalled(side.arm, side.key)  # another asker was faster
+            self._save()
+            return
+        side.open[number] = _Open(trial, runs)
+        side.costs[number] = Cost(sum(int(run.recipe["epochs"]) for run in runs), open=True)
+        if error is not None:
+            self._end(side, number, End("failed", error=error), Cost(0))
+            return
+        side.saved[number] = runs
+        self._save()
+        strange = [run.run_id for run in runs if run.run_id not in side.pruned]
+        states = self._store.states(strange)
+        if stopped := [run_id for run_id, state in states.items() if state.state == "pruned"]:
+            self._store.requeue(stopped, "another tuning pruned it, and this one asks for it")
+        known = self._store.results([run_id for run_id, state in states.items() if state.state in ("done", "pruned")])
+        self._curves.update((run_id, run_curve(result, self.tuning.metric)) for run_id, result in known.items())
+
+    def _settle(self) -> None:
+        """Tell every open trial that has ended."""
+        open_ids = [run_id for side in self._arms for item in side.open.values() for run_id in item.trial.run_ids]
+        parents = [run.parent for side in self._arms for item in side.open.values() for run in item.runs if run.parent]
+        states = self._store.states([*open_ids, *parents])
+        ended = [run_id for run_id in open_ids if run_id in states and states[run_id].state not in ("queued", "running")]
+        results = self._store.results(ended) if ended else {}
+        for side in list(self._arms):
+            for number, item in list(side.open.items()):
+                end = self._end_of(item, states, results)
+                if end is None:
+                    continue
+                cost = cost_of(results, item.trial.run_ids, 0, False)
+                if not self._end(side, number, end, cost):
+                    break
+
+    def _end_of(self, item: _Open, states: Mapping[str, RunState], results: Mapping[str, RunResult]) -> End | None:
+        if not item.trial.run_ids:  # the asker was killed before it could say that such a recipe cannot be
+            return End("failed", error="its values contradict each other")
+        parents = [states[run.parent].state for run in item.runs if run.parent is not None and run.parent in states]
+        dead = [state for state in parents if state in DEAD]
+        if dead:
+            return End("failed", error=f"a run that it starts from is {dead[0]}")
+        return end_of(item.trial.run_ids, states, results, self.tuning.metric)
+
+    def _end(self, side: _Arm, number: int, end: End, cost: Cost) -> bool:
+        """Save and tell how a trial ended; False where another asker did, and this arm was recalled."""
+        if not self._store.end_trial(side.key, number, end.state, end.value, end.error, side.asker.notes(number)):
+            self._arms[self._arms.index(side)] = self._recalled(side.arm, side.key)
+            return False
+        item = side.open.pop(number)
+        side.asker.tell(number, end.state, end.value)
+        side.ended += 1
+        side.costs[number] = cost
+        if end.state == "pruned":
+            side.pruned.update(item.trial.run_ids)
+        return True
+
+    def _verdict(self, side: _Arm, number: int, item: _Open, run: Run, epoch: int) -> bool:
+        if epoch >= int(run.recipe["epochs"]):
+            return False  # it ends here anyway
+        curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
+        return any([side.asker.judge(number, reached, value) for reached, value in curve.items() if reached <= epoch])
+
+    def _waiting(self) -> int:
+        """Runs that a worker has or can claim."""
+        run_ids = {run_id for side in self._arms for item in side.open.values() for run_id in item.trial.run_ids}
+        states = self._store.states(run_ids)
+        return sum(state.state in ("queued", "running") for state in states.values())
+
+    # Saving ---------------------------------------------------------------------------------------------------------
+
+    def _save(self) -> int:
+        """Queue what is missing of the open trials' runs, under a study of the tuning's own."""
+        study = self._study()
+        self._prepare(study)
+        settings: dict[str, Any] = {"tune": self.tuning.file}
+        return self._store.save_study(study, settings=settings, requeue_pruned=False)
+
+    def _study(self) -> Study:
+        base = self.tuning.study
+        arms, runs = [], {}
+        for side in self._arms:
+            for number, own in sorted(side.saved.items()):
+                name = f"{side.arm.name}#{number}"
+                arms.append(replace(side.arm, name=name, arm_id=own[0].arm_id, recipe=own[0].recipe, merged_into=None))
+                runs.update((run.run_id, run) for run in own)
+        return replace(
+            base, name=self.name, arms=tuple(arms), runs=tuple(runs.values()), parents=parents_of(base, runs.values()),
+            source=self.tuning.source, file=self.tuning.file, tables={}, seeds=self.tuning.seeds, warnings=(),
+        )  # fmt: skip
