@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from toy_tuning import top1
 
+from ablate.dispatch.local import LocalExecutor
+from ablate.dispatch.slots import Slot
 from ablate.store.store import Store
+from ablate.store.values import StoredTrial
+from ablate.study.loader import Settings, load
 
 Make = Callable[..., object]
 
@@ -51,3 +55,103 @@ def test_a_trial_is_a_run_like_any_other(toy, run) -> None:
         assert store.studies() == ()
         assert all(result.studies[0].startswith("tune:toy:") for result in results.values())
         assert store.check() == []
+
+
+def test_eight_workers_try_every_cell_of_a_grid_once(toy, run) -> None:
+    tuning = toy(
+        space="{optimizer.lr: {values: [0.001, 0.01, 0.1]}, loss.label_smoothing: {float: [0.0, 0.3], step: 0.1}}",
+        sampler="grid", budget=None,
+    )  # fmt: skip
+    slots = tuple(Slot(number, "cpu", "cpu", 1, {}) for number in range(8))
+    trials = run(tuning, LocalExecutor(slots), workers=8)
+    cells = {(trial.params["optimizer.lr"], trial.params["loss.label_smoothing"]) for trial in trials}
+    assert cells == {(rate, epsilon) for rate in (0.001, 0.01, 0.1) for epsilon in (0.0, 0.1, 0.2, 0.3)}
+    assert (len(trials), {trial.state for trial in trials}) == (12, {"complete"})
+    assert starts(trials) == [1] * 12
+
+
+def test_a_suggestion_that_comes_again_is_not_trained_again(toy, run) -> None:
+    tuning = toy(space="{optimizer.lr: {values: [0.001, 0.01]}}", budget="{trials: 9}")
+    trials = run(tuning)
+    assert len(trials) == 9
+    assert {trial.state for trial in trials} == {"complete"}
+    by_rate = {trial.params["optimizer.lr"]: trial for trial in trials}
+    assert len(by_rate) == 2
+    assert starts(list(by_rate.values())) == [1, 1]
+    assert all(trial.value == by_rate[trial.params["optimizer.lr"]].value for trial in trials)
+
+
+def test_what_another_study_has_trained_is_found_done(toy, run, request_of) -> None:
+    tuning = toy(space="{optimizer.lr: {values: [0.01, 0.1]}}", sampler="grid", budget=None, arms="all")
+    run(tuning)
+    study = load(Path(tuning.file).with_name("toy.yaml"), Settings(seeds=1))
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        assert {state.state for state in store.states([run.run_id for run in study.runs]).values()} == {"done"}
+        assert len(store.list_runs()) == len(study.runs) == 4
+
+
+def test_a_diverged_trial_has_failed_and_the_others_go_on(toy, run) -> None:
+    trials = run(toy(space="{optimizer.lr: {values: [0.01, 9.0, 0.1]}}", sampler="grid", budget=None))
+    assert [trial.state for trial in trials] == ["complete", "failed", "complete"]
+    assert trials[1].error == "diverged: the loss is nan at step 3"
+    assert (trials[1].value, trials[2].told) == (None, 2)
+
+
+def test_values_that_contradict_each_other_fail_without_a_run(toy, run) -> None:
+    trials = run(toy(space="{schedule.warmup_epochs: {int: [2, 5]}}", sampler="grid", budget=None))
+    assert [(trial.state, len(trial.run_ids)) for trial in trials] == [("complete", 1)] * 2 + [("failed", 0)] * 2
+    assert trials[2].error == "the warm-up of 4 epochs leaves none of 4; schedule.warmup_epochs must be below epochs."
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_pruned_trial_is_a_state_of_its_own_and_keeps_its_epochs(toy, run, pruner: str) -> None:
+    tuning = toy(pruner=pruner, recipe="{epochs: 9}", budget="{trials: 20}")
+    trials = run(tuning)
+    assert len(trials) == 20
+    pruned = [trial for trial in trials if trial.state == "pruned"]
+    assert pruned
+    assert {trial.state for trial in trials} == {"pruned", "complete"}
+    best = max(trial.value for trial in trials if trial.state == "complete")
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        results = store.results([trial.run_ids[0] for trial in pruned])
+    for trial in pruned:
+        result = results[trial.run_ids[0]]
+        assert (result.state, result.attempts[-1].state) == ("pruned", "pruned")
+        assert 1 <= max(result.epochs) < 9
+        assert trial.value == result.epochs[max(result.epochs)]["val_top1"] < best
+        assert trial.error == f"trial {trial.number} was pruned by {pruner} after epoch {max(result.epochs)}"
+    if pruner == "hyperband":
+        assert {max(results[trial.run_ids[0]].epochs) for trial in pruned} <= {1, 3}
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_pruned_alike_in_this_process_and_in_workers(toy, run, executor: str) -> None:
+    tuning = toy(pruner="median", budget="{trials: 9}")
+    trials = run(tuning, None if executor == "inline" else LocalExecutor((Slot(0, "cpu", "cpu", 1, {}),)))
+    assert [trial.state for trial in trials] == ["complete"] * 5 + ["complete", "pruned", "pruned", "pruned"]
+
+
+def test_a_pruned_trial_is_trained_to_its_end_by_a_study_that_wants_it(toy, run, request_of) -> None:
+    tuning = toy(pruner="median", budget="{trials: 9}")
+    pruned = next(trial for trial in run(tuning) if trial.state == "pruned")
+    again = [trial for trial in run(toy(pruner="none", budget="{trials: 9}")) if trial.params == pruned.params]
+    assert [(trial.state, trial.run_ids) for trial in again] == [("complete", pruned.run_ids)]
+    assert (Path(os.environ["ABLATE_HOME"]) / "runs" / pruned.run_ids[0][:2] / pruned.run_ids[0] / "starts").read_text().split() == ["0", "1"]  # fmt: skip
+
+
+def test_several_seeds_are_judged_together(toy, run) -> None:
+    trials = run(toy(pruner="median", budget="{trials: 10}", seeds="2"))
+    pruned = [trial for trial in trials if trial.state == "pruned"]
+    assert pruned
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        first, second = store.results(pruned[0].run_ids).values()
+    assert (first.state, second.state) == ("done", "pruned")  # one worker: the first seed was alone
+    reached = max(second.epochs)
+    mean = (first.epochs[reached]["val_top1"] + second.epochs[reached]["val_top1"]) / 2
+    assert pruned[0].value == pytest.approx(mean)
+
+
+def starts(trials: list[StoredTrial]) -> list[int]:
+    """How often the first run of each trial was begun."""
+    runs = Path(os.environ["ABLATE_HOME"]) / "runs"
+    return [len((runs / t.run_ids[0][:2] / t.run_ids[0] / "starts").read_text().split()) for t in trials]
