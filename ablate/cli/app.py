@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, watch, worker
+from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, tune, watch, worker
 from ablate.cli.common import READERS
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
@@ -33,6 +33,7 @@ app.command("watch")(watch.watch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("predict")(predict.predict)
+app.add_typer(tune.app, name="tune")
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
 app.command("clean")(clean.clean)

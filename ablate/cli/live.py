@@ -79,7 +79,7 @@ class LiveDisplay:
         figures = "  ".join(f"{key} {event.metrics[key]:.4f}" for key in ours or list(event.metrics)[:2])
         why = (event.error or "").strip().splitlines()
         tail = figures if event.state == "done" else (why[-1] if why else "")
-        count = f"[{self.ended}/{self.total}] " if event.state in ENDED else ""
+        count = f"[{self.ended}{f'/{self.total}' if self.total else ''}] " if event.state in ENDED else ""
         self.console.print(
             f"{count}{event.state}  {name}  {tail}  {duration(event.seconds)}", markup=False, soft_wrap=True
         )

@@ -58,13 +58,16 @@ def render_html(
     if plotlyjs not in ("inline", "shared"):
         raise UsageError(f"plotlyjs is 'inline' or 'shared', not {plotlyjs!r}.")
     view = page(tables, title=title, about=about, cite=cite, runs=runs)
+    return fill("report.html.j2", {**view, "source": source, "home": home}, plotlyjs)
+
+
+def fill(template: str, view: Mapping[str, Any], plotlyjs: Literal["inline", "shared"] = "inline") -> str:
+    """A page from one of our templates, with the style, the script, the theme and the policy that all of them share."""
     script = asset("report.js")
     plotly = get_plotlyjs() if plotlyjs == "inline" and view["has_figures"] else ""
     scripts = [text for text in (plotly, script) if text]
-    return environment().get_template("report.html.j2").render(
+    return environment().get_template(template).render(
         **view,
-        source=source,
-        home=home,
         version=__version__,
         policy=policy(scripts, shared=plotlyjs == "shared"),
         style=asset("report.css"),

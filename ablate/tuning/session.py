@@ -79,6 +79,25 @@ class Session:
         with self._lock:
             return self._study()
 
+    @property
+    def runs_left(self) -> int:
+        """Runs to come, for displays; 0 where the budget does not count trials."""
+        budget = self.tuning.budget
+        if budget.kind != "trials":
+            return 0
+        with self._lock:
+            return sum(max(0, int(budget.amount) - side.ended) for side in self._arms) * len(self.tuning.seeds)
+
+    def names(self) -> dict[str, str]:
+        """What people see of each run: arm, number of the trial, seed."""
+        with self._lock:
+            return {
+                run.run_id: f"{side.arm.name} trial {number}" + (f" seed {run.seed}" if len(runs) > 1 else "")
+                for side in self._arms
+                for number, runs in side.saved.items()
+                for run in runs
+            }
+
     def counts(self) -> dict[str, tuple[int, int]]:
         """For each arm its trials that have ended, and those that are open."""
         with self._lock:

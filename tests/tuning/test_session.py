@@ -81,7 +81,7 @@ def test_a_suggestion_that_comes_again_is_not_trained_again(toy, run) -> None:
     assert all(trial.value == by_rate[trial.params["optimizer.lr"]].value for trial in trials)
 
 
-def test_what_another_study_has_trained_is_found_done(toy, run, request_of) -> None:
+def test_what_tuning_has_trained_is_done_for_the_study(toy, run) -> None:
     tuning = toy(space="{optimizer.lr: {values: [0.01, 0.1]}}", sampler="grid", budget=None, arms="all")
     run(tuning)
     study = load(Path(tuning.file).with_name("toy.yaml"), Settings(seeds=1))
@@ -131,7 +131,7 @@ def test_pruned_alike_in_this_process_and_in_workers(toy, run, executor: str) ->
     assert [trial.state for trial in trials] == ["complete"] * 5 + ["complete", "pruned", "pruned", "pruned"]
 
 
-def test_a_pruned_trial_is_trained_to_its_end_by_a_study_that_wants_it(toy, run, request_of) -> None:
+def test_a_pruned_trial_is_trained_to_its_end_by_a_tuning_that_does_not_prune(toy, run) -> None:
     tuning = toy(pruner="median", budget="{trials: 9}")
     pruned = next(trial for trial in run(tuning) if trial.state == "pruned")
     again = [trial for trial in run(toy(pruner="none", budget="{trials: 9}")) if trial.params == pruned.params]

@@ -1,0 +1,181 @@
+"""`ablate tune run | report | export`: each arm at its best of the same budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.cli.common import (
+    Db,
+    JsonOption,
+    ProfileOption,
+    command,
+    database_url,
+    duration,
+    open_reader,
+    plural,
+    print_json,
+    require_reader,
+    safe_url,
+    say,
+)
+from ablate.errors import UsageError, nearest
+from ablate.study.places import home
+
+if TYPE_CHECKING:
+    from ablate.study.trials import Tuning, TuningResult
+    from ablate.tuning.session import Session
+
+app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and look at what came of it.")
+
+RETRY = {"failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}
+FORMATS = ("html", "md", "csv", "json")
+
+TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning file, here or in experiments/.")]
+
+
+@app.command()
+def run(
+    tune: TuningArgument,
+    profile: ProfileOption = None,
+    executor: Annotated[str, typer.Option(help="How workers are started: inline or local.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time.  [default: one a device]")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each worker.  [default: cores / workers]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")] = "auto",
+    retry: Annotated[
+        str | None, typer.Option(metavar="|".join(RETRY), help="Try failed trials again whose runs failed, were lost, or both.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    db: Db = None,
+    json_: JsonOption = False,
+) -> None:
+    """Ask for trials and train them until each arm's budget is spent.
+
+    Kill it at any moment: the next `tune run` goes on with the same trials.
+    """
+    from ablate.cli.tuning import train
+    from ablate.study.tuning import load_tuning
+    from ablate.tuning.reading import read_result
+
+    if retry is not None and retry not in RETRY:
+        raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
+    tuning = load_tuning(tune, profile)
+    code = train(tuning, db, executor, workers, threads, device, limit, fail_fast, RETRY.get(retry or "", ()))
+    with require_reader(db) as store:
+        result = read_result(tuning, store, importance=False)
+    if json_:
+        print_json(document(result))
+    else:
+        _summary(result)
+        say(f"The report: {command('tune', 'report', tune, profile=profile, db=db)}")
+    if code == 0 and any(arm.best is None for arm in result.arms):
+        code = 4
+    raise typer.Exit(code)
+
+
+@app.command()
+def report(
+    tune: TuningArgument,
+    format_: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How it is written.")] = "html",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY-tuning.html, else stdout]")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="STUDY.yaml", help="Write a study file with each arm at its best.")
+    ] = None,
+    profile: ProfileOption = None,
+    db: Db = None,
+) -> None:
+    """Write what came of a tuning: the trials, each arm's best recipe, and what it hangs on."""
+    from ablate.report.html import write_report
+    from ablate.study.tuning import load_tuning
+    from ablate.tuning.best import best_study
+    from ablate.tuning.reading import read_result
+
+    if format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}.{nearest(format_, FORMATS)}")
+    if write is not None and write.exists():
+        raise UsageError(f"--write {write}: is there already; name another file.")
+    tuning = load_tuning(tune, profile)
+    with require_reader(db) as store:
+        result = read_result(tuning, store, importance=format_ in ("html", "md"))
+    _summary(result)
+    best = "" if all(arm.best is None for arm in result.arms) else best_study(tuning, result, (write or out or Path("x")).parent)
+    text = _text(result, format_, best)
+    name = f"{result.study}-tuning{'-' + result.profile if result.profile else ''}.{format_}"
+    if out is None and format_ != "html":
+        print(text.rstrip("\n"))
+    else:
+        target = out or Path("reports")
+        path = target if target.suffix else target / name
+        write_report(path, text)
+        say(f"written: {path}{' (open it in a browser)' if format_ == 'html' else ''}")
+    if write is not None:
+        write_report(write, best_study(tuning, result, write.parent))
+        say(f"written: {write}; compare the arms at their best: {command('grid', 'run', str(write), db=db)}")
+
+
+@app.command()
+def export(
+    tune: TuningArgument,
+    storage: Annotated[Path, typer.Option("--storage", metavar="FILE", help="The SQLite file to write.")],
+    profile: ProfileOption = None,
+    db: Db = None,
+) -> None:
+    """Copy the trials into a file that `optuna-dashboard` opens. It is a copy: nothing is read back from it."""
+    from ablate.study.tuning import load_tuning
+    from ablate.tuning.export import export as write
+    from ablate.tuning.reading import read_result
+
+    tuning = load_tuning(tune, profile)
+    with require_reader(db) as store:
+        result = read_result(tuning, store, importance=False)
+    for name in write(result, storage):
+        print(name)
+    say(f"written: {storage}; look at it with: optuna-dashboard sqlite:///{storage}")
+
+
+def document(result: TuningResult) -> dict[str, object]:
+    """The JSON document of `tune report --format json` and `tune run --json`."""
+    from ablate.report.tuning_text import document as written
+
+    return written(result)
+
+
+def _text(result: TuningResult, format_: str, best: str) -> str:
+    if format_ == "html":
+        from ablate.report.tuning_page import render_tuning
+
+        return render_tuning(result, best)
+    from ablate.report import tuning_text
+
+    if format_ == "md":
+        return tuning_text.markdown(result, best)
+    return tuning_text.csv(result) if format_ == "csv" else tuning_text.json_text(result)
+
+
+def _summary(result: TuningResult) -> None:
+    """One line an arm, on stderr."""
+    for warning in result.warnings:
+        say(f"warning: {warning}")
+    for arm in result.arms:
+        states = [trial.state for trial in arm.trials]
+        counted = ", ".join(
+            f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed", "running") if state in states
+        )
+        best = "" if arm.best is None else (
+            f"; best {result.metric} {arm.best.value:.4f} (trial {arm.best.number}: "
+            + ", ".join(f"{path} {_shown(value)}" for path, value in arm.best.params.items()) + ")"
+        )  # fmt: skip
+        seconds = sum(trial.seconds for trial in arm.trials)
+        cost = f"; {sum(trial.epochs for trial in arm.trials)} epochs, {duration(seconds)}" if states else ""
+        say(f"{arm.arm}: {counted or 'no trials yet'}{best}{cost}")
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,128 @@
+"""A tuning as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import json
+from typing import Any
+
+from ablate.report.json import finite
+from ablate.report.markdown import escape
+from ablate.study.trials import Trial, TunedArm, TuningResult
+
+ENDED = ("complete", "pruned", "failed")
+
+
+def document(result: TuningResult) -> dict[str, Any]:
+    """JSON-ready: every trial that has ended, and each arm's best."""
+    return {
+        "schema": 1,
+        "study": result.study,
+        "arms": [_arm(arm) for arm in result.arms],
+    }
+
+
+def _arm(arm: TunedArm) -> dict[str, Any]:
+    best = arm.best
+    return {
+        "arm": arm.arm,
+        "trials": [
+            {
+                "number": trial.number,
+                "params": dict(trial.params),
+                "state": trial.state,
+                "value": finite(trial.value),
+                "epochs": trial.epochs,
+                "run_ids": list(trial.run_ids),
+            }
+            for trial in ended(arm)
+        ],
+        "best": None
+        if best is None
+        else {"number": best.number, "params": dict(best.params), "value": finite(best.value)},
+    }
+
+
+def ended(arm: TunedArm) -> list[Trial]:
+    return [trial for trial in arm.trials if trial.state in ENDED]
+
+
+def json_text(result: TuningResult) -> str:
+    return json.dumps(document(result), allow_nan=False, indent=1, ensure_ascii=False) + "\n"
+
+
+def csv(result: TuningResult) -> str:
+    """One row a trial; fields that an arm does not sample are empty."""
+    paths = list(dict.fromkeys(dimension.path for arm in result.arms for dimension in arm.space))
+    target = io.StringIO()
+    writer = csv_module.writer(target, lineterminator="\n")
+    writer.writerow(["arm", "number", "state", result.metric, "epochs", "seconds", *paths, "run_ids"])
+    for arm in result.arms:
+        for trial in ended(arm):
+            value = "" if trial.value is None else trial.value
+            params = [trial.params.get(path, "") for path in paths]
+            row = [arm.arm, trial.number, trial.state, value, trial.epochs, round(trial.seconds, 3), *params]
+            writer.writerow([*row, " ".join(trial.run_ids)])
+    return target.getvalue()
+
+
+def markdown(result: TuningResult, best: str, most: int = 10) -> str:
+    """For each arm its best trials, what they hang on, and the best recipes as a study file."""
+    scale = f", profile {result.profile}" if result.profile else ""
+    lines = [f"## Tuning of {escape(result.study)}{escape(scale)}", ""]
+    lines += [f"Each arm had {result.budget}: {result.sampler}, pruner {result.pruner}, by {result.metric}.", ""]
+    lines += [f"> {escape(warning)}\n" for warning in result.warnings]
+    for arm in result.arms:
+        lines += _arm_lines(result, arm, most)
+    if best:
+        lines += ["### Each arm at its best", "", "```yaml", best.rstrip("\n"), "```", ""]
+    return "\n".join(lines)
+
+
+def _arm_lines(result: TuningResult, arm: TunedArm, most: int) -> list[str]:
+    trials = ended(arm)
+    lines = [f"### {escape(arm.arm)}", "", cost_line(arm), ""]
+    if not trials:
+        return lines
+    paths = [dimension.path for dimension in arm.space]
+    lines += [f"| trial | {' | '.join(map(escape, paths))} | {result.metric} | epochs | state |", "|" + "---|" * (len(paths) + 4)]
+    for trial in ranked(trials, result.better)[:most]:
+        number = f"**{trial.number}**" if arm.best is not None and trial.number == arm.best.number else str(trial.number)
+        params = [escape(shown(trial.params[path])) for path in paths]
+        lines.append(f"| {number} | {' | '.join(params)} | {value_text(trial)} | {trial.epochs} | {trial.state} |")
+    if len(trials) > most:
+        lines.append(f"\n{len(trials) - most} more trials were not better.")
+    if arm.importance:
+        shares = ", ".join(f"{path} {share:.2f}" for path, share in arm.importance.items())
+        lines.append(f"\nShare of the spread (fANOVA): {escape(shares)}.")
+    return [*lines, ""]
+
+
+def cost_line(arm: TunedArm) -> str:
+    """`30 trials: 24 complete, 6 pruned; 250 epochs, 81 s of training.`"""
+    states = [trial.state for trial in arm.trials]
+    counted = ", ".join(f"{states.count(s)} {s}" for s in (*ENDED, "running") if s in states)
+    if not states:
+        return "No trials yet."
+    seconds = sum(trial.seconds for trial in arm.trials)
+    noun = "trial" if len(states) == 1 else "trials"
+    return f"{len(states)} {noun}: {counted}; {sum(t.epochs for t in arm.trials):,} epochs, {seconds:,.0f} s of training."
+
+
+def ranked(trials: list[Trial], better: str) -> list[Trial]:
+    """Complete ones first, the best on top; pruned and failed ones after them."""
+    sign = -1.0 if better == "higher" else 1.0
+
+    def key(trial: Trial) -> tuple[int, float]:
+        return ENDED.index(trial.state), 0.0 if trial.value is None else sign * trial.value
+
+    return sorted(trials, key=key)
+
+
+def value_text(trial: Trial) -> str:
+    return "" if trial.value is None else f"{trial.value:.4f}"
+
+
+def shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

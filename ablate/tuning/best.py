@@ -1,0 +1,98 @@
+"""Each arm at its best, as a study file that loads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import NotFound
+from ablate.study.loader import Settings, load
+from ablate.study.recipe import fields
+from ablate.study.source import flow_scalar
+from ablate.study.study import Arm
+from ablate.study.trials import TunedArm, Tuning, TuningResult
+from ablate.tuning.recipes import settings_of
+
+
+def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
+    """The text of a study file in `folder`: one factor, a level for each arm, each with the values of its best trial.
+
+    Its recipe is the tuning's, so what selected stays apart from what is reported; its seeds are the study's own.
+    Raises NotFound where no trial is complete.
+    """
+    study = tuning.study
+    arms = {arm.name: arm for arm in tuning.arms}
+    found = [(arms[tuned.arm], tuned) for tuned in result.arms if tuned.best is not None]
+    if not found:
+        raise NotFound("no trial is complete yet, so there is no best recipe; `ablate tune run` comes first.")
+    names = _names([arm for arm, _ in found])
+    levels = {names[arm.name]: {**_sets(tuning, arm), **_best(tuned)} for arm, tuned in found}
+    baseline = next((arm for arm, _ in found if _is_baseline(tuning, arm)), found[0][0])
+    defaults = {path: field.default for path, field in fields().items()}
+    base = {path: value for path, value in study.base.items() if value != defaults[path]}
+    base = {path: _moved(value, Path(study.file).parent, folder) if path == "model.init" else value for path, value in base.items()}
+    seeds = load(study.file, Settings(study.profile)).seeds
+    lines = [
+        f"# Arms of {study.name} at their best of {result.budget} each ({result.sampler}, by {result.metric}).",
+        f"study: {study.name}-tuned" if len(study.name) < 74 else f"study: {study.name[:74]}-tuned",
+        f"about: {json.dumps(study.about, ensure_ascii=False)}",
+        "recipe:",
+        *(f"  {path}: {_flow(value)}" for path, value in base.items()),
+        "factors:",
+        "  arm:",
+        "    levels:",
+        *(f"      {flow_scalar(name)}: {_flow(settings)}" for name, settings in levels.items()),
+        f"seeds: {_flow(list(seeds))}",
+        f"baseline: {{arm: {flow_scalar(names[baseline.name])}}}",
+    ]
+    return "\n".join(lines if base else [line for line in lines if line != "recipe:"]) + "\n"
+
+
+def _sets(tuning: Tuning, arm: Arm) -> dict[str, Any]:
+    """What the arm's levels set."""
+    settings: dict[str, Any] = {}
+    for factor in tuning.study.factors:
+        settings |= factor.level(arm.levels[factor.name]).sets
+    return settings
+
+
+def _best(tuned: TunedArm) -> dict[str, Any]:
+    assert tuned.best is not None
+    return settings_of(tuned.best.params)
+
+
+def _names(arms: list[Arm]) -> dict[str, str]:
+    """A level's name for each arm: a name holds no slash, and every name is there once."""
+    found: dict[str, str] = {}
+    for arm in arms:
+        name = arm.name.replace("/", ".")
+        while name in found.values():
+            name += "'"
+        found[arm.name] = name
+    return found
+
+
+def _is_baseline(tuning: Tuning, arm: Arm) -> bool:
+    return all(arm.levels[factor] == level for factor, level in tuning.study.baseline.items())
+
+
+def _moved(init: Any, origin: Path, folder: Path) -> Any:
+    """First weights that are named by a file beside the study, as they are called from another folder."""
+    if not isinstance(init, Mapping):
+        return init
+    return {
+        key: os.path.relpath((origin / str(value)).resolve(), folder.resolve()) if key in ("study", "file") else value
+        for key, value in init.items()
+    }
+
+
+def _flow(value: Any) -> str:
+    """One line of YAML: JSON, with the keys that need no quotes without them."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{flow_scalar(str(key))}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,57 @@
+"""A copy of the trials as an `optuna.Study`, for `optuna-dashboard` and for whoever knows Optuna. Nobody writes it but this."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+from ablate.errors import NoSpaceOrPermission, UsageError
+from ablate.study.trials import Dimension, Trial, TuningResult
+from ablate.tuning.asker import STATES
+from ablate.tuning.samplers import distribution
+
+
+def optuna_study(
+    name: str, trials: Sequence[Trial], space: Sequence[Dimension], better: str, storage: str | None = None
+) -> optuna.Study:
+    """An `optuna.Study` with the trials that have ended; in memory unless `storage` is an SQLAlchemy URL."""
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction="maximize" if better == "higher" else "minimize"
+    )
+    known = {dimension.path: distribution(dimension) for dimension in space}
+    study.add_trials(
+        optuna.trial.create_trial(
+            state=STATES[trial.state],
+            value=trial.value,
+            params=dict(trial.params),
+            distributions=known,
+            intermediate_values=dict(trial.curve),
+            user_attrs={"run_ids": list(trial.run_ids), "number": trial.number},
+        )
+        for trial in trials
+        if trial.state in STATES
+    )
+    return study
+
+
+def export(result: TuningResult, path: Path) -> tuple[str, ...]:
+    """Write the trials into a new SQLite file that `optuna-dashboard` opens; the names of its studies, one an arm.
+
+    Raises UsageError where the file is there already, NoSpaceOrPermission.
+    """
+    if path.exists():
+        raise UsageError(f"{path} is there already; name another file for --storage.")
+    names = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            for arm in result.arms:
+                names.append(f"{result.study}{f' ({result.profile})' if result.profile else ''}: {arm.arm}")
+                optuna_study(names[-1], arm.trials, arm.space, result.better, f"sqlite:///{path}")
+    except OSError as error:
+        raise NoSpaceOrPermission(f"cannot write {path}: {error.strerror}. Name another file for --storage.") from error
+    return tuple(names)

@@ -1,0 +1,78 @@
+"""What a tuning has come to, read from the store as frozen values. It only looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ablate.store.store import Store
+from ablate.study.study import Arm
+from ablate.study.trials import Dimension, Trial, TunedArm, Tuning, TuningResult
+from ablate.tuning.outcomes import cost_of, curve_of
+from ablate.tuning.recipes import tuning_key
+
+ENOUGH = 10
+"""Below so many complete trials nothing is said of importance."""
+
+
+def read_result(tuning: Tuning, store: Store | None, *, importance: bool = True) -> TuningResult:
+    """Every arm with its trials; without a store, as before the first of them."""
+    study = tuning.study
+    return TuningResult(
+        study=study.name,
+        profile=study.profile,
+        metric=tuning.metric,
+        better=tuning.better,
+        sampler=tuning.sampler,
+        pruner=tuning.pruner,
+        budget=str(tuning.budget),
+        source=tuning.source,
+        arms=tuple(_arm(tuning, arm, store, importance) for arm in tuning.arms),
+        about=study.about,
+        warnings=tuning.warnings,
+    )
+
+
+def best_of(trials: Sequence[Trial], better: str) -> Trial | None:
+    """The complete trial with the best value, the first of equal ones."""
+    sign = 1.0 if better == "higher" else -1.0
+    complete = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    return max(complete, key=lambda trial: sign * (trial.value or 0.0), default=None)
+
+
+def _arm(tuning: Tuning, arm: Arm, store: Store | None, importance: bool) -> TunedArm:
+    key = tuning_key(tuning, arm)
+    stored = store.trials([key]).get(key, ()) if store is not None else ()
+    results = store.results([run_id for trial in stored for run_id in trial.run_ids]) if store is not None else {}
+    space = tuning.space_of(arm)
+    order = [dimension.path for dimension in space]
+    trials = []
+    for trial in stored:
+        cost = cost_of(results, trial.run_ids, 0, False)
+        trials.append(
+            Trial(
+                number=trial.number,
+                params={path: trial.params[path] for path in order},
+                state=trial.state,
+                value=trial.value,
+                epochs=cost.epochs,
+                run_ids=trial.run_ids,
+                seconds=cost.seconds,
+                curve=curve_of(results, trial.run_ids, tuning.metric),
+                error=trial.error,
+            )
+        )
+    shares = _importance(trials, space, tuning.better) if importance else {}
+    return TunedArm(arm.name, tuple(trials), best_of(trials, tuning.better), space, shares)
+
+
+def _importance(trials: Sequence[Trial], space: Sequence[Dimension], better: str) -> dict[str, float]:
+    """The share of each field in how far the values spread (fANOVA). Empty for one field, few trials, or equal values."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    if len(space) < 2 or len(complete) < ENOUGH or len({trial.value for trial in complete}) < 2:
+        return {}
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    from ablate.tuning.export import optuna_study
+
+    study = optuna_study("importance", complete, space, better)
+    return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)))
