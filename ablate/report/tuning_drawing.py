@@ -91,10 +91,11 @@ def contour(
     figure.add_contour(
         x=[_unscaled(item, pair[0]) for item in line], y=[_unscaled(item, pair[1]) for item in line],
         z=np.round(surface, 6).tolist(), colorbar={"title": {"text": text(metric)}, "thickness": 12}, hoverinfo="skip", line={"width": 0.5},
+        autocolorscale=True, colorscale=None,
     )  # fmt: skip
     figure.add_scatter(
         x=[trial.params[pair[0].path] for trial in trials], y=[trial.params[pair[1].path] for trial in trials],
-        mode="markers", showlegend=False, marker={"size": 6, "color": theme.INK["light"]},
+        mode="markers", showlegend=False, marker={"size": 7, "color": theme.INK["light"], "line": {"width": 1.5, "color": theme.PAGE["light"]}},
         text=[hover(_words(trial)) for trial in trials], hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     if best is not None:
@@ -105,29 +106,46 @@ def contour(
     return figure
 
 
-def parallel(trials: Sequence[Trial], space: Sequence[Dimension], metric: str) -> go.Figure:
-    """An axis for each field and one for the value; logarithmic fields as powers of ten."""
-    dimensions: list[dict[str, Any]] = []
-    for dimension in space:
-        shown: dict[str, Any] = {"label": short(dimension.path)}
-        if dimension.kind == "values":
-            names = [str(value) for value in dimension.values]
-            places = [names.index(str(trial.params[dimension.path])) for trial in trials]
-            shown |= {"values": places, "tickvals": list(range(len(names))), "ticktext": [short(name) for name in names]}
-        elif dimension.log:
-            powers = [math.log10(trial.params[dimension.path]) for trial in trials]
-            ends = [math.log10(dimension.low), math.log10(dimension.high)]
-            ticks = sorted({*ends, *range(math.ceil(ends[0]), math.floor(ends[1]) + 1)})
-            shown |= {"values": powers, "range": ends, "tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
-        else:
-            shown |= {"values": [trial.params[dimension.path] for trial in trials], "range": [dimension.low, dimension.high]}
-        dimensions.append(shown)
-    values = [trial.value for trial in trials]
-    dimensions.append({"label": short(metric), "values": values})
-    figure = _figure({}, {})
-    figure.add_parcoords(dimensions=dimensions, line={"color": values, "showscale": False})
-    figure.update_layout(margin={"l": 70, "r": 70, "t": 50, "b": 30})
+def parallel(trials: Sequence[Trial], space: Sequence[Dimension], metric: str, best: Trial | None) -> go.Figure:
+    """An axis for each field and one for the value, a line for each trial. Plain lines: Plotly's own need WebGL."""
+    values = [trial.value for trial in trials if trial.value is not None]
+    low, high = min(values), max(values)
+    names = [*(dimension.path for dimension in space), metric]
+    axis = {"range": [-0.25, len(names) - 0.75], "showgrid": False, "zeroline": False, "fixedrange": True}
+    figure = _figure(
+        {**axis, "tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [short(name) for name in names]},
+        {"range": [-0.08, 1.08], "visible": False, "fixedrange": True},
+    )
+    for trial in sorted(trials, key=lambda item: (item == best, item.number)):
+        assert trial.value is not None
+        share = (trial.value - low) / (high - low) if high > low else 1.0
+        heights = [*(_height(trial.params[dimension.path], dimension) for dimension in space), share]
+        chosen = trial == best
+        figure.add_scatter(
+            x=list(range(len(names))), y=heights, mode="lines+markers", showlegend=False, opacity=1.0 if chosen else 0.25 + 0.6 * share,
+            line={"color": theme.colour(2 if chosen else 1), "width": 3 if chosen else 1.4}, marker={"size": 5},
+            text=[hover(_words(trial))] * len(names), hovertemplate="%{text}<extra></extra>",
+        )  # fmt: skip
+    ends = [*(_ends(dimension) for dimension in space), (f"{low:.4g}", f"{high:.4g}")]
+    for place, (bottom, top) in enumerate(ends):
+        figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": theme.MUTED["light"], "width": 1}, layer="below")
+        for y, label, anchor in ((0.0, bottom, "top"), (1.0, top, "bottom")):
+            figure.add_annotation(x=place, y=y, text=short(label), showarrow=False, yanchor=anchor, font={"size": 11, "color": theme.MUTED["light"]})
     return figure
+
+
+def _height(value: Any, dimension: Dimension) -> float:
+    """A value's place on its axis, from 0 to 1."""
+    if dimension.kind != "values":
+        return _scaled(value, dimension)
+    names = [str(item) for item in dimension.values]
+    return names.index(str(value)) / max(1, len(names) - 1)
+
+
+def _ends(dimension: Dimension) -> tuple[str, str]:
+    if dimension.kind == "values":
+        return str(dimension.values[0]), str(dimension.values[-1])
+    return f"{dimension.low:.4g}", f"{dimension.high:.4g}"
 
 
 def importance(shares: Mapping[str, float]) -> go.Figure:

@@ -86,8 +86,8 @@ def _figures(result: TuningResult, arm: TunedArm) -> list[Figure]:
         title = f"{pair[0].path} × {pair[1].path}"
         found.append((title, caption, drawing.contour(complete, pair, metric, arm.best), False))
     if len(arm.space) > 1 and len(complete) > 1:
-        caption = "One line a complete trial; drag along an axis to pick."
-        found.append(("Parallel coordinates", caption, drawing.parallel(complete, arm.space, metric), True))
+        caption = "One line a complete trial; orange: the best. Logarithmic fields on their own scale."
+        found.append(("Parallel coordinates", caption, drawing.parallel(complete, arm.space, metric, arm.best), True))
     if arm.importance:
         caption = "Share of each field in how far the values spread (fANOVA over the complete trials)."
         found.append(("Importance", caption, drawing.importance(arm.importance), False))

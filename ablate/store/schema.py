@@ -204,6 +204,8 @@ trials = Table(
     Column("state", Text, nullable=False),
     Column("told", Integer),  # its place among those that have ended, from 0
     Column("value", Double),
+    Column("epochs", Integer),  # of all of its runs when it ended: one of them may go on for somebody else
+    Column("seconds", Double),
     Column("error", Text),
     Column("attributes", Text, nullable=False),  # what its pruner noted
     Column("created", Double, nullable=False),

@@ -196,10 +196,9 @@ class Store:
         """Save a trial as the next of its tuning; False where another asker has taken that number."""
         return self._db.write(lambda tx: trials.add(tx, trial))
 
-    def end_trial(self, tuning: str, number: int, state: str, value: float | None = None, error: str | None = None,
-                  attributes: Mapping[str, Any] | None = None) -> bool:  # fmt: skip
+    def end_trial(self, trial: StoredTrial) -> bool:
         """Save how a running trial ended: `complete`, `pruned` or `failed`; False where it has ended already."""
-        return self._db.write(lambda tx: trials.end(tx, tuning, number, state, value, error, attributes or {}))
+        return self._db.write(lambda tx: trials.end(tx, trial))
 
     def reopen_trials(self, tuning: str, numbers: Sequence[int]) -> None:
         """Failed trials are running again."""

@@ -7,8 +7,7 @@ work at one tuning at the same time, lose none and count none twice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -45,21 +44,20 @@ def add(tx: Tx, trial: StoredTrial) -> bool:
     return True
 
 
-def end(
-    tx: Tx, tuning: str, which: int, state: str, value: float | None, error: str | None, attributes: Mapping[str, Any]
-) -> bool:
-    """Write how a running trial ended. False where it has ended already."""
-    if state not in ENDED:
-        raise ValueError(f"unknown end of a trial {state!r}; allowed: {', '.join(ENDED)}")
+def end(tx: Tx, trial: StoredTrial) -> bool:
+    """Write how a running trial ended: its state, value, cost, error and attributes. False where it has ended already."""
+    if trial.state not in ENDED:
+        raise ValueError(f"unknown end of a trial {trial.state!r}; allowed: {', '.join(ENDED)}")
     tx.dialect.lock_studies(tx.connection)
-    ended = sa.select(sa.func.count()).where(trials.c.tuning == tuning, trials.c.state != "running")
+    ended = sa.select(sa.func.count()).where(trials.c.tuning == trial.tuning, trials.c.state != "running")
     told = int(tx.connection.scalar(ended) or 0)
-    mine = sa.and_(trials.c.tuning == tuning, trials.c.number == which, trials.c.state == "running")
+    mine = (trials.c.tuning == trial.tuning, trials.c.number == trial.number, trials.c.state == "running")
     values = {
-        "state": state, "told": told, "value": number(value), "ended": tx.now, "attributes": to_json(attributes),
-        "error": None if error is None else clean(error, LONGEST_TEXT),
+        "state": trial.state, "told": told, "value": number(trial.value), "epochs": trial.epochs, "seconds": trial.seconds,
+        "error": None if trial.error is None else clean(trial.error, LONGEST_TEXT), "ended": tx.now,
+        "attributes": to_json(trial.attributes),
     }  # fmt: skip
-    return tx.execute(sa.update(trials).where(mine).values(values)).rowcount == 1
+    return tx.execute(sa.update(trials).where(*mine).values(values)).rowcount == 1
 
 
 def reopen(tx: Tx, tuning: str, numbers: Sequence[int]) -> None:
@@ -86,6 +84,8 @@ def _stored(row: AnyRow) -> StoredTrial:
         state=row.state,
         told=row.told,
         value=row.value,
+        epochs=row.epochs or 0,
+        seconds=row.seconds or 0.0,
         error=row.error,
         attributes=from_json(row.attributes),
     )

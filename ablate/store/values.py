@@ -191,8 +191,8 @@ class StoredTrial:
     """What one tuning asked for as its `number`th (from 0), and how that ended: `complete`, `pruned`, `failed`, or `running`.
 
     `tuning` is the digest of what the tuning is. `seen` counts the trials that had ended when this one was asked for,
-    `told` is its own place among those that have, so that an asker can be built again as it was. `distributions` and
-    `attributes` are JSON-ready.
+    `told` is its own place among those that have, so that an asker can be built again as it was. `epochs` and
+    `seconds` are what its runs had cost when it ended. `distributions` and `attributes` are JSON-ready.
     """
 
     tuning: str
@@ -207,5 +207,7 @@ class StoredTrial:
     state: str = "running"
     told: int | None = None
     value: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
     error: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from ablate.study.names import UnclearName, resolve
 from ablate.study.normalise import SELECTORS, WITHOUT_VALIDATION
 from ablate.study.problems import Problems, show
 from ablate.study.profiles import fixed_by
+from ablate.study.recipe import fields
 from ablate.study.seeds import read_seeds
 from ablate.study.source import Document, read
 from ablate.study.space import read_space
@@ -229,6 +230,15 @@ class _Reader:
             )  # fmt: skip
 
     def _check_arms(self, tuning: Tuning, budget: Budget | None) -> None:
+        same: dict[str, list[str]] = {}
+        for arm in tuning.arms:
+            sampled = {dimension.path for dimension in tuning.space_of(arm)}
+            rest = {path: value for path, value in _flat(arm.recipe).items() if path not in sampled}
+            same.setdefault(repr(rest), []).append(arm.name)
+        for names in same.values():
+            if len(names) > 1:
+                message = f"arms {', '.join(names)} differ in these fields alone, so they are tuned into one and the same."
+                self.problems.warn(("space",), message)
         for arm in tuning.arms:
             space = tuning.space_of(arm)
             if not space and tuning.space:
@@ -266,6 +276,13 @@ def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
         if dimension.path == "epochs":
             return int(max(dimension.values) if dimension.kind == "values" else dimension.high)
     return int(arm.recipe["epochs"])
+
+
+def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested recipe by dotted path."""
+    sections = {section for path in fields() if (section := path.rpartition(".")[0])}
+    inner = {f"{section}.{name}": value for section in sections for name, value in recipe[section].items()}
+    return {**inner, **{name: value for name, value in recipe.items() if name not in sections}}
 
 
 def _selection_trouble(arm: Arm) -> str:

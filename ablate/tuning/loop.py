@@ -23,7 +23,7 @@ def tune(session: Session, request: GridRequest, executor: Executor, workers: in
     total = GridReport()
     fruitless = 0
     while not watch.stopping:
-        session.step(workers)
+        session.step(workers, ask=watch.left != 0)
         if session.over or watch.left == 0:
             break
         before = session.counts()

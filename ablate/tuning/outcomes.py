@@ -50,14 +50,12 @@ def mean_curve(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
     return {epoch: sum(curve[epoch] for curve in curves) / len(curves) for epoch in common}
 
 
-def cost_of(results: Mapping[str, RunResult], run_ids: Sequence[str], most_epochs: int, is_open: bool) -> Cost:
-    """What a trial costs: the epochs that are recorded, and the wall time of all attempts."""
+def cost_of(results: Mapping[str, RunResult], run_ids: Sequence[str]) -> Cost:
+    """What a trial costs: the epochs that are recorded, and the wall time of all attempts that have ended."""
     found = [results[run_id] for run_id in run_ids if run_id in results]
-    seconds = sum(
-        (attempt.ended - attempt.started) for result in found for attempt in result.attempts if attempt.ended is not None
-    )
-    epochs = most_epochs if is_open else sum(max(result.epochs, default=0) for result in found)
-    return Cost(epochs, seconds, is_open)
+    attempts = [attempt for result in found for attempt in result.attempts if attempt.ended is not None]
+    seconds = sum(attempt.ended - attempt.started for attempt in attempts if attempt.ended is not None)
+    return Cost(sum(max(result.epochs, default=0) for result in found), seconds)
 
 
 def end_of(

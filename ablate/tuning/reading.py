@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ablate.store.store import Store
 from ablate.study.study import Arm
 from ablate.study.trials import Dimension, Trial, TunedArm, Tuning, TuningResult
+from ablate.tuning.budget import Cost
 from ablate.tuning.outcomes import cost_of, curve_of
 from ablate.tuning.recipes import tuning_key
 
@@ -47,7 +48,12 @@ def _arm(tuning: Tuning, arm: Arm, store: Store | None, importance: bool) -> Tun
     order = [dimension.path for dimension in space]
     trials = []
     for trial in stored:
-        cost = cost_of(results, trial.run_ids, 0, False)
+        running = trial.state == "running"
+        cost = cost_of(results, trial.run_ids) if running else Cost(trial.epochs, trial.seconds)
+        curve = curve_of(results, trial.run_ids, tuning.metric)
+        last = cost.epochs // max(1, len(trial.run_ids))  # where it was pruned: its run may have gone on for others
+        if trial.state == "pruned":
+            curve = {epoch: value for epoch, value in curve.items() if epoch <= last}
         trials.append(
             Trial(
                 number=trial.number,
@@ -57,7 +63,7 @@ def _arm(tuning: Tuning, arm: Arm, store: Store | None, importance: bool) -> Tun
                 epochs=cost.epochs,
                 run_ids=trial.run_ids,
                 seconds=cost.seconds,
-                curve=curve_of(results, trial.run_ids, tuning.metric),
+                curve=curve,
                 error=trial.error,
             )
         )

@@ -163,7 +163,9 @@ class Session:
         side.asker.recall(trials, lambda trial: mean_curve([curves.get(run_id, {}) for run_id in trial.run_ids]))
         for trial in trials:
             is_open = trial.state == "running"
-            side.costs[trial.number] = cost_of(results, trial.run_ids, epochs * len(tuning.seeds), is_open)
+            side.costs[trial.number] = (
+                Cost(epochs * len(tuning.seeds), open=True) if is_open else Cost(trial.epochs, trial.seconds)
+            )
             side.ended += not is_open
             if trial.run_ids:
                 side.saved[trial.number] = runs_of(tuning, arm, trial.params)
@@ -218,7 +220,7 @@ class Session:
                 end = self._end_of(item, states, results)
                 if end is None:
                     continue
-                cost = cost_of(results, item.trial.run_ids, 0, False)
+                cost = cost_of(results, item.trial.run_ids)
                 if not self._end(side, number, end, cost):
                     break
 
@@ -233,7 +235,11 @@ class Session:
 
     def _end(self, side: _Arm, number: int, end: End, cost: Cost) -> bool:
         """Save and tell how a trial ended; False where another asker did, and this arm was recalled."""
-        if not self._store.end_trial(side.key, number, end.state, end.value, end.error, side.asker.notes(number)):
+        ended = replace(
+            side.open[number].trial, state=end.state, value=end.value, error=end.error, epochs=cost.epochs,
+            seconds=cost.seconds, attributes=side.asker.notes(number),
+        )  # fmt: skip
+        if not self._store.end_trial(ended):
             self._arms[self._arms.index(side)] = self._recalled(side.arm, side.key)
             return False
         item = side.open.pop(number)

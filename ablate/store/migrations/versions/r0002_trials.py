@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("told", sa.Integer(), nullable=True),
         sa.Column("value", sa.Double(), nullable=True),
+        sa.Column("epochs", sa.Integer(), nullable=True),
+        sa.Column("seconds", sa.Double(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("attributes", sa.Text(), nullable=False),
         sa.Column("created", sa.Double(), nullable=False),
