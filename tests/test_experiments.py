@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from ablate.study.loader import Settings, load
+from ablate.study.source import read
+from ablate.study.tuning import is_tuning, load_tuning
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +34,31 @@ STATED = {
     ("xu2025/xu2025.yaml", "cpu"): {"arms": 2, "merged": 0, "runs": 6},
 }
 
+TUNED = {
+    ("quickstart_tune.yaml", None): {"arms": ["A/c"], "fields": [2], "budget": "20 trials"},
+    ("lee2024/tune.yaml", None): {"arms": ["A/none", "A/l", "B/c+l"], "fields": [1, 2, 2], "budget": "150 epochs"},
+    ("lee2024/tune.yaml", "cpu"): {"arms": ["A/none", "A/l", "B/c+l"], "fields": [1, 2, 2], "budget": "150 epochs"},
+}
+"""The tuning files: their arms, how many fields each samples, and what each may spend."""
+
+
+@pytest.mark.parametrize(("name", "profile"), TUNED)
+def test_tuning_files(name: str, profile: str | None) -> None:
+    tuning = load_tuning(ROOT / "experiments" / name, profile)
+    found = {
+        "arms": [arm.name for arm in tuning.arms],
+        "fields": [len(tuning.space_of(arm)) for arm in tuning.arms],
+        "budget": str(tuning.budget),
+    }
+    assert found == TUNED[name, profile]
+    assert not [warning for warning in tuning.warnings if "flatter" in warning]
+
+
+def test_every_tuning_file_is_stated() -> None:
+    files = (ROOT / "experiments").glob("**/*.yaml")
+    found = {path.relative_to(ROOT / "experiments").as_posix() for path in files if is_tuning(read(path).data)}
+    assert found == {name for name, _ in TUNED}
+
 
 @pytest.mark.parametrize(("name", "profile"), STATED)
 def test_counts(name: str, profile: str | None) -> None:
@@ -47,6 +74,8 @@ def test_counts(name: str, profile: str | None) -> None:
 def test_every_study_and_profile_is_stated() -> None:
     found = set()
     for path in (ROOT / "experiments").glob("**/*.yaml"):
+        if is_tuning(read(path).data):
+            continue
         name = path.relative_to(ROOT / "experiments").as_posix()
         found |= {(name, None), *((name, profile) for profile in load(path).profiles)}
     assert found == set(STATED)
