@@ -12,21 +12,15 @@ from ablate.cli.common import (
     JsonOption,
     ProfileOption,
     command,
-    database_url,
     duration,
-    open_reader,
-    plural,
     print_json,
     require_reader,
-    safe_url,
     say,
 )
 from ablate.errors import UsageError, nearest
-from ablate.study.places import home
 
 if TYPE_CHECKING:
-    from ablate.study.trials import Tuning, TuningResult
-    from ablate.tuning.session import Session
+    from ablate.study.trials import TuningResult
 
 app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and look at what came of it.")
 
@@ -47,7 +41,8 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")] = "auto",
     retry: Annotated[
-        str | None, typer.Option(metavar="|".join(RETRY), help="Try failed trials again whose runs failed, were lost, or both.")
+        str | None,
+        typer.Option(metavar="|".join(RETRY), help="Try failed trials again whose runs failed, were lost, or both."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
@@ -83,7 +78,8 @@ def report(
     tune: TuningArgument,
     format_: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How it is written.")] = "html",
     out: Annotated[
-        Path | None, typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY-tuning.html, else stdout]")
+        Path | None,
+        typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY-tuning.html, else stdout]"),
     ] = None,
     write: Annotated[
         Path | None, typer.Option("--write", metavar="STUDY.yaml", help="Write a study file with each arm at its best.")
@@ -105,7 +101,11 @@ def report(
     with require_reader(db) as store:
         result = read_result(tuning, store, importance=format_ in ("html", "md"))
     _summary(result)
-    best = "" if all(arm.best is None for arm in result.arms) else best_study(tuning, result, (write or out or Path("x")).parent)
+    best = (
+        ""
+        if all(arm.best is None for arm in result.arms)
+        else best_study(tuning, result, (write or out or Path("x")).parent)
+    )
     text = _text(result, format_, best)
     name = f"{result.study}-tuning{'-' + result.profile if result.profile else ''}.{format_}"
     if out is None and format_ != "html":

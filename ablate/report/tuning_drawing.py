@@ -76,9 +76,7 @@ def pair_of(space: Sequence[Dimension]) -> tuple[Dimension, Dimension] | None:
     return (chosen[0], chosen[1]) if len(chosen) > 1 else None
 
 
-def contour(
-    trials: Sequence[Trial], pair: tuple[Dimension, Dimension], metric: str, best: Trial | None
-) -> go.Figure:
+def contour(trials: Sequence[Trial], pair: tuple[Dimension, Dimension], metric: str, best: Trial | None) -> go.Figure:
     """The value over two fields: a mean of the trials, each weighted by the inverse square of its distance."""
     x, y = (np.array([_scaled(trial.params[d.path], d) for trial in trials]) for d in pair)
     values = np.array([trial.value for trial in trials], dtype=float)
@@ -128,9 +126,18 @@ def parallel(trials: Sequence[Trial], space: Sequence[Dimension], metric: str, b
         )  # fmt: skip
     ends = [*(_ends(dimension) for dimension in space), (f"{low:.4g}", f"{high:.4g}")]
     for place, (bottom, top) in enumerate(ends):
-        figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": theme.MUTED["light"], "width": 1}, layer="below")
+        figure.add_shape(
+            type="line", x0=place, x1=place, y0=0, y1=1, line={"color": theme.MUTED["light"], "width": 1}, layer="below"
+        )
         for y, label, anchor in ((0.0, bottom, "top"), (1.0, top, "bottom")):
-            figure.add_annotation(x=place, y=y, text=short(label), showarrow=False, yanchor=anchor, font={"size": 11, "color": theme.MUTED["light"]})
+            figure.add_annotation(
+                x=place,
+                y=y,
+                text=short(label),
+                showarrow=False,
+                yanchor=anchor,
+                font={"size": 11, "color": theme.MUTED["light"]},
+            )
     return figure
 
 
@@ -164,7 +171,15 @@ def _words(trial: Trial) -> str:
     """A trial for a tooltip."""
     value = "" if trial.value is None else f"{trial.value:.4f}"
     lines = [f"trial {trial.number}: {value} ({trial.state})"]
-    return "\n".join([*lines, *(f"{path} {item:.4g}" if isinstance(item, float) else f"{path} {item}" for path, item in trial.params.items())])
+    return "\n".join(
+        [
+            *lines,
+            *(
+                f"{path} {item:.4g}" if isinstance(item, float) else f"{path} {item}"
+                for path, item in trial.params.items()
+            ),
+        ]
+    )
 
 
 def _axis(dimension: Dimension) -> dict[str, Any]:

@@ -63,7 +63,14 @@ def _view(figure: Figure, place: int, number: int) -> dict[str, Any]:
     document = json.loads(drawn.to_json())
     document["layout"].pop("template", None)  # the page has one of its own for each mode
     height = document["layout"]["height"]
-    return {"id": f"figure-{place}-{number}", "title": title, "caption": caption, "height": height, "drawn": document, "wide": wide}
+    return {
+        "id": f"figure-{place}-{number}",
+        "title": title,
+        "caption": caption,
+        "height": height,
+        "drawn": document,
+        "wide": wide,
+    }
 
 
 def _figures(result: TuningResult, arm: TunedArm) -> list[Figure]:

@@ -86,9 +86,14 @@ def _arm_lines(result: TuningResult, arm: TunedArm, most: int) -> list[str]:
     if not trials:
         return lines
     paths = [dimension.path for dimension in arm.space]
-    lines += [f"| trial | {' | '.join(map(escape, paths))} | {result.metric} | epochs | state |", "|" + "---|" * (len(paths) + 4)]
+    lines += [
+        f"| trial | {' | '.join(map(escape, paths))} | {result.metric} | epochs | state |",
+        "|" + "---|" * (len(paths) + 4),
+    ]
     for trial in ranked(trials, result.better)[:most]:
-        number = f"**{trial.number}**" if arm.best is not None and trial.number == arm.best.number else str(trial.number)
+        number = (
+            f"**{trial.number}**" if arm.best is not None and trial.number == arm.best.number else str(trial.number)
+        )
         params = [escape(shown(trial.params[path])) for path in paths]
         lines.append(f"| {number} | {' | '.join(params)} | {value_text(trial)} | {trial.epochs} | {trial.state} |")
     if len(trials) > most:
@@ -107,7 +112,9 @@ def cost_line(arm: TunedArm) -> str:
         return "No trials yet."
     seconds = sum(trial.seconds for trial in arm.trials)
     noun = "trial" if len(states) == 1 else "trials"
-    return f"{len(states)} {noun}: {counted}; {sum(t.epochs for t in arm.trials):,} epochs, {seconds:,.0f} s of training."
+    return (
+        f"{len(states)} {noun}: {counted}; {sum(t.epochs for t in arm.trials):,} epochs, {seconds:,.0f} s of training."
+    )
 
 
 def ranked(trials: list[Trial], better: str) -> list[Trial]:

@@ -65,7 +65,9 @@ def reopen(tx: Tx, tuning: str, numbers: Sequence[int]) -> None:
     tx.dialect.lock_studies(tx.connection)
     mine = sa.and_(trials.c.tuning == tuning, trials.c.number.in_(list(numbers)), trials.c.state == "failed")
     tx.execute(sa.update(trials).where(mine).values(state="running", told=None, value=None, error=None, ended=None))
-    rest = sa.select(trials.c.number).where(trials.c.tuning == tuning, trials.c.told.is_not(None)).order_by(trials.c.told)
+    rest = (
+        sa.select(trials.c.number).where(trials.c.tuning == tuning, trials.c.told.is_not(None)).order_by(trials.c.told)
+    )
     for place, which in enumerate(tx.connection.scalars(rest).all()):
         tx.execute(sa.update(trials).where(trials.c.tuning == tuning, trials.c.number == which).values(told=place))
 

@@ -93,6 +93,9 @@ class _Reader:
     def read(self) -> Study:
         """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
         problems, data = self.problems, self.data
+        if "space" in data and "factors" not in data:
+            problems.add(("space",), "this is a tuning file, not a study. `ablate tune run` takes it.")
+            problems.stop()
         problems.known_keys((), data, STUDY)
         trainer = self.trainer = read_trainer(problems, data.get("trainer"))
         problems.free = trainer is not None

@@ -6,8 +6,8 @@ Every mistake of the file is reported at once, as in a study file. Nothing here 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,9 @@ class _Reader:
     def read(self) -> Tuning:
         """In two rounds: what the file says by itself, then what it says of its study."""
         problems, data = self.problems, self.data
+        if "factors" in data and "space" not in data:
+            problems.add((), "this is a study, not a tuning file: it has factors. `ablate grid run` takes it.")
+            problems.stop()
         problems.known_keys((), data, TUNING)
         recipe = read_settings(problems, ("recipe",), data.get("recipe"))
         seeds = read_seeds(problems, ("seeds",), data.get("seeds", 1))
@@ -84,7 +87,9 @@ class _Reader:
         """The study that is tuned, with this file's recipe and seeds; None after a mistake. Its own are told beside ours."""
         name = self.problems.text(("study",), "the name of a study file")
         if not name:
-            self.problems.add(("study",), "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml.")
+            self.problems.add(
+                ("study",), "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml."
+            )
             return None
         profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
         beside = self.folder / name
@@ -143,7 +148,9 @@ class _Reader:
         elif name.startswith("train_") and name in METRICS:
             message = f"{name} says nothing of new images. Allowed: {', '.join(allowed)}."
         else:
-            message = f"{name!r} is no metric of the validation set.{nearest(name, allowed)} Allowed: {', '.join(allowed)}."
+            message = (
+                f"{name!r} is no metric of the validation set.{nearest(name, allowed)} Allowed: {', '.join(allowed)}."
+            )
         self.problems.add(("metric",), message)
         return SELECTORS[0], "higher"
 
@@ -237,16 +244,24 @@ class _Reader:
             same.setdefault(repr(rest), []).append(arm.name)
         for names in same.values():
             if len(names) > 1:
-                message = f"arms {', '.join(names)} differ in these fields alone, so they are tuned into one and the same."
+                message = (
+                    f"arms {', '.join(names)} differ in these fields alone, so they are tuned into one and the same."
+                )
                 self.problems.warn(("space",), message)
         for arm in tuning.arms:
             space = tuning.space_of(arm)
             if not space and tuning.space:
-                self.problems.add(("space",), f"arm {arm.name} has nothing to tune: every field has an `only` that leaves it out.")
+                self.problems.add(
+                    ("space",), f"arm {arm.name} has nothing to tune: every field has an `only` that leaves it out."
+                )
                 continue
-            numeric = [dimension for dimension in space if dimension.kind != "values" and dimension.low < dimension.high]
+            numeric = [
+                dimension for dimension in space if dimension.kind != "values" and dimension.low < dimension.high
+            ]
             if tuning.sampler == "cmaes" and len(numeric) < 2:
-                self.problems.add(("sampler",), f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe.")
+                self.problems.add(
+                    ("sampler",), f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe."
+                )
                 return
             epochs = most_epochs(arm, space) * len(tuning.seeds)
             if budget and budget.kind == "epochs" and budget.amount < epochs:
@@ -256,10 +271,15 @@ class _Reader:
             if tuning.sampler == "grid":
                 cells = math.prod(len(dimension.cells) for dimension in space)
                 if cells > MAX_TRIALS:
-                    self.problems.add(("space",), f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried.")
+                    self.problems.add(
+                        ("space",), f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried."
+                    )
                     return
                 if budget and budget.kind == "trials" and budget.amount < cells:
-                    self.problems.warn(("budget", "trials"), f"arm {arm.name} has {cells:,} cells; only the first {budget.amount:g} are tried.")
+                    self.problems.warn(
+                        ("budget", "trials"),
+                        f"arm {arm.name} has {cells:,} cells; only the first {budget.amount:g} are tried.",
+                    )
 
 
 def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[str, ...]) -> Tuning:

@@ -33,7 +33,10 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
     baseline = next((arm for arm, _ in found if _is_baseline(tuning, arm)), found[0][0])
     defaults = {path: field.default for path, field in fields().items()}
     base = {path: value for path, value in study.base.items() if value != defaults[path]}
-    base = {path: _moved(value, Path(study.file).parent, folder) if path == "model.init" else value for path, value in base.items()}
+    base = {
+        path: _moved(value, Path(study.file).parent, folder) if path == "model.init" else value
+        for path, value in base.items()
+    }
     seeds = load(study.file, Settings(study.profile)).seeds
     lines = [
         f"# Arms of {study.name} at their best of {result.budget} each ({result.sampler}, by {result.metric}).",

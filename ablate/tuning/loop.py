@@ -34,7 +34,9 @@ def tune(session: Session, request: GridRequest, executor: Executor, workers: in
             break
         fruitless = fruitless + 1 if session.counts() == before else 0
         if fruitless >= FRUITLESS:
-            raise RunFailure("trials are open, and no worker can train their runs; look at `ablate runs list` for what is missing")
+            raise RunFailure(
+                "trials are open, and no worker can train their runs; look at `ablate runs list` for what is missing"
+            )
     return total
 
 

@@ -213,7 +213,9 @@ class Session:
         open_ids = [run_id for side in self._arms for item in side.open.values() for run_id in item.trial.run_ids]
         parents = [run.parent for side in self._arms for item in side.open.values() for run in item.runs if run.parent]
         states = self._store.states([*open_ids, *parents])
-        ended = [run_id for run_id in open_ids if run_id in states and states[run_id].state not in ("queued", "running")]
+        ended = [
+            run_id for run_id in open_ids if run_id in states and states[run_id].state not in ("queued", "running")
+        ]
         results = self._store.results(ended) if ended else {}
         for side in list(self._arms):
             for number, item in list(side.open.items()):
@@ -254,7 +256,9 @@ class Session:
         if epoch >= int(run.recipe["epochs"]):
             return False  # it ends here anyway
         curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
-        return any([side.asker.judge(number, reached, value) for reached, value in curve.items() if reached <= epoch])
+        reached = [at for at in curve if at <= epoch]  # all of them are told, whatever the first verdict is
+        verdicts = [side.asker.judge(number, at, curve[at]) for at in reached]
+        return any(verdicts)
 
     def _waiting(self) -> int:
         """Runs that a worker has or can claim."""
@@ -273,7 +277,8 @@ class Session:
 
     def _study(self) -> Study:
         base = self.tuning.study
-        arms, runs = [], {}
+        arms: list[Arm] = []
+        runs: dict[str, Run] = {}
         for side in self._arms:
             for number, own in sorted(side.saved.items()):
                 name = f"{side.arm.name}#{number}"

@@ -16,14 +16,18 @@ Make = Callable[..., Any]
 
 
 def trial(number: int, **changes: Any) -> StoredTrial:
-    made = StoredTrial("t" * 64, number, "s", None, "A/c", {"optimizer.lr": 0.1}, {"optimizer.lr": {"name": "x"}}, ("r" * 64,))
+    made = StoredTrial(
+        "t" * 64, number, "s", None, "A/c", {"optimizer.lr": 0.1}, {"optimizer.lr": {"name": "x"}}, ("r" * 64,)
+    )
     return replace(made, **changes)
 
 
 def test_what_is_saved_comes_back(store: Store) -> None:
     assert store.trials(["t" * 64]) == {}
     assert store.add_trial(trial(0))
-    ended = trial(0, state="pruned", value=0.5, epochs=3, seconds=1.5, error="pruned", attributes={"completed_rung_0": 0.5})
+    ended = trial(
+        0, state="pruned", value=0.5, epochs=3, seconds=1.5, error="pruned", attributes={"completed_rung_0": 0.5}
+    )
     assert store.end_trial(ended)
     assert store.trials(["t" * 64, "u" * 64]) == {"t" * 64: (replace(ended, told=0),)}
 
@@ -44,7 +48,11 @@ def test_an_end_counts_once(store: Store) -> None:
     assert store.end_trial(trial(0, state="failed", error="the loss is nan"))
     assert not store.end_trial(trial(7, state="failed"))
     found = store.trials(["t" * 64])["t" * 64]
-    assert [(item.state, item.told, item.value) for item in found] == [("failed", 1, None), ("running", None, None), ("complete", 0, 0.7)]
+    assert [(item.state, item.told, item.value) for item in found] == [
+        ("failed", 1, None),
+        ("running", None, None),
+        ("complete", 0, 0.7),
+    ]
     with pytest.raises(ValueError, match="unknown end of a trial 'done'; allowed: complete, pruned, failed"):
         store.end_trial(trial(1, state="done"))
 

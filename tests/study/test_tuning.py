@@ -58,7 +58,12 @@ def test_the_grammar_in_full(write) -> None:
     assert (tuning.metric, tuning.better, tuning.budget) == ("val_loss", "lower", Budget("minutes", 2.5))
     plain, smooth = (tuning.space_of(arm) for arm in tuning.arms)
     assert [dimension.path for dimension in plain] == ["optimizer.lr", "batch_size", "optimizer.name"]
-    assert [dimension.path for dimension in smooth] == ["optimizer.lr", "batch_size", "optimizer.momentum", "optimizer.name"]
+    assert [dimension.path for dimension in smooth] == [
+        "optimizer.lr",
+        "batch_size",
+        "optimizer.momentum",
+        "optimizer.name",
+    ]
     assert smooth[2].cells == (0.0, 0.3, 0.6, 0.9)
     assert tuning.warnings == ()
 
@@ -156,7 +161,9 @@ def test_a_grid_without_a_budget_tries_all_of_its_cells(write) -> None:
         ("study", None, "1: study: is missing: name the study file whose arms are tuned, as in study: lee2024.yaml."),
     ],
 )  # fmt: skip
-def test_mistakes(write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, value: str | None, said: str) -> None:
+def test_mistakes(
+    write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, value: str | None, said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError) as caught:
         load_tuning(write(**{key: value}))
@@ -165,8 +172,21 @@ def test_mistakes(write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: s
 
 def test_every_mistake_is_told_at_once(write) -> None:
     with pytest.raises(StudyError) as caught:
-        load_tuning(write(space="{optimizer.lr: {float: [1, 0.1]}, optimizer.lrs: {int: [1, 2]}}", metric="top1", budget="{trials: 0}", arms="[x]"))
-    assert [problem.key for problem in caught.value.problems] == ["arms.0", "space.optimizer.lr.float", "space.optimizer.lrs", "metric", "budget.trials"]
+        load_tuning(
+            write(
+                space="{optimizer.lr: {float: [1, 0.1]}, optimizer.lrs: {int: [1, 2]}}",
+                metric="top1",
+                budget="{trials: 0}",
+                arms="[x]",
+            )
+        )
+    assert [problem.key for problem in caught.value.problems] == [
+        "arms.0",
+        "space.optimizer.lr.float",
+        "space.optimizer.lrs",
+        "metric",
+        "budget.trials",
+    ]
 
 
 def test_the_studys_mistakes_are_told_beside_ours(write, tmp_path: Path) -> None:

@@ -79,9 +79,7 @@ def request_of(tmp_path: Path) -> Callable[..., GridRequest]:
 def run(request_of: Callable[..., GridRequest]) -> Callable[..., list[StoredTrial]]:
     """Tune to the end in this process, and give the trials back, arm after arm."""
 
-    def work(
-        tuning: Tuning, executor: Executor | None = None, workers: int = 1, **changes: Any
-    ) -> list[StoredTrial]:
+    def work(tuning: Tuning, executor: Executor | None = None, workers: int = 1, **changes: Any) -> list[StoredTrial]:
         with Store.open(os.environ["ABLATE_DB"]) as store:
             session = Session(tuning, store)
             tune(session, request_of(workers=workers, **changes), executor or InlineExecutor(), workers)

@@ -26,7 +26,9 @@ def main() -> int:
 
     slots = tuple(Slot(number, "cpu", "cpu", 1, {}) for number in range(workers))
     with Store.open(url) as store:
-        request = GridRequest(0, lambda: Store.open(url), "toy_tuning:slow", home(), device="cpu", on_event=tell, poll=0.05)
+        request = GridRequest(
+            0, lambda: Store.open(url), "toy_tuning:slow", home(), device="cpu", on_event=tell, poll=0.05
+        )
         return tune(Session(tuning, store), request, LocalExecutor(slots), workers).exit_code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -37,7 +38,9 @@ def kill_after(process: subprocess.Popen[str], lines: int) -> None:
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_kills_at_random(toy, seed: int) -> None:
     chance = random.Random(seed)
-    tuning = toy(budget=f"{{trials: {TRIALS}}}", sampler="{name: tpe, seed: 1}", pruner=chance.choice(["none", "median"]))
+    tuning = toy(
+        budget=f"{{trials: {TRIALS}}}", sampler="{name: tpe, seed: 1}", pruner=chance.choice(["none", "median"])
+    )
     path = Path(tuning.file)
     for _ in range(2):
         kill_after(begin(path), chance.randrange(0, 14))
@@ -47,22 +50,22 @@ def test_kills_at_random(toy, seed: int) -> None:
     check(tuning)
 
 
-def test_killed_between_a_trial_and_its_runs(toy, run, monkeypatch) -> None:
+@pytest.mark.parametrize("method", ["save_study", "end_trial"])
+def test_killed_between_a_trial_and_its_runs(toy, run, monkeypatch, method: str) -> None:
     """The narrowest gaps: the trial is saved and its runs are not; its runs have ended and nobody was told."""
     tuning = toy(budget=f"{{trials: {TRIALS}}}", sampler="{name: tpe, seed: 1}")
-    for method in ("save_study", "end_trial"):
-        for call in (2, 4):
-            seen = []
+    before = getattr(Store, method)
+    for call in (2, 4):
+        calls = itertools.count(1)
 
-            def dies(self: Store, *args: object, method: str = method, call: int = call, **more: object) -> object:
-                seen.append(1)
-                if len(seen) == call:
-                    raise KeyboardInterrupt
-                return before(self, *args, **more)
+        def dies(self: Store, *args: object, calls=calls, call=call, **more: object) -> object:
+            if next(calls) == call:
+                raise KeyboardInterrupt
+            return before(self, *args, **more)
 
-            before = getattr(Store, method)
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                patch.setattr(Store, method, dies)
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, method, dies)
+            with pytest.raises(KeyboardInterrupt):
                 run(tuning)
     run(tuning)
     check(tuning)

@@ -1,0 +1,204 @@
+"""`tune run`, `report` and `export`, with a trainer that is a function of the rate."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ablate.study.loader import load
+
+TOYS = Path(__file__).resolve().parents[1] / "tuning"
+
+STUDY = """
+study: toy
+about: Is smoothing worth its rate?
+recipe: {data: {name: digits, split: {train: 0.6, val: 0.2, test: 0.2}}, model: {arch: two-layer-fc}, epochs: 4}
+factors:
+  smoothing: {path: loss.label_smoothing, levels: {plain: 0.0, smooth: 0.1}}
+seeds: 2
+baseline: {smoothing: plain}
+"""
+TUNE = """
+study: toy.yaml
+space: {optimizer.lr: {float: [1e-4, 1.0], log: true}, optimizer.momentum: {float: [0.0, 0.9]}}
+metric: val_top1
+sampler: {name: random, seed: 7}
+pruner: median
+budget: {trials: 12}
+"""
+TRIAL = {
+    "type": "object",
+    "properties": {
+        "number": {"type": "integer", "minimum": 0},
+        "params": {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}},
+        "state": {"enum": ["complete", "pruned", "failed"]},
+        "value": {"type": ["number", "null"]},
+        "epochs": {"type": "integer", "minimum": 0},
+        "run_ids": {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+    },
+    "required": ["number", "params", "state", "value", "epochs", "run_ids"],
+    "additionalProperties": False,
+}
+BEST = {
+    "type": ["object", "null"],
+    "properties": {name: TRIAL["properties"][name] for name in ("number", "params", "value")},  # type: ignore[index]
+    "required": ["number", "params", "value"],
+    "additionalProperties": False,
+}
+DOCUMENT = {
+    "type": "object",
+    "properties": {
+        "schema": {"const": 1},
+        "study": {"type": "string"},
+        "arms": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"arm": {"type": "string"}, "trials": {"type": "array", "items": TRIAL}, "best": BEST},
+                "required": ["arm", "trials", "best"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["schema", "study", "arms"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study and its tuning file; what trains is the toy of tests/tuning."""
+    monkeypatch.setattr(sys, "path", [str(TOYS), *sys.path])
+    monkeypatch.setattr("ablate.cli.tuning.FIT", "toy_tuning:fit")
+    (tmp_path / "toy.yaml").write_text(STUDY)
+    path = tmp_path / "tune.yaml"
+    path.write_text(TUNE)
+    return path
+
+
+def run(call: Any, path: Path, *more: object, code: int = 0) -> Any:
+    return call("tune", "run", path, "--executor", "inline", *more, code=code)
+
+
+def test_run_then_every_format(call: Any, tuned: Path, tmp_path: Path) -> None:
+    said = run(call, tuned)
+    assert "tuning toy: 2 arms, 12 trials each, random with median; 0 trials done" in said.err
+    assert f"The report: ablate tune report {tuned}" in said.err
+    again = run(call, tuned, "--json").document
+    document = call("tune", "report", tuned, "--format", "json").document
+    jsonschema.validate(document, DOCUMENT)
+    assert again == document
+    for arm in document["arms"]:
+        assert [trial["number"] for trial in arm["trials"]] == list(range(12))
+        complete = [trial for trial in arm["trials"] if trial["state"] == "complete"]
+        assert arm["best"]["value"] == max(trial["value"] for trial in complete)
+        assert {trial["epochs"] for trial in complete} == {4}
+        assert all(0 < trial["epochs"] < 4 for trial in arm["trials"] if trial["state"] == "pruned")
+    rows = call("tune", "report", tuned, "--format", "csv").out.splitlines()
+    assert rows[0] == "arm,number,state,val_top1,epochs,seconds,optimizer.lr,optimizer.momentum,run_ids"
+    assert len(rows) == 25
+    text = call("tune", "report", tuned, "--format", "md").out
+    best = document["arms"][1]["best"]["number"]
+    assert "### smooth" in text
+    assert f"| **{best}** |" in text
+    assert "```yaml\n# Arms of toy at their best of 12 trials each (random, by val_top1)." in text
+    call("tune", "report", tuned)
+    page = (tmp_path / "reports" / "toy-tuning.html").read_text()
+    titles = ("History", "Intermediate values", "Slice: optimizer.lr", "optimizer.lr × optimizer.momentum", "Parallel coordinates", "Importance")  # fmt: skip
+    shown = [title for title in titles if f"<h3>{title}</h3>" in page]
+    assert shown == list(titles)
+
+
+def test_the_best_recipes_are_a_study_whose_first_seeds_are_done(call: Any, tuned: Path, tmp_path: Path) -> None:
+    run(call, tuned)
+    target = tmp_path / "out" / "best.yaml"
+    call("tune", "report", tuned, "--format", "json", "--write", target)
+    study = load(target)
+    assert [arm.name for arm in study.arms] == ["plain", "smooth"]
+    assert (study.baseline, study.seeds) == ({"arm": "plain"}, (0, 1))
+    document = call("tune", "report", tuned, "--format", "json").document
+    by_arm = {arm["arm"]: arm["best"] for arm in document["arms"]}
+    for arm in study.arms:
+        assert arm.recipe["optimizer"]["lr"] == by_arm[arm.name]["params"]["optimizer.lr"]
+    counts = call("grid", "plan", target, "--json").document["counts"]
+    assert (counts["done"], counts["to_run"]) == (2, 2)
+    assert "is there already" in call("tune", "report", tuned, "--write", target, code=2).err
+
+
+def test_nothing_is_trained_twice_and_a_larger_budget_goes_on(call: Any, tuned: Path) -> None:
+    run(call, tuned, "--limit", 3)
+    document = call("tune", "report", tuned, "--format", "json").document
+    assert [len(arm["trials"]) for arm in document["arms"]] == [2, 1]
+    run(call, tuned)
+    said = run(call, tuned)
+    assert "24 trials done" in said.err
+    assert "done  " not in said.err
+
+
+def test_the_trials_as_optuna_knows_them(call: Any, tuned: Path, tmp_path: Path) -> None:
+    import optuna
+
+    run(call, tuned)
+    target = tmp_path / "optuna.db"
+    said = call("tune", "export", tuned, "--storage", target)
+    assert said.out.splitlines() == ["toy: plain", "toy: smooth"]
+    study = optuna.load_study(study_name="toy: smooth", storage=f"sqlite:///{target}")
+    document = call("tune", "report", tuned, "--format", "json").document["arms"][1]
+    assert [trial.params for trial in study.trials] == [trial["params"] for trial in document["trials"]]
+    assert (study.best_trial.number, study.best_value) == (document["best"]["number"], document["best"]["value"])
+    assert {trial.state.name for trial in study.trials} == {"COMPLETE", "PRUNED"}
+    assert all(trial.intermediate_values for trial in study.trials)
+    assert "is there already" in call("tune", "export", tuned, "--storage", target, code=2).err
+
+
+def test_failed_trials_are_tried_again_when_asked(call: Any, tuned: Path, tmp_path: Path) -> None:
+    tuned.write_text(TUNE.replace("[1e-4, 1.0]", "[6.0, 9.0]").replace("trials: 12", "trials: 2"))
+    said = run(call, tuned, code=4)
+    assert "plain: 2 failed" in said.err
+    assert "2 failed trials" not in run(call, tuned, code=4).err
+    assert "4 failed trials to try again" in run(call, tuned, "--retry", "failed", code=4).err
+    with closing(sqlite3.connect(tmp_path / "results.db")) as connection:
+        assert connection.execute("SELECT count(*), max(attempt) FROM runs").fetchone() == (4, 2)
+    document = call("tune", "report", tuned, "--format", "json").document
+    assert [arm["best"] for arm in document["arms"]] == [None, None]
+    assert "no trial is complete yet" in call("tune", "report", tuned, "--write", tmp_path / "x.yaml", code=5).err
+
+
+def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
+    said = call("grid", "check", tuned, code=3).err
+    assert f"{tuned}:3: space: this is a tuning file, not a study. `ablate tune run` takes it." in said
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("run", "tune.yaml", "--retry", "lots"), 2, "--retry lots: must be one of failed, lost, all."),
+        (("report", "tune.yaml", "--format", "pdf"), 2, "--format pdf: must be one of html, md, csv, json."),
+        (("report", "tune.yaml"), 5, "There is no results database at"),
+        (("run", "other.yaml"), 5, "other.yaml: no such study file"),
+        (
+            ("run", "toy.yaml"),
+            3,
+            "toy.yaml:2: this is a study, not a tuning file: it has factors. `ablate grid run` takes it.",
+        ),
+        (("run", "tune.yaml", "--profile", "cpu"), 3, "there is no profile 'cpu'"),
+        (("run", "tune.yaml", "--executor", "cloud"), 2, "unknown executor 'cloud'"),
+    ],
+)
+def test_what_cannot_be_meant(call: Any, tuned: Path, args: tuple[str, ...], code: int, said: str) -> None:
+    assert said in call("tune", *args, code=code).err
+
+
+def test_status_and_grid_know_nothing_of_trials(call: Any, tuned: Path) -> None:
+    run(call, tuned, "--limit", 2)
+    assert call("status", "--json").document == {"schema": 1, "studies": []}
+    runs = call("runs", "list", "--json").document["runs"]
+    assert [item["studies"][0].split(":")[:2] for item in runs] == [["tune", "toy"]] * 2
+    assert json.dumps(runs)
