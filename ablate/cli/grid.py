@@ -71,6 +71,11 @@ def plan(
         print_json(plan_document(planned))
     else:
         print_plan(planned, stdout_console())
+        if loaded.tune:
+            from ablate.cli.tuning import tuning_of
+
+            tuning = tuning_of(loaded, set_ or ())
+            say(f"before it, {loaded.tune} tunes {plural(len(tuning.arms), 'arm')} with {tuning.budget} each")
         say_troubles(planned, db)
         say(next_step(planned, study, set_ or (), seeds, db))
 
@@ -81,6 +86,10 @@ def check(
 ) -> None:
     """Read a study file and report every mistake (exit 3) and every doubt (exit 0)."""
     loaded = load_study(study, profile, set_, seeds)
+    if loaded.tune:
+        from ablate.cli.tuning import tuning_of
+
+        tuning_of(loaded, set_ or ())
     others = [name for name in loaded.profiles if name != profile] if profile is None else []
     for name in others:
         load_study(study, name, set_, seeds)
@@ -150,6 +159,12 @@ def run(
         raise UsageError("--spool is for --executor slurm or ray with a SQLite database; leave it out.")
     engine.check(device, workers, threads, SPOOL if spool else database_url(db))  # before anything is written
     home().mkdir(parents=True, exist_ok=True)
+    given = {
+        "workers": workers, "threads": threads, "device": device, "limit": limit, "fail_fast": fail_fast,
+        "run_timeout": run_timeout, "spool": spool,
+    }  # fmt: skip
+    if loaded.tune:
+        _tune_first(loaded, set_ or [], db, executor, given)
     settings = {"set": list(set_ or ()), "seeds": seeds}
     with Store.open(database_url(db)) as store:
         _say_other_file(loaded, store)
@@ -161,11 +176,9 @@ def run(
             say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-            given = {
-                "workers": workers, "threads": threads, "device": device, "limit": limit, "fail_fast": fail_fast,
-                "run_timeout": run_timeout, "spool": spool,
-            }  # fmt: skip
             code = _train(loaded, before, key, db, engine, given)
+        if loaded.tune and code == 0:
+            code = _compare(loaded, set_ or [], store, db, engine, given)
         after = make_plan(loaded, store)
         if json_:
             print_json(plan_document(after))
@@ -220,6 +233,31 @@ def _train(
     return report.exit_code
 
 
+def _tune_first(study: Study, sets: list[str], db: str | None, executor: str, given: Mapping[str, Any]) -> None:
+    """Tune every arm that the study's tuning file names, within the same budget each. Leaves where that was interrupted."""
+    from ablate.cli.tuning import train, tuning_of
+
+    code = train(tuning_of(study, sets), db, executor, given)
+    if code:
+        raise typer.Exit(code)
+
+
+def _compare(
+    study: Study, sets: list[str], store: Store, db: str | None, engine: Executor, given: Mapping[str, Any]
+) -> int:
+    """Train each tuned arm as written and at its best, under the tuning's recipe; the exit code."""
+    from ablate.cli.planning import make_plan
+    from ablate.cli.tuning import comparison
+
+    both, _ = comparison(study, sets, store)
+    key = store.save_study(both, settings={"tune": study.tune})
+    planned = make_plan(both, store, workers=given["workers"] or 1)
+    say(f"as written and at their best: {plural(planned.counts['total'], 'run')}, {planned.counts['to_run']} to run")
+    if not planned.to_run and not planned.counts["running"]:
+        return 0
+    return _train(both, planned, key, db, engine, given)
+
+
 def _say_other_file(study: Study, store: Store) -> None:
     """Two files may claim one name; the one run last is what the name means."""
     for record in store.studies():
@@ -252,7 +290,12 @@ def _finish(study: Study, after: Plan, store: Store, name: str, sets: list[str] 
 
     if after.counts["done"] and study.tables and table:
         first = next(iter(study.tables))
-        print_tables([build(study, study.tables[first], store)], stdout_console())
+        tables = [build(study, study.tables[first], store)]
+        if study.tune:
+            from ablate.cli.tuning import comparison_tables
+
+            tables += comparison_tables(study, sets or (), store)[0][:1]
+        print_tables(tables, stdout_console())
     say_troubles(after, db)
     say(next_step(after, name, sets or (), seeds, db))
 

@@ -66,6 +66,12 @@ def report(
 
     results = study_results(loaded, store)
     tables = [build_table(loaded, loaded.tables[name], results) for name in names]
+    if loaded.tune and not table:
+        from ablate.cli.tuning import comparison_tables
+
+        more, behind = comparison_tables(loaded, settings_of(store, loaded, study)[1], store)
+        tables, results = [*tables, *more], {**results, **behind}
+        names += [built.name for built in more]
     scale = f"profile {loaded.profile}" if loaded.profile else "full scale"
     done = sum(run.run_id in results and results[run.run_id].state == "done" for run in loaded.runs)
     say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")

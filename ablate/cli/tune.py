@@ -46,6 +46,9 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    run_timeout: Annotated[
+        float | None, typer.Option(min=0.001, metavar="SECONDS", help="The longest that a run may take; then it fails.")
+    ] = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -54,13 +57,17 @@ def run(
     Kill it at any moment: the next `tune run` goes on with the same trials.
     """
     from ablate.cli.tuning import train
+    from ablate.dispatch.executors import get_executor
     from ablate.study.tuning import load_tuning
     from ablate.tuning.reading import read_result
 
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
     tuning = load_tuning(tune, profile)
-    code = train(tuning, db, executor, workers, threads, device, limit, fail_fast, RETRY.get(retry or "", ()))
+    engine = get_executor(executor)
+    engine.check(device, workers, threads, database_url(db))
+    given = {"workers": workers, "threads": threads, "device": device, "limit": limit, "fail_fast": fail_fast, "run_timeout": run_timeout}
+    code = train(tuning, db, executor, given, RETRY.get(retry or "", ()))
     with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)
     if json_:

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ablate.analysis import build_table
+from ablate.analysis.table import Table
 from ablate.cli.common import database_url, plural, safe_url, say
-from ablate.cli.grid import FIT
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import make_plan
+from ablate.cli.requests import trainer_options
+from ablate.cli.tables import study_results
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.executors import get_executor
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.dispatch.slots import plan_slots
+from ablate.errors import NotFound, Problem, StudyError, UsageError
 from ablate.store.store import Store
-from ablate.study.places import data_root, home
-from ablate.study.provenance import code_version
-from ablate.study.trials import Tuning
+from ablate.study.places import home
+from ablate.study.provenance import code_of
+from ablate.study.records import RunResult
+from ablate.study.study import Study
+from ablate.study.trainer import fit_name
+from ablate.study.trials import Tuning, TuningResult
+from ablate.study.tuning import load_tuning
+from ablate.tuning.compare import compared, costs
 from ablate.tuning.loop import tune
+from ablate.tuning.reading import read_result
 from ablate.tuning.session import Session
 
 
+ENGINES = ("inline", "local")
+"""Where tuning can be done: trials are asked for, judged and told in the process that supervises their workers."""
+
+
 def train(
-    tuning: Tuning,
-    db: str | None,
-    executor: str,
-    workers: int | None,
-    threads: int | None,
-    device: str,
-    limit: int | None,
-    fail_fast: bool,
-    retry: Sequence[str] = (),
+    tuning: Tuning, db: str | None, executor: str, given: Mapping[str, Any], retry: Sequence[str] = ()
 ) -> int:
     """Tune to the end with a live display; the exit code of an interrupted or broken tuning, else 0.
 
-    Failed trials are part of a tuning, so they do not make it fail.
+    `given` are the fields of the request that the command line names. Failed trials are part of a tuning, so they do not
+    make it fail.
     """
-    started = get_executor(executor)
-    slots = 1 if executor == "inline" else len(plan_slots(device, workers, threads))
     home().mkdir(parents=True, exist_ok=True)
     url = database_url(db)
     with Store.open(url) as store:
@@ -51,29 +56,33 @@ def train(
         _announce(session, url)
         if session.over:
             return 0
+        _check(tuning, store, executor)
+        slots = 1 if executor == "inline" else len(plan_slots(given["device"], given["workers"], given["threads"]))
         with LiveDisplay(make_plan(session.runs, store)) as display:
             display.total = session.runs_left
-            request = _request(session, url, display, workers, threads, device, limit, fail_fast)
+            request = _request(session, url, display, given)
             with listening(request.stop):
-                report = tune(session, request, started, slots)
+                report = tune(session, request, get_executor(executor), slots)
     for error in report.errors:
         say(f"error: {error}")
     return replace(report, failed=0, lost=0, blocked=0).exit_code
 
 
-def _request(
-    session: Session, url: str, display: LiveDisplay, workers: int | None, threads: int | None, device: str,
-    limit: int | None, fail_fast: bool,
-) -> GridRequest:  # fmt: skip
+def _check(tuning: Tuning, store: Store, executor: str) -> None:
+    """Raises UsageError for an executor whose workers are elsewhere, NotFound for an arm that cannot start."""
+    if executor not in ENGINES:
+        raise UsageError(
+            f"tuning needs --executor {' or '.join(ENGINES)}, not {executor}: trials are judged where their workers are "
+            "supervised. Run `ablate tune run` on one machine first; what is tuned needs no tuning on a cluster."
+        )
+    tuned = {arm.arm_id: arm.name for arm in tuning.arms}
+    for planned in make_plan(tuning.study, store).runs:
+        if planned.state == "blocked" and planned.run.arm_id in tuned:
+            raise NotFound(f"{tuned[planned.run.arm_id]} cannot be tuned: {planned.why}")
+
+
+def _request(session: Session, url: str, display: LiveDisplay, given: Mapping[str, Any]) -> GridRequest:
     study = session.tuning.study
-    folders = [str(Path(study.file).resolve().parent), *(str(Path(f).resolve()) for f in study.parent_folders)]
-    options: dict[str, Any] = {
-        "keep": None,
-        "home": str(home().resolve()),
-        "data_root": str(data_root().resolve()),
-        "study_dir": folders[0],
-        "parent_study_dirs": folders[1:],
-    }
 
     def show(event: events.Event) -> None:
         if isinstance(event, events.RunStarted) and event.run.run_id not in display.names:
@@ -83,17 +92,14 @@ def _request(
     return GridRequest(
         study_key=session.key,
         open_store=lambda: Store.open(url),
-        fit=FIT,
+        fit=fit_name(study.trainer),
         home=home(),
-        workers=workers,
-        threads=threads,
-        device=device,
-        options=options,
-        limit=limit,
-        fail_fast=fail_fast,
-        environment=code_version(),
+        options=trainer_options(study),
+        environment=code_of(study.trainer),
         on_event=show,
         stop=StopFlag(),
+        database=url,
+        **{**given, "spool": False},
     )
 
 
@@ -108,3 +114,31 @@ def _announce(session: Session, url: str) -> None:
     )
     for warning in tuning.warnings:
         say(f"warning: {warning}")
+
+
+def tuning_of(study: Study, sets: Sequence[str] = ()) -> Tuning:
+    """The tuning that a study names. Raises NotFound or StudyError, also where it tunes another study."""
+    assert study.tune is not None
+    beside = Path(study.file).parent / study.tune
+    tuning = load_tuning(beside if beside.is_file() else study.tune, study.profile, tuple(sets))
+    if tuning.study.name != study.name:
+        message = (
+            f"{study.tune} tunes the arms of {tuning.study.name}, not of {study.name}; its `study` must be this file."
+        )
+        raise StudyError([Problem(study.file, None, "tune", message)])
+    return tuning
+
+
+def comparison(study: Study, sets: Sequence[str], store: Store) -> tuple[Study, TuningResult]:
+    """The arms of a study as written and at their best so far, and what the tuning has come to."""
+    tuning = tuning_of(study, sets)
+    result = read_result(tuning, store, importance=False)
+    return compared(tuning, result, study.seeds), result
+
+
+def comparison_tables(study: Study, sets: Sequence[str], store: Store) -> tuple[list[Table], dict[str, RunResult]]:
+    """Tuned and untuned side by side, with what the tuning cost, and the runs behind them."""
+    both, result = comparison(study, sets, store)
+    runs = study_results(both, store)
+    tables = [replace(build_table(both, spec, runs), study=study.name) for spec in both.tables.values()]
+    return [replace(table, notes=(*table.notes, *costs(result))) for table in tables], runs

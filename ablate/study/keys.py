@@ -37,7 +37,7 @@ STUDY: Keys = {
     "profiles": ("The same study at other scales, by name.", _named("profile")),
     "tables": ("The tables and figures of the report, by name.", _named("table")),
     "keep": ("Which weights are kept after a run. Default: none. Not hashed.", _ref("keep")),
-    "tune": ("Not supported by this version.", {"type": "null"}),
+    "tune": ("A tuning file: each arm is tuned first, and compared as written and at its best.", _TEXT),
 }
 
 FACTOR: Keys = {

@@ -169,8 +169,6 @@ class _Reader:
     def _head(self) -> dict[str, Any]:
         """What a study says of itself."""
         problems, data = self.problems, self.data
-        if data.get("tune") is not None:
-            problems.add(("tune",), "`tune` is not supported by this version of ablate; take it out.")
         keep = data.get("keep")
         if keep is not None and self.trainer:
             problems.add(
@@ -184,6 +182,7 @@ class _Reader:
             "about": problems.text(("about",), "a sentence"),
             "cite": problems.mapping(("cite",), data.get("cite"), "a mapping such as {title: ..., source: ...}"),
             "keep": keep,
+            "tune": problems.text(("tune",), "the name of a tuning file") or None,
             "trainer": self.trainer.declared if self.trainer else None,
             "metrics": self.trainer.better if self.trainer else {},
             "source": self.document.text,

@@ -54,7 +54,7 @@ class Budget:
 class Tuning:
     """A tuning file that has been read. `study` holds the study with the tuning's own recipe and seeds.
 
-    `better` is `higher` or `lower`. `warnings` are those of this file; the study has its own.
+    `better` is `higher` or `lower`. `sets` are the command line's `--set`. `warnings` are those of this file; the study has its own.
     """
 
     file: str
@@ -71,6 +71,7 @@ class Tuning:
     budget: Budget
     seeds: tuple[int, ...]
     warnings: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
 
     def space_of(self, arm: Arm) -> tuple[Dimension, ...]:
         """What is sampled in this arm."""

@@ -34,10 +34,10 @@ BUDGETS = ("trials", "minutes", "epochs")
 MAX_TRIALS = 100_000
 
 
-def load_tuning(path: str | Path, profile: str | None = None) -> Tuning:
-    """The tuning in a file. `profile` replaces the file's own. Raises NotFound, or StudyError with every mistake."""
+def load_tuning(path: str | Path, profile: str | None = None, sets: tuple[str, ...] = ()) -> Tuning:
+    """The tuning in a file. `profile` replaces the file's own, `sets` change its study. Raises NotFound, or StudyError with every mistake."""
     found = find(path)
-    return _Reader(read(found), found.parent, profile).read()
+    return _Reader(read(found), found.parent, profile, sets).read()
 
 
 def is_tuning(data: Mapping[str, Any]) -> bool:
@@ -46,10 +46,10 @@ def is_tuning(data: Mapping[str, Any]) -> bool:
 
 
 class _Reader:
-    def __init__(self, document: Document, folder: Path, profile: str | None) -> None:
+    def __init__(self, document: Document, folder: Path, profile: str | None, sets: tuple[str, ...]) -> None:
         self.document, self.folder, self.data = document, folder, document.data
         self.problems = Problems(document)
-        self.profile = profile
+        self.profile, self.sets = profile, sets
 
     def read(self) -> Tuning:
         """In two rounds: what the file says by itself, then what it says of its study."""
@@ -69,6 +69,9 @@ class _Reader:
             self._metric(None)
             problems.stop()
             raise AssertionError("unreachable")
+        if study.trainer is not None:
+            problems.add(("study",), f"{study.name} has a trainer of its own; only studies of the built-in trainer can be tuned.")
+            problems.stop()
         space = read_space(problems, data.get("space"), study.factors)
         arms = self._arms(study)
         metric, better = self._metric(study)
@@ -76,7 +79,7 @@ class _Reader:
         self._check(study, arms, recipe, space, sampler)
         tuning = Tuning(
             self.document.file, self.document.text, study, arms, recipe, space, metric, better, sampler, sampler_seed, pruner,
-            budget or Budget("trials", MAX_TRIALS), seeds,
+            budget or Budget("trials", MAX_TRIALS), seeds, sets=self.sets,
         )  # fmt: skip
         self._check_arms(tuning, budget)
         problems.stop()
@@ -94,7 +97,7 @@ class _Reader:
         profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
         beside = self.folder / name
         try:
-            return load(beside if beside.is_file() else find(name), Settings(profile, seeds=seeds, recipe=recipe))
+            return load(beside if beside.is_file() else find(name), Settings(profile, self.sets, seeds, recipe))
         except NotFound as error:
             self.problems.add(("study",), str(error))
         except StudyError as error:

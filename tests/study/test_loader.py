@@ -81,7 +81,7 @@ def test_seeds_of_the_command_line(read: Any, mistakes: Any) -> None:
         ("study: s\nfactors: 3", "factors: must be a mapping of factor names, not 3."),
         ("study: s\ntables: [a]", "tables: must be a mapping of table names, not [a]."),
         ("study: s\nprofiles: [a]", "profiles: must be a mapping of profile names, not [a]."),
-        ("study: s\ntune: TUNE.yaml", "tune: `tune` is not supported by this version of ablate; take it out."),
+        ("study: s\ntune: [a.yaml]", "tune: must be the name of a tuning file, not a list."),
         ("study: s\nfactor: {}", f"factor: unknown key. Did you mean 'factors'? Allowed here: {', '.join(STUDY)}."),
         ("study: s\nepochs: 3", f"epochs: unknown key. Allowed here: {', '.join(STUDY)}."),
     ],
