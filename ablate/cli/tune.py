@@ -12,6 +12,7 @@ from ablate.cli.common import (
     JsonOption,
     ProfileOption,
     command,
+    database_url,
     duration,
     print_json,
     require_reader,
@@ -56,7 +57,7 @@ def run(
 
     Kill it at any moment: the next `tune run` goes on with the same trials.
     """
-    from ablate.cli.tuning import train
+    from ablate.cli.tuning import ENGINES, train
     from ablate.dispatch.executors import get_executor
     from ablate.study.tuning import load_tuning
     from ablate.tuning.reading import read_result
@@ -65,8 +66,16 @@ def run(
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
     tuning = load_tuning(tune, profile)
     engine = get_executor(executor)
-    engine.check(device, workers, threads, database_url(db))
-    given = {"workers": workers, "threads": threads, "device": device, "limit": limit, "fail_fast": fail_fast, "run_timeout": run_timeout}
+    if executor in ENGINES:
+        engine.check(device, workers, threads, database_url(db))
+    given = {
+        "workers": workers,
+        "threads": threads,
+        "device": device,
+        "limit": limit,
+        "fail_fast": fail_fast,
+        "run_timeout": run_timeout,
+    }
     code = train(tuning, db, executor, given, RETRY.get(retry or "", ()))
     with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)

@@ -34,14 +34,11 @@ from ablate.tuning.loop import tune
 from ablate.tuning.reading import read_result
 from ablate.tuning.session import Session
 
-
 ENGINES = ("inline", "local")
 """Where tuning can be done: trials are asked for, judged and told in the process that supervises their workers."""
 
 
-def train(
-    tuning: Tuning, db: str | None, executor: str, given: Mapping[str, Any], retry: Sequence[str] = ()
-) -> int:
+def train(tuning: Tuning, db: str | None, executor: str, given: Mapping[str, Any], retry: Sequence[str] = ()) -> int:
     """Tune to the end with a live display; the exit code of an interrupted or broken tuning, else 0.
 
     `given` are the fields of the request that the command line names. Failed trials are part of a tuning, so they do not

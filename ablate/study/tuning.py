@@ -70,7 +70,9 @@ class _Reader:
             problems.stop()
             raise AssertionError("unreachable")
         if study.trainer is not None:
-            problems.add(("study",), f"{study.name} has a trainer of its own; only studies of the built-in trainer can be tuned.")
+            problems.add(
+                ("study",), f"{study.name} has a trainer of its own; only studies of the built-in trainer can be tuned."
+            )
             problems.stop()
         space = read_space(problems, data.get("space"), study.factors)
         arms = self._arms(study)

@@ -111,7 +111,7 @@ def test_run_then_every_format(call: Any, tuned: Path, tmp_path: Path) -> None:
     assert "```yaml\n# Arms of toy at their best of 12 trials each (random, by val_top1)." in text
     call("tune", "report", tuned)
     page = (tmp_path / "reports" / "toy-tuning.html").read_text()
-    titles = ("History", "Intermediate values", "Slice: optimizer.lr", "optimizer.lr × optimizer.momentum", "Parallel coordinates", "Importance")  # fmt: skip
+    titles = ("History", "Intermediate values", "Slice: optimizer.lr", "optimizer.lr × optimizer.momentum", "Parallel coordinates")  # fmt: skip
     shown = [title for title in titles if f"<h3>{title}</h3>" in page]
     assert shown == list(titles)
 
@@ -189,6 +189,7 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
             "toy.yaml:2: this is a study, not a tuning file: it has factors. `ablate grid run` takes it.",
         ),
         (("run", "tune.yaml", "--profile", "cpu"), 3, "there is no profile 'cpu'"),
+        (("run", "tune.yaml", "--executor", "slurm"), 2, "tuning needs --executor inline or local, not slurm:"),
         (("run", "tune.yaml", "--executor", "cloud"), 2, "unknown executor 'cloud'"),
     ],
 )

@@ -10,6 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the toys: worker processes get this process's path
 
+from toy_tuning import stored
+
 from ablate.dispatch.executor import Executor, GridRequest
 from ablate.dispatch.inline import InlineExecutor
 from ablate.store.store import Store
@@ -86,11 +88,3 @@ def run(request_of: Callable[..., GridRequest]) -> Callable[..., list[StoredTria
             return stored(tuning, store)
 
     return work
-
-
-def stored(tuning: Tuning, store: Store) -> list[StoredTrial]:
-    from ablate.tuning.recipes import tuning_key
-
-    keys = [tuning_key(tuning, arm) for arm in tuning.arms]
-    found = store.trials(keys)
-    return [trial for key in keys for trial in found.get(key, ())]

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import stored
-from toy_tuning import top1
+from toy_tuning import stored, top1
 
 from ablate.store.store import Store
 

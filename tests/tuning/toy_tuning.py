@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from typing import Any
 
 from ablate.errors import Diverged, Interrupted
 from ablate.study.records import Context, EpochRecord, Outcome
@@ -48,3 +49,12 @@ def slow(run: Run, context: Context) -> Outcome:
 
     context.on_epoch = on_epoch
     return fit(run, context)
+
+
+def stored(tuning: Any, store: Any) -> list[Any]:
+    """The trials of a tuning as the store has them, arm after arm."""
+    from ablate.tuning.recipes import tuning_key
+
+    keys = [tuning_key(tuning, arm) for arm in tuning.arms]
+    found = store.trials(keys)
+    return [trial for key in keys for trial in found.get(key, ())]
