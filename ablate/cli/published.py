@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 from ablate.cli.common import DEFAULT_DB, command, database_url, plural, require_reader, safe_url, say
 from ablate.cli.stored import best_scale, changed_since
 from ablate.cli.tables import stored_results
-from ablate.errors import NotFound, Problem, StudyError, UsageError
+from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
+from ablate.study.source import read
+from ablate.study.tuning import is_tuning
 
 if TYPE_CHECKING:
     from ablate.report.published import Collection, RunEntry, StudyEntry
@@ -113,10 +115,17 @@ def study_files(experiments: Path) -> tuple[Path, ...]:
         raise NotFound(f"{experiments}: no such folder of study files; name one with --experiments.")
     top = [path for path in sorted(experiments.glob("*.yaml")) if path.name not in NOT_PUBLISHED]
     folders = [path for path in sorted(experiments.glob("*/*.yaml")) if path.parent.name != EXAMPLES]
-    found = (*top, *folders)
+    found = tuple(path for path in (*top, *folders) if not _is_tuning(path))
     if not found:
         raise NotFound(f"{experiments} holds no study files to publish, neither *.yaml nor PAPER/*.yaml.")
     return found
+
+
+def _is_tuning(path: Path) -> bool:
+    try:
+        return is_tuning(read(path).data)
+    except AblateError:  # whoever reads it as a study says what is wrong
+        return False
 
 
 def _by_paper(files: Iterable[Path], experiments: Path) -> list[tuple[str, list[Path]]]:

@@ -18,7 +18,7 @@ from ablate.store.header import Header
 from ablate.store.location import HEADER
 from ablate.store.migrate import prepare
 from ablate.store.portable import Export, Row, export_file
-from ablate.store.schema import arms, attempts, events, runs, studies, study_runs
+from ablate.store.schema import arms, attempts, events, runs, studies, study_runs, trials
 from ablate.store.values import Imported
 
 _BATCH = 2_000
@@ -117,11 +117,12 @@ class _Writer:
     def __post_init__(self) -> None:
         self._keys: dict[str, dict[int, int]] = {}
         self._events: set[tuple[Any, ...]] | None = None
+        self._tunings: set[str] | None = None
 
     def write(self, name: str, rows: list[Row]) -> None:
         chosen = [row.values for row in rows]
         own = {"studies": self._studies, "arms": self._arms, "runs": self._runs, "study_runs": self._links,
-               "events": self._history}.get(name)  # fmt: skip
+               "events": self._history, "trials": self._trials}.get(name)  # fmt: skip
         if own is not None:
             own(chosen)
             return
@@ -191,6 +192,12 @@ class _Writer:
             if tuple(values[column.name] for column in columns) not in self._events:
                 new.append(values)
         self.tx.upsert(events, new)
+
+    def _trials(self, rows: list[dict[str, Any]]) -> None:
+        """A tuning that is here stays as it is here: its trials were asked for in the light of each other."""
+        if self._tunings is None:
+            self._tunings = set(self.tx.connection.scalars(sa.select(trials.c.tuning).distinct()))
+        self.tx.upsert(trials, [row for row in rows if row["tuning"] not in self._tunings])
 
     def _wanted(self, row: dict[str, Any]) -> bool:
         if row["run"] is not None:

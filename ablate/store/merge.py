@@ -134,6 +134,9 @@ def _difference(theirs: History, ours: History) -> str:
 def _collect(plan: Plan, theirs: dict[int, History], row: Row, export: Export) -> None:
     """Remember what the decisions need, and refuse a row that points at none."""
     values, name = row.values, row.table.name
+    if name == "trials":  # they point at runs by their ids, of which any may be elsewhere
+        _seen(export, plan, row, (values["tuning"], values["number"]))
+        return
     if "run" in values and values["run"] is not None and values["run"] not in theirs:
         raise export.wrong(row.at, f"its run {values['run']} is not in the file")
     if name == "studies":
@@ -159,9 +162,15 @@ def _collect(plan: Plan, theirs: dict[int, History], row: Row, export: Export) -
 
 
 def _once(export: Export, plan: Plan, row: Row, names: dict[int, Any], name: Any) -> None:
-    if row.values["id"] in names or (row.table.name, name) in plan.seen:
+    if row.values["id"] in names:
         raise export.wrong(row.at, f"the file has this row of {row.table.name} twice")
+    _seen(export, plan, row, name)
     names[row.values["id"]] = name
+
+
+def _seen(export: Export, plan: Plan, row: Row, name: Any) -> None:
+    if (row.table.name, name) in plan.seen:
+        raise export.wrong(row.at, f"the file has this row of {row.table.name} twice")
     plan.seen.add((row.table.name, name))
 
 

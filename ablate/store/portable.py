@@ -38,14 +38,16 @@ from ablate.store.schema import (
     runs,
     studies,
     study_runs,
+    trials,
 )
+from ablate.store.trials import ENDED
 from ablate.study.run import STATES
 from ablate.version import __version__
 
 FORMAT = "ablate results"
 SCHEMA = 1
 
-ORDER = (studies, arms, runs, attempts, final_metrics, study_runs, epoch_metrics, confusions, artifacts, events)
+ORDER = (studies, arms, runs, attempts, final_metrics, study_runs, epoch_metrics, confusions, artifacts, events, trials)
 """The tables as they stand in a file: each after those that its rows point at."""
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -210,7 +212,23 @@ def _refuse(name: str) -> None:
 # What a row may hold --------------------------------------------------------------------------------------------------
 
 _PLACES = {table.name: place for place, table in enumerate(ORDER)}
-_JSON = frozenset(["settings", "recipe", "trainer", "levels", "aliases", "environment", "details", "classes", "counts"])
+_JSON = frozenset(
+    [
+        "settings",
+        "recipe",
+        "trainer",
+        "levels",
+        "aliases",
+        "environment",
+        "details",
+        "classes",
+        "counts",
+        "params",
+        "distributions",
+        "runs",
+        "attributes",
+    ]
+)
 _ATTEMPT_STATES = (*(state for state in STATES if state != "queued"), "released")
 _LARGEST = 2**63
 
@@ -229,7 +247,7 @@ def _problem(table: sa.Table, values: Mapping[str, Any]) -> str:
 def _check(column: sa.Column[Any]) -> Callable[[Any], bool]:
     kind = column.type.python_type
     nullable = bool(column.nullable)
-    states = {"runs": STATES, "attempts": _ATTEMPT_STATES}.get(column.table.name, ())
+    states = {"runs": STATES, "attempts": _ATTEMPT_STATES, "trials": ("running", *ENDED)}.get(column.table.name, ())
 
     def check(value: Any) -> bool:
         if value is None:

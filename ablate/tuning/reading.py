@@ -81,4 +81,5 @@ def _importance(trials: Sequence[Trial], space: Sequence[Dimension], better: str
     from ablate.tuning.export import optuna_study
 
     study = optuna_study("importance", complete, space, better)
-    return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)))
+    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    return {path: float(share) for path, share in shares.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from lives import life
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store.portable import ORDER
-from ablate.store.schema import metadata
+from ablate.store.schema import REVISIONS, metadata
 from ablate.store.store import Store, look_at_import
+from ablate.store.values import StoredTrial
 from ablate.study.records import EpochRecord, Outcome
 
 Make = Callable[..., Any]
@@ -28,6 +30,10 @@ def lived(path: Path, fake: Any, make_run: Make, make_study: Make, remote: Make)
         odd = store.claim(store.save_study(make_study([make_run("odd")], "ö\u2028'\""), settings={}), remote("w9"))
         store.record_epoch(odd, [EpochRecord(1, "val", {"a metric": 0.1 + 0.2, "nan": float("nan"), "n": 5e-324})])
         store.fail(odd, "two\nlines, a tab\t and </script>")
+        asked = StoredTrial("7" * 64, 0, "s", None, "A/c", {"optimizer.lr": 0.1 + 0.2}, {}, (odd.run.run_id,))
+        store.add_trial(asked)
+        store.end_trial(replace(asked, state="failed", epochs=1, seconds=2.5, error="ö\n</script>"))
+        store.add_trial(replace(asked, number=1))
         yield store
 
 
@@ -334,7 +340,7 @@ def test_files_that_are_none_of_ours(lines: list[str], other: Store, tmp_path: P
         assert said(text) == foreign
     newer = changed(lines[0], revision="0999", ablate="9.0")
     assert said(newer + "".join(lines[1:])) == (
-        "FILE was exported by a newer ablate (9.0, schema 0999, this one knows up to 0001). Update ablate to import it."
+        f"FILE was exported by a newer ablate (9.0, schema 0999, this one knows up to {REVISIONS[-1]}). Update ablate to import it."
     )
     assert "by a newer ablate" in said(changed(lines[0], schema=2) + "".join(lines[1:]))
     with pytest.raises(NotFound, match=r"none\.jsonl is not there"):
@@ -347,8 +353,16 @@ def test_a_file_of_an_older_schema_says_what_to_do(
     lines: list[str], other: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "old.jsonl").write_text("".join(lines))
-    monkeypatch.setattr("ablate.store.portable.REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr("ablate.store.portable.REVISIONS", (*REVISIONS, "9998"))
     with pytest.raises(
-        StoreError, match=r"by an older ablate .* schema 0001, this one reads 0002\)\. Import it with that"
+        StoreError, match=rf"by an older ablate .* schema {REVISIONS[-1]}, this one reads 9998\)\. Import it with that"
     ):
         other.import_from(str(tmp_path / "old.jsonl"))
+
+
+def test_a_tuning_that_is_here_stays_as_it_is_here(lived: Store, other: Store, tmp_path: Path) -> None:
+    lived.export(tmp_path / "all.jsonl")
+    mine = StoredTrial("7" * 64, 0, "s", None, "A/c", {"optimizer.lr": 0.5}, {}, ())
+    other.add_trial(mine)
+    other.import_from(str(tmp_path / "all.jsonl"))
+    assert other.trials(["7" * 64]) == {"7" * 64: (mine,)}
