@@ -154,9 +154,7 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("data.name", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
     place = PurePath(flat["data.path"] or "")
     if place.is_absolute() or ".." in place.parts:
-        message = (
-            "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."
-        )
+        message = "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."
         found.append(("data.path", message))
     warmup, epochs = flat["schedule.warmup_epochs"], flat["epochs"]
     if warmup >= epochs:
