@@ -16,7 +16,6 @@ from ablate.cli.common import (
     SetOption,
     StudyArgument,
     database_url,
-    duration,
     load_study,
     open_reader,
     plural,
@@ -26,7 +25,7 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.cli.requests import trainer_options
-from ablate.cli.screens import TROUBLES, next_step, print_plan, say_troubles, trained_again
+from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
 from ablate.study.places import home
 
@@ -270,7 +269,7 @@ def _say_other_file(study: Study, store: Store) -> None:
 def _announce(planned: Plan, db: str | None) -> None:
     study, counts = planned.study, planned.counts
     scale = f" (profile {study.profile})" if study.profile else ""
-    estimate = f", about {duration(planned.seconds)}" if planned.seconds else ""
+    estimate = f", {expected(planned, planned.seconds)}" if planned.seconds else ""
     blocked = f", {counts['blocked']} blocked" if counts["blocked"] else ""
     say(
         f"{study.name}{scale}: {plural(counts['total'], 'run')}, {counts['done']} done, "

@@ -35,7 +35,8 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study against its database. `seconds` is the estimate of what is left to do, None where nothing like it has run.
+    """A study against its database. `seconds` is the estimate of what is left to do, None where nothing like it has run;
+    it leaves out the `untimed` runs, of whose shape none is done.
 
     `again` are the done parents that train again because their weights are gone; `barred` the runs that cannot start here.
     """
@@ -45,6 +46,7 @@ class Plan:
     parents: tuple[PlannedRun, ...]
     counts: Mapping[str, int]
     seconds: float | None = None
+    untimed: int = 0
     again: tuple[str, ...] = ()
     barred: frozenset[str] = frozenset()
 
@@ -80,8 +82,8 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     runs = tuple(planned(run) for run in study.runs)
     counts = _counts(study, runs, parents)
     pending = [p.run for p in (*runs, *parents) if p.state in WAITING]
-    seconds = _estimate(pending, store, workers, states)
-    return Plan(study, runs, parents, counts, seconds, tuple(outlook.again), outlook.barred)
+    seconds, untimed = _estimate(pending, store, workers, states)
+    return Plan(study, runs, parents, counts, seconds, untimed, tuple(outlook.again), outlook.barred)
 
 
 def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRun, ...]) -> dict[str, int]:
@@ -103,16 +105,17 @@ def _excluded_once(study: Study) -> tuple[int]:
     return (max(0, study.arms_before - len(study.arms)),)
 
 
-def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Container[str]) -> float | None:
-    """Seconds for the pending runs: the median pace of past runs of the same shape; unlike runs count as the mean of the others.
+def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Container[str]) -> tuple[float | None, int]:
+    """Seconds for the pending runs by the median pace of past runs of the same shape, and how many are like none of them.
 
-    Of another trainer's runs no shape is known: the mean of those that are `alike`, the study's own.
+    Those are left out: a paper's scale may take a hundred times as long as the profile that has run. Of another trainer's
+    runs no shape is known: the mean of those that are `alike`, the study's own.
     """
     if not pending or store is None:
-        return None
+        return None, 0
     if pending[0].trainer is not None:
         spent = [timing.seconds for timing in store.timings() if timing.run_id in alike]
-        return statistics.mean(spent) * len(pending) / max(1, workers) if spent else None
+        return (statistics.mean(spent) * len(pending) / max(1, workers), 0) if spent else (None, 0)
     paces: dict[tuple[Any, ...], list[float]] = {}
     for timing in store.timings():
         shape = (timing.arch, timing.image_size, timing.batch_size, timing.precision, timing.data)
@@ -123,7 +126,7 @@ def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Cont
         for run in pending
         if (shape := _shape(run.recipe)) in paces
     ]
-    return statistics.mean(known) * len(pending) / max(1, workers) if known else None
+    return (sum(known) / max(1, workers), len(pending) - len(known)) if known else (None, 0)
 
 
 def _shape(recipe: Mapping[str, Any]) -> tuple[Any, ...]:

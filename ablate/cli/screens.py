@@ -54,11 +54,18 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"  {trained_again(len(plan.again))}")
     if plan.seconds:
         console.print(f"  about {duration(plan.seconds)} on one worker, from past runs")
+        if plan.untimed:
+            console.print(f"  without {plural(plan.untimed, 'run')}: nothing of that shape has run here yet")
     elif plan.to_run:
         console.print("  no time estimate: nothing of this shape has run here yet")
     print_arms(plan, console)
     for warning in study.warnings:
         console.print(f"warning: {warning}", markup=False)
+
+
+def expected(plan: Plan, seconds: float) -> str:
+    """`about 3 min`, or `more than 3 min` where the estimate leaves runs out."""
+    return f"{'more than' if plan.untimed else 'about'} {duration(seconds)}"
 
 
 def trained_again(count: int) -> str:

@@ -105,14 +105,14 @@ def _name(item: PlannedRun) -> str:
 
 def head(plan: Plan, rate: float | None) -> str:
     """`tiny: 1 of 4 runs done, 1 running, 2 to run; about 3 min left; 40 runs/h`. `rate` is in runs a second."""
-    from ablate.cli.screens import counted
+    from ablate.cli.screens import counted, expected
 
     scale = f" (profile {plan.study.profile})" if plan.study.profile else ""
     rest = counted(plan, always=()).removeprefix(f"{plan.counts['done']:,} done").removeprefix(", ")
     text = f"{plan.study.name}{scale}: {plan.counts['done']:,} of {plural(plan.counts['total'], 'run')} done"
     text += f", {rest}" if rest else ""
     if plan.seconds:
-        text += f"; about {duration(plan.seconds / max(1, plan.counts['running']))} left"
+        text += f"; {expected(plan, plan.seconds / max(1, plan.counts['running']))} left"
     return text + (f"; {rate * 3600:.0f} runs/h" if rate else "")
 
 
