@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import NotFound, nearest
+from ablate.study.find import files_of
 from ablate.study.loader import Settings, find, load, load_text
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ def stored_study(store: Store, name: str, profile: str | None = None, *, exact: 
         return load(file, Settings(profile=profile)) if profile else best_scale(store, file)
     records = [item for item in store.studies() if item.name == name]
     if not records:
+        if files := files_of(name):
+            raise NotFound(
+                f"{name} has no run in this database; its study file is {' or '.join(map(str, files))}. "
+                f"Train it first: ablate grid run {files[0]}; or name another database with --db."
+            )
         known = sorted({item.name for item in store.studies()})
         raise NotFound(
             f"{name}: neither a study file nor a study in the database.{nearest(name, known)} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ablate.errors import NotFound, nearest
@@ -27,6 +28,19 @@ def find(name: str | Path) -> Path:
     hint = nearest(str(name), [other.name for other in there])
     listed = f" Study files here: {', '.join(map(str, there[:50]))}." if there else ""
     raise NotFound(f"{str(name)[:200]}: no such study file, neither here nor in experiments/.{hint}{listed}")
+
+
+def files_of(study: str) -> list[Path]:
+    """The files here and in `experiments/` that say `study: NAME`, by their text: they need not be valid."""
+    line = re.compile(rf"^study:\s*['\"]?{re.escape(study)}['\"]?\s*(#.*)?$", re.MULTILINE)
+    found = []
+    for path in (*sorted(Path().glob("*.yaml")), *sorted(Path("experiments").glob("**/*.yaml"))):
+        try:
+            if line.search(path.read_text(encoding="utf-8")):
+                found.append(path)
+        except (OSError, ValueError):  # not to be read, or no text
+            continue
+    return found
 
 
 def _is_file(path: Path) -> bool:

@@ -104,6 +104,19 @@ def test_unknown_studies_tables_and_runs_leave_with_5(call, tiny: Path, fill) ->
     assert "tiny" in call("runs", "list", "--study", "other", code=5).err
 
 
+def test_a_study_that_was_never_run_names_its_file(call, tiny: Path, fill) -> None:
+    fill(tiny)
+    below = Path("experiments/lee")
+    below.mkdir(parents=True)
+    (below / "readings.yaml").write_text("study: lee-readings  # of table 1\n")
+    (below / "broken.yaml").write_bytes(b"\xff\xfe")
+    assert call("report", "lee-readings", "--table", "table1", code=5).err == (
+        "error: lee-readings has no run in this database; its study file is experiments/lee/readings.yaml. "
+        "Train it first: ablate grid run experiments/lee/readings.yaml; or name another database with --db.\n"
+    )
+    assert "neither a study file nor a study in the database" in call("report", "lee", code=5).err
+
+
 def test_a_format_or_state_that_is_none_leaves_with_2(call, tiny: Path, fill) -> None:
     fill(tiny)
     assert "--format htm: must be one of html, md, latex, csv, json, text. Did you mean 'html'?" in call(
