@@ -90,6 +90,8 @@ def report(
         )
         _write(text, out or Path("reports"), f"{loaded.name}.html")
         print_tables(tables[:1], stdout_console())
+        if names[1:]:
+            say(f"more tables, with --table NAME: {', '.join(names[1:])}")
     else:
         if format_ == "csv" and out is not None and not out.suffix:
             for name, built in zip(names, tables, strict=True):

@@ -88,6 +88,22 @@ def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
     assert call("grid", "plan", "tiny.yaml").err == "Nothing left to run. The report: ablate report tiny.yaml\n"
 
 
+def test_an_estimate_leaves_out_what_is_like_nothing_that_ran(call, tiny: Path, fill) -> None:
+    text = tiny.read_text().replace("{path: loss.label_smoothing, levels: {plain: 0.0, smooth: 0.1}}", "{path: model.arch, levels: {plain: three-layer-cnn, smooth: resnet50}}")  # fmt: skip
+    tiny.write_text(text)
+    fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
+    shown = call("grid", "plan", "tiny.yaml").out
+    assert "  about 2 s on one worker, from past runs\n" in shown, "the one run left of a shape that has run"
+    assert "  without 2 runs: nothing of that shape has run here yet\n" in shown
+    assert "tiny: 1 of 4 runs done, 3 to run; more than 2 s left" in call("watch", "tiny", "--once").out
+
+
+def test_a_report_names_the_tables_that_it_does_not_print(call, three: Path, fill) -> None:
+    fill(three)
+    assert "more tables, with --table NAME: curve\n" in call("report", "tiny").err
+    assert "more tables, with --table NAME: top1_top5\n" in call("report", "tiny", "--table", "curve").err
+
+
 def test_the_database_that_was_named_is_named_again(call, tiny: Path, fill, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABLATE_DB", f"sqlite:///{tiny.parent / 'my results.db'}")
     fill(tiny)
