@@ -216,7 +216,7 @@ def _notes(fits: Mapping[str, Fit]) -> list[str]:
     ]
     for what, found in fits.items():
         if found.n:
-            said.append(f"{what}: {found.n} runs, {found.df} degrees of freedom left over.")
+            said.append(f"{what}: {found.n} run{'s' * (found.n != 1)}, {found.df} degrees of freedom left over.")
         if found.left_out:
             said.append(f"{what}: left out and taken as zero: {_some(found.left_out, '; ')}.")
         if found.n == 0:

@@ -76,18 +76,17 @@ def cells(study: Study, parts: Sequence[Part], arms: Sequence[Arm]) -> list[dict
     """Every combination of the factors' levels that occur: what a full grid would hold."""
     factors = [f for f in study.factors if any(part.factor == f.name for part in parts)]
     present = [[level for level in f.levels if any(arm.levels[f.name] == level.name for arm in arms)] for f in factors]
-    grid = []
+    grid: dict[tuple[str, ...], dict[Part, str]] = {}  # a member that does not vary has no part: such cells are one
     for combination in itertools.product(*present):
         levels = {factor.name: level for factor, level in zip(factors, combination, strict=True)}
-        grid.append(
-            {
-                part: levels[part.factor].name
-                if part.member is None
-                else part.levels[part.member in levels[part.factor].members]
-                for part in parts
-            }
-        )
-    return grid
+        cell = {
+            part: levels[part.factor].name
+            if part.member is None
+            else part.levels[part.member in levels[part.factor].members]
+            for part in parts
+        }
+        grid[tuple(cell.values())] = cell
+    return list(grid.values())
 
 
 def empty(cells: list[dict[Part, str]], coded: list[dict[Part, str]], parts: Sequence[Part]) -> tuple[str, ...]:

@@ -204,6 +204,12 @@ class TestHoles:
         assert by_name(table)["tweak=B"].delta == pytest.approx(1 / 3)
         assert "top1: 1 of 3 cells of the grid have no run: tweak=C." in table.notes
 
+    def test_a_member_still_to_come_makes_no_cells_twice(self, maker: Any, subsets: Any) -> None:
+        values = {"none": [0.1, 0.2, 0.3], "c": [0.5, 0.6, 0.5], "l": [0.4, 0.2, 0.3], "m": [], "c+l": [], "c+l+m": []}
+        made = maker([subsets("r", "c", "l", "m")], values)
+        table = effects_table(made.study, made.results, "top1")
+        assert "top1: 1 of 4 cells of the grid have no run: +c +l." in table.notes
+
     def test_lost_runs_are_left_out_and_said(self, grid: Any) -> None:
         made = grid(scores(np.random.default_rng(1), c=1.0))
         made.lose("c+l", 2)
