@@ -117,7 +117,7 @@ class SlotWorker:
                     f"{_runs(waiting.queued)} queued, nothing can be claimed and nothing is running; "
                     "look at `ablate status` for what is missing"
                 )
-            self._tell("waiting for runs of other workers or slots to end")
+            self._tell("for runs of other workers or slots to end")
             self._board.sleep(self._request.poll)
         return None
 

@@ -91,7 +91,10 @@ def _width(block: Grid, label: int | None = None, gap: int = GAPS[0]) -> int:
 
 def _heading(head: Head) -> list[str]:
     """The heading's lines: the metric, then what is printed of it."""
-    return [head.group, *head.text.replace(" (", "\n(").split("\n")]
+    lines = head.text.replace(" (", "\n(").replace(
+        "(not comparable)", "(not\ncomparable)"
+    )  # narrow: names need the room
+    return [head.group, *lines.split("\n")]
 
 
 def _aligned(texts: Sequence[str]) -> list[str]:

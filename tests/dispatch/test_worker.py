@@ -48,7 +48,7 @@ def test_it_waits_for_runs_leased_elsewhere_and_takes_them_when_they_expire(requ
     report = InlineExecutor().run(request_for(store))
     assert report.done == 2
     assert entry.attempt == 2
-    assert [event.reason for event in seen.of(events.Waiting)] == ["waiting for runs of other workers or slots to end"]
+    assert [event.reason for event in seen.of(events.Waiting)] == ["for runs of other workers or slots to end"]
 
 
 def test_runs_that_end_elsewhere_end_the_wait(request_for):
