@@ -40,6 +40,7 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
         *_missing(runs, arms, if_missing),
         *_merged(arms),
         *_bit_equal(runs, arms),
+        *_equal_arms(runs, arms),
         *(_selection(study, arms, results) if study.trainer is None else ()),
         *(_splits(arms, len(study.seeds)) if study.trainer is None else ()),
         *_mixed(results),
@@ -105,6 +106,21 @@ def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
             if len(seeds) > 1:
                 listed = f"{', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
                 yield f"{arm.name}: seeds {listed} came out bit-equal: the seed did not reach the training."
+
+
+def _equal_arms(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
+    """Arms with other recipes and the same numbers: most likely a setting that a script does not read."""
+    names_by_numbers: dict[Any, list[str]] = {}
+    for arm in _distinct(arms):
+        found = {
+            r.seed: _numbers(r.result) for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics
+        }
+        if len(found) > 1:  # one run of a coarse metric may well agree by chance
+            names_by_numbers.setdefault(tuple(sorted(found.items())), []).append(arm.name)
+    for names in names_by_numbers.values():
+        if len(names) > 1:
+            shown = f"{', '.join(names[:MOST_NAMED])}{' and others' if len(names) > MOST_NAMED else ''}"
+            yield f"{shown} came out bit-equal: perhaps what tells them apart did not reach the training."
 
 
 def _numbers(result: RunResult) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ablate.analysis.table import Table
     from ablate.cli.planning import Plan
     from ablate.store.store import Store
+    from ablate.study.records import RunResult
     from ablate.study.study import Study
 
 FORMATS = ("html", "md", "latex", "csv", "json", "text")
@@ -58,49 +60,15 @@ def report(
         raise UsageError(
             f"CSV holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
         )
-    from ablate.analysis import build_table
     from ablate.cli.planning import make_plan
     from ablate.cli.screens import TROUBLES, next_step, say_troubles
-    from ablate.cli.stored import changed_since, settings_of
-    from ablate.cli.tables import print_tables, study_results
+    from ablate.cli.stored import settings_of
 
-    results = study_results(loaded, store)
-    tables = [build_table(loaded, loaded.tables[name], results) for name in names]
-    if loaded.tune and not table:
-        from ablate.cli.tuning import comparison_tables
-
-        more, behind = comparison_tables(loaded, settings_of(store, loaded, study)[1], store)
-        tables, results = [*tables, *more], {**results, **behind}
-        names += [built.name for built in more]
-    scale = f"profile {loaded.profile}" if loaded.profile else "full scale"
-    done = sum(run.run_id in results and results[run.run_id].state == "done" for run in loaded.runs)
-    say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")
-    if not done and (changed := changed_since(store, loaded, study)):
-        say(changed)
+    tables, results = _build(store, loaded, names, study, alone=table is not None)
     if format_ == "html":
-        from ablate.report.html import render_html
-
-        text = render_html(
-            tables,
-            title=loaded.name,
-            about=loaded.about,
-            cite=loaded.cite,
-            source=loaded.source,
-            runs=list(results.values()),
-        )
-        _write(text, out or Path("reports"), f"{loaded.name}.html")
-        print_tables(tables[:1], stdout_console())
-        if names[1:]:
-            say(f"more tables, with --table NAME: {', '.join(names[1:])}")
+        _page(loaded, tables, results, out or Path("reports"))
     else:
-        if format_ == "csv" and out is not None and not out.suffix:
-            for name, built in zip(names, tables, strict=True):
-                _write(_text([built], format_), out, f"{loaded.name}-{name}.csv")
-        elif out is None:
-            print(_text(tables, format_).rstrip("\n"))
-        else:
-            text = _text(tables, format_)
-            _write(text, out, f"{loaded.name}{'-' + table if table else ''}{SUFFIX[format_]}")
+        _texts(loaded, tables, format_, table, out)
     planned = make_plan(loaded, store)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
         say_troubles(planned, db)
@@ -108,6 +76,58 @@ def report(
         say(next_step(planned, file, sets, seeds, db))
     if check:
         _leave(planned, tables)
+
+
+def _build(
+    store: Store, loaded: Study, names: list[str], study: str | None, *, alone: bool
+) -> tuple[list[Table], dict[str, RunResult]]:
+    """The tables of these names (with those that compare with the tuned arms, unless `alone`) and the results behind them."""
+    from ablate.analysis import build_table
+    from ablate.cli.stored import changed_since, settings_of
+    from ablate.cli.tables import study_results
+
+    results = study_results(loaded, store)
+    tables = [build_table(loaded, loaded.tables[name], results) for name in names]
+    if loaded.tune and not alone:
+        from ablate.cli.tuning import comparison_tables
+
+        more, behind = comparison_tables(loaded, settings_of(store, loaded, study)[1], store)
+        tables, results = [*tables, *more], {**results, **behind}
+    scale = f"profile {loaded.profile}" if loaded.profile else "full scale"
+    done = sum(run.run_id in results and results[run.run_id].state == "done" for run in loaded.runs)
+    say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")
+    if not done and (changed := changed_since(store, loaded, study)):
+        say(changed)
+    return tables, results
+
+
+def _page(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], out: Path) -> None:
+    """The first table for people, then the page with all: a folder that cannot be written to hides no number."""
+    from ablate.cli.tables import print_tables
+    from ablate.report.html import render_html
+
+    print_tables(tables[:1], stdout_console())
+    if tables[1:]:
+        say(f"more tables, with --table NAME: {', '.join(table.name for table in tables[1:])}")
+    text = render_html(
+        tables,
+        title=loaded.name,
+        about=loaded.about,
+        cite=loaded.cite,
+        source=loaded.source,
+        runs=list(results.values()),
+    )
+    _write(text, out, f"{loaded.name}.html")
+
+
+def _texts(loaded: Study, tables: list[Table], format_: str, table: str | None, out: Path | None) -> None:
+    if out is None:
+        print(_text(tables, format_).rstrip("\n"))
+    elif format_ == "csv" and not out.suffix:
+        for built in tables:
+            _write(_text([built], format_), out, f"{loaded.name}-{built.name}.csv")
+    else:
+        _write(_text(tables, format_), out, f"{loaded.name}{'-' + table if table else ''}{SUFFIX[format_]}")
 
 
 def _refuse_with_all(given: list[str]) -> None:

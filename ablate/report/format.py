@@ -240,10 +240,11 @@ def scale_line(table: Table) -> str:
 
 
 def difference_from_paper(table: Table) -> str:
-    """`Mean absolute difference from the reported figures: top1 0.032, top5 0.011.`, or empty."""
+    """`Mean absolute difference from the reported figures: top1 0.032, top5 0.011.`, or empty; at another scale it says so."""
     means = table.mean_absolute_difference
     parts = [f"{heading(c)} {number(means[c.key], c)}" for c in table.columns if known(means.get(c.key))]
-    return f"Mean absolute difference from the reported figures: {', '.join(parts)}." if parts else ""
+    beside = "" if table.comparable else " (at another scale: no judgement of the paper)"
+    return f"Mean absolute difference from the reported figures{beside}: {', '.join(parts)}." if parts else ""
 
 
 def legend(table: Table, shown: Container[str] = EVERYTHING) -> tuple[str, ...]:

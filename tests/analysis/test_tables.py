@@ -354,6 +354,13 @@ class TestNotes:
         assert cell.note == "the same run as A/none (B/none has no effect here)"
         assert cell.run_ids == cells(table)["A/none"].run_ids
 
+    def test_bit_equal_arms(self, lee: Any) -> None:
+        said = "A/none, B/c came out bit-equal: perhaps what tells them apart did not reach the training."
+        made = lee({**LEE, "B/c": LEE["A/none"]})
+        assert said in build_table(made.study, made.spec(), made.results).notes
+        made = lee()
+        assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
+
     def test_bit_equal_replicates(self, lee: Any) -> None:
         made = lee({**LEE, "B/c": [0.9, 0.9, 0.91]})
         table = build_table(made.study, made.spec(), made.results)

@@ -45,7 +45,7 @@ def main(descriptor: int, words: list[str]) -> None:
     _follow(control, command)
     left = _end_everything(command)
     _, status = os.waitpid(command, 0)
-    _tell(control, status=status, left=left + _end_adopted())
+    _tell(control, status=status, left=len(left | _end_adopted()))
 
 
 def _start(words: list[str]) -> tuple[int, str]:
@@ -103,17 +103,20 @@ def _ended(command: int) -> bool:
     return False
 
 
-def _end_everything(command: int) -> int:
-    """Kill the command's group; how many processes of it were alive besides the command itself."""
-    alive = sum(group == command and pid != command for pid, _, group in _processes())
+def _end_everything(command: int) -> set[int]:
+    """Kill the command's group; which processes of it were alive besides the command itself."""
+    alive = {pid for pid, _, group in _processes() if group == command and pid != command}
     for end, number in ((os.killpg, command), (os.kill, command)):  # it may have left its own group
         with contextlib.suppress(OSError):
             end(number, signal.SIGKILL)
     return alive
 
 
-def _end_adopted() -> int:
-    """Kill what is left of the command's family: children that left its group, and theirs as they become ours."""
+def _end_adopted() -> set[int]:
+    """Kill what is left of the command's family: children that left its group, and theirs as they become ours.
+
+    One of the group that is not gone yet is among them.
+    """
     ended: set[int] = set()
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
@@ -128,7 +131,7 @@ def _end_adopted() -> int:
                 os.kill(pid, signal.SIGKILL)
         ended |= mine
         select.select([], [], [], 0.005)
-    return len(ended)
+    return ended
 
 
 def _processes() -> list[tuple[int, int, int]]:
