@@ -142,6 +142,7 @@ def run(
     from ablate.cli.planning import make_plan, plan_document
     from ablate.dispatch.executors import get_executor
     from ablate.dispatch.gridfile import is_sqlite
+    from ablate.dispatch.slots import crowded, plan_slots
     from ablate.dispatch.stores import SPOOL
     from ablate.store.store import Store
     from ablate.study.provenance import code_of
@@ -157,6 +158,8 @@ def run(
     if spool and (executor not in ("slurm", "ray") or not is_sqlite(database_url(db))):
         raise UsageError("--spool is for --executor slurm or ray with a SQLite database; leave it out.")
     engine.check(device, workers, threads, SPOOL if spool else database_url(db))  # before anything is written
+    if executor in ("inline", "local") and (busy := crowded(plan_slots(device, workers, threads))):
+        say(f"warning: {busy}")
     home().mkdir(parents=True, exist_ok=True)
     given = {
         "workers": workers, "threads": threads, "device": device, "limit": limit, "fail_fast": fail_fast,

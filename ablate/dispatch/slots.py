@@ -89,6 +89,26 @@ def usable_cores(quota: Path = _CPU_QUOTA) -> int:
     return cores
 
 
+def crowded(slots: Sequence[Slot], load: float | None = None, cores: int | None = None) -> str:
+    """A sentence where other programs want so much of this machine that the threads of one run would wait for each other.
+
+    With a load of 5 on 2 cores, a run of two threads was seen to take twelve times as long as one of a single thread.
+    """
+    load = machine_load() if load is None else load
+    cores = usable_cores() if cores is None else cores
+    if load <= cores / 2 or not any(slot.threads > 1 and slot.device == "cpu" for slot in slots):
+        return ""
+    return (
+        f"this machine is busy (load {load:.1f} on {cores} cores), and the threads of one run wait for each other there: "
+        "with --threads 1 it may be many times as fast."
+    )
+
+
+def machine_load() -> float:
+    """Programs that want a core, mean over a minute; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def visible_gpus(environment: Mapping[str, str] | None = None) -> tuple[Gpu, ...]:
     """The GPUs that `CUDA_VISIBLE_DEVICES` leaves of those that the driver lists; none without a driver."""
     environment = os.environ if environment is None else environment

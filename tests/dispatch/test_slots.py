@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.dispatch.slots import Gpu, plan_slots, usable_cores, visible_gpus
+from ablate.dispatch.slots import Gpu, crowded, plan_slots, usable_cores, visible_gpus
 from ablate.errors import UsageError
 
 TWO = (Gpu(0, "0"), Gpu(1, "1"))
@@ -122,3 +122,13 @@ def test_a_containers_quota_bounds_the_cores(tmp_path, monkeypatch, quota, cores
 def test_without_a_quota_the_affinity_decides(tmp_path, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {1, 3})
     assert usable_cores(tmp_path / "absent") == 2
+
+
+def test_a_busy_machine_is_told_where_threads_would_wait_for_each_other():
+    two, one = plan_slots("cpu", 1, 2), plan_slots("cpu", 2, 1)
+    assert crowded(two, load=4.8, cores=2) == (
+        "this machine is busy (load 4.8 on 2 cores), and the threads of one run wait for each other there: "
+        "with --threads 1 it may be many times as fast."
+    )
+    assert crowded(two, load=0.9, cores=2) == ""
+    assert crowded(one, load=4.8, cores=2) == ""
