@@ -138,25 +138,15 @@ def run(
     Kill it at any moment: the next `grid run` picks up exactly what is missing. With slurm or ray, Ctrl-C tells the
     jobs to checkpoint, give their runs back and end; again, and they are ended at once.
     """
-    from ablate.cli.parents import train_parents_again
-    from ablate.cli.planning import make_plan, plan_document
+    from ablate.cli.planning import plan_document
     from ablate.dispatch.executors import get_executor
-    from ablate.dispatch.gridfile import is_sqlite
     from ablate.dispatch.slots import crowded, plan_slots
     from ablate.dispatch.stores import SPOOL
     from ablate.store.store import Store
-    from ablate.study.provenance import code_of
 
-    if retry is not None and retry not in RETRY:
-        raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
-    if run_timeout is not None and executor == "inline":
-        raise UsageError(
-            "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
-        )
+    _check_options(retry, run_timeout, executor, spool, db)
     loaded = load_study(study, profile, set_, seeds)
     engine = get_executor(executor, slurm=slurm or (), ray=ray or (), home=home())
-    if spool and (executor not in ("slurm", "ray") or not is_sqlite(database_url(db))):
-        raise UsageError("--spool is for --executor slurm or ray with a SQLite database; leave it out.")
     engine.check(device, workers, threads, SPOOL if spool else database_url(db))  # before anything is written
     if executor in ("inline", "local") and (busy := crowded(plan_slots(device, workers, threads))):
         say(f"warning: {busy}")
@@ -167,12 +157,47 @@ def run(
     }  # fmt: skip
     if loaded.tune:
         _tune_first(loaded, set_ or [], db, executor, given)
-    settings = {"set": list(set_ or ()), "seeds": seeds}
+    code, after = _run(loaded, engine, given, set_ or [], seeds, retry, db)
+    if json_:
+        print_json(plan_document(after))
+    else:
+        with Store.open(database_url(db), read_only=True) as store:
+            _finish(loaded, after, store, study, set_, seeds, db, table=code < 128)
+    if code == 0 and any(after.counts[state] for state in TROUBLES):
+        code = 4
+    raise typer.Exit(code)
+
+
+def _check_options(retry: str | None, run_timeout: float | None, executor: str, spool: bool, db: str | None) -> None:
+    """Raise UsageError for options that do not go together."""
+    from ablate.dispatch.gridfile import is_sqlite
+
+    if retry is not None and retry not in RETRY:
+        raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
+    if run_timeout is not None and executor == "inline":
+        raise UsageError(
+            "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
+        )
+    if spool and (executor not in ("slurm", "ray") or not is_sqlite(database_url(db))):
+        raise UsageError("--spool is for --executor slurm or ray with a SQLite database; leave it out.")
+
+
+def _run(
+    loaded: Study, engine: Executor, given: Mapping[str, Any], sets: list[str], seeds: str | None, retry: str | None,
+    db: str | None,
+) -> tuple[int, Plan]:  # fmt: skip
+    """Queue what is missing and have it trained; the exit code so far, and the plan as it stands then."""
+    from ablate.cli.parents import train_parents_again
+    from ablate.cli.planning import make_plan
+    from ablate.store.store import Store
+    from ablate.study.provenance import code_of
+
     with Store.open(database_url(db)) as store:
         _say_other_file(loaded, store)
+        settings = {"set": sets, "seeds": seeds}
         key = store.save_study(loaded, settings=settings, retry=retry, code=code_of(loaded.trainer)["code"])
         again = train_parents_again(loaded, store, home())
-        before = make_plan(loaded, store, workers=workers or 1)
+        before = make_plan(loaded, store, workers=given["workers"] or 1)
         _announce(before, db)
         if again:
             say(trained_again(len(again)))
@@ -180,15 +205,8 @@ def run(
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
             code = _train(loaded, before, key, db, engine, given)
         if loaded.tune and code == 0:
-            code = _compare(loaded, set_ or [], store, db, engine, given)
-        after = make_plan(loaded, store)
-        if json_:
-            print_json(plan_document(after))
-        else:
-            _finish(loaded, after, store, study, set_, seeds, db, table=code < 128)
-    if code == 0 and any(after.counts[state] for state in TROUBLES):
-        code = 4
-    raise typer.Exit(code)
+            code = _compare(loaded, sets, store, db, engine, given)
+        return code, make_plan(loaded, store)
 
 
 def _train(
