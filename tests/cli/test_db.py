@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from postgres_server import Room, Server
 
+from ablate.store.schema import REVISIONS
 from ablate.store.store import Store
 
 HUSH = "hush-hush"
@@ -35,7 +36,7 @@ def test_the_database_says_what_it_is_without_its_password(call, db: str, tiny: 
     assert "states: done 4\n" in said.out
     found = call("db", "info", "--json").document
     assert found["backend"] in db
-    assert (found["rows"]["runs"], found["revision"]) == (4, "0001")
+    assert (found["rows"]["runs"], found["revision"]) == (4, REVISIONS[-1])
     assert secret(db) not in str(found)
     assert call("db", "check").out == "ok\n"
     assert call("db", "upgrade").err == "already at schema 0001; nothing to do\n"
