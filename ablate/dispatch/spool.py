@@ -20,10 +20,10 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ablate.dispatch import wire
 from ablate.dispatch.failures import explain
@@ -283,15 +283,14 @@ def _append(path: Path, document: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Any:
+def _writing(path: Path) -> Iterator[None]:
+    """NoSpaceOrPermission in the place of whatever keeps `path` from being written."""
     try:
         yield
     except OSError as error:
-        _no_space(path, error)
-
-
-def _no_space(path: Path, error: OSError) -> NoReturn:
-    raise NoSpaceOrPermission(f"can't write to {path}: {error}. Make room or give leave, then start again.") from error
+        raise NoSpaceOrPermission(
+            f"can't write to {path}: {error}. Make room or give leave, then start again."
+        ) from error
 
 
 def _opened(answer: Mapping[str, Any]) -> Any:

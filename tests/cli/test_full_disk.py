@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,6 @@ from ablate.store.store import Store
 from ablate.training import checkpoint
 
 INLINE = ("--executor", "inline", "--threads", "1")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of three megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to mount a small disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no leave to mount a small disk here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
 def fill_up(disk: Path) -> Path:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,20 +173,6 @@ def test_a_class_folder_without_images(call, tiny: Path, pictures: Path) -> None
     (pictures.parent / "emu").mkdir()
     said = call("grid", "run", tiny, *INLINE, "--limit", "1", code=4)
     assert "no images in emu; fill or remove the folder (images end in " in said.err
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of three megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to mount a small disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no leave to mount a small disk here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
 
 
 def test_a_full_disk_stops_the_grid_which_goes_on_once_there_is_room(

@@ -14,6 +14,7 @@ from ablate.dispatch.events import GridReport
 from ablate.dispatch.executor import Executor, GridRequest, this_process
 from ablate.dispatch.signals import StopFlag
 from ablate.store.store import Store
+from ablate.study.loader import load
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study
 
@@ -83,3 +84,11 @@ def study_of(runs: tuple[Any, ...]) -> Study:
         name="toy", file="toy.yaml", about="", cite={}, profile=None, factors=(), design="full", seeds=(0,),
         baseline={}, arms=arms, excluded=(), arms_before=len(arms), tables={}, runs=runs, source="study: toy\n",
     )  # fmt: skip
+
+
+def numbers(study: Path, database: Path) -> dict[str, object]:
+    with Store.open(f"sqlite:///{database}", read_only=True) as store:
+        found = store.results([run.run_id for run in load(study).runs])
+    same = ("top1", "top5", "loss", "train_loss")
+    assert all(result.state == "done" for result in found.values())
+    return {run_id: {name: result.metrics.get(name) for name in same} for run_id, result in found.items()}

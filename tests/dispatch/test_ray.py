@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from elsewhere import PYTHONPATH, Grid, run
+from elsewhere import PYTHONPATH, Grid, numbers, run
 
 from ablate.dispatch.events import RunStarted, WorkerReplaced
 from ablate.dispatch.executors import get_executor
 from ablate.dispatch.ray import RayExecutor
 from ablate.errors import UsageError
-from ablate.store.store import Store
-from ablate.study.loader import load
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +43,6 @@ def test_workers_of_ray_give_the_numbers_of_inline(cli, tiny: Path, tmp_path: Pa
     assert numbers(tiny, tmp_path / "results.db") == numbers(tiny, tmp_path / "inline.db")
     assert sum(line.startswith("[") for line in said.stderr.splitlines()) == 4
     assert not list((tmp_path / "home" / "grids").iterdir())
-
-
-def numbers(study: Path, database: Path) -> dict[str, object]:
-    with Store.open(f"sqlite:///{database}", read_only=True) as store:
-        found = store.results([run.run_id for run in load(study).runs])
-    same = ("top1", "top5", "loss", "train_loss")
-    assert all(result.state == "done" for result in found.values())
-    return {run_id: {name: result.metrics.get(name) for name in same} for run_id, result in found.items()}
 
 
 @pytest.mark.ray

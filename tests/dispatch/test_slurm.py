@@ -10,7 +10,7 @@ from pathlib import Path
 
 import one_node_slurm
 import pytest
-from elsewhere import PYTHONPATH, Grid, run
+from elsewhere import PYTHONPATH, Grid, numbers, run
 from one_node_slurm import OneNodeSlurm
 
 from ablate.dispatch.events import RunEnded, RunStarted, Stopping, WorkerEnded
@@ -18,8 +18,6 @@ from ablate.dispatch.executors import get_executor
 from ablate.dispatch.slurm import SlurmExecutor
 from ablate.dispatch.slurm_jobs import SlurmFleet
 from ablate.errors import RunFailure, UsageError
-from ablate.store.store import Store
-from ablate.study.loader import load
 
 QUICK = {"time": 5}
 
@@ -50,14 +48,6 @@ def test_jobs_of_slurm_give_the_numbers_of_inline(slurm: OneNodeSlurm, cli, tiny
     assert sum(line.startswith("[") for line in said.stderr.splitlines()) == 4
     assert not slurm.jobs()
     assert not list((tmp_path / "home" / "grids").iterdir()), "a grid that went well leaves no logs behind"
-
-
-def numbers(study: Path, database: Path) -> dict[str, object]:
-    with Store.open(f"sqlite:///{database}", read_only=True) as store:
-        found = store.results([run.run_id for run in load(study).runs])
-    same = ("top1", "top5", "loss", "train_loss")
-    assert all(result.state == "done" for result in found.values())
-    return {run_id: {name: result.metrics.get(name) for name in same} for run_id, result in found.items()}
 
 
 @pytest.mark.slow
