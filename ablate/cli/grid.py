@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +23,20 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
+from ablate.cli.engines import (
+    DeviceOption,
+    Engine,
+    ExecutorOption,
+    FailFastOption,
+    LimitOption,
+    RayOption,
+    RunTimeoutOption,
+    SlurmOption,
+    SpoolOption,
+    ThreadsOption,
+    WorkersOption,
+    get_engine,
+)
 from ablate.cli.requests import trainer_options
 from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
@@ -31,20 +44,11 @@ from ablate.study.places import home
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
-    from ablate.dispatch.executor import Executor
     from ablate.store.store import Store
     from ablate.study.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a study.")
 
-SlurmOption = Annotated[
-    list[str] | None,
-    typer.Option("--slurm", metavar="KEY=VALUE", help="A setting of Slurm jobs, over the site file's: partition, time, gres ... May be repeated."),
-]  # fmt: skip
-RayOption = Annotated[
-    list[str] | None,
-    typer.Option("--ray", metavar="KEY=VALUE", help="A setting of Ray workers, over the site file's: address, num_gpus ... May be repeated."),
-]  # fmt: skip
 RETRY = ("failed", "lost", "all", "stale")
 
 
@@ -105,31 +109,19 @@ def run(
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
-    executor: Annotated[
-        str, typer.Option(help="How workers are started: inline (this process), local, slurm or ray.")
-    ] = "local",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Runs at a time; jobs of Slurm, tasks of Ray.  [default: one a device; one job]"),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each worker.  [default: cores / workers]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")] = "auto",
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    device: DeviceOption = "auto",
     retry: Annotated[
         str | None, typer.Option(metavar="|".join(RETRY), help="Run again what failed, was lost, both, or is stale.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
-    run_timeout: Annotated[
-        float | None, typer.Option(min=0.001, metavar="SECONDS", help="The longest that a run may take; then it fails.")
-    ] = None,
+    limit: LimitOption = None,
+    fail_fast: FailFastOption = False,
+    run_timeout: RunTimeoutOption = None,
     slurm: SlurmOption = None,
     ray: RayOption = None,
-    spool: Annotated[
-        bool,
-        typer.Option("--spool", help="With slurm or ray: workers reach SQLite through ABLATE_HOME, by this command."),
-    ] = False,
+    spool: SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -139,25 +131,19 @@ def run(
     jobs to checkpoint, give their runs back and end; again, and they are ended at once.
     """
     from ablate.cli.planning import plan_document
-    from ablate.dispatch.executors import get_executor
-    from ablate.dispatch.slots import crowded, plan_slots
-    from ablate.dispatch.stores import SPOOL
     from ablate.store.store import Store
 
-    _check_options(retry, run_timeout, executor, spool, db)
+    if retry is not None and retry not in RETRY:
+        raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
     loaded = load_study(study, profile, set_, seeds)
-    engine = get_executor(executor, slurm=slurm or (), ray=ray or (), home=home())
-    engine.check(device, workers, threads, SPOOL if spool else database_url(db))  # before anything is written
-    if executor in ("inline", "local") and (busy := crowded(plan_slots(device, workers, threads))):
-        say(f"warning: {busy}")
+    engine = get_engine(
+        executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
+        fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
+    )  # fmt: skip
     home().mkdir(parents=True, exist_ok=True)
-    given = {
-        "workers": workers, "threads": threads, "device": device, "limit": limit, "fail_fast": fail_fast,
-        "run_timeout": run_timeout, "spool": spool,
-    }  # fmt: skip
     if loaded.tune:
-        _tune_first(loaded, set_ or [], db, executor, given)
-    code, after = _run(loaded, engine, given, set_ or [], seeds, retry, db)
+        _tune_first(loaded, set_ or [], db, engine)
+    code, after = _run(loaded, engine, set_ or [], seeds, retry, db)
     if json_:
         print_json(plan_document(after))
     else:
@@ -168,24 +154,9 @@ def run(
     raise typer.Exit(code)
 
 
-def _check_options(retry: str | None, run_timeout: float | None, executor: str, spool: bool, db: str | None) -> None:
-    """Raise UsageError for options that do not go together."""
-    from ablate.dispatch.gridfile import is_sqlite
-
-    if retry is not None and retry not in RETRY:
-        raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
-    if run_timeout is not None and executor == "inline":
-        raise UsageError(
-            "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
-        )
-    if spool and (executor not in ("slurm", "ray") or not is_sqlite(database_url(db))):
-        raise UsageError("--spool is for --executor slurm or ray with a SQLite database; leave it out.")
-
-
 def _run(
-    loaded: Study, engine: Executor, given: Mapping[str, Any], sets: list[str], seeds: str | None, retry: str | None,
-    db: str | None,
-) -> tuple[int, Plan]:  # fmt: skip
+    loaded: Study, engine: Engine, sets: list[str], seeds: str | None, retry: str | None, db: str | None
+) -> tuple[int, Plan]:
     """Queue what is missing and have it trained; the exit code so far, and the plan as it stands then."""
     from ablate.cli.parents import train_parents_again
     from ablate.cli.planning import make_plan
@@ -197,30 +168,20 @@ def _run(
         settings = {"set": sets, "seeds": seeds}
         key = store.save_study(loaded, settings=settings, retry=retry, code=code_of(loaded.trainer)["code"])
         again = train_parents_again(loaded, store, home())
-        before = make_plan(loaded, store, workers=given["workers"] or 1)
+        before = make_plan(loaded, store, workers=engine.given["workers"] or 1)
         _announce(before, db)
         if again:
             say(trained_again(len(again)))
         code = 0
         if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-            code = _train(loaded, before, key, db, engine, given)
+            code = _train(loaded, before, key, db, engine)
         if loaded.tune and code == 0:
-            code = _compare(loaded, sets, store, db, engine, given)
+            code = _compare(loaded, sets, store, db, engine)
         return code, make_plan(loaded, store)
 
 
-def _train(
-    study: Study,
-    planned: Plan,
-    key: int,
-    db: str | None,
-    engine: Executor,
-    given: Mapping[str, Any],
-) -> int:
-    """Hand the study to the executor with a live display; the exit code that its report asks for.
-
-    `given` are the fields of the request that the command line names.
-    """
+def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine) -> int:
+    """Hand the study to the executor with a live display; the exit code that its report asks for."""
     from ablate.cli.live import LiveDisplay
     from ablate.dispatch.executor import GridRequest
     from ablate.dispatch.signals import StopFlag, listening
@@ -244,38 +205,36 @@ def _train(
             database=url,
             barred=planned.barred,
             runs=(*study.parents, *study.runs),
-            **given,
+            **engine.given,
         )
         with listening(stop):
-            report = engine.run(request)
+            report = engine.executor.run(request)
     for error in report.errors:
         say(f"error: {error}")
     return report.exit_code
 
 
-def _tune_first(study: Study, sets: list[str], db: str | None, executor: str, given: Mapping[str, Any]) -> None:
+def _tune_first(study: Study, sets: list[str], db: str | None, engine: Engine) -> None:
     """Tune every arm that the study's tuning file names, within the same budget each. Leaves where that was interrupted."""
     from ablate.cli.tuning import train, tuning_of
 
-    code = train(tuning_of(study, sets), db, executor, given)
+    code = train(tuning_of(study, sets), db, engine)
     if code:
         raise typer.Exit(code)
 
 
-def _compare(
-    study: Study, sets: list[str], store: Store, db: str | None, engine: Executor, given: Mapping[str, Any]
-) -> int:
+def _compare(study: Study, sets: list[str], store: Store, db: str | None, engine: Engine) -> int:
     """Train each tuned arm as written and at its best, under the tuning's recipe; the exit code."""
     from ablate.cli.planning import make_plan
     from ablate.cli.tuning import comparison
 
     both, _ = comparison(study, sets, store)
     key = store.save_study(both, settings={"tune": study.tune})
-    planned = make_plan(both, store, workers=given["workers"] or 1)
+    planned = make_plan(both, store, workers=engine.given["workers"] or 1)
     say(f"as written and at their best: {plural(planned.counts['total'], 'run')}, {planned.counts['to_run']} to run")
     if not planned.to_run and not planned.counts["running"]:
         return 0
-    return _train(both, planned, key, db, engine, given)
+    return _train(both, planned, key, db, engine)
 
 
 def _say_other_file(study: Study, store: Store) -> None:

@@ -12,11 +12,23 @@ from ablate.cli.common import (
     JsonOption,
     ProfileOption,
     command,
-    database_url,
     duration,
     print_json,
     require_reader,
     say,
+)
+from ablate.cli.engines import (
+    DeviceOption,
+    ExecutorOption,
+    FailFastOption,
+    LimitOption,
+    RayOption,
+    RunTimeoutOption,
+    SlurmOption,
+    SpoolOption,
+    ThreadsOption,
+    WorkersOption,
+    get_engine,
 )
 from ablate.errors import UsageError, nearest
 
@@ -35,21 +47,20 @@ TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning fi
 def run(
     tune: TuningArgument,
     profile: ProfileOption = None,
-    executor: Annotated[str, typer.Option(help="How workers are started: inline or local.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time.  [default: one a device]")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each worker.  [default: cores / workers]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")] = "auto",
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    device: DeviceOption = "auto",
     retry: Annotated[
         str | None,
         typer.Option(metavar="|".join(RETRY), help="Try failed trials again whose runs failed, were lost, or both."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
-    run_timeout: Annotated[
-        float | None, typer.Option(min=0.001, metavar="SECONDS", help="The longest that a run may take; then it fails.")
-    ] = None,
+    limit: LimitOption = None,
+    fail_fast: FailFastOption = False,
+    run_timeout: RunTimeoutOption = None,
+    slurm: SlurmOption = None,
+    ray: RayOption = None,
+    spool: SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -57,26 +68,18 @@ def run(
 
     Kill it at any moment: the next `tune run` goes on with the same trials.
     """
-    from ablate.cli.tuning import ENGINES, train
-    from ablate.dispatch.executors import get_executor
+    from ablate.cli.tuning import train
     from ablate.study.tuning import load_tuning
     from ablate.tuning.reading import read_result
 
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
     tuning = load_tuning(tune, profile)
-    engine = get_executor(executor)
-    if executor in ENGINES:
-        engine.check(device, workers, threads, database_url(db))
-    given = {
-        "workers": workers,
-        "threads": threads,
-        "device": device,
-        "limit": limit,
-        "fail_fast": fail_fast,
-        "run_timeout": run_timeout,
-    }
-    code = train(tuning, db, executor, given, RETRY.get(retry or "", ()))
+    engine = get_engine(
+        executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
+        fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
+    )  # fmt: skip
+    code = train(tuning, db, engine, RETRY.get(retry or "", ()))
     with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)
     if json_:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ablate.analysis import build_table
 from ablate.analysis.table import Table
 from ablate.cli.common import database_url, plural, safe_url, say
+from ablate.cli.engines import Engine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import make_plan
@@ -17,10 +17,8 @@ from ablate.cli.requests import trainer_options
 from ablate.cli.tables import study_results
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.executors import get_executor
 from ablate.dispatch.signals import StopFlag, listening
-from ablate.dispatch.slots import plan_slots
-from ablate.errors import NotFound, Problem, StudyError, UsageError
+from ablate.errors import NotFound, Problem, StudyError
 from ablate.store.store import Store
 from ablate.study.places import home
 from ablate.study.provenance import code_of
@@ -34,15 +32,11 @@ from ablate.tuning.loop import tune
 from ablate.tuning.reading import read_result
 from ablate.tuning.session import Session
 
-ENGINES = ("inline", "local")
-"""Where tuning can be done: trials are asked for, judged and told in the process that supervises their workers."""
 
-
-def train(tuning: Tuning, db: str | None, executor: str, given: Mapping[str, Any], retry: Sequence[str] = ()) -> int:
+def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] = ()) -> int:
     """Tune to the end with a live display; the exit code of an interrupted or broken tuning, else 0.
 
-    `given` are the fields of the request that the command line names. Failed trials are part of a tuning, so they do not
-    make it fail.
+    Failed trials are part of a tuning, so they do not make it fail.
     """
     home().mkdir(parents=True, exist_ok=True)
     url = database_url(db)
@@ -53,32 +47,26 @@ def train(tuning: Tuning, db: str | None, executor: str, given: Mapping[str, Any
         _announce(session, url)
         if session.over:
             return 0
-        _check(tuning, store, executor)
-        slots = 1 if executor == "inline" else len(plan_slots(given["device"], given["workers"], given["threads"]))
+        _check(tuning, store)
         with LiveDisplay(make_plan(session.runs, store)) as display:
             display.total = session.runs_left
-            request = _request(session, url, display, given)
+            request = _request(session, url, display, engine)
             with listening(request.stop):
-                report = tune(session, request, get_executor(executor), slots)
+                report = tune(session, request, engine.executor, engine.slots)
     for error in report.errors:
         say(f"error: {error}")
     return replace(report, failed=0, lost=0, blocked=0).exit_code
 
 
-def _check(tuning: Tuning, store: Store, executor: str) -> None:
-    """Raises UsageError for an executor whose workers are elsewhere, NotFound for an arm that cannot start."""
-    if executor not in ENGINES:
-        raise UsageError(
-            f"tuning needs --executor {' or '.join(ENGINES)}, not {executor}: trials are judged where their workers are "
-            "supervised. Run `ablate tune run` on one machine first; what is tuned needs no tuning on a cluster."
-        )
+def _check(tuning: Tuning, store: Store) -> None:
+    """Raises NotFound for an arm that cannot start."""
     tuned = {arm.arm_id: arm.name for arm in tuning.arms}
     for planned in make_plan(tuning.study, store).runs:
         if planned.state == "blocked" and planned.run.arm_id in tuned:
             raise NotFound(f"{tuned[planned.run.arm_id]} cannot be tuned: {planned.why}")
 
 
-def _request(session: Session, url: str, display: LiveDisplay, given: Mapping[str, Any]) -> GridRequest:
+def _request(session: Session, url: str, display: LiveDisplay, engine: Engine) -> GridRequest:
     study = session.tuning.study
 
     def show(event: events.Event) -> None:
@@ -96,7 +84,7 @@ def _request(session: Session, url: str, display: LiveDisplay, given: Mapping[st
         on_event=show,
         stop=StopFlag(),
         database=url,
-        **{**given, "spool": False},
+        **{**engine.given, "workers": engine.slots},
     )
 
 

@@ -20,6 +20,7 @@ from ablate.study.records import EpochRecord
 from ablate.study.run import Run
 
 Judge = Callable[[Run, Sequence[EpochRecord]], str | None]
+More = Callable[[], Sequence[Run] | None]
 
 
 def this_process(device: str) -> WorkerInfo:
@@ -44,7 +45,9 @@ class GridRequest:
     those reach it through a shared folder, and this process answers them. `barred` are runs that cannot start as things
     stand, such as without their first weights: `open_store` passes them over, and so must those workers. `judge` is asked after each
     recorded epoch, in the slot's thread: a text is the reason to end the run as `pruned`. It checkpoints first, and its
-    epochs stay.
+    epochs stay. `more` is for a study that grows while it is worked on: where workers are elsewhere it is called at each
+    look, queues what is due, and returns all runs of the study by then, or None once no more will come. (On this host
+    `on_event` is early enough: a slot asks for its next run only after it has told how the last one ended.)
     """
 
     study_key: int
@@ -71,6 +74,7 @@ class GridRequest:
     barred: Collection[str] = ()
     runs: Sequence[Run] = ()
     judge: Judge | None = None
+    more: More | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "limit"):

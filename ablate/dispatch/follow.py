@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
-from ablate.errors import AblateError, RunFailure, StoreError
-from ablate.study.records import Progress, RunResult
+from ablate.errors import AblateError, LeaseLost, RunFailure, StoreError
+from ablate.store.values import Claim
+from ablate.study.records import EpochRecord, Progress, RunResult
+from ablate.study.run import Run
 
 SLACK = 15.0
 """Seconds beyond `GridRequest.grace` that workers have to leave."""
@@ -83,11 +86,12 @@ class Follower:
     def __init__(self, request: GridRequest, fleet: Fleet, watcher: Watcher, store: Any) -> None:
         self._request, self._fleet, self._watcher, self._store = request, fleet, watcher, store
         self._told = False
+        self._more = False
         self._patience = float("inf")
         self._said = ""
 
     def run(self) -> None:
-        while self._look().open and self._crew_works():
+        while (self._look().open or self._more) and self._crew_works():
             self._request.stop.wait(self._request.poll, self._told)
         if not self._told:
             self._leave()
@@ -136,6 +140,7 @@ class Follower:
         """The store's counts. Raises StoreError when it stays silent: the workers go on all the same."""
         for trial in range(STORE_PATIENCE):
             try:
+                self._more = self._watcher.more(self._store)
                 return self._watcher.look(self._store)
             except StoreError as error:
                 if trial == STORE_PATIENCE - 1 or self._request.stop.signal:
@@ -157,6 +162,7 @@ class Seen:
     attempt: int
     slot: int | None = None
     epoch: int = 0
+    judged: tuple[int, int] = (0, 0)  # attempt and epoch
 
 
 @dataclass
@@ -165,12 +171,24 @@ class Watcher:
 
     request: GridRequest
     ended: Counter[str] = field(default_factory=Counter)
+    _runs: dict[str, Run] = field(default_factory=dict)
     _seen: dict[str, Seen] = field(default_factory=dict)
     _last: dict[str, str] = field(default_factory=dict)
 
     def start(self, store: Any) -> None:
-        self._runs = {run.run_id: run for run in self.request.runs}
-        for run_id, found in store.states(list(self._runs)).items():
+        self._know(store, self.request.runs)
+
+    def more(self, store: Any) -> bool:
+        """Have more runs queued where the study grows; whether any may still come. Raises StoreError."""
+        runs = self.request.more() if self.request.more is not None else None
+        self._know(store, runs or ())
+        return runs is not None
+
+    def _know(self, store: Any, runs: Sequence[Run]) -> None:
+        """How runs stand that are new here: what they come to from now on is told."""
+        new = {run.run_id: run for run in runs if run.run_id not in self._runs}
+        self._runs |= new
+        for run_id, found in store.states(list(new)).items() if new else ():
             self._seen[run_id] = Seen("queued" if found.state == "running" else found.state, found.attempts)
 
     def look(self, store: Any) -> Any:
@@ -182,6 +200,7 @@ class Watcher:
             if found.state == "running" or (found.state, found.attempts) != self._key(run_id)
         ]
         for run_id, result in store.results(changed).items() if changed else ():
+            self._judge(store, run_id, result)
             self._take(run_id, result, states[run_id].kind)
         return store.waiting(self.request.study_key)
 
@@ -192,6 +211,7 @@ class Watcher:
             failed=count["failed"],
             lost=count["lost"],
             released=count["released"],
+            pruned=count["pruned"],
             blocked=blocked,
             interrupted=self.request.stop.signal,
             errors=errors,
@@ -231,6 +251,21 @@ class Watcher:
         )  # fmt: skip
         self.request.on_event(ended)
 
+    def _judge(self, store: Any, run_id: str, result: RunResult) -> None:
+        """End a running run as pruned where the judge says so of an epoch that is new: its worker learns that at its next
+        write, and its checkpoints stay."""
+        if self.request.judge is None or result.state != "running" or not result.attempts:
+            return
+        run, newest, seen = self._runs[run_id], result.attempts[-1], self._seen.setdefault(run_id, Seen("queued", 0))
+        for epoch in sorted(epoch for epoch in result.epochs if (newest.number, epoch) > seen.judged):
+            seen.judged = (newest.number, epoch)
+            reason = self.request.judge(run, _records(epoch, result.epochs[epoch]))
+            if reason:
+                held = Claim(run, newest.number, newest.worker, self.request.study_key, self.request.ttl)
+                with contextlib.suppress(LeaseLost):  # it has just ended, or is another worker's by now
+                    store.prune(held, reason)
+                return
+
     def _progress(self, run_id: str, result: RunResult, seen: Seen) -> None:
         epoch = max(result.epochs, default=0)
         epochs = self._runs[run_id].recipe.get("epochs")
@@ -246,6 +281,15 @@ class Watcher:
     def _free_slot(self) -> int:
         taken = {seen.slot for seen in self._seen.values()}
         return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+def _records(epoch: int, names: Mapping[str, float]) -> list[EpochRecord]:
+    """An epoch as its trainer told it, from what the store makes of it (`RunResult.epochs`)."""
+    found = [
+        EpochRecord(epoch, split, {name.removeprefix(f"{split}_"): value for name, value in names.items() if name.startswith(f"{split}_")})
+        for split in ("train", "val", "test")
+    ]  # fmt: skip
+    return [record for record in found if record.metrics]
 
 
 def nobody_left(said: str) -> RunFailure:

@@ -3,17 +3,19 @@
     HOME/grids/<id>/grid.json           the request: study, trainer, options, lease times
     HOME/grids/<id>/endings/<name>.json how the worker of that name left, for whoever started it
     HOME/grids/<id>/jobs/               what the engine writes: logs
+    HOME/grids/<id>/more                there as long as more runs may come: a study that grows while it is worked on
 
 No secret is written: a database URL with a password reaches workers by their environment, as ABLATE_DB.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ from ablate.store.location import locate
 from ablate.study.trainer import BUILT_IN
 
 SCHEMA = 1
+PROMISE = 120.0
+"""Seconds that a promise of more runs holds; longer than a network file system shows an old file."""
 _COPIED = ("study_key", "fit", "threads", "device", "options", "fail_fast", "ttl", "poll", "grace", "run_timeout")
 _ERRORS: Mapping[int, type[AblateError]] = {
     kind.exit_code: kind for kind in (UsageError, RunFailure, NotFound, StoreError, NoSpaceOrPermission)
@@ -149,3 +153,33 @@ def ending(path: Path, name: str) -> Ending | None:
         return Ending(int(document["exit_code"]), tuple(map(str, document["errors"])))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def promise(path: Path, more: bool) -> None:
+    """Say to the workers of a grid that more runs may come, which has to be said again within PROMISE, or that none will.
+
+    Where a disk is full, workers leave too early, and the next round starts others.
+    """
+    said = path.parent / "more"
+    with contextlib.suppress(OSError):
+        if more:
+            said.write_text(secrets.token_hex(8), encoding="utf-8")
+        else:
+            said.unlink(missing_ok=True)
+
+
+class Promise:
+    """The worker's side of `promise`. Hosts' clocks may differ, so it is fresh as long as what it says changes."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._clock = path.parent / "more", clock
+        self._said, self._since = "", clock()
+
+    def holds(self) -> bool:
+        try:
+            said = self._path.read_text(encoding="utf-8")
+        except OSError:
+            return False
+        if said != self._said:
+            self._said, self._since = said, self._clock()
+        return self._clock() - self._since < PROMISE

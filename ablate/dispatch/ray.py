@@ -20,7 +20,7 @@ from ablate.dispatch import events, gridfile
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.follow import Crew, follow, nobody_left
 from ablate.dispatch.remote import WORKER_SIGNALS, EngineStop, serve
-from ablate.dispatch.shares import answering, refuse_sqlite, shares, work_for
+from ablate.dispatch.shares import answering, promising, refuse_sqlite, shares, work_for
 from ablate.dispatch.signals import SIGNALS, listening
 from ablate.dispatch.site import Settings
 from ablate.dispatch.slots import usable_cores, visible_gpus
@@ -50,6 +50,7 @@ class RayExecutor:
             places = self._places(asked)
             count = max(1, min(request.workers or places, most, request.limit or most))
             grid = gridfile.write(request, failed_before=failed)
+            request = promising(request, grid)
             with answering(request, grid):
                 fleet = RayFleet(
                     self._ray, grid, request, asked, shares(request.limit, count), self._may_replace(count)

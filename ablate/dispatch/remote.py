@@ -64,6 +64,7 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
         request = GridRequest(
             open_store=opener(fields["database"], document["barred"]), limit=limit, stop=stop, **fields
         )
+        request = replace(request, open_store=_growing(request, path))
         if request.fail_fast:
             request = replace(request, open_store=_until_failure(request, document["failed_before"]))
         report = work_here(request, cores=cores)
@@ -148,5 +149,30 @@ def _until_failure(request: GridRequest, failed_before: int) -> Any:
 
     def open_() -> Queue:
         return UntilFailure(open_store(), failed_before)
+
+    return open_
+
+
+class Growing:
+    """A queue that is not over as long as more runs are promised: it says that one is running."""
+
+    def __init__(self, store: Any, promise: gridfile.Promise) -> None:
+        self._store, self._promise = store, promise
+
+    def waiting(self, study_key: int) -> Counts:
+        counts: Counts = self._store.waiting(study_key)
+        if counts.queued or counts.running or not self._promise.holds():
+            return counts
+        return replace(counts, running=1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def _growing(request: GridRequest, path: Path) -> Any:
+    open_store = request.open_store
+
+    def open_() -> Queue:
+        return Growing(open_store(), gridfile.Promise(path))
 
     return open_

@@ -6,13 +6,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ablate.dispatch import gridfile
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.spool import Coordinator
 from ablate.errors import StoreError, UsageError
+from ablate.study.run import Run
 
 
 def work_for(request: GridRequest) -> tuple[int, int]:
@@ -76,3 +80,22 @@ def answering(request: GridRequest, grid: Path) -> Iterator[None]:
         thread.join()
     if broken:
         raise StoreError(f"the workers' questions could not be answered any more: {broken[0]}") from broken[0]
+
+
+def promising(request: GridRequest, grid: Path) -> GridRequest:
+    """The request with its `more` told to the grid's workers, who would leave when nothing is queued."""
+    more = request.more
+    if more is None:
+        return request
+    gridfile.promise(grid, True)
+    said = time.monotonic()
+
+    def told() -> Sequence[Run] | None:
+        nonlocal said
+        runs = more()
+        if runs is None or time.monotonic() - said > gridfile.PROMISE / 8:
+            gridfile.promise(grid, runs is not None)
+            said = time.monotonic()
+        return runs
+
+    return replace(request, more=told)

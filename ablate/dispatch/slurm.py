@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ablate.dispatch import events, gridfile
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.follow import Crew, follow, nobody_left
 from ablate.dispatch.remote import WORKER_SIGNALS, EngineStop, serve
-from ablate.dispatch.shares import answering, refuse_sqlite, shares, work_for
+from ablate.dispatch.shares import answering, promising, refuse_sqlite, shares, work_for
 from ablate.dispatch.signals import listening
 from ablate.dispatch.site import Settings
 from ablate.dispatch.slurm_jobs import SlurmFleet, command
@@ -52,9 +53,10 @@ class SlurmExecutor:
     def run(self, request: GridRequest) -> events.GridReport:
         most, failed = work_for(request)
         if not most:
-            return follow(request, _Nobody())
+            return follow(replace(request, more=None), _Nobody())
         count = min(request.workers or 1, most, request.limit or most)
         grid = gridfile.write(request, failed_before=failed)
+        request = promising(request, grid)
         with answering(request, grid):
             jobs = self._submit(grid, shares(request.limit, count), request.database)
             report = follow(request, SlurmFleet(grid, jobs, request.poll * LOOKS))

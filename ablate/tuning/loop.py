@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ablate.dispatch import events
 from ablate.dispatch.events import GridReport
 from ablate.dispatch.executor import Executor, GridRequest
 from ablate.errors import RunFailure
+from ablate.study.run import Run
 from ablate.tuning.session import Session
 
 FRUITLESS = 3
@@ -58,8 +60,18 @@ class _Watch:
     def request(self) -> GridRequest:
         judge = None if self._session.tuning.pruner == "none" else self._session.judge
         return replace(
-            self._request, study_key=self._session.key, limit=self.left, judge=judge, on_event=self._on_event
-        )
+            self._request, study_key=self._session.key, limit=self.left, judge=judge, more=self._more,
+            runs=self._runs(), on_event=self._on_event,
+        )  # fmt: skip
+
+    def _more(self) -> Sequence[Run] | None:
+        ask = not self.stopping and self.left != 0
+        self._session.step(self._workers, ask=ask)
+        return self._runs() if ask and not self._session.over else None
+
+    def _runs(self) -> tuple[Run, ...]:
+        study = self._session.runs
+        return (*study.parents, *study.runs)
 
     def _on_event(self, event: events.Event) -> None:
         if isinstance(event, events.RunStarted):

@@ -189,7 +189,8 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
             "toy.yaml:2: this is a study, not a tuning file: it has factors. `ablate grid run` takes it.",
         ),
         (("run", "tune.yaml", "--profile", "cpu"), 3, "there is no profile 'cpu'"),
-        (("run", "tune.yaml", "--executor", "slurm"), 2, "tuning needs --executor inline or local, not slurm:"),
+        (("run", "tune.yaml", "--slurm", "time=5"), 2, "--slurm time=5: needs --executor slurm, not local."),
+        (("run", "tune.yaml", "--spool"), 2, "--spool is for --executor slurm or ray with a SQLite database"),
         (("run", "tune.yaml", "--executor", "cloud"), 2, "unknown executor 'cloud'"),
     ],
 )

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the toys: worker processes get this process's path
+# for the toys: worker processes get this process's path
+sys.path.insert(0, str(Path(__file__).parents[1] / "tuning"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from memory_store import MemoryStore
 

@@ -14,12 +14,18 @@ from ablate.dispatch.events import GridReport
 from ablate.dispatch.executor import Executor, GridRequest, this_process
 from ablate.dispatch.signals import StopFlag
 from ablate.store.store import Store
+from ablate.store.values import StoredTrial
 from ablate.study.loader import load
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study
+from ablate.study.tuning import load_tuning
+from ablate.tuning.loop import tune
+from ablate.tuning.recipes import tuning_key
+from ablate.tuning.session import Session
 
 HERE = Path(__file__).parent
-PYTHONPATH = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
+TUNING = HERE.parent / "tuning"
+PYTHONPATH = os.pathsep.join([str(HERE.parents[1]), str(HERE), str(TUNING)])
 """For workers: ours, and the toys."""
 
 
@@ -92,3 +98,51 @@ def numbers(study: Path, database: Path) -> dict[str, object]:
     same = ("top1", "top5", "loss", "train_loss")
     assert all(result.state == "done" for result in found.values())
     return {run_id: {name: result.metrics.get(name) for name in same} for run_id, result in found.items()}
+
+
+TUNED = """
+study: toy
+recipe:
+  data: {name: digits, split: {train: 0.6, val: 0.2, test: 0.2}}
+  model: {arch: two-layer-fc}
+  epochs: 4
+factors: {smoothing: {path: loss.label_smoothing, levels: {plain: 0.0, smooth: 0.1}}}
+seeds: 1
+baseline: {smoothing: plain}
+"""
+TUNE = """
+study: toy.yaml
+arms: [plain]
+space: {optimizer.lr: {float: [1e-4, 1.0], log: true}}
+metric: val_top1
+sampler: {name: tpe, seed: 3}
+budget: {trials: 12}
+"""
+
+
+def tuned(
+    executor: Executor, folder: Path, workers: int = 1, **changes: Any
+) -> tuple[list[StoredTrial], list[RunResult]]:
+    """Twelve trials of the toy of tests/tuning, and their runs in the order of the trials."""
+    folder.mkdir()
+    (folder / "toy.yaml").write_text(TUNED)
+    (folder / "tune.yaml").write_text(TUNE)
+    tuning = load_tuning(folder / "tune.yaml")
+    url = f"sqlite:///{folder / 'results.db'}"
+    request = GridRequest(
+        0, lambda: Store.open(url), "toy_tuning:fit", folder / "home", workers=workers, device="cpu", threads=1, poll=0.05,
+        database=url, **changes,
+    )  # fmt: skip
+    alarm = threading.Timer(PATIENCE, request.stop.request)
+    alarm.start()
+    try:
+        with Store.open(url) as store:
+            assert tune(Session(tuning, store), request, executor, workers).exit_code == 0
+            trials = [trial for found in store.trials([tuning_key(tuning, arm) for arm in tuning.arms]).values() for trial in found]  # fmt: skip
+            return trials, list(store.results([trial.run_ids[0] for trial in trials]).values())
+    finally:
+        alarm.cancel()
+
+
+def asked(trials: list[StoredTrial]) -> list[tuple[int, dict[str, Any], str, float | None]]:
+    return [(trial.number, dict(trial.params), trial.state, trial.value) for trial in trials]

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from elsewhere import Grid
+from elsewhere import Grid, study_of
+from memory_store import make_run
 
 from ablate.dispatch import events
 from ablate.dispatch.follow import Crew, follow
-from ablate.errors import AblateError, RunFailure, StoreError
+from ablate.errors import AblateError, LeaseLost, RunFailure, StoreError
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.records import EpochRecord, Outcome
+from ablate.study.run import Run
 
 METRICS = {"top1": 0.5, "loss": 1.5}
 
@@ -196,3 +198,69 @@ def test_a_database_that_stays_silent_ends_the_following_not_the_workers(grid: G
     ]
     assert fleet.calls == []
     assert report.exit_code == 6
+
+
+# A study that grows ---------------------------------------------------------------------------------------------------
+
+
+class Source:
+    """Runs that come one by one, each once the one before has ended; `GridRequest.more`."""
+
+    def __init__(self, grid: Grid, *acts: str) -> None:
+        self.grid = grid
+        self.later = [make_run(len(grid.runs) + number, act) for number, act in enumerate(acts)]
+        self.runs = grid.runs
+
+    def __call__(self) -> tuple[Run, ...] | None:
+        if not self.later and "queued" not in self.grid.states() and "running" not in self.grid.states():
+            return None
+        if all(state == "done" for state in self.grid.states()):
+            self.runs = self.grid.runs = (*self.runs, self.later.pop(0))
+            with self.grid.open() as store:
+                store.save_study(study_of(self.runs), settings={})
+        return self.runs
+
+
+def test_a_study_that_grows_is_followed_to_its_last_run(tmp_path: Path, seen) -> None:
+    grid = Grid(tmp_path, "ok")
+    hand = Hand(grid)
+    rounds = [step for _ in range(3) for step in (hand.claim, hand.finish, lambda: None)]
+    report = follow(grid.request(seen, poll=0.0, more=Source(grid, "ok", "ok")), Script(*rounds))
+    assert told(seen) == [line for number in range(3) for line in (f"start {number} #1 @0", f"done {number} #1 @0")]
+    assert (report.done, report.errors) == (3, ())
+
+
+def test_where_all_workers_left_before_the_study_grew_others_may_come(tmp_path: Path, seen) -> None:
+    """No error: whoever asked for the grid sees that it is not over, and starts another round."""
+    grid = Grid(tmp_path, "ok")
+    hand = Hand(grid)
+    source = Source(grid, "ok")
+    report = follow(grid.request(seen, poll=0.0, more=lambda: source.runs), Script(hand.claim, hand.finish))
+    assert (report.done, report.errors) == (1, ())
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at its epoch", "when it has ended"])
+def test_a_judge_ends_a_run_whose_worker_is_elsewhere(grid: Grid, seen, late: bool) -> None:
+    asked: list[tuple[int, int, dict[str, float]]] = []
+
+    def judge(run: Run, records: list[EpochRecord]) -> str | None:
+        (record,) = records
+        asked.append((run.seed, record.epoch, dict(record.metrics)))
+        if late:
+            one.finish()
+        return "worse than the others" if record.epoch == 2 or late else None
+
+    one, two = Hand(grid), Hand(grid)
+    more = () if late else (one.epoch(2),)
+    fleet = Script(one.claim, one.epoch(1), *more, two.claim, two.finish)
+    report = follow(grid.request(seen, poll=0.0, judge=judge), fleet)
+    if late:
+        assert (grid.states(), report.done, report.pruned) == (["done", "done"], 2, 0)
+        return
+    assert asked == [(0, 1, METRICS), (0, 2, METRICS)]
+    assert (grid.states(), report.done, report.pruned, report.exit_code) == (["pruned", "done"], 1, 1, 0)
+    (ended,) = [event for event in seen.of(events.RunEnded) if event.state == "pruned"]
+    assert ended.error == "worse than the others"
+    assert sorted(grid.results()[0].epochs) == [1, 2]
+    with pytest.raises(LeaseLost, match=r"attempt 1 of run .* is pruned"):
+        one.epoch(3)()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from elsewhere import PYTHONPATH, Grid, numbers, run
+from elsewhere import PYTHONPATH, Grid, numbers, run, tuned
 
 from ablate.dispatch.events import RunStarted, WorkerReplaced
 from ablate.dispatch.executors import get_executor
@@ -102,6 +102,15 @@ def test_what_keeps_a_worker_from_going_on_is_told(tmp_path: Path) -> None:
     report = run(RayExecutor({}), Grid(tmp_path, "ok").request(fit="no_such_module:fit"))
     assert report.exit_code == 4
     assert "the trainer no_such_module:fit can't be loaded, so no run was started by this worker: " in str(report.errors[0])  # fmt: skip
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
+def test_workers_of_ray_train_the_trials_of_a_tuning_once_each(tmp_path: Path) -> None:
+    trials, runs = tuned(RayExecutor({}), tmp_path / "ray", workers=2)
+    assert [(trial.number, trial.state) for trial in trials] == [(number, "complete") for number in range(12)]
+    assert sorted(trial.told for trial in trials) == list(range(12))
+    assert [len(run.attempts) for run in runs] == [1] * 12
 
 
 @pytest.mark.ray

@@ -15,7 +15,7 @@ from elsewhere import PYTHONPATH, Grid
 
 from ablate.dispatch import gridfile
 from ablate.dispatch.events import GridReport
-from ablate.dispatch.remote import EngineStop, UntilFailure, exit_code, serve
+from ablate.dispatch.remote import EngineStop, Growing, UntilFailure, exit_code, serve
 from ablate.dispatch.signals import StopFlag
 from ablate.errors import NotFound, RunFailure, UsageError
 from ablate.store.values import Counts
@@ -179,3 +179,28 @@ def test_after_a_failure_nothing_is_left_to_claim() -> None:
     store.failed = 3
     assert queue.claim(1, None, 60.0) is None
     assert queue.waiting(1).open == 0
+
+
+def test_a_worker_waits_as_long_as_more_runs_are_promised(tmp_path: Path) -> None:
+    grid = Grid(tmp_path, "ok")
+    path = gridfile.write(grid.request())
+    clock = [0.0]
+    promise = gridfile.Promise(path, clock=lambda: clock[0])
+    queue = Growing(grid.open(), promise)
+    assert queue.waiting(grid.key) == Counts(queued=1)
+    with grid.open() as store:
+        store.cancel([run.run_id for run in grid.runs])
+    assert queue.waiting(grid.key).running == 0, "nobody has promised anything"
+    gridfile.promise(path, True)
+    assert queue.waiting(grid.key) == Counts(running=1, cancelled=1)
+    clock[0] += gridfile.PROMISE - 1
+    gridfile.promise(path, True)
+    assert promise.holds()
+    clock[0] += gridfile.PROMISE - 1
+    assert promise.holds(), "it was said again"
+    clock[0] += 1
+    assert not promise.holds(), "who promised has gone without a word"
+    gridfile.promise(path, True)
+    assert promise.holds()
+    gridfile.promise(path, False)
+    assert not promise.holds()

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import one_node_slurm
 import pytest
-from elsewhere import PYTHONPATH, Grid, numbers, run
+from elsewhere import PYTHONPATH, Grid, asked, numbers, run, tuned
 from one_node_slurm import OneNodeSlurm
 
 from ablate.dispatch.events import RunEnded, RunStarted, Stopping, WorkerEnded
 from ablate.dispatch.executors import get_executor
+from ablate.dispatch.inline import InlineExecutor
 from ablate.dispatch.slurm import SlurmExecutor
 from ablate.dispatch.slurm_jobs import SlurmFleet
 from ablate.errors import RunFailure, UsageError
@@ -167,6 +168,17 @@ def test_jobs_that_can_never_start_are_cancelled(slurm: OneNodeSlurm, tmp_path: 
     report = run(SlurmExecutor({"partition": "short", "time": 5}), Grid(tmp_path, "ok").request())
     assert str(report.errors[0]).startswith("Slurm will never start the jobs: PartitionTimeLimit. They are cancelled; ")
     assert report.exit_code == 2
+    assert not slurm.jobs()
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("spool", [False, True], ids=["directly", "spooled"])
+def test_a_job_of_slurm_stays_for_all_trials_of_a_tuning(slurm: OneNodeSlurm, tmp_path: Path, spool: bool) -> None:
+    trials, runs = tuned(SlurmExecutor(QUICK), tmp_path / "slurm", spool=spool)
+    assert asked(trials) == asked(tuned(InlineExecutor(), tmp_path / "inline")[0])
+    assert len(trials) == 12
+    assert len({run.attempts[0].environment["slurm_job"] for run in runs}) == 1
+    assert [len(run.attempts) for run in runs] == [1] * 12
     assert not slurm.jobs()
 
 
