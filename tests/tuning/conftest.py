@@ -46,6 +46,12 @@ FILE: dict[str, str] = {
 
 
 @pytest.fixture
+def both(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs twice: on SQLite and on PostgreSQL."""
+    monkeypatch.setenv("ABLATE_DB", url)
+
+
+@pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     """A tuning file with changes; None takes a key out."""
 

@@ -34,6 +34,7 @@ def kill_after(process: subprocess.Popen[str], lines: int) -> None:
     process.communicate()
 
 
+@pytest.mark.usefixtures("both")
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_kills_at_random(toy, seed: int) -> None:
     chance = random.Random(seed)

@@ -57,6 +57,7 @@ def test_a_trial_is_a_run_like_any_other(toy, run) -> None:
         assert store.check() == []
 
 
+@pytest.mark.usefixtures("both")
 def test_eight_workers_try_every_cell_of_a_grid_once(toy, run) -> None:
     tuning = toy(
         space="{optimizer.lr: {values: [0.001, 0.01, 0.1]}, loss.label_smoothing: {float: [0.0, 0.3], step: 0.1}}",
