@@ -15,6 +15,9 @@ import torchvision
 from ablate.study.provenance import code_version
 from ablate.version import __version__
 
+PLACES = ("home", "data_root", "study_dir", "parent_study_dirs")
+"""Options that say where things lie on one machine: no result hangs on them."""
+
 
 def environment(device: str, options: Mapping[str, Any] | None = None, *, threads: int | None = None) -> dict[str, Any]:
     """A JSON-ready description of where a run trains: `python`, `platform`, `packages`, `device`, `cpu`, `threads`, `options`,
@@ -37,7 +40,7 @@ def environment(device: str, options: Mapping[str, Any] | None = None, *, thread
         "cuda": torch.version.cuda if torch.device(device).type == "cuda" else None,
         "threads": torch.get_num_threads() if threads is None else threads,
         **code_version(),
-        "options": {name: value for name, value in shown.items() if name not in {"home", "data_root"}},
+        "options": {name: value for name, value in shown.items() if name not in PLACES},
     }
 
 

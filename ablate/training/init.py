@@ -165,14 +165,19 @@ def _described(source: str, path: Path, arch: str | None) -> Weights:
         return Weights(source, path, _torchvision_variant(arch) if arch else {})
     if "sha256" in notes:
         _check_digest(path, str(notes["sha256"]))
-    classes = tuple(str(name) for name in notes.get("classes", ())) or None
-    return Weights(source, path, dict(notes.get("variant", {})), notes.get("arch"), classes)
+    variant, classes = notes.get("variant", {}), notes.get("classes", [])
+    if not isinstance(variant, dict) or not isinstance(classes, list):
+        raise BadData(
+            f"model.init: {path.with_suffix('.json')} does not say what {path.name} holds: variant must be a mapping and "
+            "classes a list; remove the file to go by the recipe, or train its run anew"
+        )
+    return Weights(source, path, variant, notes.get("arch"), tuple(str(name) for name in classes) or None)
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
     try:
         notes = json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return notes if isinstance(notes, dict) else {}
 

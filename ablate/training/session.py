@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ablate.errors import AblateError
+from ablate.study.provenance import code_version
 from ablate.study.recipe import Recipe
 from ablate.study.records import Context
 from ablate.study.run import Run
@@ -69,6 +70,7 @@ class Session:
         return {
             "run_id": self.run_id,
             "data": self.splits.digest,
+            "code": code_version()["code"],
             "loop": self.loop.state(),
             "stopping": self.stopping.state() if self.stopping else None,
             "selecting": self.selecting.state() if self.selecting else None,
@@ -167,11 +169,15 @@ def _loop(run: Run, recipe: Recipe, context: Context, splits: sources.DataSplits
 
 
 def _resume(session: Session) -> None:
-    """Take up the newest whole checkpoint; those of another run or of other data are removed."""
+    """Take up the newest whole checkpoint; those of another run, of other data or of other code are removed."""
     state = checkpoint.load_checkpoint(session.folder)
     if state is None:
         return
     if state.get("run_id") != session.run_id or state.get("data") != session.splits.digest:
+        checkpoint.delete_checkpoints(session.folder)
+        return
+    if state.get("code") != code_version()["code"]:
+        print("the checkpoint was written by other code of the trainer: it is removed, and the run starts anew")
         checkpoint.delete_checkpoints(session.folder)
         return
     try:

@@ -262,11 +262,13 @@ def test_a_fingerprint_changes_with_the_arithmetic_and_with_nothing_else() -> No
 
 
 def test_the_environment_is_ready_for_json() -> None:
-    found = environment("cpu", {"compile": False, "home": "/private", "call": print}, threads=3)
+    found = environment(
+        "cpu", {"compile": False, "home": "/private", "study_dir": "/private", "call": print}, threads=3
+    )
     json.dumps(found, allow_nan=False)
     assert found["packages"]["torch"] == torch.__version__
     assert found["threads"] == 3
-    assert found["options"] == {"compile": False}
+    assert found["options"] == {"compile": False}, "nothing of where things lie"
     assert found["cpu"]
     assert len(found["code"]) == 64
     assert {"commit", "dirty"} < set(found)

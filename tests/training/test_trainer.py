@@ -226,6 +226,15 @@ def test_a_checkpoint_of_another_run_or_other_data_is_not_taken_up(room: Any, ne
     assert fit(new_run(seed=1), watched().context).details["resumed_at"] == []
 
 
+def test_a_checkpoint_of_other_code_is_not_taken_up(new_run: Any, watched: Any, monkeypatch, capsys) -> None:
+    with pytest.raises(Interrupted):
+        fit(new_run(), watched(stop_after=3).context)
+    assert list(watched().context.run_dir.glob("checkpoint-*"))
+    monkeypatch.setattr("ablate.training.session.code_version", lambda: {"code": "f" * 64})
+    assert fit(new_run(), watched().context).details["resumed_at"] == []
+    assert "written by other code of the trainer: it is removed, and the run starts anew" in capsys.readouterr().out
+
+
 def test_resuming_with_other_numerics_is_recorded(new_run: Any, watched: Any) -> None:
     settings = {"model__arch": "three-layer-cnn", "epochs": 1}
     with pytest.raises(Interrupted):

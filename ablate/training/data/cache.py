@@ -274,7 +274,7 @@ def _open(folder: Path) -> Decoded | None:
         raise NoSpaceOrPermission(
             f"{error.filename}: cannot be read; check its permissions or set ABLATE_HOME"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, EOFError):
         return None
 
 
