@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import engines
 from ablate.cli.common import (
     Db,
     JsonOption,
@@ -23,20 +24,7 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
-from ablate.cli.engines import (
-    DeviceOption,
-    Engine,
-    ExecutorOption,
-    FailFastOption,
-    LimitOption,
-    RayOption,
-    RunTimeoutOption,
-    SlurmOption,
-    SpoolOption,
-    ThreadsOption,
-    WorkersOption,
-    get_engine,
-)
+from ablate.cli.engines import Engine, get_engine
 from ablate.cli.requests import trainer_options
 from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
@@ -109,19 +97,19 @@ def run(
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
-    executor: ExecutorOption = "local",
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    device: DeviceOption = "auto",
+    executor: engines.ExecutorOption = "local",
+    workers: engines.WorkersOption = None,
+    threads: engines.ThreadsOption = None,
+    device: engines.DeviceOption = "auto",
     retry: Annotated[
         str | None, typer.Option(metavar="|".join(RETRY), help="Run again what failed, was lost, both, or is stale.")
     ] = None,
-    limit: LimitOption = None,
-    fail_fast: FailFastOption = False,
-    run_timeout: RunTimeoutOption = None,
-    slurm: SlurmOption = None,
-    ray: RayOption = None,
-    spool: SpoolOption = False,
+    limit: engines.LimitOption = None,
+    fail_fast: engines.FailFastOption = False,
+    run_timeout: engines.RunTimeoutOption = None,
+    slurm: engines.SlurmOption = None,
+    ray: engines.RayOption = None,
+    spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:

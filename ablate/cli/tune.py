@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import engines
 from ablate.cli.common import (
     Db,
     JsonOption,
@@ -17,19 +18,7 @@ from ablate.cli.common import (
     require_reader,
     say,
 )
-from ablate.cli.engines import (
-    DeviceOption,
-    ExecutorOption,
-    FailFastOption,
-    LimitOption,
-    RayOption,
-    RunTimeoutOption,
-    SlurmOption,
-    SpoolOption,
-    ThreadsOption,
-    WorkersOption,
-    get_engine,
-)
+from ablate.cli.engines import get_engine
 from ablate.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -47,20 +36,20 @@ TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning fi
 def run(
     tune: TuningArgument,
     profile: ProfileOption = None,
-    executor: ExecutorOption = "local",
-    workers: WorkersOption = None,
-    threads: ThreadsOption = None,
-    device: DeviceOption = "auto",
+    executor: engines.ExecutorOption = "local",
+    workers: engines.WorkersOption = None,
+    threads: engines.ThreadsOption = None,
+    device: engines.DeviceOption = "auto",
     retry: Annotated[
         str | None,
         typer.Option(metavar="|".join(RETRY), help="Try failed trials again whose runs failed, were lost, or both."),
     ] = None,
-    limit: LimitOption = None,
-    fail_fast: FailFastOption = False,
-    run_timeout: RunTimeoutOption = None,
-    slurm: SlurmOption = None,
-    ray: RayOption = None,
-    spool: SpoolOption = False,
+    limit: engines.LimitOption = None,
+    fail_fast: engines.FailFastOption = False,
+    run_timeout: engines.RunTimeoutOption = None,
+    slurm: engines.SlurmOption = None,
+    ray: engines.RayOption = None,
+    spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
