@@ -178,7 +178,10 @@ def _mixed(results: Sequence[RunResult]) -> Iterable[str]:
         yield f"Mixed: {len(prints)} numerics fingerprints ({shares} runs), so bits differ by more than the seed."
     stale = sum(result.stale for result in results)
     if stale:
-        yield f"{STALE}{stale} of {len(results)} runs were trained by other code than the present."
+        yield (
+            f"{STALE}{stale} of {len(results)} runs were trained by other code of the trainer than the present; "
+            "`ablate grid run` with --retry stale trains them again."
+        )
 
 
 def _distinct(arms: Iterable[Arm]) -> list[Arm]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The data sets: what is here, and how to get the rest.")
 
 
-@app.command("list")
+@app.command("list", short_help="The data sets, and which of them are here.")
 def list_(json_: JsonOption = False) -> None:
     """List the data sets, which of them are here, and how to get the others."""
     from ablate.training.data import list_datasets
@@ -44,7 +44,7 @@ def list_(json_: JsonOption = False) -> None:
     say("\nIn a study file: recipe: {data: {name: NAME}}")
 
 
-@app.command("fetch")
+@app.command("fetch", short_help="Download, check and unpack a data set.")
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="cifar10, cifar100, caltech101 or caltech100.")],
     url: Annotated[
@@ -82,7 +82,7 @@ def _watching() -> Iterator[Watch]:
         )
 
 
-@app.command("verify")
+@app.command("verify", short_help="Whether data sets are whole.")
 def verify(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="One data set; without it all that are here.")

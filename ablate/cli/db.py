@@ -50,7 +50,7 @@ def check(db: Db = None) -> None:
     print("ok")
 
 
-@app.command()
+@app.command(short_help="Bring an old database to this version's schema.")
 def upgrade(db: Db = None) -> None:
     """Bring an old database to this version's schema, after a backup beside it."""
     from ablate.store.store import upgrade as upgrade_database
@@ -62,7 +62,7 @@ def upgrade(db: Db = None) -> None:
         say(f"upgraded from schema {done.before} to {done.after}" + (f"; backup: {done.backup}" if done.backup else ""))
 
 
-@app.command()
+@app.command(short_help="Copy the database, also while it is in use.")
 def backup(
     target: Annotated[Path, typer.Argument(help="The file to write.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
@@ -76,7 +76,7 @@ def backup(
     say(f"{safe_url(database_url(db))} copied to {target}")
 
 
-@app.command()
+@app.command(short_help="Write everything to one file of JSON lines.")
 def export(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: .jsonl, or .jsonl.gz.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
@@ -97,7 +97,7 @@ def export(
         say(f"warning: {plural(running, 'run')} still running; what they record from now on is not in the file.")
 
 
-@app.command("import")
+@app.command("import", short_help="Bring in an export or another results database.")
 def import_(
     source: Annotated[str, typer.Argument(metavar="FILE", help="An export, another SQLite file, or a database's URL.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,

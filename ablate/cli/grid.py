@@ -40,7 +40,7 @@ app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a 
 RETRY = ("failed", "lost", "all", "stale")
 
 
-@app.command()
+@app.command(short_help="What a study comes to; nothing is trained.")
 def plan(
     study: StudyArgument,
     profile: ProfileOption = None,
@@ -71,7 +71,7 @@ def plan(
         say(next_step(planned, study, set_ or (), seeds, db))
 
 
-@app.command()
+@app.command(short_help="Every mistake and every doubt about a study file.")
 def check(
     study: StudyArgument, profile: ProfileOption = None, set_: SetOption = None, seeds: SeedsOption = None
 ) -> None:

@@ -83,7 +83,7 @@ def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
         print("  ".join(cell.ljust(width) if to_left else cell.rjust(width) for cell, width, to_left in cells).rstrip())
 
 
-@app.command()
+@app.command(short_help="One run: recipe, epochs, environment, error, log.")
 def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     """Everything about one run: recipe, attempts, epochs, environment, error, log."""
     store = require_reader(db)
@@ -130,7 +130,7 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
     console.print(table) if rows else console.print("no difference")
 
 
-@app.command()
+@app.command(short_help="Take runs out of the queue.")
 def cancel(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run ids, or beginnings of them.")], db: Db = None
 ) -> None:

@@ -81,7 +81,7 @@ def run(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(short_help="What came of a tuning: trials, best recipes, figures.")
 def report(
     tune: TuningArgument,
     format_: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How it is written.")] = "html",

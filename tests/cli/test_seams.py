@@ -34,7 +34,11 @@ def test_a_report_says_which_results_other_code_has_made(recorded):
     study, store = recorded
     assert [result.stale for result in study_results(study, store).values()] == [True, False, False, False]
     notes = build(study, study.tables["top1_top5"], store).notes
-    assert "Stale: 1 of 4 runs were trained by other code than the present." in notes
+    (stale,) = [note for note in notes if note.startswith("Stale: ")]
+    assert stale == (
+        "Stale: 1 of 4 runs were trained by other code of the trainer than the present; "
+        "`ablate grid run` with --retry stale trains them again."
+    )
 
 
 def test_runs_are_listed_whole_off_a_terminal(recorded, capsys: pytest.CaptureFixture[str]):

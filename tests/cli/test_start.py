@@ -49,6 +49,13 @@ def test_every_command_has_help(cli, command: str) -> None:
     assert len(shown.splitlines()[2].strip()) > 20, "the first line says what the command does"
 
 
+@pytest.mark.parametrize("group", ["", "grid", "runs", "tune", "data", "db"])
+def test_lists_of_commands_are_not_cut_off_at_80_columns(cli, group: str) -> None:
+    shown = cli(*group.split(), "--help").stdout.partition("Commands:")[2]
+    assert shown.strip()
+    assert "..." not in shown
+
+
 def test_no_command_is_missing_from_the_list() -> None:
     import typer
 
