@@ -46,9 +46,9 @@ def run(executor: Executor, request: GridRequest) -> GridReport:
 class Grid:
     """A study of one run an act, in a database of its own."""
 
-    def __init__(self, folder: Path, *acts: str) -> None:
+    def __init__(self, folder: Path, *acts: str, url: str | None = None) -> None:
         self.runs = tuple(make_run(number, act) for number, act in enumerate(acts))
-        self.url = f"sqlite:///{folder / 'results.db'}"
+        self.url = url or f"sqlite:///{folder / 'results.db'}"
         self.home = folder / "home"
         with self.open() as store:
             self.key = store.save_study(study_of(self.runs), settings={})

@@ -12,6 +12,8 @@ import one_node_slurm
 import pytest
 from elsewhere import PYTHONPATH, Grid, asked, numbers, run, tuned
 from one_node_slurm import OneNodeSlurm
+from postgres_server import Room
+from sqlalchemy import make_url
 
 from ablate.dispatch.events import RunEnded, RunStarted, Stopping, WorkerEnded
 from ablate.dispatch.executors import get_executor
@@ -114,6 +116,23 @@ def test_workers_may_reach_sqlite_through_the_shared_folder(slurm: OneNodeSlurm,
     assert [len(attempts) for attempts in grid.attempts()] == [1, 1, 1]
     (document,) = (grid.home / "grids").glob("*/grid.json")
     assert json.loads(document.read_text())["database"] == f"spool://{document.parent}/spool"
+
+
+@pytest.mark.slurm
+@pytest.mark.postgres
+def test_jobs_of_slurm_share_a_postgresql_and_its_password_is_in_no_file(
+    slurm: OneNodeSlurm, postgres: Room, tmp_path: Path
+) -> None:
+    url = postgres.fresh()
+    grid = Grid(tmp_path, "ok", "raise", "ok", url=url)
+    report = run(SlurmExecutor(QUICK), grid.request(workers=2))
+    assert (report.done, report.failed, report.errors) == (2, 1, ())
+    assert [len(attempts) for attempts in grid.attempts()] == [1, 1, 1]
+    password = make_url(url).password
+    assert password
+    files = [path for path in grid.home.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".pkl" for path in files), "what submitit keeps is looked at too"
+    assert not [path for path in files if password.encode() in path.read_bytes()]
 
 
 @pytest.mark.slurm
