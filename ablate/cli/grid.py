@@ -46,6 +46,9 @@ def plan(
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
+    power: Annotated[
+        bool, typer.Option("--power", help="Say too how large a difference so many seeds can show.")
+    ] = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -62,6 +65,10 @@ def plan(
         print_json(plan_document(planned))
     else:
         print_plan(planned, stdout_console())
+        if power:
+            from ablate.cli.power import print_power
+
+            print_power(loaded, stdout_console())
         if loaded.tune:
             from ablate.cli.tuning import tuning_of
 

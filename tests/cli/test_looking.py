@@ -41,6 +41,18 @@ def test_planning_without_a_database_makes_none(call, tiny: Path, tmp_path: Path
     assert list(listing(tmp_path)) == ["tiny.yaml"]
 
 
+def test_a_plan_says_what_its_seeds_can_show(call, tiny: Path) -> None:
+    """One arm beside the baseline: with two groups Dunnett's test is Student's, and its power is known."""
+    lines = call("grid", "plan", tiny, "--power").out.split("in sd of one run:\n")[1].splitlines()
+    heads, two, three = (line.split() for line in lines[:3])
+    assert heads == ["n", "from", "the", "baseline", "main", "effect"]
+    assert two == ["2", "nothing", "16.3", "(this", "study)"]
+    assert three[:2] == ["3", "3.1"]
+    assert [line.split()[0] for line in lines[3:5]] == ["5", "10"]
+    assert "A difference of one sd from the baseline is decided with 17 seeds." in lines
+    assert "Below 3 seeds nothing is decided." in lines
+
+
 def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
     fill(tiny)
     said = call("report", tiny)
