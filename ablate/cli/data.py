@@ -41,7 +41,9 @@ def list_(json_: JsonOption = False) -> None:
         console.print(f"[bold]{row.name:<12}[/bold] {state:<9} {size}".rstrip())
         if not row.present:
             console.print(Padding(Text(row.get), (0, 0, 0, 4)))
-    say("\nIn a study file: recipe: {data: {name: NAME}}")
+    say(
+        "\nIn a study file: recipe: {data: {name: NAME}}. Sizes are the official ones: `ablate data verify` looks whether a copy is whole."
+    )
 
 
 @app.command("fetch", short_help="Download, check and unpack a data set.")
