@@ -41,9 +41,8 @@ def list_(json_: JsonOption = False) -> None:
         console.print(f"[bold]{row.name:<12}[/bold] {state:<9} {size}".rstrip())
         if not row.present:
             console.print(Padding(Text(row.get), (0, 0, 0, 4)))
-    say(
-        "\nIn a study file: recipe: {data: {name: NAME}}. Sizes are the official ones: `ablate data verify` looks whether a copy is whole."
-    )
+    say("\nSizes are the official ones; `ablate data verify` looks whether a copy is whole.")
+    say("In a study file: recipe: {data: {name: NAME}}")
 
 
 @app.command("fetch", short_help="Download, check and unpack a data set.")

@@ -79,7 +79,7 @@ def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
     assert call("runs", "list").err == "4 runs. One of them in full: ablate runs show RUN\n"
     assert call("runs", "list", "--limit", "1").err == "The newest 1 only (--limit).\n"
     assert call("runs", "list", "--state", "failed").err == "No such run.\n"
-    assert call("data", "list").err.strip() == "In a study file: recipe: {data: {name: NAME}}"
+    assert call("data", "list").err.splitlines()[-1] == "In a study file: recipe: {data: {name: NAME}}"
     assert re.fullmatch(
         r"All is well. Next: ablate grid plan STUDY.yaml\n|\d+ warnings?: what to do stands below each.\n",
         call("doctor").err,
