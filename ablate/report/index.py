@@ -70,10 +70,14 @@ def _table(study: StudyEntry, place: int, entry: TableEntry) -> dict[str, Any]:
         "caption": fmt.plain(table.caption),
         "done": entry.done,
         "planned": entry.planned,
-        "verdicts": _chips(say.verdicts(alone)) + _chips(say.agreements(alone), "figures "),
+        "verdicts": _chips(say.verdicts(alone)) + _chips(say.agreements(alone), "figure"),
     }
 
 
 def _chips(counts: Mapping[str, int], noun: str = "") -> list[dict[str, str]]:
     """A chip for each word that is counted at all: `2 holds`, `8 figures not comparable`."""
-    return [chip(word) | {"text": f"{number} {noun}{word}"} for word, number in counts.items() if number]
+
+    def text(word: str, number: int) -> str:
+        return f"{number} {noun}{'' if number == 1 else 's'} {word}" if noun else f"{number} {word}"
+
+    return [chip(word) | {"text": text(word, number)} for word, number in counts.items() if number]
