@@ -59,7 +59,8 @@ def main() -> NoReturn:
         _leave(end.code if sys.stdout is stdout else 0)
     except StudyError as error:
         count = len(error.problems)
-        place = "" if all(problem.file.startswith("--") for problem in error.problems) else " in the study file"
+        files = {problem.file for problem in error.problems if not problem.file.startswith("--")}
+        place = f" in {files.pop()}" if len(files) == 1 else ""
         print(f"error: {count} mistake{'' if count == 1 else 's'}{place}\n{error}", file=sys.stderr)
         _leave(error.exit_code)
     except AblateError as error:

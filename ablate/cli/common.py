@@ -65,13 +65,13 @@ def open_reader(db: str | None) -> Store | None:
         return None
 
 
-def require_reader(db: str | None) -> Store:
-    """The database for reading. Raises NotFound with what to do where there is none."""
+def require_reader(db: str | None, first: str = "ablate grid run STUDY.yaml") -> Store:
+    """The database for reading. Raises NotFound with what to do where there is none: the command that comes `first`."""
     store = open_reader(db)
     if store is None:
         raise NotFound(
             f"There is no results database at {safe_url(database_url(db))}. "
-            "Run a study first (ablate grid run STUDY.yaml), or name another with --db."
+            f"Run something first ({first}), or name another with --db."
         )
     return store
 

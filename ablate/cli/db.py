@@ -35,6 +35,10 @@ def info(db: Db = None, json_: JsonOption = False) -> None:
         print_json({"schema": 1, **asdict(found)})
         return
     for name, value in asdict(found).items():
+        if value is None:
+            continue
+        if name == "size":
+            value = f"{value / 1e6:,.1f} MB"
         shown = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else value
         print(f"{name.replace('_', ' ')}: {shown}")
 

@@ -213,7 +213,7 @@ def _tune_first(study: Study, sets: list[str], db: str | None, engine: Engine) -
     """Tune every arm that the study's tuning file names, within the same budget each. Leaves where that was interrupted."""
     from ablate.cli.tuning import train, tuning_of
 
-    code = train(tuning_of(study, sets), db, engine)
+    code, _ = train(tuning_of(study, sets), db, engine)
     if code:
         raise typer.Exit(code)
 
@@ -224,7 +224,7 @@ def _compare(study: Study, sets: list[str], store: Store, db: str | None, engine
     from ablate.cli.tuning import comparison
 
     both, _ = comparison(study, sets, store)
-    key = store.save_study(both, settings={"tune": study.tune})
+    key = store.save_study(both, settings={"tune": study.tune, "keep": both.keep})
     planned = make_plan(both, store, workers=engine.given["workers"] or 1)
     say(f"as written and at their best: {plural(planned.counts['total'], 'run')}, {planned.counts['to_run']} to run")
     if not planned.to_run and not planned.counts["running"]:

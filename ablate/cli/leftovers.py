@@ -209,6 +209,8 @@ def _keeps(store: Store) -> dict[tuple[str, str | None], str | None]:
             found[record.name, record.profile] = load_record(record).keep
         except AblateError:
             found[record.name, record.profile] = "all"
+    for record in store.tunings():
+        found[record.name, record.profile] = record.settings.get("keep", "all")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,9 +21,16 @@ ENDED = ("done", "failed", "lost", "pruned")
 
 
 class LiveDisplay:
-    """Shows events; `handle` may be called from one thread at a time."""
+    """Shows events, and `figures` of the runs that are done; `handle` may be called from one thread at a time."""
 
-    def __init__(self, planned: Plan, console: Console | None = None, clock: Any = time.monotonic) -> None:
+    def __init__(
+        self,
+        planned: Plan,
+        console: Console | None = None,
+        clock: Any = time.monotonic,
+        figures: Sequence[str] = ("top1", "loss"),
+    ) -> None:
+        self.figures = figures
         self.console = console or stderr_console()
         self.clock = clock
         self.names = {p.run.run_id: f"{p.arm} seed {p.run.seed}" for p in (*planned.runs, *planned.parents)}
@@ -75,7 +83,7 @@ class LiveDisplay:
             left = (self.clock() - self.started) / self.ended * (self.total - self.ended)
             self.bar.update(self.task, completed=self.ended, eta=f"{duration(left)} left" if left > 0 else "")
         name = self.names.get(event.run_id, event.run_id[:12])
-        ours = [key for key in ("top1", "loss") if key in event.metrics]
+        ours = [key for key in self.figures if key in event.metrics]
         figures = "  ".join(f"{key} {event.metrics[key]:.4f}" for key in ours or list(event.metrics)[:2])
         why = (event.error or "").strip().splitlines()
         tail = figures if event.state == "done" else (why[-1] if why else "")

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli.common import Db, JsonOption, ProfileOption, plural, print_json, require_reader, say, stdout_console
+from ablate.cli.common import (
+    Db,
+    JsonOption,
+    ProfileOption,
+    command,
+    plural,
+    print_json,
+    require_reader,
+    say,
+    stdout_console,
+)
+from ablate.cli.stored import COMPARED, settings_of, stored_study, tuning_studies
+
+if TYPE_CHECKING:
+    from ablate.cli.planning import Plan
+    from ablate.store.store import Store
+    from ablate.store.values import StoredStudy
+    from ablate.study.study import Study
 
 
 def status(
@@ -17,8 +34,7 @@ def status(
 ) -> None:
     """Say what is done, running, failed and left, for one study or for all."""
     from ablate.cli.planning import make_plan, plan_document
-    from ablate.cli.screens import counted, next_step, print_arms, say_troubles
-    from ablate.cli.stored import settings_of, stored_study
+    from ablate.cli.screens import next_step, print_arms, say_troubles
 
     store = require_reader(db)
     if study is None:
@@ -32,15 +48,37 @@ def status(
         print_json(documents[0] if study is not None else {"schema": 1, "studies": documents})
         return
     console = stdout_console()
-    if not plans:
+    tunings = tuning_studies(store) if study is None else []
+    if not plans and not tunings:
         say("No study has been run yet: ablate grid run STUDY.yaml")
     for planned in plans:
-        scale = f" (profile {planned.study.profile})" if planned.study.profile else ""
-        rest = counted(planned, always=()).removeprefix(f"{planned.counts['done']:,} done").removeprefix(", ")
-        done = f"{planned.counts['done']:,} of {plural(planned.counts['total'], 'run')} done"
-        console.print(f"[bold]{planned.study.name}[/bold]{scale}: {done}{', ' if rest else ''}{rest}", soft_wrap=True)
+        console.print(_head(planned), soft_wrap=True)
         if study is not None:
             print_arms(planned, console)
             say_troubles(planned, db)
         file, sets, seeds = settings_of(store, planned.study, study)
         say(f"  {next_step(planned, file, sets, seeds, db)}")
+    for record, trials in tunings:
+        console.print(_head(make_plan(trials, store)), soft_wrap=True)
+        say(f"  {_tuning_step(record, trials, store, db)}")
+
+
+def _tuning_step(record: StoredStudy, trials: Study, store: Store, db: str | None) -> str:
+    """What to do next with a tuning. Whether its budget is spent is known to its file alone."""
+    if record.name.endswith(f":{COMPARED}"):
+        return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, db=db)}"
+    file = str(record.settings.get("tune", record.file))
+    states = store.states([run.run_id for run in trials.runs])
+    if any(found.state in ("queued", "running") for found in states.values()):
+        return f"To go on: {command('tune', 'run', file, profile=record.profile, db=db)}"
+    return f"The report: {command('tune', 'report', file, profile=record.profile, db=db)}"
+
+
+def _head(planned: Plan) -> str:
+    """`tiny (profile cpu): 3 of 4 runs done, 1 to run`, for a console."""
+    from ablate.cli.screens import counted
+
+    scale = f" (profile {planned.study.profile})" if planned.study.profile else ""
+    rest = counted(planned, always=()).removeprefix(f"{planned.counts['done']:,} done").removeprefix(", ")
+    done = f"{planned.counts['done']:,} of {plural(planned.counts['total'], 'run')} done"
+    return f"[bold]{planned.study.name}[/bold]{scale}: {done}{', ' if rest else ''}{rest}"

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 from ablate.errors import NotFound, nearest
 from ablate.study.find import files_of
 from ablate.study.loader import Settings, find, load, load_text
+from ablate.study.run import Run
+from ablate.study.study import Arm, Study
+
+COMPARED = "compared"
+"""How the names end of what `ablate.tuning.compare` queues."""
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
-    from ablate.study.study import Study
+    from ablate.store.values import StoredStudy
 
 
 def stored_study(store: Store, name: str, profile: str | None = None, *, exact: bool = False) -> Study:
@@ -57,6 +62,32 @@ def load_record(record: Any) -> Study:
     return load_text(
         record.source, record.file, Settings(record.profile, tuple(record.settings.get("set", ())), parse_seeds(seeds))
     )
+
+
+def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
+    """What tunings have queued, each as a study whose arms are trials. Their files are not needed: the runs are in the store."""
+    return [(record, _tuning_study(store, record)) for record in store.tunings()]
+
+
+def _tuning_study(store: Store, record: StoredStudy) -> Study:
+    """As a study, for displays. What a tuned study compares is kept beside its trials, under a name of its own."""
+    _, base, rest = record.name.split(":", 2)
+    runs = {one.run.run_id: one.run for one in store.list_runs(study=record.name, profile=record.profile or "")}
+    arms: dict[str, Arm] = {}
+    parents: list[Run] = []
+    for run_id, links in store.links(runs).items():
+        link = next(link for link in links if (link.study, link.profile) == (record.name, record.profile))
+        if link.is_parent:
+            parents.append(runs[run_id])
+        else:
+            arm = Arm(link.arm.replace("#", " trial "), {}, runs[run_id].arm_id, runs[run_id].recipe)
+            arms.setdefault(arm.arm_id, arm)
+    return Study(
+        name=f"{base}, as written and tuned" if rest == COMPARED else f"tuning of {base}", file=record.file, about="",
+        cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
+        excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run in runs.values() if run not in parents),
+        parents=tuple(parents),
+    )  # fmt: skip
 
 
 def changed_since(store: Store, study: Study, given: str | None) -> str:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and look at what came of it.")
 
 RETRY = {"failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}
-FORMATS = ("html", "md", "csv", "json")
+SHOWN = {"running": "open"}  # to the store such a trial runs until it has ended; perhaps nobody trains it just now
+FORMATS = ("html", "md", "text", "csv", "json")
 
 TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning file, here or in experiments/.")]
 
@@ -68,13 +69,15 @@ def run(
         executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
     )  # fmt: skip
-    code = train(tuning, db, engine, RETRY.get(retry or "", ()))
-    with require_reader(db) as store:
+    code, over = train(tuning, db, engine, RETRY.get(retry or "", ()))
+    with require_reader(db, "ablate tune run TUNE.yaml") as store:
         result = read_result(tuning, store, importance=False)
     if json_:
         print_json(document(result))
     else:
         _summary(result)
+        if not over:
+            say(f"The budget is not spent. To go on: {command('tune', 'run', tune, profile=profile, db=db)}")
         say(f"The report: {command('tune', 'report', tune, profile=profile, db=db)}")
     if code == 0 and any(arm.best is None for arm in result.arms):
         code = 4
@@ -106,9 +109,10 @@ def report(
     if write is not None and write.exists():
         raise UsageError(f"--write {write}: is there already; name another file.")
     tuning = load_tuning(tune, profile)
-    with require_reader(db) as store:
+    with require_reader(db, "ablate tune run TUNE.yaml") as store:
         result = read_result(tuning, store, importance=format_ in ("html", "md"))
-    _summary(result)
+    if format_ != "text":
+        _summary(result)
     best = (
         ""
         if all(arm.best is None for arm in result.arms)
@@ -141,7 +145,7 @@ def export(
     from ablate.tuning.reading import read_result
 
     tuning = load_tuning(tune, profile)
-    with require_reader(db) as store:
+    with require_reader(db, "ablate tune run TUNE.yaml") as store:
         result = read_result(tuning, store, importance=False)
     for name in write(result, storage):
         print(name)
@@ -164,6 +168,8 @@ def _text(result: TuningResult, format_: str, best: str) -> str:
 
     if format_ == "md":
         return tuning_text.markdown(result, best)
+    if format_ == "text":
+        return tuning_text.text(result, best)
     return tuning_text.csv(result) if format_ == "csv" else tuning_text.json_text(result)
 
 
@@ -174,7 +180,9 @@ def _summary(result: TuningResult) -> None:
     for arm in result.arms:
         states = [trial.state for trial in arm.trials]
         counted = ", ".join(
-            f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed", "running") if state in states
+            f"{states.count(state)} {SHOWN.get(state, state)}"
+            for state in ("complete", "pruned", "failed", "running")
+            if state in states
         )
         best = "" if arm.best is None else (
             f"; best {result.metric} {arm.best.value:.4f} (trial {arm.best.number}: "

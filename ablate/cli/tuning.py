@@ -33,8 +33,9 @@ from ablate.tuning.reading import read_result
 from ablate.tuning.session import Session
 
 
-def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] = ()) -> int:
-    """Tune to the end with a live display; the exit code of an interrupted or broken tuning, else 0.
+def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] = ()) -> tuple[int, bool]:
+    """Tune to the end with a live display; the exit code of an interrupted or broken tuning, else 0, and whether every
+    budget is spent.
 
     Failed trials are part of a tuning, so they do not make it fail.
     """
@@ -46,16 +47,19 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
             say(f"{plural(again, 'failed trial')} to try again")
         _announce(session, url)
         if session.over:
-            return 0
+            return 0, True
         _check(tuning, store)
-        with LiveDisplay(make_plan(session.runs, store)) as display:
+        with LiveDisplay(make_plan(session.runs, store), figures=(tuning.metric,)) as display:
+            display.names |= session.names()
             display.total = session.runs_left
             request = _request(session, url, display, engine)
             with listening(request.stop):
                 report = tune(session, request, engine.executor, engine.slots)
     for error in report.errors:
         say(f"error: {error}")
-    return replace(report, failed=0, lost=0, blocked=0).exit_code
+    if session.found:
+        say(f"{plural(session.found, 'run')} of trials had been trained before: not trained again")
+    return replace(report, failed=0, lost=0, blocked=0).exit_code, session.over
 
 
 def _check(tuning: Tuning, store: Store) -> None:
@@ -67,11 +71,12 @@ def _check(tuning: Tuning, store: Store) -> None:
 
 
 def _request(session: Session, url: str, display: LiveDisplay, engine: Engine) -> GridRequest:
-    study = session.tuning.study
+    study, total = session.tuning.study, display.total
 
     def show(event: events.Event) -> None:
         if isinstance(event, events.RunStarted) and event.run.run_id not in display.names:
             display.names |= session.names()
+        display.total = max(0, total - session.found)
         display.handle(event)
 
     return GridRequest(

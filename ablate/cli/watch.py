@@ -60,11 +60,12 @@ def watch(
 
 def _studies(store: Store, name: str | None, profile: str | None) -> list[Study]:
     """The study that is meant; without a name, all of the database."""
-    from ablate.cli.stored import stored_study
+    from ablate.cli.stored import stored_study, tuning_studies
 
     if name is not None:
         return [stored_study(store, name, profile)]
-    return [stored_study(store, item.name, item.profile, exact=True) for item in store.studies()]
+    known = [stored_study(store, item.name, item.profile, exact=True) for item in store.studies()]
+    return [*known, *(study for _, study in tuning_studies(store))]
 
 
 def _frames(

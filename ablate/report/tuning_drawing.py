@@ -41,7 +41,8 @@ def history(trials: Sequence[Trial], metric: str, better: str) -> go.Figure:
 
 def curves(trials: Sequence[Trial], metric: str) -> go.Figure:
     """The metric by epoch, one line a trial; where one was pruned, it ends in a cross."""
-    figure = _figure({"title": {"text": "epoch"}, "rangemode": "tozero"}, {"title": {"text": metric}})
+    few = {"dtick": 1} if max((max(trial.curve, default=0) for trial in trials), default=0) <= 12 else {}
+    figure = _figure({"title": {"text": "epoch"}, "rangemode": "tozero", **few}, {"title": {"text": metric}})
     for trial in trials:
         if not trial.curve:
             continue

@@ -11,10 +11,14 @@ from ablate.report import format as fmt
 from ablate.report import tuning_drawing as drawing
 from ablate.report.html import fill
 from ablate.report.page import slug
-from ablate.report.tuning_text import cost_line, ended, shown, value_text
+from ablate.report.tuning_text import CAUTION, budget_line, cost_line, ended, shown, value_text
 from ablate.study.trials import Trial, TunedArm, TuningResult
 
 Figure = tuple[str, str, go.Figure, bool]
+
+
+LEAST_FOR_MAP = 6
+"""Complete trials below which a map of two fields would be drawn from thin air."""
 
 
 def render_tuning(result: TuningResult, best: str, plotlyjs: Literal["inline", "shared"] = "inline") -> str:
@@ -24,7 +28,7 @@ def render_tuning(result: TuningResult, best: str, plotlyjs: Literal["inline", "
     view = {
         "title": f"Tuning of {fmt.plain(result.study)}",
         "about": fmt.plain(result.about),
-        "how": f"{scale}Each arm had {result.budget}: {result.sampler}, pruner {result.pruner}, by {result.metric}.",
+        "how": f"{scale}{budget_line(result)} {CAUTION}",
         "warnings": [fmt.plain(warning) for warning in result.warnings],
         "arms": arms,
         "best": best,
@@ -88,7 +92,7 @@ def _figures(result: TuningResult, arm: TunedArm) -> list[Figure]:
         caption = f"{metric} against {dimension.path}; later trials are darker."
         found.append((f"Slice: {dimension.path}", caption, drawing.slice_of(complete, dimension, metric), False))
     pair = drawing.pair_of(arm.space)
-    if pair is not None and len(complete) > 3:
+    if pair is not None and len(complete) >= LEAST_FOR_MAP:
         caption = f"{metric} between the trials (dots), weighted by distance; the star is the best."
         title = f"{pair[0].path} × {pair[1].path}"
         found.append((title, caption, drawing.contour(complete, pair, metric, arm.best), False))

@@ -1,4 +1,4 @@
-"""A tuning as Markdown, CSV and JSON."""
+"""A tuning as Markdown, text, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -71,13 +71,33 @@ def markdown(result: TuningResult, best: str, most: int = 10) -> str:
     """For each arm its best trials, what they hang on, and the best recipes as a study file."""
     scale = f", profile {result.profile}" if result.profile else ""
     lines = [f"## Tuning of {escape(result.study)}{escape(scale)}", ""]
-    lines += [f"Each arm had {result.budget}: {result.sampler}, pruner {result.pruner}, by {result.metric}.", ""]
+    lines += [f"{budget_line(result)}\n\n{CAUTION}", ""]
     lines += [f"> {escape(warning)}\n" for warning in result.warnings]
     for arm in result.arms:
         lines += _arm_lines(result, arm, most)
     if best:
         lines += ["### Each arm at its best", "", "```yaml", best.rstrip("\n"), "```", ""]
     return "\n".join(lines)
+
+
+def text(result: TuningResult, best: str, most: int = 10) -> str:
+    """The same for a terminal: a line a trial, its values by name."""
+    lines = [budget_line(result), CAUTION, *(f"warning: {warning}" for warning in result.warnings)]
+    for arm in result.arms:
+        trials = ranked(ended(arm), result.better)
+        lines += ["", f"{arm.arm}: {cost_line(arm)}"]
+        for trial in trials[:most]:
+            params = ", ".join(f"{path} {shown(value)}" for path, value in trial.params.items())
+            lines.append(f"  {trial.number:>3}  {value_text(trial):>8}  {trial.state:<8}  {params}")
+        lines += [f"  {len(trials) - most} more were not better."] * (len(trials) > most)
+    return "\n".join([*lines, "", best]) if best else "\n".join(lines)
+
+
+CAUTION = "The best of many is too good by construction: it was picked for being high."
+
+
+def budget_line(result: TuningResult) -> str:
+    return f"Each arm may spend {result.budget}: {result.sampler}, pruner {result.pruner}, by {result.metric}."
 
 
 def _arm_lines(result: TuningResult, arm: TunedArm, most: int) -> list[str]:
@@ -107,7 +127,9 @@ def _arm_lines(result: TuningResult, arm: TunedArm, most: int) -> list[str]:
 def cost_line(arm: TunedArm) -> str:
     """`30 trials: 24 complete, 6 pruned; 250 epochs, 81 s of training.`"""
     states = [trial.state for trial in arm.trials]
-    counted = ", ".join(f"{states.count(s)} {s}" for s in (*ENDED, "running") if s in states)
+    counted = ", ".join(
+        f"{states.count(s)} {'open' if s == 'running' else s}" for s in (*ENDED, "running") if s in states
+    )
     if not states:
         return "No trials yet."
     seconds = sum(trial.seconds for trial in arm.trials)

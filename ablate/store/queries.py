@@ -36,13 +36,17 @@ def states(tx: Tx, run_ids: Iterable[str]) -> dict[str, RunState]:
 # Studies --------------------------------------------------------------------------------------------------------------
 
 
-def all_studies(tx: Tx, name: str | None = None, profile: str | None = None) -> tuple[StoredStudy, ...]:
-    """Studies, the one run last first. `profile` None means any, '' the full scale. Those of tuning only by their name."""
+def all_studies(
+    tx: Tx, name: str | None = None, profile: str | None = None, *, tunings: bool = False
+) -> tuple[StoredStudy, ...]:
+    """Studies, the one run last first. `profile` None means any, '' the full scale. Those that tuning keeps only by their
+    name, or, with `tunings`, only those."""
     statement = sa.select(studies).order_by(studies.c.last_run.desc(), studies.c.id.desc())
     if name is not None:
         statement = statement.where(studies.c.name == name)
     else:
-        statement = statement.where(studies.c.name.not_like(f"{TUNING}%"))
+        of_tuning = studies.c.name.like(f"{TUNING}%")
+        statement = statement.where(of_tuning if tunings else sa.not_(of_tuning))
     if profile is not None:
         statement = statement.where(studies.c.profile == profile)
     return tuple(

@@ -155,7 +155,11 @@ def expire(tx: Tx) -> None:
         again = tx.execute(_RUNNING.where(attempts.c.run == row.run)).one_or_none()
         reason = None if again is None else _why_lapsed(tx, again)
         if reason is not None:
-            transitions.lose(tx, Held(row.run, row.number, current.counted), reason)
+            assert again is not None
+            alive = min(
+                tx.now, max(again.started, again.expires - again.ttl)
+            )  # found out later, perhaps the next morning
+            transitions.lose(tx, Held(row.run, row.number, current.counted), reason, ended=alive)
 
 
 def lapsed(tx: Tx) -> dict[str, str]:

@@ -128,6 +128,10 @@ class Store:
         """Every study and profile, the one run last first."""
         return self._db.read(queries.all_studies)
 
+    def tunings(self) -> tuple[StoredStudy, ...]:
+        """The studies that tuning keeps for its runs, the one run last first."""
+        return self._db.read(partial(queries.all_studies, tunings=True))
+
     def links(self, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
         """What each study calls each run: its arm, levels, aliases and position."""
         ids = list(run_ids)

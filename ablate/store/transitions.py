@@ -68,23 +68,25 @@ def hold(tx: Tx, claim: Claim, *, ended_as: str | None = None) -> Held | None:
 
 
 def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, reason: str | None = None,
-                kind: str | None = None, counted: int | None = None, **values: Any) -> None:  # fmt: skip
-    """Write how an attempt ended, and the run's state with it. `values` are further columns of the attempt.
+                kind: str | None = None, counted: int | None = None, ended: float | None = None,
+                **values: Any) -> None:  # fmt: skip
+    """Write how an attempt ended, and the run's state with it; `ended` is now unless told. `values` are further columns.
 
     The reason is the run's error too, unless the attempt was released: then nothing is wrong with the run.
     """
     error = None if reason is None else clean(reason, LONGEST_TEXT)
-    ending = {"state": state, "ended": tx.now, "error": error, "kind": kind}
+    ending = {"state": state, "ended": tx.now if ended is None else ended, "error": error, "kind": kind}
     tx.execute(sa.update(attempts).where(_is(key, number)).values(**ending, **values))
     shown = None if state == "released" else error
     set_state(tx, [key], run_state, error=shown, kind=kind, **({} if counted is None else {"counted": counted}))
 
 
-def lose(tx: Tx, held: Held, reason: str) -> None:
+def lose(tx: Tx, held: Held, reason: str, ended: float | None = None) -> None:
     """End a held attempt as lost; the run is queued again unless it was the last of its count."""
     counted = held.counted + 1
     state = "queued" if counted < MAX_LOST else "lost"
-    end_attempt(tx, held.key, held.attempt, "lost", run_state=state, reason=reason, kind="lost", counted=counted)
+    end_attempt(tx, held.key, held.attempt, "lost", run_state=state, reason=reason, kind="lost", counted=counted,
+                ended=ended)  # fmt: skip
     log(tx, "lost", reason, run=held.key, attempt=held.attempt)
 
 

@@ -127,7 +127,7 @@ def _step(problems: Problems, key: Key, spec: dict[str, Any], bounds: Sequence[f
     if value is None:
         return None
     place = (*key, "step")
-    if not _is_number(value, "float") or not 0 < value <= bounds[1] - bounds[0]:
+    if not _is_number(value, "float") or not 0 < value <= (bounds[1] - bounds[0]) * (1 + 1e-9):
         problems.add(place, f"must be a number above 0 and at most {bounds[1] - bounds[0]:g}, not {show(value)}.")
     elif log:
         problems.add(place, "a logarithmic range has no step; take out one of `log` and `step`.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,11 +54,6 @@ def make_pruner(name: str, epochs: int) -> BasePruner:
     if name == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=max(1, epochs), reduction_factor=REDUCTION)
     return NopPruner()
-
-
-def brackets(epochs: int) -> int:
-    """How many brackets hyperband has."""
-    return math.floor(math.log(max(1, epochs), REDUCTION)) + 1
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

@@ -52,7 +52,8 @@ class _Arm:
 
 
 class Session:
-    """Safe to call from several threads. `prepare` is called with the study of each trial's runs before they are queued."""
+    """Safe to call from several threads. `prepare` is called with the study of each trial's runs before they are queued.
+    `found` counts the runs of this session's trials that were done when they were asked for."""
 
     def __init__(self, tuning: Tuning, store: Store, prepare: Prepare = lambda study: None) -> None:
         self.tuning = tuning
@@ -60,6 +61,7 @@ class Session:
         self._prepare = prepare
         self._lock = threading.RLock()
         self._curves: dict[str, dict[int, float]] = {}
+        self.found = 0
         keys = [tuning_key(tuning, arm) for arm in tuning.arms]
         self.name = f"{TUNING}{tuning.study.name}:{hashlib.sha256(''.join(keys).encode()).hexdigest()[:8]}"
         self._arms = [self._recalled(arm, key) for arm, key in zip(tuning.arms, keys, strict=True)]
@@ -205,6 +207,7 @@ class Session:
         states = self._store.states(strange)
         if stopped := [run_id for run_id, state in states.items() if state.state == "pruned"]:
             self._store.requeue(stopped, "another tuning pruned it, and this one asks for it")
+        self.found += sum(state.state == "done" for state in states.values())
         known = self._store.results([run_id for run_id, state in states.items() if state.state in ("done", "pruned")])
         self._curves.update((run_id, run_curve(result, self.tuning.metric)) for run_id, result in known.items())
 
@@ -272,7 +275,7 @@ class Session:
         """Queue what is missing of the open trials' runs, under a study of the tuning's own."""
         study = self._study()
         self._prepare(study)
-        settings: dict[str, Any] = {"tune": self.tuning.file}
+        settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep}
         return self._store.save_study(study, settings=settings, requeue_pruned=False)
 
     def _study(self) -> Study:

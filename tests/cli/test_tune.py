@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -12,7 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ablate.store.store import Store
 from ablate.study.loader import load
+from ablate.study.tuning import load_tuning
+from ablate.tuning.session import Session
 
 TOYS = Path(__file__).resolve().parents[1] / "tuning"
 
@@ -180,7 +184,7 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
     ("args", "code", "said"),
     [
         (("run", "tune.yaml", "--retry", "lots"), 2, "--retry lots: must be one of failed, lost, all."),
-        (("report", "tune.yaml", "--format", "pdf"), 2, "--format pdf: must be one of html, md, csv, json."),
+        (("report", "tune.yaml", "--format", "pdf"), 2, "--format pdf: must be one of html, md, text, csv, json."),
         (("report", "tune.yaml"), 5, "There is no results database at"),
         (("run", "other.yaml"), 5, "other.yaml: no such study file"),
         (
@@ -198,9 +202,46 @@ def test_what_cannot_be_meant(call: Any, tuned: Path, args: tuple[str, ...], cod
     assert said in call("tune", *args, code=code).err
 
 
-def test_status_and_grid_know_nothing_of_trials(call: Any, tuned: Path) -> None:
-    run(call, tuned, "--limit", 2)
+def test_a_tuning_is_seen_by_those_who_look_and_is_no_study(call: Any, tuned: Path) -> None:
+    said = run(call, tuned, "--limit", 2)
+    assert f"The budget is not spent. To go on: ablate tune run {tuned}" in said.err
     assert call("status", "--json").document == {"schema": 1, "studies": []}
+    looked = call("status")
+    assert looked.out.startswith("tuning of toy: 1 of 2 runs done") or looked.out.startswith(
+        "tuning of toy: 2 of 2 runs done"
+    )
+    assert "No study has been run" not in looked.err + call("watch", "--once").out
     runs = call("runs", "list", "--json").document["runs"]
     assert [item["studies"][0].split(":")[:2] for item in runs] == [["tune", "toy"]] * 2
     assert json.dumps(runs)
+
+
+def test_what_is_open_says_how_to_go_on(call: Any, tuned: Path) -> None:
+    """The asker went right after its first question; the trial keeps its name."""
+    with Store.open(os.environ["ABLATE_DB"]) as store:
+        Session(load_tuning(tuned), store).step(1)
+    looked = call("status")
+    assert looked.out.splitlines() == ["tuning of toy: 0 of 1 run done, 1 to run"]
+    assert f"To go on: ablate tune run {tuned}" in looked.err
+    assert "1 trial: 1 open" in call("tune", "report", tuned, "--format", "text").out
+    lines = [line for line in run(call, tuned).err.splitlines() if line.startswith("[")]
+    assert "#" not in "".join(lines)
+    assert lines[0].startswith("[1/24] done  plain trial 0  val_top1 0.")
+
+
+def test_found_trials_are_said_and_the_count_ends_at_its_total(call: Any, tuned: Path) -> None:
+    def grid(rates: str) -> str:
+        return f"study: toy.yaml\nspace: {{optimizer.lr: {{values: {rates}}}}}\nmetric: val_top1\nsampler: grid\n"
+
+    tuned.write_text(grid("[0.01, 0.1]"))
+    run(call, tuned)
+    tuned.write_text(grid("[0.1, 0.01, 0.001]"))
+    said = run(call, tuned).err
+    assert [line.split("]")[0] for line in said.splitlines() if line.startswith("[")] == ["[1/2", "[2/2"]
+    assert "4 runs of trials had been trained before: not trained again" in said
+
+
+def test_what_tuning_leaves_behind_can_be_freed(call: Any, tuned: Path) -> None:
+    run(call, tuned, "--limit", 2)
+    call("clean", "--yes")
+    assert call("tune", "report", tuned, "--format", "json").document["arms"][0]["trials"]

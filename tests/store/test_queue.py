@@ -146,6 +146,18 @@ def test_a_lapsed_lease_is_taken_over(store: Store, fake: Any, take: Make, remot
     assert (first.state, first.error) == ("lost", "process 7 on elsewhere gave no sign of life for 61 s")
 
 
+def test_a_lost_attempt_ended_with_its_last_sign_of_life(store: Store, fake: Any, take: Make, remote: Make) -> None:
+    """Not when somebody looked again, the next morning perhaps: what it took is counted, as by a budget of minutes."""
+    claim = take(remote())
+    fake.pass_(20)
+    store.heartbeat(claim)
+    fake.pass_(36_000)
+    assert store.claim(claim.study_key, remote("other")) is not None
+    first = store.find(claim.run.run_id).attempts[0]
+    assert first.ended is not None
+    assert first.ended - first.started == 20
+
+
 def test_a_heartbeat_keeps_the_lease(store: Store, fake: Any, take: Make, remote: Make) -> None:
     claim = take(remote())
     for _ in range(5):

@@ -68,6 +68,12 @@ def test_the_grammar_in_full(write) -> None:
     assert tuning.warnings == ()
 
 
+def test_a_step_as_wide_as_its_range_is_two_cells(write) -> None:
+    """0.03 - 0.01 is a little less than 0.02 to a computer."""
+    tuning = load_tuning(write(space="{optimizer.lr: {float: [0.01, 0.03], step: 0.02}}", sampler="grid"))
+    assert tuning.space_of(tuning.arms[0])[0].cells == (0.01, 0.03)
+
+
 def test_defaults(write) -> None:
     tuning = load_tuning(write(arms=None))
     assert [arm.name for arm in tuning.arms] == ["plain/low", "plain/high", "plain/slow", "smooth/low", "smooth/high"]

@@ -9,7 +9,7 @@ import pytest
 from ablate.store.store import Store
 from ablate.study.trials import Trial
 from ablate.tuning.reading import best_of, read_result
-from ablate.tuning.samplers import brackets, make_pruner
+from ablate.tuning.samplers import make_pruner
 
 
 def trial(number: int, value: float | None, state: str = "complete") -> Trial:
@@ -43,7 +43,6 @@ def test_importance_is_told_from_ten_complete_trials_on(toy, run) -> None:
 def test_how_many_brackets_hyperband_has(epochs: int, count: int) -> None:
     import optuna
 
-    assert brackets(epochs) == count
     pruner = make_pruner("hyperband", epochs)
     study = optuna.create_study(pruner=pruner)
     asked = study.ask()
