@@ -17,7 +17,6 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
-from ablate.cli.stored import COMPARED, settings_of, stored_study, tuning_studies
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
@@ -35,6 +34,7 @@ def status(
     """Say what is done, running, failed and left, for one study or for all."""
     from ablate.cli.planning import make_plan, plan_document
     from ablate.cli.screens import next_step, print_arms, say_troubles
+    from ablate.cli.stored import settings_of, stored_study, tuning_studies
 
     store = require_reader(db)
     if study is None:
@@ -65,6 +65,8 @@ def status(
 
 def _tuning_step(record: StoredStudy, trials: Study, store: Store, db: str | None) -> str:
     """What to do next with a tuning. Whether its budget is spent is known to its file alone."""
+    from ablate.cli.stored import COMPARED
+
     if record.name.endswith(f":{COMPARED}"):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, db=db)}"
     file = str(record.settings.get("tune", record.file))

@@ -21,8 +21,10 @@ def main() -> int:
     url = os.environ["ABLATE_DB"]
 
     def tell(event: object) -> None:
-        if isinstance(event, EpochDone | RunEnded):
-            print(type(event).__name__, flush=True)
+        if isinstance(event, EpochDone):
+            print("epoch", flush=True)
+        elif isinstance(event, RunEnded):
+            print(event.state, event.error or "", flush=True)
 
     slots = tuple(Slot(number, "cpu", "cpu", 1, {}) for number in range(workers))
     with Store.open(url) as store:
