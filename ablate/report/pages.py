@@ -192,7 +192,8 @@ def _claims(papers: Iterable[Paper]) -> list[str]:
 def _made_with(studies: Sequence[StudyEntry]) -> list[str]:
     hardware, code = say.trained_on(studies), say.trained_by(studies)
     blocks = [f"Hardware: {escape(without_places(hardware))}."] if hardware else []
-    return [*blocks, f"Code: {escape(code)}."] if code else blocks
+    present = f"{_span('ablate report STUDY')} says where the present code of the trainer is another."
+    return [*blocks, f"Code: {escape(code)}. {present}"] if code else blocks
 
 
 def _unreadable(file: str) -> str:
