@@ -6,6 +6,7 @@ from names is escaped, since Plotly reads a small HTML in labels.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -147,6 +148,17 @@ def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
     return figure
 
 
+WIDE = 30.0
+"""A largest value so many times the median one leaves all others flat on a linear axis: a first epoch that exploded."""
+
+
+def _log_floor(values: Sequence[float]) -> float | None:
+    """Where a logarithmic axis begins; None where a linear one shows the values."""
+    if not values or min(values) <= 0 or max(values) <= WIDE * statistics.median(values):
+        return None
+    return min(values) / 2
+
+
 def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
     """Means by epoch with their 95% bands: colour is the arm, dash the split, diamonds the paper's figures."""
     figure = _figure(11, {"title": {"text": text(info.title.removesuffix(" by epoch"))}}, {"title": {"text": "epoch"}})
@@ -154,6 +166,9 @@ def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
     epochs = [epoch for line in info.lines for epoch in line.epochs]
     if epochs and max(epochs) - min(epochs) <= 12:
         figure.update_xaxes(dtick=1)  # there is no epoch 1.2
+    floor = _log_floor([value for line in info.lines for value in line.mean])
+    if floor is not None:
+        figure.update_yaxes(type="log", title={"text": f"{text(info.title.removesuffix(' by epoch'))} (log)"})
     for line in info.lines:
         slot = slots.get(line.arm, 1)
         colour = theme.colour(slot)
@@ -162,7 +177,7 @@ def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
         if line.low:
             figure.add_scatter(
                 x=[*line.epochs, *reversed(line.epochs)],
-                y=[*line.high, *reversed(line.low)],
+                y=[*line.high, *(low if floor is None else max(low, floor) for low in reversed(line.low))],
                 fill="toself",
                 fillcolor=colour,
                 line={"width": 0},

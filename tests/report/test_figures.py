@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ablate.analysis.table import ConfusionTable, Curve, Table
 from ablate.report import drawing, figures, theme
-from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo
+from ablate.report.drawing import draw_curves
+from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo, Line
 
 
 def kinds(table: Table) -> list[str]:
@@ -243,3 +245,18 @@ def test_colours_stand_out_from_their_page(palette: tuple[str, ...], page: str) 
     for colour in palette:
         low, high = sorted([linear(colour) @ weights, ground])
         assert (high + 0.05) / (low + 0.05) >= 2.9
+
+
+def test_an_epoch_that_exploded_leaves_the_others_to_be_seen() -> None:
+    """One loss of a thousand beside others of four: the axis is logarithmic, and no band reaches below it."""
+
+    def drawn(first: float) -> Any:
+        line = Line("A, loss", "A", "test", (1, 2, 3), (first, 4.0, 3.5), (-900.0, 3.0, 3.0), (2000.0, 5.0, 4.0), 3, ())
+        return draw_curves(CurvesInfo("loss by epoch", (line,)), {"A": 1})
+
+    wide, narrow = drawn(1000.0), drawn(5.0)
+    assert wide.layout.yaxis.type == "log"
+    assert wide.layout.yaxis.title.text == "loss (log)"
+    assert min(wide.data[0].y) == 1.75
+    assert narrow.layout.yaxis.type is None
+    assert min(narrow.data[0].y) == -900.0
