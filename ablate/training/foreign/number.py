@@ -39,7 +39,7 @@ COMMA = "A comma may mark decimals or thousands: print 0.85, or 1234 without it.
 BEFORE = r"The group begins in the middle of it: let the group take in the whole of it, as in '(\S+)'."
 AFTER = (
     "After a number comes a blank, the end, %, a bracket, a quote, or one of . , ; : before a blank. What else follows it has "
-    "to stand in the pattern behind the group, as in '([0-9.]+)s'."
+    r"to stand in the pattern behind the group, as in '(\S+)s'."
 )
 NO_NUMBER = "Let the group begin where the number does, and print one plain number there, as 0.5, -3, 1e-05 or 1,234.5."
 SEVERAL = "More than one number stands in the brackets: print one, or let the pattern say which."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from ablate.study.trainer import COUNTERS, number_groups
 from ablate.training.foreign.number import Number, count_at, number_at, without_colours
@@ -84,22 +83,18 @@ class Line:
         self.raw = raw
         self.text, self.ends = (raw, frozenset(_places(raw))) if colours else without_colours(raw)
         self._tokens: dict[re.Pattern[str], list[re.Match[str]]] = {}
+        self._views: dict[tuple[re.Pattern[str], int], View] = {}
 
-    def views(self) -> Iterator[View]:
+    def views(self, decimals: int) -> Iterator[View]:
         """The line in the order in which it is tried: a number that only looks different comes before the line as it is, so that no
-        later number is taken for it; one that cannot be read comes last."""
+        later number is taken for it; one that cannot be read comes last. With up to so many decimals."""
         if self._odd(_READABLE):
-            yield self._in_digits(_READABLE, _digits)
+            yield self._in_digits(_READABLE, 0)
         yield View(self.text)
-        for kind in (_READABLE, _SPOILT):
-            if not self._odd(kind):
-                continue
-            if kind is _SPOILT:
-                yield self._in_digits(kind, _digits)
-            if all(_WHOLE.fullmatch(token.group()) for token in self._odd(kind)):
-                continue
-            for count in range(1, MOST_DECIMALS + 1):
-                yield self._in_digits(kind, partial(_decimals, count))
+        for kind, first in ((_READABLE, 1), (_SPOILT, 0)):
+            if tokens := self._odd(kind):
+                most = 0 if all(_WHOLE.fullmatch(token.group()) for token in tokens) else decimals
+                yield from (self._in_digits(kind, count) for count in range(first, most + 1))
 
     def _odd(self, kind: re.Pattern[str]) -> list[re.Match[str]]:
         if kind not in self._tokens:
@@ -107,15 +102,18 @@ class Line:
             self._tokens[kind] = [token for token in found if not _USUAL.fullmatch(token.group().rstrip("."))]
         return self._tokens[kind]
 
-    def _in_digits(self, kind: re.Pattern[str], shape: Callable[[str], str]) -> View:
+    def _in_digits(self, kind: re.Pattern[str], decimals: int) -> View:
+        if (kind, decimals) in self._views:
+            return self._views[kind, decimals]
         pieces, spans, last, length = [], [], 0, 0
         for token in self._odd(kind):
-            digits = shape(token.group())
+            digits = _digits(token.group(), decimals)
             pieces += [self.text[last : token.start()], digits]
             length += token.start() - last
             spans.append(((length, length + len(digits)), token.span()))
             length, last = length + len(digits), token.end()
-        return View("".join([*pieces, self.text[last:]]), tuple(spans))
+        view = self._views[kind, decimals] = View("".join([*pieces, self.text[last:]]), tuple(spans))
+        return view
 
 
 class Pattern:
@@ -125,6 +123,8 @@ class Pattern:
         self.text = text
         self._regex = re.compile(text)
         self._groups = number_groups(self._regex)
+        fixed = "{" in text or text.count(r"\d") + text.count("[0-9]") > 2  # perhaps a number of decimals
+        self._decimals = MOST_DECIMALS if fixed else 1
         self._counters = [name for name in COUNTERS if name in self._regex.groupindex]
 
     def find(self, line: Line) -> Found | None:
@@ -135,7 +135,7 @@ class Pattern:
         return found
 
     def _find(self, line: Line) -> Found | None:
-        for view in line.views():
+        for view in line.views(self._decimals):
             match = self._regex.search(view.text)
             group = next((group for group in self._groups if match and match.start(group) >= 0), None)
             if match is None or group is None:
@@ -206,11 +206,9 @@ def whole(value: float | None) -> int | None:
     return int(value)
 
 
-def _digits(token: str) -> str:
-    """As long as the number, its point in place: `00.5` for -0.5."""
+def _digits(token: str, decimals: int) -> str:
+    """Plain digits for a number: its point in place, `00.5` for -0.5; or with so many decimals, if it is none of the whole ones."""
+    if decimals and not _WHOLE.fullmatch(token):
+        return "0." + "0" * decimals
     point = "." if "." not in token and token.count(",") == 1 else "0"
     return re.sub(r"[^0-9.]", "0", token.replace(",", point))
-
-
-def _decimals(count: int, token: str) -> str:
-    return _digits(token) if _WHOLE.fullmatch(token) else "0." + "0" * count
