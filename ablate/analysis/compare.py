@@ -51,6 +51,7 @@ class Difference:
     p_adjusted: float | None = None
     detectable: float | None = None
     note: str = ""
+    test: str = ""
 
     @property
     def decided(self) -> bool:
@@ -66,8 +67,8 @@ class Pool:
 
 
 def pool(samples: Sequence[Sample]) -> Pool | None:
-    """The pooled variance of the complete samples that vary, each arm counted once; None where there is none."""
-    distinct = {s.key: s.values for s in samples if s.complete and s.varies}
+    """The pooled variance of the sound samples that vary, each arm counted once; None where there is none."""
+    distinct = {s.key: s.values for s in samples if s.sound and s.varies}
     df = sum(len(values) - 1 for values in distinct.values())
     if df == 0:
         return None
@@ -104,6 +105,8 @@ def obstacle(*samples: Sample, least: int = LEAST_N) -> str:
         if not sample.complete:
             why = f" ({sample.note})" if sample.note.startswith("not run: ") else ""
             return f"{sample.name} has {sample.n} of {sample.planned} runs{why}"
+        if sample.doubt:
+            return f"{sample.name}: {sample.doubt}"
     for sample in samples:
         if sample.n < least:
             return f"no p below n = {least}"

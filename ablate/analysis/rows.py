@@ -141,10 +141,12 @@ class Filler:
             mean=summary.mean,
             sd=summary.sd,
             n=summary.n,
+            planned=slot.sample.planned if slot else 0,
             ci95=summary.ci95,
             delta=difference.delta,
             delta_ci95=difference.ci95,
             p_adjusted=difference.p_adjusted,
+            test=difference.test,
             decided=difference.decided,
             detectable=difference.detectable,
             reported=reported.value if reported else None,
@@ -153,7 +155,7 @@ class Filler:
             agreement_width=agreed.width,
             total=total,
             run_ids=slot.sample.run_ids if slot else (),
-            note=(slot.sample.note or difference.note) if slot else "not in the design",
+            note=(slot.sample.note or slot.sample.doubt or difference.note) if slot else "not in the design",
         )
 
     def _row(self, line: Line, cells: Mapping[str, Cell]) -> Row:

@@ -13,27 +13,33 @@ class Cell:
     """One metric of one row over its replicates, in the metric's own unit (accuracies are fractions).
 
     mean, sd         over n finished runs; sd is None below n = 2
+    planned          runs that n would be if none were missing; 0 where the design has no such cell
     ci95             95% t-interval of the mean; None below n = 2
     delta            mean minus the baseline's mean; None for the baseline itself
     delta_ci95       95% interval of delta, simultaneous over the family (the table's own test)
     p_adjusted       of the table's test, adjusted over the family; None below n = 3, at zero variance, or where a run
                      is missing
     decided          p_adjusted < 0.05
+    test             what p and interval come from: `moderated`, `dunnett`, `welch-holm`; `welch` where too few arms vary
+                     for the declared one; `residual`, the model's, in tables of effects. Empty without an interval
     detectable       the smallest absolute difference that this n could have shown at 80% power
     reported         the paper's figure with its text; agrees: it lies in the 95% interval for one new run, whose width
                      is `agreement_width`; None where the comparison means nothing
     total            in a path design: mean minus the baseline's, where delta is from the step before
+    run_ids          the runs behind the cell; of an effect, all that its model was fitted to
     note             why a cell is empty or undecided, for people: "2 of 3 runs", "not run: no weights", "diverged"
     """
 
     mean: float | None = None
     sd: float | None = None
     n: int = 0
+    planned: int = 0
     ci95: Interval | None = None
     delta: float | None = None
     delta_ci95: Interval | None = None
     p_adjusted: float | None = None
     decided: bool = False
+    test: str = ""
     detectable: float | None = None
     reported: float | None = None
     reported_text: str | None = None

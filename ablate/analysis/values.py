@@ -20,7 +20,8 @@ class Sample:
     """One arm's values of one metric, in the order of the seeds.
 
     `key` is the arm's `arm_id`: arms that are the same run share it. `planned` is the number of seeds; `note` says what
-    became of the runs without a value, and is empty where none is missing.
+    became of the runs without a value, and is empty where none is missing. `doubt` says why nothing is decided from
+    these runs though they are done (two of them saw other data), and is empty where there is no such reason.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Sample:
     planned: int
     run_ids: tuple[str, ...] = ()
     note: str = ""
+    doubt: str = ""
 
     @property
     def n(self) -> int:
@@ -37,6 +39,11 @@ class Sample:
     @property
     def complete(self) -> bool:
         return self.n == self.planned
+
+    @property
+    def sound(self) -> bool:
+        """All planned runs are there, and nothing is known against them: only such samples are judged by."""
+        return self.complete and not self.doubt
 
     @property
     def varies(self) -> bool:
@@ -59,10 +66,16 @@ class Replicate:
 
 
 class Replicates:
-    """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`."""
+    """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`.
 
-    def __init__(self, study: Study, results: Mapping[str, RunResult]) -> None:
+    `doubts` maps an `arm_id` to the reason for which nothing is decided of it: see `Sample.doubt`.
+    """
+
+    def __init__(
+        self, study: Study, results: Mapping[str, RunResult], doubts: Mapping[str, str] | None = None
+    ) -> None:
         self.seeds = study.seeds
+        self._doubts = dict(doubts or {})
         self._results = results
         self._runs = {(run.arm_id, run.seed): run for run in study.runs}
 
@@ -87,7 +100,8 @@ class Replicates:
             else:
                 reasons[f"no {what}" if replicate.done else _why_missing(replicate)] += 1
         note = _note(len(values), len(replicates), reasons)
-        return Sample(arm.arm_id, arm.name, tuple(values), len(replicates), tuple(run_ids), note)
+        doubt = self._doubts.get(arm.arm_id, "")
+        return Sample(arm.arm_id, arm.name, tuple(values), len(replicates), tuple(run_ids), note, doubt)
 
     def _replicate(self, arm: Arm, seed: int) -> Replicate:
         run = self._runs.get((arm.arm_id, seed))
