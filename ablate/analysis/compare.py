@@ -18,6 +18,8 @@ A difference is **decided** where its adjusted p is below 0.05; nothing else dec
 - An arm that lacks a run (it diverged, it failed, it is still to come) has neither p nor interval: what is left of an
   arm that lost runs is a selection. If the baseline lacks one, no difference has. Such arms still count in the
   adjustment, as do all arms that the table declares, so that nothing becomes decided because a run went missing.
+- An arm whose runs are mixed (other data, or resumed under other numerics) has neither p nor interval, nor has one that
+  read other data than what it is compared with, though both name the same.
 - Arms that are the same run count once.
 
 Nothing is paired by seed: a replicate's seed fixes initialisation and order, which says little about the score (one
@@ -35,6 +37,7 @@ from dataclasses import dataclass
 
 from ablate.analysis import distributions
 from ablate.analysis.distributions import ALPHA
+from ablate.analysis.mixed import DIGITS
 from ablate.analysis.table import Interval
 from ablate.analysis.values import Sample
 
@@ -107,12 +110,26 @@ def obstacle(*samples: Sample, least: int = LEAST_N) -> str:
             return f"{sample.name} has {sample.n} of {sample.planned} runs{why}"
         if sample.doubt:
             return f"{sample.name}: {sample.doubt}"
+    if why := other_data(samples):
+        return why
     for sample in samples:
         if sample.n < least:
             return f"no p below n = {least}"
     for sample in samples:
         if not sample.varies:
             return f"no p: all {sample.n} values of {sample.name} are equal"
+    return ""
+
+
+def other_data(samples: Sequence[Sample]) -> str:
+    """Which two samples read other data, though their recipes name the same; empty where there are none."""
+    digests: dict[str, tuple[str, Sample]] = {}
+    for sample in samples:
+        if sample.data is not None:
+            asked, digest = sample.data
+            known, other = digests.setdefault(asked, (digest, sample))
+            if known != digest:
+                return f"mixed: {other.name} read data {known[:DIGITS]}, {sample.name} {digest[:DIGITS]}"
     return ""
 
 

@@ -22,9 +22,9 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ablate.analysis import claims, distributions, factorial, notes
+from ablate.analysis import claims, digits, distributions, factorial, notes
 from ablate.analysis.compare import LEAST_N, holm
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.factorial import Term
@@ -79,7 +79,8 @@ def effects_table(
     """
     kept = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(where or {})
     spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,))
-    return effects_of_table(study, spec, Replicates(study, results), comparable)
+    table = effects_of_table(study, spec, Replicates(study, results), comparable)
+    return replace(table, columns=digits.fit(table.columns, table.rows))
 
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:

@@ -16,19 +16,16 @@ from ablate.analysis.values import Replicates, Sample, at_epoch, final
 from ablate.study.metrics import METRICS, SPLITS
 from ablate.study.study import Arm, Reported, Study, TableSpec
 
-_DECIMALS = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
-
 
 def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
-    """The columns with direction, unit and decimals; in percent where the paper prints percentages."""
+    """The columns with direction, unit and the paper's decimals; in percent where the paper prints percentages."""
     columns = []
     for index, (key, metric) in enumerate(column_keys(spec)):
         better, unit = direction(study, metric)
         figures = [row[index] for row in spec.reported.values() if index < len(row)]
         printed = [figure for figure in figures if figure is not None]
         percent = any(figure.percent for figure in printed)
-        usual = 2 if percent else 0 if metric == "support" else _DECIMALS.get(unit, 3)
-        decimals = max([usual, *(figure.decimals for figure in printed)])
+        decimals = max((figure.decimals for figure in printed), default=0)
         columns.append(Column(key, metric, better, unit, percent, decimals))
     return tuple(columns)
 
@@ -133,7 +130,8 @@ class Filler:
     def _cell(self, slot: Slot | None, difference: Difference, reported: Reported | None) -> Cell:
         values = slot.sample.values if slot else ()
         summary = aggregate(values)
-        agreed = agreement(values, reported) if reported and self.comparable else Agreement(None, None)
+        fair = self.comparable and not (slot and slot.sample.doubt)
+        agreed = agreement(values, reported) if reported and fair else Agreement(None, None)
         total = None
         if slot and slot.start and slot.start.values and values:
             total = statistics.fmean(values) - statistics.fmean(slot.start.values)
