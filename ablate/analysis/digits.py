@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ablate.analysis.table import Cell, Column, Row
+from ablate.study.digits import places
 
 _USUAL = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
 _COUNTS = ("support", "epochs_trained", "selected_epoch")
@@ -63,21 +64,3 @@ def _whole(values: Iterable[float]) -> bool:
 
 def _is_noise(cell: Cell) -> bool:
     return cell.sd is not None and cell.mean is not None and cell.sd <= _NOISE * abs(cell.mean)
-
-
-def places(value: float, digits: int) -> int:
-    """Decimals that show `digits` significant digits of a positive value, as it rounds: 0.0996 is 0.10 to two."""
-    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
-    return digits - 1 - exponent
-
-
-def short(value: float) -> str:
-    """A number by itself, for lists of runs: `0.8421`, `5019`, `1234.5`, `9.800e-05`, `1.234e+45`; never more than ten digits."""
-    if not math.isfinite(value):
-        return str(value)
-    size = abs(value)
-    if value == round(value) and size < 1e10:
-        return f"{value:.0f}"
-    if not 1e-3 <= size < 1e10:
-        return f"{value:.3e}"
-    return f"{value:.{max(1, min(4, places(size, 5)))}f}"

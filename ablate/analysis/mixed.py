@@ -49,9 +49,7 @@ def why_mixed(results: Sequence[tuple[int, RunResult]]) -> str:
         prints = result.details.get("mixed_fingerprints")
         if isinstance(prints, Sequence) and not isinstance(prints, str) and len(prints) > 1:
             # the trainer puts what it ended with first
-            reasons.append(
-                f"seed {seed} resumed under other numerics ({', then '.join(differing(prints[::-1]))})"
-            )
+            reasons.append(f"seed {seed} resumed under other numerics ({', then '.join(differing(prints[::-1]))})")
     return "; ".join(reasons)
 
 

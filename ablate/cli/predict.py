@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -197,10 +195,9 @@ def as_csv(
     predictions: Predictions, ids: Mapping[str, str], names: Sequence[str], columns: tuple[str, str] | None = None
 ) -> str:
     """`file,class,probability`, or two columns under the names in `columns`. `ids` maps a file to what stands for it."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(columns or ("file", "class", "probability"))
-    for row in predictions.rows:
-        probability = () if columns else (f"{row.probability:.6f}",)
-        rows.writerow((ids[row.file], names[row.label], *probability))
-    return text.getvalue()
+    from ablate.report.spreadsheet import csv_text
+
+    rows = [(ids[row.file], names[row.label], f"{row.probability:.6f}") for row in predictions.rows]
+    if columns:
+        return csv_text([columns, *(row[:2] for row in rows)])
+    return csv_text([("file", "class", "probability"), *rows])

@@ -19,6 +19,7 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.errors import UsageError, nearest
+from ablate.study.digits import brief
 from ablate.study.places import home
 from ablate.study.run import STATES
 
@@ -71,7 +72,7 @@ def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
     rows: list[tuple[str, ...]] = [("run", "arm", "seed", "state", "tries", *shown, "time")]
     for result in found:
         run = result.run
-        metrics = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in shown]
+        metrics = [brief(result.metrics[name]) if name in result.metrics else "" for name in shown]
         time = duration(result.seconds) if result.seconds is not None else ""
         rows.append(
             (run.run_id[:12], names.get(run.run_id, ""), str(run.seed), result.state, str(len(result.attempts)), *metrics, time)
@@ -108,7 +109,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
 
 @app.command()
 def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
-    """Where two runs differ: recipe, seed, environment, final metrics."""
+    """Where two runs differ: recipe, seed, environment, data, final metrics."""
     store = require_reader(db)
     one, other = store.find(first), store.find(second)
     rows = []
@@ -116,6 +117,7 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
         ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
         ("recipe ", _flat(one.run.recipe), _flat(other.run.recipe)),
         ("environment ", _environment(one), _environment(other)),
+        ("", _of_training(one), _of_training(other)),
         ("metric ", _once(one), _once(other)),
     ):
         for name in sorted({*left, *right}):
@@ -225,7 +227,7 @@ def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]
         if name == "peak_memory":
             shown[name] = f"{value / 2**20:,.0f} MiB"
         else:
-            shown[name] = f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:.4f}"
+            shown[name] = brief(value)
     return shown
 
 
@@ -256,6 +258,18 @@ def _once(result: RunResult) -> dict[str, float]:
 
 def _environment(result: RunResult) -> dict[str, Any]:
     return _flat(result.attempts[-1].environment) if result.attempts else {}
+
+
+def _of_training(result: RunResult) -> dict[str, Any]:
+    """What a run was trained on and how: the digest and the numbers of its images, its fingerprints."""
+    data = result.details.get("data")
+    found = {f"data {name}": value for name, value in _flat(data if isinstance(data, dict) else {}).items()}
+    found.pop("data skipped", None)
+    if result.attempts and result.attempts[-1].fingerprint:
+        found["fingerprint"] = result.attempts[-1].fingerprint
+    if mixed := result.details.get("mixed_fingerprints"):
+        found["resumed under other numerics"] = "; ".join(map(str, mixed))
+    return found
 
 
 def _log(result: RunResult) -> str | None:

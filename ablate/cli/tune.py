@@ -20,6 +20,7 @@ from ablate.cli.common import (
 )
 from ablate.cli.engines import get_engine
 from ablate.errors import UsageError, nearest
+from ablate.study.digits import brief
 
 if TYPE_CHECKING:
     from ablate.study.trials import TuningResult
@@ -185,7 +186,7 @@ def _summary(result: TuningResult) -> None:
             if state in states
         )
         best = "" if arm.best is None else (
-            f"; best {result.metric} {arm.best.value:.4f} (trial {arm.best.number}: "
+            f"; best {result.metric} {brief(arm.best.value)} (trial {arm.best.number}: "
             + ", ".join(f"{path} {_shown(value)}" for path, value in arm.best.params.items()) + ")"
         )  # fmt: skip
         seconds = sum(trial.seconds for trial in arm.trials)

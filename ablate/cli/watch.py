@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli.common import Db, ProfileOption, duration, plural, require_reader, stdout_console
+from ablate.study.digits import brief
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -126,7 +127,7 @@ def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
         parts.append(f"epoch {last}/{epochs}" if isinstance(epochs, int) else f"epoch {last}")
         figures = result.epochs.get(last, {})
         shown = {"loss": figures.get("train_loss", figures.get("loss")), "top1": figures.get("top1")}
-        parts += [f"{name} {value:.3f}" for name, value in shown.items() if value is not None]
+        parts += [f"{name} {brief(value)}" for name, value in shown.items() if value is not None]
         attempt = result.attempts[-1]
         parts += [duration(max(0.0, now - attempt.started)), result.device or "", attempt.worker]
         if attempt.number > 1:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ablate.store.queries import TUNING
+from ablate.study.digits import brief
 from ablate.study.loader import Settings, load
 from ablate.study.run import Run
 from ablate.study.study import Arm, Factor, Level, Study, TableSpec
@@ -57,7 +58,7 @@ def costs(result: TuningResult) -> tuple[str, ...]:
         best = (
             "no trial is complete"
             if arm.best is None
-            else f"best {result.metric} {arm.best.value:.4f}, of trial {arm.best.number}"
+            else f"best {result.metric} {brief(arm.best.value)}, of trial {arm.best.number}"
         )
         lines.append(f"Tuning {arm.arm} cost {_cost([arm])}; {best}.")
     if len(result.arms) > 1:

@@ -40,7 +40,10 @@ def test_one_digest_is_not_mixed(study: Any, test: str) -> None:
 @pytest.mark.parametrize("test", ["dunnett", "welch-holm"])
 def test_an_arm_over_two_digests_decides_nothing(study: Any, test: str, claim: Any) -> None:
     read(study, "B", NEW, 1, 2)
-    claims = (claim(">", ("B", {"tweak": "B"}), ("A", {"tweak": "A"})), claim(">", ("C", {"tweak": "C"}), ("A", {"tweak": "A"})))
+    claims = (
+        claim(">", ("B", {"tweak": "B"}), ("A", {"tweak": "A"})),
+        claim(">", ("C", {"tweak": "C"}), ("A", {"tweak": "A"})),
+    )
     table, found = cells(study, test=test, claims=claims, reported={"B": ("0.82",)})
     b = found["B"]
     assert (b.decided, b.p_adjusted, b.delta_ci95, b.agrees) == (False, None, None, None)
@@ -74,7 +77,9 @@ def test_arms_that_read_other_data_under_one_name(study: Any) -> None:
 def test_arms_that_name_other_data_may_read_other_data(study: Any) -> None:
     read(study, "B", NEW, 0, 1, 2)
     arms = tuple(
-        replace(arm, recipe={**arm.recipe, "data": {**arm.recipe["data"], "image_size": 16}}) if arm.name == "B" else arm
+        replace(arm, recipe={**arm.recipe, "data": {**arm.recipe["data"], "image_size": 16}})
+        if arm.name == "B"
+        else arm
         for arm in study.study.arms
     )
     study.study = replace(study.study, arms=arms)

@@ -402,10 +402,14 @@ class TestNotes:
         made = lee()
 
         def said(**looks: Any) -> tuple[str, ...]:
-            return tuple(n for n in build_table(made.study, made.spec(), made.results, **looks).notes if "eeds were" in n)
+            return tuple(
+                n for n in build_table(made.study, made.spec(), made.results, **looks).notes if "eeds were" in n
+            )
 
         assert said() == ()
-        assert said(looks=1)[0].startswith("Seeds were added 1 time after results were there. p-values and intervals do not")
+        assert said(looks=1)[0].startswith(
+            "Seeds were added 1 time after results were there. p-values and intervals do not"
+        )
         assert "2 times after results were there; what was asked for before the" in said(looks=2, looks_known=False)[0]
         assert said(looks_known=False)[0].startswith("No seeds were added after results were there; what was asked for")
 
