@@ -80,7 +80,7 @@ def effects_table(
     kept = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(where or {})
     spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,))
     table = effects_of_table(study, spec, Replicates(study, results), comparable)
-    return replace(table, columns=digits.fit(table.columns, table.rows))
+    return replace(table, columns=digits.fit(table.columns, table.rows))  # `where` brings no figures of a paper
 
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:

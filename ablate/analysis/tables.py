@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ablate.analysis import claims, curves, digits, effects, notes
+from ablate.analysis import claims, curves, digits, effects, notes, units
 from ablate.analysis.layout import Line, arms_of, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, columns_of
 from ablate.analysis.scale import comparison, scale_of
@@ -38,6 +38,7 @@ def build_table(
         built = effects.effects_of_table(study, table, runs, comparable)
     else:
         built = _of_lines(study, table, runs, comparable)
+    built = units.checked(built)
     said = (*built.notes, *notes.on_looks(looks, looks_known))
     return replace(built, columns=digits.fit(built.columns, built.rows), looks=looks, notes=said)
 
