@@ -50,9 +50,16 @@ def _mismatch(column: Column, rows: tuple[Row, ...]) -> str:
         said = f"{column.metric} is reported as a fraction or in percent, and what was measured is neither (up to {largest:g})"
         return f"Unit mismatch: {said}; nothing is compared. Declare its unit, `unit: percent`, under metrics."
     figures = max(reported for _, reported in pairs if reported)
-    if column.better == "higher" and not (column.percent or column.unit) and largest <= 1 < figures <= 100 and ratio < 1 / _TIMES:
+    if (
+        column.better == "higher"
+        and not (column.percent or column.unit)
+        and largest <= 1 < figures <= 100
+        and ratio < 1 / _TIMES
+    ):
         said = f"{column.metric} was measured as a fraction (up to {largest:g}) and is reported as up to {figures:g}"
-        return f"Unit mismatch: {said}; nothing is compared. Write the paper's percentages with their sign, as in 93.8%."
+        return (
+            f"Unit mismatch: {said}; nothing is compared. Write the paper's percentages with their sign, as in 93.8%."
+        )
     return ""
 
 

@@ -67,8 +67,10 @@ def list_(
 def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
     """One line a run, whole at any width. Not a table of rich's: that takes half a minute for 10,000 runs."""
     there = dict.fromkeys(name for result in found for name in result.metrics)
-    known = [name for name in SHOWN_METRICS if name in there]  # then those of a trainer of one's own
-    shown = tuple(dict.fromkeys([*known, *there]))[: len(SHOWN_METRICS)] or SHOWN_METRICS
+    # ours, unless a trainer of one's own declares others: then those, by the names that it gave them
+    declared = [name for result in found for name in (result.run.trainer or {}).get("metrics", ()) if name in there]
+    known = [name for name in SHOWN_METRICS if name in there]
+    shown = tuple(dict.fromkeys([*declared, *known, *there]))[: len(SHOWN_METRICS)] or SHOWN_METRICS
     rows: list[tuple[str, ...]] = [("run", "arm", "seed", "state", "tries", *shown, "time")]
     for result in found:
         run = result.run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ SHOWN_REASONS = 3
 SHOWN_RUNS = 3
 MARKS = {"done": "✓", "queued": "·", "running": "▸", "failed": "✗", "lost": "?", "cancelled": "-", "pruned": "·", "blocked": "!"}  # fmt: skip
 LEGEND = {"done": "done", "queued": "to run", "running": "running", "failed": "failed", "lost": "lost", "cancelled": "cancelled", "blocked": "blocked"}  # fmt: skip
+
+_OF_ONE_RUN = re.compile(
+    r"(?<![\w.])~?/[^\s:'\"]+|(?<=seed)\W{0,3}\d+|(?<=pid)\W{0,3}\d+|0x[0-9a-fA-F]+|(?<![.\d])\d{4,}(?![.\d])"
+)
 
 
 def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
@@ -96,9 +101,14 @@ def print_arms(plan: Plan, console: Console) -> None:
     console.print("  " + "  ".join(f"{MARKS[state]} {said}" for state, said in LEGEND.items() if state in there))
 
 
+def _kind(reason: str) -> str:
+    """A reason without what is of one run alone: paths, seeds, and numbers as long as a process's."""
+    return _OF_ONE_RUN.sub("…", reason)
+
+
 def say_troubles(plan: Plan, db: str | None) -> None:
     """Runs that failed, were lost or are blocked, by reason: one line each, and how to see more."""
-    groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    groups: dict[tuple[str, str], tuple[str, list[PlannedRun]]] = {}
     ended = {
         item.run.run_id for item in (*plan.parents, *plan.runs) if item.state in TROUBLES and item.state != "blocked"
     }
@@ -106,8 +116,9 @@ def say_troubles(plan: Plan, db: str | None) -> None:
         if item.state in TROUBLES:
             why = (item.cause or item.why).strip()
             reason = why.splitlines()[-1] if why else "no reason was recorded"
-            groups.setdefault((item.state, reason), []).append(item)
-    for (state, reason), items in list(groups.items())[:SHOWN_REASONS]:
+            _, items = groups.setdefault((item.state, _kind(reason)), (reason, []))
+            items.append(item)
+    for (state, _), (reason, items) in list(groups.items())[:SHOWN_REASONS]:
         named = ", ".join(f"{item.arm} seed {item.run.seed}" for item in items[:SHOWN_RUNS])
         more = f" and {len(items) - SHOWN_RUNS:,} more" if len(items) > SHOWN_RUNS else ""
         say(f"{len(items):,} {state} ({named}{more}): {reason}")
@@ -115,7 +126,7 @@ def say_troubles(plan: Plan, db: str | None) -> None:
         if state != "blocked" or shown in ended:  # a blocked run has no attempt to look at, its failed parent has
             say(f"  {command('runs', 'show', str(shown)[:12], db=db)}")
     if len(groups) > SHOWN_REASONS:
-        rest = sum(len(items) for items in list(groups.values())[SHOWN_REASONS:])
+        rest = sum(len(items) for _, items in list(groups.values())[SHOWN_REASONS:])
         say(
             f"and {plural(rest, 'run')} more for other reasons: {command('runs', 'list', '--study', plan.study.name, db=db)}"
         )

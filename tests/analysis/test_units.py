@@ -56,7 +56,9 @@ def test_a_figure_without_its_sign_beside_fractions(maker: Any, factor: Any) -> 
     assert built.rows[0].cells["acc"].agrees is None
 
 
-@pytest.mark.parametrize(("values", "figure"), [({"A": [0.02, 0.021, 0.022], "B": [0.3, 0.31, 0.32]}, "2.30"), (SCRIPT, "93.8")])
+@pytest.mark.parametrize(
+    ("values", "figure"), [({"A": [0.02, 0.021, 0.022], "B": [0.3, 0.31, 0.32]}, "2.30"), (SCRIPT, "93.8")]
+)
 def test_other_numbers_are_judged(maker: Any, factor: Any, values: Any, figure: str) -> None:
     built = table(maker, factor, values, figure, "own", "lower")
     assert not any("Unit" in note for note in built.notes)

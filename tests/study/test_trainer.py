@@ -319,6 +319,11 @@ def test_what_a_study_asks_of_the_worker_and_says_of_itself(read: Any) -> None:
     assert trainer_title({"command": "python train.py --lr {lr} x"}) == "own command python train.py"
     assert trainer_title({"command": ["--x", 3]}) == "own command --x"
     assert trainer_title({"python": "a:b"}) == "own trainer a:b"
+    assert trainer_title({"command": "env -C sub -u X A=1 python main.py --lr {lr}"}) == "own command python main.py"
+    assert trainer_title({"command": ["/bin/bash", "-euc", "./train --x\nrest"]}) == "own command ./train"
+    assert trainer_title({"command": ["bash", "-c", "it's"]}) == "own command bash"
+    assert trainer_title({"command": ["env"]}) == "own command env"
+    assert trainer_title({"command": ["bash", "run.sh"]}) == "own command bash run.sh"
 
 
 def test_the_code_of_another_trainer_is_its_declared_version(read: Any) -> None:
