@@ -71,9 +71,7 @@ class Replicates:
     `doubts` maps an `arm_id` to the reason for which nothing is decided of it: see `Sample.doubt`.
     """
 
-    def __init__(
-        self, study: Study, results: Mapping[str, RunResult], doubts: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, study: Study, results: Mapping[str, RunResult], doubts: Mapping[str, str] | None = None) -> None:
         self.seeds = study.seeds
         self._doubts = dict(doubts or {})
         self._results = results
