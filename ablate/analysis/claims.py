@@ -67,7 +67,14 @@ def judge(
     return tuple(_judge(claim, study, spec, runs, families, judged) for claim in spec.claims)
 
 
-def _judge(claim: Claim, study: Study, spec: TableSpec, runs: Replicates, families: Sequence[Family]) -> ClaimResult:
+def _judge(
+    claim: Claim,
+    study: Study,
+    spec: TableSpec,
+    runs: Replicates,
+    families: Sequence[Family],
+    judged: list[list[Sample]] | None,
+) -> ClaimResult:
     if claim.kind == "prose":
         return ClaimResult(claim.text, "not testable", "prose: no rows are named that could be compared")
     better, _ = direction(study, claim.metric)
