@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ablate.analysis import cautions
 from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
-from ablate.analysis.values import Replicates
+from ablate.analysis.values import Replicates, Sample
 from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study, TableSpec
@@ -23,11 +24,21 @@ _COSTS = ("seconds", "examples_per_second", "peak_memory")
 
 
 def notes_of(
-    study: Study, spec: TableSpec, runs: Replicates, arms: Sequence[Arm], rows: Sequence[Row]
+    study: Study,
+    spec: TableSpec,
+    runs: Replicates,
+    arms: Sequence[Arm],
+    rows: Sequence[Row],
+    families: Sequence[Sequence[Sample]] = (),
 ) -> tuple[str, ...]:
-    """All notes of a table over arms, epochs or classes, most telling first; `arms` holds the baselines too."""
+    """All notes of a table over arms, epochs or classes, most telling first.
+
+    arms       those of the table, and the baselines
+    families   the samples that were judged together
+    """
     return (
-        *_test(study, spec, rows),
+        *cautions.about_test(study, spec, rows),
+        *cautions.about_rows(study, spec, rows, families),
         *_replicates(study, rows),
         *about_runs(study, runs, arms, IF_MISSING),
     )
@@ -58,22 +69,6 @@ def on_looks(looks: int, known: bool) -> Iterable[str]:
         )
     elif before:
         yield f"No seeds were added after results were there{before}."
-
-
-def _test(study: Study, spec: TableSpec, rows: Sequence[Row]) -> Iterable[str]:
-    if all(cell.delta is None for row in rows for cell in row.cells.values()):
-        return
-    path = study.design == "path"
-    within = {"epoch": ", each epoch by itself", "class": ", each class by itself"}.get(spec.kind, "")
-    if path:
-        spread = "a variance pooled over the steps" if spec.test == "dunnett" else "Welch's t"
-        test = f"t-tests with {spread}, Holm over the steps; 95% intervals simultaneous by Bonferroni"
-    elif spec.test == "dunnett":
-        test = "Dunnett's test with a variance pooled over the family's arms; simultaneous 95% intervals"
-    else:
-        test = "Welch's t-tests, p adjusted by Holm; 95% intervals simultaneous by Bonferroni"
-    to = "the step before" if path else "the baseline"
-    yield f"Differences from {to}: {test}; one family a column{within}; not paired by seed. Decided: adjusted p < 0.05."
 
 
 def _replicates(study: Study, rows: Sequence[Row]) -> Iterable[str]:

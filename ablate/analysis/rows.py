@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ablate.analysis.aggregate import Agreement, aggregate, agreement
 from ablate.analysis.classes import ClassReader
 from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
+from ablate.analysis.families import key_of
 from ablate.analysis.layout import Line, column_keys, compared_with, matched_baseline
 from ablate.analysis.table import Cell, Column, Row
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
@@ -54,12 +55,13 @@ class Slot:
 
 
 class Filler:
-    """Fills the lines of one table."""
+    """Fills the lines of one table. `judged` collects the samples of each family that was compared."""
 
     def __init__(self, study: Study, spec: TableSpec, runs: Replicates, *, comparable: bool) -> None:
         self.study, self.spec, self.runs, self.comparable = study, spec, runs, comparable
         self._path = study.design == "path"
         self._classes = ClassReader()
+        self.judged: list[list[Sample]] = []
         self._samples: dict[tuple[str, str, int | None, str | None], Sample] = {}
 
     def rows(self, lines: tuple[Line, ...]) -> tuple[Row, ...]:
@@ -111,11 +113,11 @@ class Filler:
         families: dict[object, list[tuple[int, Slot, Arm, Sample]]] = defaultdict(list)
         for n, slot in slots.items():
             if slot.other is not None:
-                arm, sample = slot.other
-                baseline = arm.arm_id if not self._path else slot.start.key if slot.start else ""
-                families[lines[n].epoch, lines[n].class_, baseline].append((n, slot, arm, sample))
+                shared = key_of(self.study, self.spec, slot.arm)
+                families[lines[n].epoch, lines[n].class_, shared].append((n, slot, *slot.other))
         found: dict[int, Difference] = {}
         for members in families.values():
+            self.judged.append([sample for _, slot, _, before in members for sample in (before, slot.sample)])
             if self._path:
                 by_key = compare_steps([(before, slot.sample) for _, slot, _, before in members], self.spec.test)
             else:

@@ -22,8 +22,9 @@ class Cell:
     p_adjusted       of the table's test, adjusted over the family; None below n = 3, at zero variance, or where a run
                      is missing
     decided          p_adjusted < 0.05
-    test             what p and interval come from: `moderated`, `dunnett`, `welch-holm`; `welch` where too few arms vary
-                     for the declared one; `residual`, the model's, in tables of effects. Empty without an interval
+    test             what p and interval come from: `moderated`, `dunnett`, `welch-holm`; `pooled-holm`, a path's steps
+                     under `dunnett`; `welch`, where too few arms vary to moderate; `residual`, the model's, in tables of
+                     effects. Empty without an interval
     detectable       the smallest absolute difference that this n could have shown at 80% power
     reported         the paper's figure with its text; agrees: it lies in the 95% interval for one new run, whose width
                      is `agreement_width`; None where the comparison means nothing
@@ -141,7 +142,7 @@ class Table:
     comparable: bool = True
     not_comparable: str = ""
     mean_absolute_difference: Mapping[str, float] = field(default_factory=dict)
-    test: str = "dunnett"
+    test: str = "moderated"
     baseline: str = ""
     notes: tuple[str, ...] = ()
     looks: int = 0

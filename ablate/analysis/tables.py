@@ -48,7 +48,9 @@ def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool
     lines = lines_of(study, table, runs)
     held = [arm for line in lines if any(line.reported) for arm in line.arms.values()]
     fair, why_not = comparison(study, held, comparable)
-    rows = Filler(study, table, runs, comparable=fair).rows(lines)
+    filler = Filler(study, table, runs, comparable=fair)
+    rows = filler.rows(lines)
+    verdicts = claims.judge(study, table, runs, filler.judged)
     arms = _arms_in(lines)
     concerned = _with_baselines(study, table, arms)
     by_epoch = table.kind == "epoch"
@@ -60,13 +62,13 @@ def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool
         caption=table.caption,
         columns=columns_of(study, table),
         rows=rows,
-        claims=claims.judge(study, table, runs),
+        claims=verdicts,
         comparable=fair,
         not_comparable=why_not,
         mean_absolute_difference=mean_absolute_difference(rows),
         test=table.test,
         baseline=baseline_name(study, table, arms),
-        notes=notes.notes_of(study, table, runs, concerned, rows),
+        notes=notes.notes_of(study, table, runs, concerned, rows, filler.judged),
         scale=scale_of(study, runs, arms),
         curves=curves.curves_of_lines(runs, lines, column_keys(table)) if by_epoch else curves.usual_curves(runs, arms),
         confusions=() if by_epoch else curves.confusions(runs, arms),

@@ -18,8 +18,8 @@ def brief(value: float | None) -> str:
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
-    if value == round(value) and size < 1e10:
+    if value == round(value) and size < 1e9:
         return f"{value:.0f}"
-    if not 1e-3 <= size < 1e10:
+    if not 1e-3 <= size < 1e9:
         return f"{value:.3e}"
     return f"{value:.{max(1, min(4, places(size, 5)))}f}"

@@ -96,7 +96,7 @@ TABLE: Keys = {
         _ref("reported"),
     ),
     "claims": ("What the paper says of these rows.", _ref("claims")),
-    "test": ("How differences are tested. Default: dunnett.", _ref("test")),
+    "test": ("How differences are tested. Default: moderated.", _ref("test")),
     "caption": ("The line above the table.", _TEXT),
 }
 

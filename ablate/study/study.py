@@ -99,8 +99,17 @@ class TableSpec:
     baseline: Mapping[str, str] | None = None
     reported: Mapping[str, tuple[Reported | None, ...]] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
-    test: str = "dunnett"
+    test: str = "moderated"
     caption: str = ""
+
+    def in_percent(self, metric: str) -> bool:
+        """Whether the table prints this metric in percent, as it does where the paper does."""
+        places = [i for i, column in enumerate(self.columns) if (self.metric or column) == metric]
+        return any(
+            figure is not None and figure.percent
+            for figures in self.reported.values()
+            for figure in (figures[i] for i in places if i < len(figures))
+        )
 
 
 @dataclass(frozen=True)

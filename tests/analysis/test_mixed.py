@@ -7,6 +7,7 @@ import pytest
 
 from ablate.analysis import build_table
 from ablate.analysis.mixed import differing, seeds_text, why_mixed
+from ablate.analysis.variance import TESTS
 
 OLD, NEW = "1a2b3c4d" * 8, "9f8e7d6c" * 8
 VALUES = {"A": [0.61, 0.62, 0.63], "B": [0.81, 0.82, 0.83], "C": [0.71, 0.72, 0.73]}
@@ -30,14 +31,14 @@ def cells(made: Any, **fields: Any) -> Any:
     return table, {row.name: row.cells["top1"] for row in table.rows}
 
 
-@pytest.mark.parametrize("test", ["dunnett", "welch-holm"])
+@pytest.mark.parametrize("test", TESTS)
 def test_one_digest_is_not_mixed(study: Any, test: str) -> None:
     table, found = cells(study, test=test)
     assert found["B"].decided
     assert not any("Mixed" in note for note in table.notes)
 
 
-@pytest.mark.parametrize("test", ["dunnett", "welch-holm"])
+@pytest.mark.parametrize("test", TESTS)
 def test_an_arm_over_two_digests_decides_nothing(study: Any, test: str, claim: Any) -> None:
     read(study, "B", NEW, 1, 2)
     claims = (
@@ -96,6 +97,25 @@ def test_a_run_resumed_under_other_numerics(study: Any) -> None:
     assert found["B"].note == "mixed: seed 1 resumed under other numerics (1 threads, then 2 threads)"
     assert found["C"].decided
     assert any(note.startswith("Mixed: B: seed 1 resumed under other numerics") for note in table.notes)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_effects_are_not_decided_across_data(maker: Any, factor: Any, whole: bool) -> None:
+    values = {"x/u": [0.1, 0.11, 0.12], "x/v": [0.5, 0.51, 0.52], "y/u": [0.2, 0.21, 0.23], "y/v": [0.6, 0.61, 0.63]}
+    made = maker([factor("a", "x", "y"), factor("b", "u", "v")], values, baseline={"a": "x", "b": "u"})
+    spec = made.spec(kind="effect", factors=())
+    for arm in values:
+        read(made, arm, OLD, 0, 1, 2)
+    assert any(row.cells["top1"].decided for row in build_table(made.study, spec, made.results).rows)
+    read(made, "y/v", NEW, *((0, 1, 2) if whole else (2,)))
+    table = build_table(made.study, spec, made.results)
+    for row in table.rows:
+        cell = row.cells["top1"]
+        assert (cell.decided, cell.p_adjusted, cell.delta_ci95) == (False, None, None)
+        assert cell.delta is not None
+        assert "mixed: " in cell.note
+        assert cell.run_ids
+    assert any(note.startswith("Mixed: ") for note in table.notes)
 
 
 def test_runs_that_tell_no_digest_are_left_alone(study: Any) -> None:

@@ -104,7 +104,7 @@ class TestCells:
         assert cell.n == 3
         assert cell.run_ids == tuple(made.of("B/none"))
         samples = {name: Sample(name, name, tuple(values), 3) for name, values in LEE.items()}
-        family = compare_with_baseline(samples.pop("A/none"), list(samples.values()), "dunnett")["B/none"]
+        family = compare_with_baseline(samples.pop("A/none"), list(samples.values()), "moderated")["B/none"]
         assert (cell.delta, cell.delta_ci95, cell.p_adjusted) == (family.delta, family.ci95, family.p_adjusted)
         assert (cell.decided, cell.detectable, cell.note) == (True, family.detectable, "")
 
@@ -119,7 +119,7 @@ class TestCells:
         assert found["B/c"].delta == pytest.approx(0.20)
         assert found["B/none"].delta is None
         pair = [Sample(n, n, tuple(LEE[n]), 3) for n in ("B/none", "B/c")]
-        assert found["B/c"].p_adjusted == compare_with_baseline(pair[0], pair[1:], "dunnett")["B/c"].p_adjusted
+        assert found["B/c"].p_adjusted == compare_with_baseline(pair[0], pair[1:], "moderated")["B/c"].p_adjusted
 
     def test_a_baseline_outside_the_table_counts(self, lee: Any) -> None:
         made = lee()
@@ -204,7 +204,7 @@ class TestPaths:
     def test_the_note_names_the_steps(self, maker: Any, factor: Any) -> None:
         values = {"base": [0.5, 0.51, 0.52], "wide": [0.6, 0.61, 0.62]}
         made = maker([factor("step", *values)], values, baseline={"step": "base"}, design="path")
-        assert build_table(made.study, made.spec(), made.results).notes[0] == (
+        assert build_table(made.study, made.spec(test="dunnett"), made.results).notes[0] == (
             "Differences from the step before: t-tests with a variance pooled over the steps, Holm over the steps; 95% "
             "intervals simultaneous by Bonferroni; one family a column; not paired by seed. Decided: adjusted p < 0.05."
         )
@@ -332,8 +332,9 @@ class TestNotes:
     def test_the_usual_table_says_its_test_and_n(self, lee: Any) -> None:
         table = build_table((made := lee()).study, made.spec(), made.results)
         assert table.notes == (
-            "Differences from the baseline: Dunnett's test with a variance pooled over the family's arms; simultaneous "
-            "95% intervals; one family a column; not paired by seed. Decided: adjusted p < 0.05.",
+            "Differences from the baseline: t-tests with moderated variances (Smyth 2004; an arm's own where that is "
+            "larger), p times the number of comparisons; 95% intervals simultaneous by the same rule; one family a "
+            "column; not paired by seed. Decided: adjusted p < 0.05.",
             "n = 3 runs a cell, of 3 planned.",
         )
 
