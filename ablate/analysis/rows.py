@@ -16,6 +16,7 @@ from ablate.analysis.table import Cell, Column, Row
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
 from ablate.study.metrics import METRICS, SPLITS
 from ablate.study.study import Arm, Reported, Study, TableSpec
+from ablate.study.trainer import unit_of
 
 
 def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
@@ -34,12 +35,12 @@ def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
 def direction(study: Study, metric: str) -> tuple[str, str]:
     """(better, unit) of a metric: the study's own, one of ours, or one of ours on a named split."""
     if metric in study.metrics:
-        return study.metrics[metric], ""
+        return study.metrics[metric], unit_of(study.trainer, metric)
     known = METRICS.get(metric)
     split, _, rest = metric.partition("_")
     if known is None and split in SPLITS:
         if rest in study.metrics:
-            return study.metrics[rest], ""
+            return study.metrics[rest], unit_of(study.trainer, rest)
         known = METRICS.get(rest)
     return ("neither", "") if known is None else (known.better, known.unit)
 
