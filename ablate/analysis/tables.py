@@ -37,6 +37,7 @@ def build_table(
     by_epoch = table.kind == "epoch"
     return Table(
         study=study.name,
+        sets=study.sets,
         profile=study.profile,
         name=table.name,
         kind=table.kind,

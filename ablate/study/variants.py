@@ -6,6 +6,9 @@ a part or take it for syntax of its own (`#ff0000`, `&a b`, `*x`, `!tag`, `>`, `
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,10 +18,11 @@ import yaml
 from ablate.errors import Problem, StudyError
 from ablate.study.assign import read_settings
 from ablate.study.digest import canonical_json
-from ablate.study.free import Written, unknown_path
+from ablate.study.free import Written, plain, unknown_path
 from ablate.study.problems import Problems
 from ablate.study.profiles import fixed_by
 from ablate.study.readers import same_init
+from ablate.study.recipe import nest
 from ablate.study.source import Document, is_plain_word, parse, scalar
 from ablate.study.study import Factor
 
@@ -73,6 +77,22 @@ def texts_of(settings: Mapping[str, Any], filled: Iterable[str] = ()) -> tuple[s
     """
     words = set(filled)
     return tuple(sorted(f"{path}={_text(path, value, path in words)}" for path, value in settings.items()))
+
+
+def recipe_yaml(base: Mapping[str, Any]) -> str:
+    """A recipe by dotted path as the YAML of its sections."""
+    values = json.loads(canonical_json({path: plain(value) for path, value in base.items()}))
+    return yaml.safe_dump(nest(values), sort_keys=False, allow_unicode=True, width=110)
+
+
+def file_name(study: str, sets: Sequence[str]) -> str:
+    """What files of a variant are called: `quickstart[y=2]`, and where that is no good name, a digest instead."""
+    if not sets:
+        return study
+    variant = ",".join(sets)
+    if re.fullmatch(r"[A-Za-z0-9._=,+-]{1,60}", variant):
+        return f"{study}[{variant}]"
+    return f"{study}[{hashlib.sha256(variant.encode()).hexdigest()[:8]}]"
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
