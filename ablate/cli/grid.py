@@ -156,12 +156,12 @@ def _run(
     from ablate.cli.parents import train_parents_again
     from ablate.cli.planning import make_plan
     from ablate.store.store import Store
-    from ablate.study.provenance import code_of
+    from ablate.study.provenance import codes_of
 
     with Store.open(database_url(db)) as store:
         _say_other_file(loaded, store)
         settings = {"set": sets, "seeds": seeds}
-        key = store.save_study(loaded, settings=settings, retry=retry, code=code_of(loaded.trainer)["code"])
+        key = store.save_study(loaded, settings=settings, retry=retry, code=codes_of(loaded))
         again = train_parents_again(loaded, store, home())
         before = make_plan(loaded, store, workers=engine.given["workers"] or 1)
         _announce(before, db)
@@ -181,7 +181,7 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
     from ablate.dispatch.executor import GridRequest
     from ablate.dispatch.signals import StopFlag, listening
     from ablate.store.store import Store
-    from ablate.study.provenance import code_of
+    from ablate.study.provenance import environment_of
     from ablate.study.trainer import fit_name
 
     stop = StopFlag()
@@ -194,7 +194,7 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
             home=home(),
             total=planned.to_run,
             options=trainer_options(study),
-            environment=code_of(study.trainer),
+            environment=environment_of(study.trainer),
             on_event=display.handle,
             stop=stop,
             database=url,

@@ -66,7 +66,7 @@ def _work_on(study: str, profile: str | None, workers: int | None, threads: int 
     from ablate.dispatch.remote import exit_code, work_here
     from ablate.dispatch.stores import opener
     from ablate.store.store import Store
-    from ablate.study.provenance import code_of
+    from ablate.study.provenance import environment_of
     from ablate.study.trainer import fit_name
 
     with Store.open(url, read_only=True) as store:
@@ -83,7 +83,7 @@ def _work_on(study: str, profile: str | None, workers: int | None, threads: int 
         device=device,
         options=trainer_options(loaded),
         limit=limit,
-        environment=code_of(loaded.trainer),
+        environment=environment_of(loaded.trainer),
         stop=stop,
         database=url,
     )

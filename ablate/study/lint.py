@@ -132,6 +132,8 @@ def _unheard(problems: Problems, study: Study) -> None:
 
 def _not_here(problems: Problems, study: Study) -> None:
     """A program, or files to watch, that are not where the study lies: its runs would fail, or go stale unnoticed."""
+    if not Path(study.file).is_file():  # a stored text: where its scripts lie is not known here
+        return
     folder = Path(study.file).parent.absolute()
     absent = dict.fromkeys(code.absent for code in codes_of(study).values() if code.absent)
     if absent:

@@ -85,6 +85,11 @@ def code_of(
     return _Codes(folder, watch).of(trainer, seed)
 
 
+def environment_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What each attempt of a grid records of its code. Of another trainer the worker notes it, for each run as it begins."""
+    return code_version() if trainer is None else {}
+
+
 def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:
     """The code of each run of a study and of each parent, by run id, as it is now. `folder`: where not the study file's own."""
     codes = _Codes(folder or Path(study.file).parent, globs_of(study.trainer))
