@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.study.places import data_root, home
+from ablate.study.scripts import globs_of
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
@@ -37,13 +38,15 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
 
 
 def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
-    """`Context.options` for the runs of a study: what to keep, and where things lie."""
+    """`Context.options` for the runs of a study: what to keep, where things lie, and which files are code too."""
+    watch = globs_of(study.trainer)
     return {
         "keep": study.keep,
         "home": str(home().resolve()),
         "data_root": str(data_root().resolve()),
         "study_dir": str(folder or folder_of(study)),
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
+        **({"watch": list(watch)} if watch else {}),
     }
 
 

@@ -11,14 +11,14 @@ from ablate.cli.engines import Engine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import Plan, make_plan
-from ablate.cli.requests import folder_of, settings_of_call, trainer_options
+from ablate.cli.requests import code_in, folder_of, settings_of_call, trainer_options
 from ablate.cli.screens import expected, trained_again
 from ablate.cli.stored import place_of, text_of
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.store.store import Store
 from ablate.study.places import home
-from ablate.study.provenance import code_of
+from ablate.study.provenance import environment_of
 from ablate.study.study import Study
 from ablate.study.trainer import fit_name
 
@@ -39,7 +39,7 @@ def run_grid(study: Study, engine: Engine, seeds: str | None, retry: str | None,
 def _ask(study: Study, settings: dict[str, object], store: Store, db: str | None, engine: Engine,
          retry: str | None = None, *, announce: bool = False) -> tuple[int, Plan]:  # fmt: skip
     """One request, worked on until nothing of it is left that can be done here."""
-    code = code_of(study.trainer)["code"]
+    code = code_in(study)
     key = store.save_study(study, settings=settings, folder=str(folder_of(study)), retry=retry, code=code)
     again = train_parents_again(study, store, home(), key)
     before = make_plan(study, store, workers=engine.given["workers"] or 1)
@@ -77,7 +77,7 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
             home=home(),
             total=planned.to_run,
             options=trainer_options(study),
-            environment=code_of(study.trainer),
+            environment=environment_of(study.trainer),
             on_event=display.handle,
             stop=stop,
             database=url,

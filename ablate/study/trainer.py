@@ -1,7 +1,7 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, and the metrics
-that are looked for. Not hashed: which direction of a metric is better.
+that are looked for. Not hashed: which direction of a metric is better, and what `watch` names.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
         problems.add((*_KEY, "seed"), f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
+    if spec.get("watch") is not None:
+        _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     return Trainer(command, python, _version(problems, spec.get("version")), better, patterns, seed == SEED, spec)
 
 
@@ -174,6 +176,12 @@ def _python(problems: Problems, value: Any) -> str:
         return value
     problems.add((*_KEY, "python"), f"must be package.module:function, not {show(value)}.")
     return ""
+
+
+def _check_globs(problems: Problems, key: Key, value: Any) -> None:
+    for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
+        if not glob.strip() or glob.startswith(("/", "~")):
+            problems.add(key, f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one.")
 
 
 def _version(problems: Problems, value: Any) -> int:
