@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -36,7 +37,7 @@ def run_grid(study: Study, engine: Engine, seeds: str | None, retry: str | None,
     return code, after
 
 
-def _ask(study: Study, settings: dict[str, object], store: Store, db: str | None, engine: Engine,
+def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | None, engine: Engine,
          retry: str | None = None, *, announce: bool = False) -> tuple[int, Plan]:  # fmt: skip
     """One request, worked on until nothing of it is left that can be done here."""
     code = code_in(study)

@@ -70,10 +70,11 @@ def _tuning_step(record: StoredStudy, trials: Study, store: Store, db: str | Non
     if record.name.endswith(f":{COMPARED}"):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"
     file = str(record.settings.get("tune", record.file))
+    sets = record.settings.get("set", ())
     states = store.states([run.run_id for run in trials.runs])
     if any(found.state in ("queued", "running") for found in states.values()):
-        return f"To go on: {command('tune', 'run', file, profile=record.profile, sets=record.sets, db=db)}"
-    return f"The report: {command('tune', 'report', file, profile=record.profile, sets=record.sets, db=db)}"
+        return f"To go on: {command('tune', 'run', file, profile=record.profile, sets=sets, db=db)}"
+    return f"The report: {command('tune', 'report', file, profile=record.profile, sets=sets, db=db)}"
 
 
 def _head(planned: Plan) -> str:
