@@ -125,6 +125,7 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
                 rows.setdefault(name, ({**at, **effect.levels}, {}))[1][key] = cell
     return Table(
         study=study.name,
+        sets=study.sets,
         profile=study.profile,
         name=spec.name,
         kind="effect",

@@ -124,11 +124,12 @@ class ConfusionTable:
 class Table:
     """A table with everything that is printed around it.
 
-    `comparable` is False under a profile, other weights or other data, and `not_comparable` says why.
+    `comparable` is False under a profile, for a variant, other weights or other data, and `not_comparable` says why.
     `mean_absolute_difference` maps a column key to the mean of |measured - reported|.
     `notes` are sentences under the table (test used, pairing, missing runs, mixed or stale results).
     `looks` counts how often seeds were added to the study after results were there.
     `scale` says in a line what was trained: profile, data, image size, epochs, hardware.
+    `sets` is the variant of the study that `--set` made, as `path=value`.
     """
 
     study: str
@@ -149,3 +150,4 @@ class Table:
     scale: str = ""
     curves: tuple[Curve, ...] = ()
     confusions: tuple[ConfusionTable, ...] = ()
+    sets: tuple[str, ...] = ()

@@ -56,6 +56,7 @@ def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool
     by_epoch = table.kind == "epoch"
     return Table(
         study=study.name,
+        sets=study.sets,
         profile=study.profile,
         name=table.name,
         kind=table.kind,

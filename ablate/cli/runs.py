@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +26,7 @@ from ablate.study.run import STATES
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ablate.store.values import Asker
     from ablate.study.records import RunResult
 
 app = typer.Typer(no_args_is_help=True, help="List, show, compare and cancel single runs.")
@@ -53,7 +54,8 @@ def list_(
     found = store.list_runs(study=study, states=[state] if state else None, limit=limit)
     names = _arm_names(db, found, study)
     if json_:
-        print_json({"schema": 1, "runs": [run_document(result, names) for result in found]})
+        asked = store.asked_by([result.run.run_id for result in found])
+        print_json({"schema": 1, "runs": [run_document(result, names, asked) for result in found]})
         return
     _print_list(found, names)
     if not found:
@@ -93,7 +95,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     result = store.find(run)
     names = _arm_names(db, [result])
     if json_:
-        document = run_document(result, names)
+        document = run_document(result, names, store.asked_by([result.run.run_id]))
         last = result.attempts[-1] if result.attempts else None
         document |= {
             "recipe": result.run.recipe,
@@ -155,13 +157,15 @@ def cancel(
             say(f"{run_id[:12]} is {states[run_id].state}: left alone")
 
 
-def run_document(result: RunResult, names: dict[str, str]) -> dict[str, Any]:
-    """A run as `runs list --json` gives it."""
+def run_document(result: RunResult, names: dict[str, str], asked: Mapping[str, Sequence[Asker]]) -> dict[str, Any]:
+    """A run as `runs list --json` gives it. `asked_by` has every study, profile and variant that ever asked for it."""
+    askers = dict.fromkeys((one.study, one.profile, one.sets) for one in asked.get(result.run.run_id, ()))
     return {
         "run_id": result.run.run_id,
         "arm_id": result.run.arm_id,
         "arm": names.get(result.run.run_id),
         "studies": list(result.studies),
+        "asked_by": [{"study": study, "profile": profile, "set": list(sets)} for study, profile, sets in askers],
         "seed": result.run.seed,
         "state": result.state,
         "attempts": len(result.attempts),

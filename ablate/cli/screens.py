@@ -35,9 +35,10 @@ def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
 
 def print_plan(plan: Plan, console: Console) -> None:
     """A plan for people, at most 80 columns wide where names allow it."""
+    from rich.text import Text
+
     study, counts = plan.study, plan.counts
-    scale = f"  (profile {study.profile})" if study.profile else ""
-    console.print(f"[bold]{study.name}[/bold]{scale}  {Path(study.file)}", soft_wrap=True)
+    console.print(Text.assemble((study.full_name, "bold"), f"  {Path(study.file)}"), soft_wrap=True)
     if study.about:
         console.print(study.about, markup=False)
     console.print(
@@ -132,9 +133,9 @@ def say_troubles(plan: Plan, db: str | None) -> None:
         )
 
 
-def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None = None, db: str | None = None) -> str:
+def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = None) -> str:
     """What to do next with a study that was named `name`, as one sentence with a command to copy."""
-    counts, profile = plan.counts, plan.study.profile
+    counts, profile, sets = plan.counts, plan.study.profile, plan.study.sets
     again = command("grid", "run", name, profile=profile, sets=sets, seeds=seeds, db=db)
     left = counts["to_run"] + counts["running"]
     if left:
@@ -148,6 +149,4 @@ def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None
     if ended:
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
         return f"Once the cause is gone: {again} --retry {rule}"
-    # a file is read as it is, a name as it was run: settings of the command line are only in the latter
-    shown = plan.study.name if sets or seeds else name
-    return f"Nothing left to run. The report: {command('report', shown, profile=profile, db=db)}"
+    return f"Nothing left to run. The report: {command('report', name, profile=profile, sets=sets, db=db)}"

@@ -249,7 +249,9 @@ def scale_line(table: Table) -> str:
     `profile cpu: digits, 8 px, 10 epochs; not comparable with the paper (a profile)`
     """
     scale = plain(table.scale)
-    name = f"profile {plain(table.profile)}" if table.profile else "full scale"
+    parts = [f"profile {plain(table.profile)}"] if table.profile else []
+    parts += [f"with --set {plain(', '.join(table.sets))}"] if table.sets else []
+    name = " ".join(parts) or "full scale"
     line = scale if scale and name in scale else f"{name}: {scale}" if scale else name
     if table.comparable:
         return line

@@ -25,6 +25,7 @@ def document(table: Table) -> dict[str, Any]:
         "schema": SCHEMA,
         "study": table.study,
         "profile": table.profile,
+        "set": list(table.sets),
         "table": table.name,
         "comparable": table.comparable,
         "columns": [column.key for column in table.columns],

@@ -9,6 +9,7 @@ from ablate.report.json import finite
 from ablate.report.markdown import escape
 from ablate.report.spreadsheet import Value, csv_text
 from ablate.study.digits import brief
+from ablate.study.study import full_name
 from ablate.study.trials import Trial, TunedArm, TuningResult
 
 ENDED = ("complete", "pruned", "failed")
@@ -19,6 +20,7 @@ def document(result: TuningResult) -> dict[str, Any]:
     return {
         "schema": 1,
         "study": result.study,
+        "set": list(result.sets),
         "arms": [_arm(arm) for arm in result.arms],
     }
 
@@ -73,7 +75,7 @@ def _param(value: Any) -> Value:
 def markdown(result: TuningResult, best: str, most: int = 10) -> str:
     """For each arm its best trials, what they hang on, and the best recipes as a study file."""
     scale = f", profile {result.profile}" if result.profile else ""
-    lines = [f"## Tuning of {escape(result.study)}{escape(scale)}", ""]
+    lines = [f"## Tuning of {escape(full_name(result.study, None, result.sets))}{escape(scale)}", ""]
     lines += [f"{budget_line(result)}\n\n{CAUTION}", ""]
     lines += [f"> {escape(warning)}\n" for warning in result.warnings]
     for arm in result.arms:

@@ -1,7 +1,8 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, and their units where given. Not hashed: which direction of a metric is better.
+that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
+`watch` names.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
         problems.add((*_KEY, "seed"), f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
+    if spec.get("watch") is not None:
+        _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
     return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
 
@@ -205,6 +208,12 @@ def _python(problems: Problems, value: Any) -> str:
         return value
     problems.add((*_KEY, "python"), f"must be package.module:function, not {show(value)}.")
     return ""
+
+
+def _check_globs(problems: Problems, key: Key, value: Any) -> None:
+    for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
+        if not glob.strip() or glob.startswith(("/", "~")):
+            problems.add(key, f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one.")
 
 
 def _version(problems: Problems, value: Any) -> int:

@@ -28,7 +28,9 @@ _JOINED = re.compile(rf"(?:[-+−‐‑‒–—.,\d]|\d[_'’{_JOINING}])\Z")
 """What a number that begins behind it would have been cut from, whoever put it into the pattern."""
 _UNNAMED = re.compile(r"(?:[\w^*×±]|\d[:/])\Z")
 """Likewise, where the pattern does not name it."""
-_WRAPPED = re.compile(r"\s*([\[({]*)([\w.]*(?:tensor|array|float|decimal)[0-9]*\()?\s*([\[({]*)[\"'`]*\s*", re.IGNORECASE)
+_WRAPPED = re.compile(
+    r"\s*([\[({]*)([\w.]*(?:tensor|array|float|decimal)[0-9]*\()?\s*([\[({]*)[\"'`]*\s*", re.IGNORECASE
+)
 _CLOSED = r"(?:%?[.,]?\s*[)\]}])"
 _ANY_NUMBER = re.compile(r"(?<![\w.])(?<!\w-)[-+−]?\.?\d")
 _REST = re.compile(r"\s*%?[\s)\]}\"'`]*")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ablate.study.trainer import COUNTERS, number_groups
-from ablate.training.foreign.number import Number, Unreadable, count_at, number_at, without_colours
+from ablate.training.foreign.number import Number, count_at, number_at, without_colours
 
 LARGEST_EPOCH = 2**31 - 1
 MOST_DECIMALS = 8
@@ -24,9 +24,7 @@ _READABLE = re.compile(
     rf"{_ALONE}{_SIGN}(?:(?:nan|inf(?:inity)?)(?!\w)|[0-9]+(?:[,_][0-9]{{3}})*(?:\.[0-9]*)?(?:[eE][-+−]?[0-9]+)?|\.[0-9]+(?:[eE][-+−]?[0-9]+)?)",
     re.IGNORECASE,
 )
-_SPOILT = re.compile(
-    rf"{_ALONE}{_SIGN}[.,]?[0-9](?:\w|#|[.,'’](?=[0-9#])|(?<=[eEdD])[-+−](?=[0-9]))*+(?![-/:][0-9])"
-)
+_SPOILT = re.compile(rf"{_ALONE}{_SIGN}[.,]?[0-9](?:\w|#|[.,'’](?=[0-9#])|(?<=[eEdD])[-+−](?=[0-9]))*+(?![-/:][0-9])")
 """One word with digits in it: 0,85 or 12.5k or 0x1F. Dates, times and ratios are not meant."""
 _USUAL = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _WHOLE = re.compile(r"[-+−]?[0-9]+")

@@ -18,7 +18,17 @@ from ablate.study.run import Run
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
 
-NUMBER_PATTERNS = (r"([0-9.]+)", r"(\S+)", r"([-+0-9.eE]+)", r"(\d+\.?\d*)", r"(\d+\.\d+)", r"(-?\d+\.\d{3})", r"(.*)", r"(\d+)", r"([\d,.]+)")
+NUMBER_PATTERNS = (
+    r"([0-9.]+)",
+    r"(\S+)",
+    r"([-+0-9.eE]+)",
+    r"(\d+\.?\d*)",
+    r"(\d+\.\d+)",
+    r"(-?\d+\.\d{3})",
+    r"(.*)",
+    r"(\d+)",
+    r"([\d,.]+)",
+)
 PATTERNS = tuple(
     before + number + after
     for number in NUMBER_PATTERNS
@@ -146,7 +156,9 @@ def test_what_is_one_number_is_read_by_the_pattern_that_is_taught(name: str) -> 
             assert outcome([f"val loss {text}"], r"val loss (\S+)") is None, text
 
 
-@pytest.mark.parametrize("pattern", [r"val loss ([0-9.]+)", r"val loss (\S+)", r"val loss ([-+0-9.eE]+)", r"val loss (\d+\.?\d*)"])
+@pytest.mark.parametrize(
+    "pattern", [r"val loss ([0-9.]+)", r"val loss (\S+)", r"val loss ([-+0-9.eE]+)", r"val loss (\d+\.?\d*)"]
+)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("9.8e-05", 9.8e-05), ("1e-05", 1e-05), ("5.2e+10", 5.2e10), ("2E-7", 2e-7), ("1,234.5", 1234.5), ("1,234,567", 1234567.0), ("-3", -3.0), ("−3", -3.0), ("+0.5", 0.5), (".5", 0.5), ("1.", 1.0), ("0.5.", 0.5), ("0.5,", 0.5), ("0.5;", 0.5), ("5%", 5.0), ("1_000", 1000.0), ("0.5(3)", 0.5), ("\x1b[32m0.5\x1b[0m", 0.5), ("0.5\x1b[0mbest", 0.5)],
@@ -155,8 +167,22 @@ def test_numbers_are_read_whole(text: str, expected: float, pattern: str) -> Non
     assert outcome([f"val loss {text}"], pattern) == expected
 
 
-@pytest.mark.parametrize("pattern", [r"val loss ([0-9.]+)", r"val loss (\S+)", r"val loss ([-+0-9.eE]+)", r"val loss (\d+\.?\d*)", r"val loss ([0-9.]+)$", r"val loss ([0-9.]+).*", r"val loss (.*)"])
-@pytest.mark.parametrize("text", ["0,85", "1,234", "0x1F", "12.5k", "-1.#IND", "1.#QNAN", "1d-3", "0.123…", "1e-", "0.5d0", "12,5", "1'234.5"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"val loss ([0-9.]+)",
+        r"val loss (\S+)",
+        r"val loss ([-+0-9.eE]+)",
+        r"val loss (\d+\.?\d*)",
+        r"val loss ([0-9.]+)$",
+        r"val loss ([0-9.]+).*",
+        r"val loss (.*)",
+    ],
+)
+@pytest.mark.parametrize(
+    "text",
+    ["0,85", "1,234", "0x1F", "12.5k", "-1.#IND", "1.#QNAN", "1d-3", "0.123…", "1e-", "0.5d0", "12,5", "1'234.5"],
+)
 def test_what_could_mean_two_things_ends_the_run_though_other_lines_are_read(text: str, pattern: str) -> None:
     run = Run("a" * 64, "b" * 64, 0, {}, {"command": ["x"], "metrics": {"m": pattern}})
     output = Output(Measured(run, Context(Path("."))))
