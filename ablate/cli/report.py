@@ -88,10 +88,11 @@ def _build(
     from ablate.analysis import build_table
     from ablate.analysis.scale import run_as
     from ablate.cli.stored import changed_since
-    from ablate.cli.tables import study_results
+    from ablate.cli.tables import looks_of, study_results
 
+    looks = looks_of(loaded, store)
     results = study_results(loaded, store)
-    tables = [build_table(loaded, loaded.tables[name], results) for name in names]
+    tables = [build_table(loaded, loaded.tables[name], results, **looks) for name in names]
     if loaded.tune and not alone:
         from ablate.cli.tuning import comparison_tables
 

@@ -14,7 +14,7 @@ from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import make_plan
 from ablate.cli.requests import trainer_options
-from ablate.cli.tables import study_results
+from ablate.cli.tables import looks_of, study_results
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
@@ -129,5 +129,6 @@ def comparison_tables(study: Study, store: Store) -> tuple[list[Table], dict[str
     """Tuned and untuned side by side, with what the tuning cost, and the runs behind them."""
     both, result = comparison(study, store)
     runs = study_results(both, store)
-    tables = [replace(build_table(both, spec, runs), study=study.name) for spec in both.tables.values()]
+    looks = looks_of(both, store)
+    tables = [replace(build_table(both, spec, runs, **looks), study=study.name) for spec in both.tables.values()]
     return [replace(table, notes=(*table.notes, *costs(result))) for table in tables], runs

@@ -121,7 +121,7 @@ def test_report(call, three: Path, fill, table: str) -> None:
     fill(three)
     document = call("report", "tiny", "--table", table, "--format", "json").document
     assert list(document) == [
-        "schema", "study", "profile", "table", "comparable", "columns", "rows", "claims", "test", "looks", "notes",
+        "schema", "study", "profile", "set", "table", "comparable", "columns", "rows", "claims", "test", "looks", "notes",
     ]  # fmt: skip
     row = document["rows"][0]
     assert list(row) == ["row", "arm", "levels", "epoch", "class", "cells"]
