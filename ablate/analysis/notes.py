@@ -163,7 +163,7 @@ def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
         if n > 1:
             yield (
                 "The seed draws the split, so replicates share images. Intervals that are not paired by seed, like these, "
-                "keep about their 95% under such re-splits; paired ones would need a correction (Nadeau and Bengio 2003)."
+                "keep about their 95% or more under such re-splits; plain paired ones do not (docs/statistics.md)."
             )
         return
 

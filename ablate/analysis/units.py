@@ -51,8 +51,8 @@ def _mismatch(column: Column, rows: tuple[Row, ...]) -> str:
         return f"Unit mismatch: {said}; nothing is compared. Declare its unit, `unit: percent`, under metrics."
     figures = max(reported for _, reported in pairs if reported)
     if (
-        column.better == "higher"
-        and not (column.percent or column.unit)
+        (column.better == "higher" or column.unit == "fraction")
+        and not column.percent
         and largest <= 1 < figures <= 100
         and ratio < 1 / _TIMES
     ):
