@@ -147,6 +147,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "schema": 1,
         "study": plan.study.name,
         "profile": plan.study.profile,
+        "set": list(plan.study.sets),
         "counts": dict(plan.counts),
         "runs": [
             {

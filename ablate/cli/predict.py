@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -143,13 +141,14 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
 
 def _train_again(store: Store, result: RunResult) -> str:
     """The command that trains this run, among those of its seed, into a new database."""
+    from ablate.cli.stored import place_of
+
     link = next((link for link in store.links([result.run.run_id])[result.run.run_id] if link.arm), None)
-    known = [study for study in store.studies() if link and (study.name, study.profile) == (link.study, link.profile)]
+    known = store.studies(name=link.study, profile=link.profile or "", sets=link.sets) if link else ()
     if not known:
         return command("grid", "run", "STUDY", db=NEW_DB)
-    sets = known[0].settings.get("set", ())
-    seeds = f"{result.run.seed},"
-    return command("grid", "run", known[0].file, profile=known[0].profile, sets=sets, seeds=seeds, db=NEW_DB)
+    file, seeds = place_of(known[0]), f"{result.run.seed},"
+    return command("grid", "run", file, profile=known[0].profile, sets=known[0].sets, seeds=seeds, db=NEW_DB)
 
 
 def _check_classes(result: RunResult, classes: Sequence[str]) -> None:
@@ -197,10 +196,9 @@ def as_csv(
     predictions: Predictions, ids: Mapping[str, str], names: Sequence[str], columns: tuple[str, str] | None = None
 ) -> str:
     """`file,class,probability`, or two columns under the names in `columns`. `ids` maps a file to what stands for it."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(columns or ("file", "class", "probability"))
-    for row in predictions.rows:
-        probability = () if columns else (f"{row.probability:.6f}",)
-        rows.writerow((ids[row.file], names[row.label], *probability))
-    return text.getvalue()
+    from ablate.report.spreadsheet import csv_text
+
+    rows = [(ids[row.file], names[row.label], f"{row.probability:.6f}") for row in predictions.rows]
+    if columns:
+        return csv_text([columns, *(row[:2] for row in rows)])
+    return csv_text([("file", "class", "probability"), *rows])

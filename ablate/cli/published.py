@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ablate.cli.common import DEFAULT_DB, command, database_url, plural, require_reader, safe_url, say
 from ablate.cli.stored import best_scale, changed_since
-from ablate.cli.tables import stored_results
+from ablate.cli.tables import Looks, looks_of, stored_results
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
 from ablate.study.source import read
 from ablate.study.tuning import is_tuning
@@ -38,6 +38,7 @@ class Gathered:
     shown: str
     study: Study
     results: Mapping[str, RunResult]
+    looks: Looks
 
     @property
     def done(self) -> list[RunResult]:
@@ -154,7 +155,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
             problems.append(Problem(shown, None, "", str(error)))
             continue
         owners[study.name] = shown
-        found[path] = Gathered(shown, study, _as_published(study, stored_results(study, store)))
+        found[path] = Gathered(shown, study, _as_published(study, stored_results(study, store)), looks_of(study, store))
         if not found[path].done and (changed := changed_since(store, study, str(path))):
             say(changed)
     return found, problems
@@ -234,7 +235,9 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
     for spec in study.tables.values() if done else ():
         arms = {arm.arm_id for arm in arms_of(study, spec)}
         own = [run.run_id for run in study.runs if run.arm_id in arms]
-        tables.append(TableEntry(build_table(study, spec, results), len(finished.intersection(own)), len(own)))
+        tables.append(
+            TableEntry(build_table(study, spec, results, **item.looks), len(finished.intersection(own)), len(own))
+        )
     return StudyEntry(
         name=study.name,
         file=item.shown,

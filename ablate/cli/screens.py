@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,10 @@ SHOWN_RUNS = 3
 MARKS = {"done": "✓", "queued": "·", "running": "▸", "failed": "✗", "lost": "?", "cancelled": "-", "pruned": "·", "blocked": "!"}  # fmt: skip
 LEGEND = {"done": "done", "queued": "to run", "running": "running", "failed": "failed", "lost": "lost", "cancelled": "cancelled", "blocked": "blocked"}  # fmt: skip
 
+_OF_ONE_RUN = re.compile(
+    r"(?<![\w.])~?/[^\s:'\"]+|(?<=seed)\W{0,3}\d+|(?<=pid)\W{0,3}\d+|0x[0-9a-fA-F]+|(?<![.\d])\d{4,}(?![.\d])"
+)
+
 
 def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
     """`3 done, 1 failed, 0 to run`."""
@@ -30,9 +35,10 @@ def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
 
 def print_plan(plan: Plan, console: Console) -> None:
     """A plan for people, at most 80 columns wide where names allow it."""
+    from rich.text import Text
+
     study, counts = plan.study, plan.counts
-    scale = f"  (profile {study.profile})" if study.profile else ""
-    console.print(f"[bold]{study.name}[/bold]{scale}  {Path(study.file)}", soft_wrap=True)
+    console.print(Text.assemble((study.full_name, "bold"), f"  {Path(study.file)}"), soft_wrap=True)
     if study.about:
         console.print(study.about, markup=False)
     console.print(
@@ -96,9 +102,14 @@ def print_arms(plan: Plan, console: Console) -> None:
     console.print("  " + "  ".join(f"{MARKS[state]} {said}" for state, said in LEGEND.items() if state in there))
 
 
+def _kind(reason: str) -> str:
+    """A reason without what is of one run alone: paths, seeds, and numbers as long as a process's."""
+    return _OF_ONE_RUN.sub("…", reason)
+
+
 def say_troubles(plan: Plan, db: str | None) -> None:
     """Runs that failed, were lost or are blocked, by reason: one line each, and how to see more."""
-    groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    groups: dict[tuple[str, str], tuple[str, list[PlannedRun]]] = {}
     ended = {
         item.run.run_id for item in (*plan.parents, *plan.runs) if item.state in TROUBLES and item.state != "blocked"
     }
@@ -106,8 +117,9 @@ def say_troubles(plan: Plan, db: str | None) -> None:
         if item.state in TROUBLES:
             why = (item.cause or item.why).strip()
             reason = why.splitlines()[-1] if why else "no reason was recorded"
-            groups.setdefault((item.state, reason), []).append(item)
-    for (state, reason), items in list(groups.items())[:SHOWN_REASONS]:
+            _, items = groups.setdefault((item.state, _kind(reason)), (reason, []))
+            items.append(item)
+    for (state, _), (reason, items) in list(groups.items())[:SHOWN_REASONS]:
         named = ", ".join(f"{item.arm} seed {item.run.seed}" for item in items[:SHOWN_RUNS])
         more = f" and {len(items) - SHOWN_RUNS:,} more" if len(items) > SHOWN_RUNS else ""
         say(f"{len(items):,} {state} ({named}{more}): {reason}")
@@ -115,15 +127,15 @@ def say_troubles(plan: Plan, db: str | None) -> None:
         if state != "blocked" or shown in ended:  # a blocked run has no attempt to look at, its failed parent has
             say(f"  {command('runs', 'show', str(shown)[:12], db=db)}")
     if len(groups) > SHOWN_REASONS:
-        rest = sum(len(items) for items in list(groups.values())[SHOWN_REASONS:])
+        rest = sum(len(items) for _, items in list(groups.values())[SHOWN_REASONS:])
         say(
             f"and {plural(rest, 'run')} more for other reasons: {command('runs', 'list', '--study', plan.study.name, db=db)}"
         )
 
 
-def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None = None, db: str | None = None) -> str:
+def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = None) -> str:
     """What to do next with a study that was named `name`, as one sentence with a command to copy."""
-    counts, profile = plan.counts, plan.study.profile
+    counts, profile, sets = plan.counts, plan.study.profile, plan.study.sets
     again = command("grid", "run", name, profile=profile, sets=sets, seeds=seeds, db=db)
     left = counts["to_run"] + counts["running"]
     if left:
@@ -137,6 +149,4 @@ def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None
     if ended:
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
         return f"Once the cause is gone: {again} --retry {rule}"
-    # a file is read as it is, a name as it was run: settings of the command line are only in the latter
-    shown = plan.study.name if sets or seeds else name
-    return f"Nothing left to run. The report: {command('report', shown, profile=profile, db=db)}"
+    return f"Nothing left to run. The report: {command('report', name, profile=profile, sets=sets, db=db)}"

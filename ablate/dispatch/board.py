@@ -90,6 +90,7 @@ class Board:
                 fenced=count["fenced"],
                 blocked=blocked,
                 pruned=count["pruned"],
+                started=self._claims,
                 interrupted=self.stop.signal,
                 errors=tuple(self._errors),
                 seconds=time.monotonic() - self._started,

@@ -19,7 +19,8 @@ class GridReport:
 
     `released` runs were given back on a signal, a stop or a full disk; `fenced` ones were taken over by another
     worker, whose result counts; `pruned` ones were ended early by a judge. `interrupted` is the signal's number, or 0. `errors` are what kept the grid from
-    going on, not the errors of single runs. `blocked` counts runs that nothing can start.
+    going on, not the errors of single runs. `blocked` counts runs that nothing can start. `started` counts the attempts that
+    were begun here; it is 0 where workers are elsewhere.
     """
 
     done: int = 0
@@ -29,6 +30,7 @@ class GridReport:
     fenced: int = 0
     blocked: int = 0
     pruned: int = 0
+    started: int = 0
     interrupted: int = 0
     errors: tuple[AblateError, ...] = ()
     seconds: float = 0.0

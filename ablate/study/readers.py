@@ -6,6 +6,7 @@ A reader raises ValueError with what is allowed; it takes its own result unchang
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -166,6 +167,18 @@ def read_init(value: Any) -> Any:
     if value.get("weights", "last") not in WHICH:
         raise ValueError(f"weights must be last or selected, not {value['weights']!r}")
     return {name: item for name, item in value.items() if item is not None}
+
+
+def same_init(init: Any) -> Any:
+    """First weights in one form for all ways to write them; nothing is looked for on the disk."""
+    if isinstance(init, str):
+        return init if init == "scratch" or init in WEIGHTS else os.path.normpath(init)
+    if "file" in init:
+        file = os.path.normpath(init["file"])
+        return {**init, "file": file} if "sha256" in init or file in ("scratch", *WEIGHTS) else file
+    usual = {"seed": "same", "weights": "last"}
+    short = {name: value for name, value in init.items() if value != usual.get(name)}
+    return {**short, "study": os.path.normpath(str(init["study"]))} if "study" in init else short
 
 
 def _only(value: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:

@@ -22,7 +22,6 @@ from ablate.dispatch.inline import InlineExecutor
 from ablate.store import transitions
 from ablate.store.store import Store
 from ablate.study.loader import load
-from ablate.training import trainer
 
 transitions.MAX_LOST = 1000
 

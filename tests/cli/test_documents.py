@@ -23,6 +23,12 @@ CELL = [
     "reported_text",
     "agrees",
     "run_ids",
+    "decided",
+    "note",
+    "test",
+    "detectable",
+    "total",
+    "planned",
 ]
 
 
@@ -114,7 +120,9 @@ def test_runs_show(call, tiny: Path, fill) -> None:
 def test_report(call, three: Path, fill, table: str) -> None:
     fill(three)
     document = call("report", "tiny", "--table", table, "--format", "json").document
-    assert list(document) == ["schema", "study", "profile", "table", "comparable", "columns", "rows", "claims"]
+    assert list(document) == [
+        "schema", "study", "profile", "set", "table", "comparable", "columns", "rows", "claims", "test", "looks", "notes",
+    ]  # fmt: skip
     row = document["rows"][0]
     assert list(row) == ["row", "arm", "levels", "epoch", "class", "cells"]
     assert list(row["cells"]["top1"]) == CELL

@@ -107,6 +107,13 @@ def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.Monke
         assert store.states([run])[run].code == "trainer:2"
 
 
+def test_lists_name_the_metrics_as_the_study_does(call: Any, own: Path) -> None:
+    own.write_text(STUDY.replace("{bpc: {better", "{test_loss: {pattern: 'bpc ([0-9.]+)'}, bpc: {better"))
+    (own.parent / "train.py").write_text(SCRIPT + "print('items: 5019')\n")
+    call("grid", "run", own, "--seeds", 1, "--limit", 1)
+    assert call("runs", "list").out.split("\n")[0].split() == ["run", "arm", "seed", "state", "tries", "bpc", "test_loss", "loss", "time"]  # fmt: skip
+
+
 def test_a_script_edited_without_a_new_version_shows(call: Any, own: Path) -> None:
     call("grid", "run", own, "--seeds", 1)
     (own.parent / "train.py").write_text(SCRIPT + "# faster now\n")
@@ -133,6 +140,9 @@ def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> No
     error = call("runs", "show", failed[:12], "--json").document["error"]
     assert error.splitlines()[0].startswith("python train.py --lr 1e-1 --seed 0 --out ")
     assert "  epoch 3: bpc 0.4" in error
+    log = call("runs", "show", failed[:12], "--json").document["log"].splitlines()
+    assert log[-1] == "ValueError: the rate is too low", "the script's own words, and no traceback of ours after them"
+    assert not any("ablate" in line for line in log)
     script.write_text(SCRIPT)
     call("grid", "run", own, "--retry", "failed")
     assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ablate.cli.screens import _kind
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9](;[0-9;]*)?m")
 
 
@@ -119,6 +121,22 @@ def test_many_failures_are_told_by_reason_not_one_by_one(call, tiny: Path, fill)
     assert said[2].startswith("40 failed (smooth seed 0, smooth seed 1, smooth seed 2 and 37 more): diverged: the loss is not")  # fmt: skip
     assert len(said) == 5, "two reasons with a command each, and what to do next"
     assert said[4].endswith("--retry failed")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("worker 4711 was killed", "worker 8123 was killed", True),
+        ("pid 12 is gone", "pid 713 is gone", True),
+        ("no data in /a/b c: seed 1", "no data in /x/y c: seed 2", True),
+        ("/tmp/run1/x.py: no such file", "/tmp/run2/x.py: no such file", True),
+        ("the command left with status 1", "the command left with status 2", False),
+        ("lr 0.1234 is too high", "lr 0.5678 is too high", False),
+        ("3/4 of the images", "1/4 of the images", False),
+    ],
+)
+def test_reasons_that_differ_by_what_is_of_one_run_are_one(one: str, other: str, same: bool) -> None:
+    assert (_kind(one) == _kind(other)) is same
 
 
 def test_missing_runs_of_many_arms_are_counted_and_said_once(call, tmp_path: Path, fill) -> None:
