@@ -85,7 +85,7 @@ def test_limit_and_seeds_and_set_and_json(call, tiny: Path) -> None:
 def test_another_profile_is_other_runs(call, tiny: Path) -> None:
     tiny.write_text("profiles:\n  cpu: {recipe: {epochs: 1}}\n" + tiny.read_text())
     said = call("grid", "run", tiny, *INLINE, "--profile", "cpu", "--limit", "1")
-    assert said.err.startswith("tiny (profile cpu): 4 runs, 0 done, 4 to run")
+    assert said.err.startswith("tiny (cpu): 4 runs, 0 done, 4 to run")
     assert said.err.splitlines()[-1] == f"3 runs left: ablate grid run {tiny} --profile cpu"
     assert "profile cpu" in said.out
     assert call("grid", "plan", tiny, "--json").document["counts"]["done"] == 0

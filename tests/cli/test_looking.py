@@ -110,7 +110,7 @@ def test_full_scale_is_preferred_once_any_of_its_runs_is_done(call, tiny: Path, 
     assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
     said = call("status")
     assert "tiny: 1 of 4 runs done, 3 to run" in said.out
-    assert "tiny (profile cpu): 4 of 4 runs done" in said.out
+    assert "tiny (cpu): 4 of 4 runs done" in said.out
     assert f"3 runs left: ablate grid run {tiny}\n" in said.err
     assert f"Nothing left to run. The report: ablate report {tiny} --profile cpu\n" in said.err
 
