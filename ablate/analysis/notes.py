@@ -44,6 +44,7 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
         *(_selection(study, arms, results) if study.trainer is None else ()),
         *(_splits(arms, len(study.seeds)) if study.trainer is None else ()),
         *_mixed(results),
+        *_stale(results),
     )
 
 
@@ -170,17 +171,29 @@ def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
 def _mixed(results: Sequence[RunResult]) -> Iterable[str]:
     prints: dict[str, int] = {}
     for result in results:
-        fingerprint = result.attempts[-1].fingerprint if result.attempts else None
+        fingerprint = result.shown.fingerprint if result.shown else None
         if fingerprint:
             prints[fingerprint] = prints.get(fingerprint, 0) + 1
     if len(prints) > 1:
         shares = " + ".join(str(count) for count in sorted(prints.values(), reverse=True))
         yield f"Mixed: {len(prints)} numerics fingerprints ({shares} runs), so bits differ by more than the seed."
-    stale = sum(result.stale for result in results)
+
+
+def _stale(results: Sequence[RunResult]) -> Iterable[str]:
+    """Which results are of other code than the present, what differs, and of which nobody can tell."""
+    stale = [result for result in results if result.stale]
     if stale:
+        causes = dict.fromkeys(result.why_stale for result in stale if result.why_stale)
+        shown = "; ".join(list(causes)[:MOST_NAMED]) + ("; and others" if len(causes) > MOST_NAMED else "")
         yield (
-            f"{STALE}{stale} of {len(results)} runs were trained by other code of the trainer than the present; "
-            "`ablate grid run` with --retry stale trains them again."
+            f"{STALE}{len(stale)} of {len(results)} runs were trained by other code of the trainer than the present"
+            f"{f' ({shown})' if shown else ''}; `ablate grid run` with --retry stale trains them again."
+        )
+    unknown = sum(not result.code_known for result in results)
+    if unknown:
+        yield (
+            f"{STALE}not known of {unknown} of {len(results)} runs: the script that trained them is not where the study "
+            "lies, so whether it has changed cannot be told here."
         )
 
 

@@ -26,7 +26,7 @@ from ablate.cli.common import (
 )
 from ablate.cli.engines import Engine, get_engine
 from ablate.cli.requests import trainer_options
-from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_troubles, trained_again
+from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_stale, say_troubles, trained_again
 from ablate.errors import UsageError
 from ablate.study.places import home
 
@@ -75,6 +75,7 @@ def plan(
             tuning = tuning_of(loaded, set_ or ())
             say(f"before it, {loaded.tune} tunes {plural(len(tuning.arms), 'arm')} with {tuning.budget} each")
         say_troubles(planned, db)
+        say_stale(planned)
         say(next_step(planned, study, set_ or (), seeds, db))
 
 
@@ -271,6 +272,7 @@ def _finish(study: Study, after: Plan, store: Store, name: str, sets: list[str] 
             tables += comparison_tables(study, sets or (), store)[0][:1]
         print_tables(tables, stdout_console())
     say_troubles(after, db)
+    say_stale(after)
     say(next_step(after, name, sets or (), seeds, db))
 
 

@@ -91,7 +91,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     names = _arm_names(db, [result])
     if json_:
         document = run_document(result, names)
-        last = result.attempts[-1] if result.attempts else None
+        last = result.shown
         document |= {
             "recipe": result.run.recipe,
             "epochs": [{"epoch": epoch, **metrics} for epoch, metrics in sorted(result.epochs.items())],
@@ -255,7 +255,7 @@ def _once(result: RunResult) -> dict[str, float]:
 
 
 def _environment(result: RunResult) -> dict[str, Any]:
-    return _flat(result.attempts[-1].environment) if result.attempts else {}
+    return _flat(result.shown.environment) if result.shown else {}
 
 
 def _log(result: RunResult) -> str | None:

@@ -13,6 +13,7 @@ from ablate.store import admin, backup, importing, migrate, portable, queries, q
 from ablate.store import results as reading
 from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
+from ablate.store.seen import Codes
 from ablate.store.values import (
     Claim,
     Clock,
@@ -210,10 +211,10 @@ class Store:
 
     # Looking --------------------------------------------------------------------------------------------------------
 
-    def states(self, run_ids: Iterable[str]) -> dict[str, RunState]:
-        """Where each run stands; unknown runs are absent."""
+    def states(self, run_ids: Iterable[str], *, code: Codes = None) -> dict[str, RunState]:
+        """Where each run stands, as seen with `code`; unknown runs are absent."""
         ids = list(run_ids)
-        return self._db.read(lambda tx: queries.states(tx, ids))
+        return self._db.read(lambda tx: queries.states(tx, ids, code))
 
     def waiting(self, study_key: int) -> Counts:
         """The study's runs by state, with what of the queued ones can still run."""
@@ -227,12 +228,13 @@ class Store:
         """POSIX seconds by the database's clock, which decides when a lease of another host ends."""
         return self._db.read(lambda tx: tx.now)
 
-    def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: str | None = None) -> dict[str, RunResult]:
-        """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides `stale`."""
+    def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: Codes = None) -> dict[str, RunResult]:
+        """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides which attempt counts,
+        and `stale`."""
         ids = list(run_ids)
         return self._db.read(lambda tx: reading.results(tx, ids, epochs=epochs, code=code))
 
-    def find(self, prefix: str, *, code: str | None = None) -> RunResult:
+    def find(self, prefix: str, *, code: Codes = None) -> RunResult:
         """The one run whose id starts with `prefix`. NotFound lists the candidates, or the nearest."""
 
         def look(tx: Tx) -> RunResult:
@@ -248,7 +250,7 @@ class Store:
         profile: str | None = None,
         states: Sequence[str] | None = None,
         limit: int | None = None,
-        code: str | None = None,
+        code: Codes = None,
     ) -> list[RunResult]:
         """Runs without their epochs: a study's in its own order, else the newest first. `profile` None means any."""
 
