@@ -8,20 +8,20 @@ its files are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from ablate.store.codec import chunks, from_json
 from ablate.store.engine import AnyRow, Tx
 from ablate.store.schema import attempts, runs
-from ablate.study.provenance import Code, Freshness, compare
+from ablate.store.transitions import UNDER_WAY
+from ablate.study.provenance import Code, Freshness, compare, digest_of
 
 Codes = Mapping[str, Code] | str | None
 """The code to look with: of each run by id, one digest for all, or None for none in particular."""
-
-UNDER_WAY = ("queued", "running")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Seen:
     state: str
     attempt: int | None = None
     code: str | None = None
-    freshness: Freshness = Freshness()
+    freshness: Freshness = Freshness()  # noqa: RUF009 (frozen)
 
 
 def code_for(codes: Codes, run_id: str) -> Code | None:
@@ -41,7 +41,12 @@ def code_for(codes: Codes, run_id: str) -> Code | None:
     return codes.get(run_id)
 
 
-def look(tx: Tx, rows: Iterable[AnyRow], codes: Codes) -> dict[int, Seen]:
+def one_digest(codes: Codes) -> str | None:
+    """One digest for all that is asked for; None where it is not known."""
+    return codes if codes is None or isinstance(codes, str) else digest_of(codes)
+
+
+def look(tx: Tx, rows: Iterable[Any], codes: Codes) -> dict[int, Seen]:
     """How runs are seen, by key; `rows` have `id`, `run_id`, `state` and `attempt`."""
     found: dict[int, Seen] = {}
     for part in chunks(list(rows)):
@@ -50,7 +55,7 @@ def look(tx: Tx, rows: Iterable[AnyRow], codes: Codes) -> dict[int, Seen]:
 
 
 class _Look:
-    def __init__(self, tx: Tx, rows: list[AnyRow], codes: Codes) -> None:
+    def __init__(self, tx: Tx, rows: Sequence[Any], codes: Codes) -> None:
         self._tx = tx
         self._rows = rows
         self._codes = {row.id: code_for(codes, row.run_id) for row in rows}
@@ -85,7 +90,7 @@ class _Look:
                 found[row.id] = self._other(row, others[row.id], environments.get(row.id, {}))
         return found
 
-    def _other(self, row: AnyRow, done: AnyRow, environment: Mapping[str, object]) -> Seen:
+    def _other(self, row: Any, done: AnyRow, environment: Mapping[str, object]) -> Seen:
         """A run whose newest done attempt has not the code that is looked with."""
         code = self._codes[row.id]
         assert code is not None

@@ -5,6 +5,8 @@
       |          |-- released: given back, not counted
       '----------'-- lost: queued again, until MAX_LOST attempts were lost since the last retry
 
+A request waits for a run that it queued, or found queued or running, until the run ends: `request_runs.queued`.
+
 An attempt is `running` exactly as long as its run is and no newer attempt exists; that is what `hold` checks.
 """
 
@@ -19,9 +21,12 @@ import sqlalchemy as sa
 from ablate.errors import LeaseLost
 from ablate.store.codec import LONGEST_TEXT, chunks, clean
 from ablate.store.engine import AnySelect, Tx
-from ablate.store.schema import attempts, events, runs, study_runs
+from ablate.store.schema import attempts, events, request_runs, runs
 from ablate.store.values import Claim
 from ablate.study.digest import SHORT
+
+UNDER_WAY = ("queued", "running")
+"""The states of a run that has not ended."""
 
 MAX_LOST = 3
 """Attempts of a run that may be lost before it is called lost itself; a retry starts a new count."""
@@ -91,22 +96,26 @@ def lose(tx: Tx, held: Held, reason: str, ended: float | None = None) -> None:
 
 
 def set_state(tx: Tx, keys: Sequence[int], state: str, **values: Any) -> None:
-    """Give runs a state, and keep the studies' marks of what is queued in step."""
+    """Give runs a state; where they have ended, no request waits for them any more."""
     for part in chunks(keys):
         tx.execute(sa.update(runs).where(runs.c.id.in_(part)).values(state=state, **values))
-        tx.execute(_MARK, {"keys": part, "mark": state == "queued"})
+        if state not in UNDER_WAY:
+            tx.execute(_NOBODY_WAITS, {"keys": part})
 
 
-_MARK = (
-    sa.update(study_runs)
-    .where(study_runs.c.run.in_(sa.bindparam("keys", expanding=True)), study_runs.c.queued != sa.bindparam("mark"))
-    .values(queued=sa.bindparam("mark"))
+_NOBODY_WAITS = (
+    sa.update(request_runs)
+    .where(request_runs.c.run.in_(sa.bindparam("keys", expanding=True)), request_runs.c.queued == sa.true())
+    .values(queued=False)
 )
 
 
-def requeue(tx: Tx, keys: Sequence[int]) -> None:
-    """Queue runs again with a new count; their attempts stay as they are."""
+def requeue(tx: Tx, keys: Sequence[int], request: int) -> None:
+    """Queue runs again with a new count, for one request alone; their attempts stay as they are."""
     set_state(tx, keys, "queued", counted=0, error=None, kind=None)
+    for part in chunks(keys):
+        mine = sa.and_(request_runs.c.request == request, request_runs.c.run.in_(part))
+        tx.execute(sa.update(request_runs).where(mine).values(queued=True))
 
 
 def log(tx: Tx, kind: str, detail: str, *, study: int | None = None, run: int | None = None,

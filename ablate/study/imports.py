@@ -99,4 +99,3 @@ def _cells(text: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return "\n".join(line for source in sources for line in source.splitlines() if line.lstrip()[:1] not in ("%", "!"))
-

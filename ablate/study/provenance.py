@@ -78,9 +78,7 @@ class Freshness:
     why: str = ""
 
 
-def code_of(
-    trainer: Mapping[str, Any] | None, seed: int = 0, folder: Path = Path(), watch: Sequence[str] = ()
-) -> Code:
+def code_of(trainer: Mapping[str, Any] | None, seed: int = 0, folder: Path = Path(), watch: Sequence[str] = ()) -> Code:
     """The code of one run: our own trainer's, or, of another (`Run.trainer`), its files as they lie in the study's folder."""
     return _Codes(folder, watch).of(trainer, seed)
 
@@ -147,7 +145,9 @@ def compare(code: Code, recorded: str | None, environment: Mapping[str, Any]) ->
         return Freshness(stale=True)
     old = recorded.startswith(_DECLARED)
     theirs = _normal(environment.get("files"), str(environment.get("folder") or ""))
-    read_by = environment.get("reader", FIRST_READER if old and _has_pattern(environment.get("trainer")) else code.reader)
+    read_by = environment.get(
+        "reader", FIRST_READER if old and _has_pattern(environment.get("trainer")) else code.reader
+    )
     reread = ["its numbers were read by an older ablate"] if read_by != code.reader else []
     if code.absent or (theirs and not code.files):
         return Freshness(bool(reread), bool(reread), ", ".join(reread))

@@ -112,9 +112,7 @@ def test_an_absolute_path_into_the_folder_is_the_same_file(project: Path) -> Non
     assert named(project, f"python '{project}/train.py'") == TRAIN
 
 
-def test_a_program_outside_keeps_its_absolute_path_and_finds_what_lies_beside_it(
-    project: Path, tmp_path: Path
-) -> None:
+def test_a_program_outside_keeps_its_absolute_path_and_finds_what_lies_beside_it(project: Path, tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "go.py").write_text("import help_me\n")
     (tmp_path / "code" / "help_me.py").write_text("")
@@ -261,7 +259,10 @@ def test_attempts_of_before_are_compared_by_the_files_that_both_know() -> None:
     read_before = compare(here, "trainer:1", {**old, "trainer": PATTERN})
     assert read_before == Freshness(True, why="its numbers were read by an older ablate")
     function = Code("h", {"pkg/mod.py": "1"}, script=True)
-    assert compare(function, "trainer:1", {"files": {"pkg/mod.py": "1"}, "trainer": {"python": "pkg.mod:f"}}) == Freshness()
+    assert (
+        compare(function, "trainer:1", {"files": {"pkg/mod.py": "1"}, "trainer": {"python": "pkg.mod:f"}})
+        == Freshness()
+    )
     absent = Code("h", {}, "train.py", READER, True)
     assert compare(absent, "trainer:1", {**old, "trainer": PATTERN}).stale
     assert not compare(absent, "trainer:1", {**old, "trainer": BY_ITSELF}).known

@@ -261,9 +261,7 @@ def test_a_keeper_that_is_killed_fails_the_run_and_not_more(script: Any, tmp_pat
     assert gone(int((tmp_path / "study" / "pid").read_text()))
 
 
-def test_describe_tells_code_from_data(
-    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_describe_tells_code_from_data(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         monkeypatch.delenv(name, raising=False)
     run = Run(
