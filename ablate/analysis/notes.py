@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis import resampling
+from ablate.analysis.layout import column_keys
 from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
-from ablate.analysis.values import Replicates
+from ablate.analysis.values import Replicates, counted_by
 from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study, TableSpec
@@ -29,6 +30,7 @@ def notes_of(
     return (
         *_test(study, spec, rows),
         *_replicates(study, rows),
+        *(_counted(spec, runs, arms) if spec.kind == "epoch" else ()),
         *about_runs(study, runs, arms, IF_MISSING),
     )
 
@@ -44,6 +46,7 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
         *(_selection(study, arms, results) if study.trainer is None else ()),
         *(_splits(arms, len(study.seeds)) if study.trainer is None else ()),
         *_mixed(results),
+        *_stale(results),
     )
 
 
@@ -72,6 +75,18 @@ def _replicates(study: Study, rows: Sequence[Row]) -> Iterable[str]:
     said = "n = 1 run" if high == 1 else f"n = {low} runs" if low == high else f"n = {low} to {high} runs"
     few = "; below n = 3 nothing is decided" if low < 3 else ""
     yield f"{said} a cell, of {len(study.seeds)} planned{few}."
+
+
+def _counted(spec: TableSpec, runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
+    """What an output without epochs does to a curve."""
+    results = [result for arm in _distinct(arms) for result in runs.done(arm)]
+    for metric in dict.fromkeys(metric for _, metric in column_keys(spec)):
+        counted = [result for result in results if counted_by(result, metric) == "match"]
+        if not counted:
+            continue
+        again = sum(len(result.attempts) > 1 for result in counted)
+        anew = f" {again} of {len(counted)} runs took several attempts, and each counts from 1." if again else ""
+        yield f"The output names no epochs for {metric}: its lines were counted.{anew}"
 
 
 def _missing(runs: Replicates, arms: Sequence[Arm], if_missing: str) -> Iterable[str]:
@@ -170,17 +185,29 @@ def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
 def _mixed(results: Sequence[RunResult]) -> Iterable[str]:
     prints: dict[str, int] = {}
     for result in results:
-        fingerprint = result.attempts[-1].fingerprint if result.attempts else None
+        fingerprint = result.shown.fingerprint if result.shown else None
         if fingerprint:
             prints[fingerprint] = prints.get(fingerprint, 0) + 1
     if len(prints) > 1:
         shares = " + ".join(str(count) for count in sorted(prints.values(), reverse=True))
         yield f"Mixed: {len(prints)} numerics fingerprints ({shares} runs), so bits differ by more than the seed."
-    stale = sum(result.stale for result in results)
+
+
+def _stale(results: Sequence[RunResult]) -> Iterable[str]:
+    """Which results are of other code than the present, what differs, and of which nobody can tell."""
+    stale = [result for result in results if result.stale]
     if stale:
+        causes = dict.fromkeys(result.why_stale for result in stale if result.why_stale)
+        shown = "; ".join(list(causes)[:MOST_NAMED]) + ("; and others" if len(causes) > MOST_NAMED else "")
         yield (
-            f"{STALE}{stale} of {len(results)} runs were trained by other code of the trainer than the present; "
-            "`ablate grid run` with --retry stale trains them again."
+            f"{STALE}{len(stale)} of {len(results)} runs were trained by other code of the trainer than the present"
+            f"{f' ({shown})' if shown else ''}; `ablate grid run` with --retry stale trains them again."
+        )
+    unknown = sum(not result.code_known for result in results)
+    if unknown:
+        yield (
+            f"{STALE}not known of {unknown} of {len(results)} runs: the script that trained them is not where the study "
+            "lies, so whether it has changed cannot be told here."
         )
 
 

@@ -64,7 +64,7 @@ def report(
             f"CSV holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
         )
     from ablate.cli.planning import make_plan
-    from ablate.cli.screens import TROUBLES, next_step, say_troubles
+    from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.cli.stored import settings_of
 
     tables, results = _build(store, loaded, names, study, alone=table is not None)
@@ -73,6 +73,7 @@ def report(
     else:
         _texts(loaded, tables, format_, table, out)
     planned = make_plan(loaded, store)
+    say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
         say_troubles(planned, db)
         file, seeds = settings_of(store, loaded, study)

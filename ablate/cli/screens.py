@@ -25,7 +25,29 @@ def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
     """`3 done, 1 failed, 0 to run`."""
     states = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
     shown = [state for state in states if plan.counts[state] or state in always]
-    return ", ".join(f"{plan.counts[state]:,} {state.replace('_', ' ')}" for state in shown)
+    stale = f" ({plan.counts['stale']:,} stale)" if plan.counts["stale"] else ""
+    return ", ".join(
+        f"{plan.counts[state]:,} {state.replace('_', ' ')}{stale if state == 'done' else ''}" for state in shown
+    )
+
+
+def say_stale(plan: Plan) -> None:
+    """What differs between the code that trained runs and the code here, and what to do about it."""
+    if stale := [item for item in plan.runs if item.stale]:
+        causes = list(dict.fromkeys(item.why for item in stale if item.why))
+        shown = "; ".join(causes[:SHOWN_REASONS]) + ("; and others" if len(causes) > SHOWN_REASONS else "")
+        say(f"{plural(len(stale), 'run')} stale, trained by other code than the present{': ' if shown else ''}{shown}")
+        trainer = plan.study.trainer
+        own = (
+            ". Where the change makes no difference to the numbers, leave them; where it is another experiment, give "
+            "trainer.version another number: both are kept then. trainer.watch names files that are code too"
+        )
+        say(f"  nothing trains them again but --retry stale{own if trainer is not None else ''}")
+    if unknown := [item for item in plan.runs if not item.code_known]:
+        say(
+            f"{plural(len(unknown), 'done run')} of unknown code: the script is not where the study lies "
+            f"({Path(plan.study.file).parent.absolute()}), so whether they are stale cannot be told here"
+        )
 
 
 def print_plan(plan: Plan, console: Console) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.errors import AblateError, NotFound, nearest
 from ablate.study.find import files_of
 from ablate.study.loader import Settings, find, load, load_text
+from ablate.study.provenance import codes_of
 from ablate.study.run import Run
 from ablate.study.source import read
 from ablate.study.study import Arm, Study, full_name
@@ -259,5 +260,5 @@ def as_asked(store: Store, file: Path, settings: Settings) -> Study:
 
 
 def _any_done(store: Store, study: Study) -> bool:
-    states = store.states([run.run_id for run in study.runs])
+    states = store.states([run.run_id for run in study.runs], code=codes_of(study))
     return any(state.state == "done" for state in states.values())

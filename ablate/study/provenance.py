@@ -133,10 +133,8 @@ def _code(files: Files, reader: int | None) -> Code:
     return Code(digest, files.digests, files.absent, reader, script=True)
 
 
-def compare(
-    code: Code, recorded: str | None, environment: Mapping[str, Any], trainer: Mapping[str, Any] | None
-) -> Freshness:
-    """How a result stands to the code here: `recorded` and `environment` are its attempt's, `trainer` is its run's.
+def compare(code: Code, recorded: str | None, environment: Mapping[str, Any]) -> Freshness:
+    """How a result stands to the code here: `recorded` and `environment` are its attempt's.
 
     Attempts of before scripts had a digest (`trainer:VERSION`) are compared by those files that are known of both, and their
     numbers were read by the first reader.
@@ -147,7 +145,9 @@ def compare(
         return Freshness(stale=True)
     old = recorded.startswith(_DECLARED)
     theirs = _normal(environment.get("files"), str(environment.get("folder") or ""))
-    read_by = environment.get("reader", FIRST_READER if old and _has_pattern(trainer) else code.reader)
+    read_by = environment.get(
+        "reader", FIRST_READER if old and _has_pattern(environment.get("trainer")) else code.reader
+    )
     reread = ["its numbers were read by an older ablate"] if read_by != code.reader else []
     if code.absent or (theirs and not code.files):
         return Freshness(bool(reread), bool(reread), ", ".join(reread))
@@ -182,9 +182,10 @@ def _normal(files: Any, folder: str) -> dict[str, str]:
     return {normal.removeprefix(inside) if folder else normal: str(files[name]) for name, normal in names.items()}
 
 
-def _has_pattern(trainer: Mapping[str, Any] | None) -> bool:
-    metrics = (trainer or {}).get("metrics") or {}
-    return any(pattern is not None for pattern in metrics.values())
+def _has_pattern(trainer: Any) -> bool:
+    """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
+    metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
+    return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False
 
 
 def _reached(package: Path, start: str) -> list[Path]:
