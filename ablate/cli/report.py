@@ -151,7 +151,7 @@ def _refuse_with_all(given: list[str]) -> None:
 
 def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
     """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
-    from ablate.cli.stored import stored_study
+    from ablate.cli.stored import changed_since, stored_study
     from ablate.study.study import full_name
 
     if study is None:
@@ -169,8 +169,10 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
         raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
     loaded = stored_study(store, study, profile, sets)
     if table is not None and table not in loaded.tables:
+        changed = changed_since(store, loaded, study)
         raise NotFound(
             f"{loaded.name} has no table {table!r}.{nearest(table, loaded.tables)} Tables: {', '.join(loaded.tables)}."
+            + (f" {changed}" if changed else "")
         )
     return loaded
 
