@@ -26,7 +26,16 @@ from ablate.cli.common import (
 )
 from ablate.cli.engines import Engine, get_engine
 from ablate.cli.requests import trainer_options
-from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_stale, say_troubles, trained_again
+from ablate.cli.screens import (
+    OF_SCRIPTS,
+    TROUBLES,
+    expected,
+    next_step,
+    print_plan,
+    say_stale,
+    say_troubles,
+    trained_again,
+)
 from ablate.errors import UsageError
 from ablate.study.places import home
 
@@ -132,6 +141,8 @@ def run(
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
     loaded = load_study(study, profile, set_, seeds)
+    if retry == "stale" and loaded.trainer is not None:
+        say(OF_SCRIPTS)
     engine = get_engine(
         executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
