@@ -103,8 +103,8 @@ def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRu
         "total": len(runs),
         **{state: states[state] for state in ("done", "running", "failed", "lost", "cancelled", "blocked")},
         "to_run": states["queued"] + states["pruned"],
-        "stale": sum(planned.stale for planned in runs),
         "parents": len(parents),
+        "stale": sum(planned.stale for planned in runs),
     }
 
 
@@ -168,6 +168,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "state": planned.state,
                 "why": planned.why,
                 "stale": planned.stale,
+                "code_known": planned.code_known,
             }
             for planned in plan.runs
         ],

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from ablate.cli.planning import Plan, PlannedRun
 
+OF_SCRIPTS = (
+    "A script's code is its program, what that imports, and what trainer.watch names; where a change makes another "
+    "experiment, raise trainer.version instead: both are kept then"
+)
+"""What to know before results of a script are thrown away, or kept, as stale."""
 TROUBLES = ("failed", "lost", "blocked")
 SHOWN_ARMS = 64
 SHOWN_REASONS = 3
@@ -37,12 +42,8 @@ def say_stale(plan: Plan) -> None:
         causes = list(dict.fromkeys(item.why for item in stale if item.why))
         shown = "; ".join(causes[:SHOWN_REASONS]) + ("; and others" if len(causes) > SHOWN_REASONS else "")
         say(f"{plural(len(stale), 'run')} stale, trained by other code than the present{': ' if shown else ''}{shown}")
-        trainer = plan.study.trainer
-        own = (
-            ". Where the change makes no difference to the numbers, leave them; where it is another experiment, give "
-            "trainer.version another number: both are kept then. trainer.watch names files that are code too"
-        )
-        say(f"  nothing trains them again but --retry stale{own if trainer is not None else ''}")
+        own = f". {OF_SCRIPTS}" if plan.study.trainer is not None else ""
+        say(f"  nothing trains them again but --retry stale{own}")
     if unknown := [item for item in plan.runs if not item.code_known]:
         say(
             f"{plural(len(unknown), 'done run')} of unknown code: the script is not where the study lies "

@@ -230,6 +230,8 @@ def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..
     (study.parent / "train.py").unlink()
     assert counts(call, study) == (4, 0, 0)
     said = call("grid", "plan", study).err
+    planned = call("grid", "plan", study, "--json").document["runs"]
+    assert {(run["stale"], run["code_known"]) for run in planned} == {(False, False)}
     assert "4 done runs of unknown code: the script is not where the study lies" in said
     text = call("report", study, "--format", "md").out
     assert "Stale: not known of 4 of 4 runs: the script that trained them is not where the study lies" in text
