@@ -9,7 +9,7 @@ import ast
 import hashlib
 import posixpath
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from ablate.study.digest import canonical_json
 from ablate.study.metrics import READER
+from ablate.study.run import Run
 from ablate.study.scripts import RUN_DIR, Files, Scripts, globs_of
 from ablate.study.study import Study
 from ablate.study.words import expand
@@ -90,8 +91,13 @@ def environment_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:
     """The code of each run of a study and of each parent, by run id, as it is now. `folder`: where not the study file's own."""
-    codes = _Codes(folder or Path(study.file).parent, globs_of(study.trainer))
-    return {run.run_id: codes.of(run.trainer, run.seed) for run in (*study.parents, *study.runs)}
+    return codes_in(folder or Path(study.file).parent, (*study.parents, *study.runs), globs_of(study.trainer))
+
+
+def codes_in(folder: Path, runs: Iterable[Run], watch: Sequence[str]) -> dict[str, Code]:
+    """The code of each run, by run id, as it is in a folder."""
+    codes = _Codes(folder, watch)
+    return {run.run_id: codes.of(run.trainer, run.seed) for run in runs}
 
 
 def digest_of(codes: Mapping[str, Code]) -> str | None:

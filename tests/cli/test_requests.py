@@ -167,7 +167,7 @@ def test_a_worker_without_the_requests_folder_needs_the_same_scripts(
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
         (request,) = store.requests()
     refused = call("worker", "--study", "st", *ONE, code=5).err
-    assert f"the request, made in {tmp_path / 'A'}, has {request.code[:12]}; " in refused
+    assert f"The request, made in {tmp_path / 'A'}, has {request.code[:12]}; " in refused
     assert f"{tmp_path / 'A'} has no such scripts; {tmp_path / 'B'} has " in refused
     assert states() == {"done": 1, "queued": 3}, "nothing was trained, and nothing failed"
     project(tmp_path / "B")  # now it has the scripts of the request
@@ -330,6 +330,3 @@ def test_a_study_that_starts_from_anothers_runs_is_shown_by_name_from_any_folder
         call(*command)
     call("worker", "--study", "child")
     assert len(ablate.frame("child")) == 1
-
-
-# What is asked for is trained, whatever else is asked for -------------------------------------------------------------

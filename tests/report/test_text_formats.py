@@ -49,7 +49,7 @@ def test_an_unknown_format_is_a_usage_error(table1: Table) -> None:
 
 def test_json_has_the_contracts_keys_and_no_others(table1: Table) -> None:
     document = json.loads(render(table1, "json"))
-    assert list(document) == ["schema", "study", "profile", "table", "comparable", "columns", "rows", "claims"]
+    assert list(document) == ["schema", "study", "profile", "set", "table", "comparable", "columns", "rows", "claims"]
     assert document["schema"] == 1
     assert document["columns"] == ["top1", "top5"]
     assert all(list(row) == ["row", "arm", "levels", "epoch", "class", "cells"] for row in document["rows"])
