@@ -205,8 +205,8 @@ def _fingerprints(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     places: dict[str, dict[str, list[int]]] = {}
     for arm in _distinct(arms):
         for replicate in runs.of(arm):
-            attempts = replicate.result.attempts if replicate.done and replicate.result is not None else ()
-            if attempts and (fingerprint := attempts[-1].fingerprint):
+            shown = replicate.result.shown if replicate.done and replicate.result is not None else None
+            if shown is not None and (fingerprint := shown.fingerprint):
                 places.setdefault(fingerprint, {}).setdefault(arm.name, []).append(replicate.seed)
     if len(places) > 1:
         ranked = sorted(places, key=lambda name: sum(map(len, places[name].values())), reverse=True)
@@ -223,11 +223,20 @@ def _fingerprints(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
 
 
 def _stale(results: Sequence[RunResult]) -> Iterable[str]:
-    stale = sum(result.stale for result in results)
+    """Which results are of other code than the present, what differs, and of which nobody can tell."""
+    stale = [result for result in results if result.stale]
     if stale:
+        causes = dict.fromkeys(result.why_stale for result in stale if result.why_stale)
+        shown = "; ".join(list(causes)[:MOST_NAMED]) + ("; and others" if len(causes) > MOST_NAMED else "")
         yield (
-            f"{STALE}{stale} of {len(results)} runs were trained by other code of the trainer than the present; "
-            "`ablate grid run` with --retry stale trains them again."
+            f"{STALE}{len(stale)} of {len(results)} runs were trained by other code of the trainer than the present"
+            f"{f' ({shown})' if shown else ''}; `ablate grid run` with --retry stale trains them again."
+        )
+    unknown = sum(not result.code_known for result in results)
+    if unknown:
+        yield (
+            f"{STALE}not known of {unknown} of {len(results)} runs: the script that trained them is not where the study "
+            "lies, so whether it has changed cannot be told here."
         )
 
 

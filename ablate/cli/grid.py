@@ -23,7 +23,7 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.cli.engines import get_engine
-from ablate.cli.screens import next_step, print_plan, say_troubles
+from ablate.cli.screens import OF_SCRIPTS, next_step, print_plan, say_stale, say_troubles
 from ablate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def plan(
             tuning = tuning_of(loaded)
             say(f"before it, {loaded.tune} tunes {plural(len(tuning.arms), 'arm')} with {tuning.budget} each")
         say_troubles(planned, db)
+        say_stale(planned)
         say(next_step(planned, study, seeds, db))
 
 
@@ -127,6 +128,8 @@ def run(
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
     loaded = load_study(study, profile, set_, seeds)
+    if retry == "stale" and loaded.trainer is not None:
+        say(OF_SCRIPTS)
     engine = get_engine(
         executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
@@ -157,6 +160,7 @@ def _finish(
             tables += comparison_tables(study, store)[0][:1]
         print_tables(tables, stdout_console())
     say_troubles(after, db)
+    say_stale(after)
     say(next_step(after, name, seeds, db))
 
 

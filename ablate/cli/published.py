@@ -255,14 +255,14 @@ def _run(result: RunResult | None) -> RunEntry:
 
     if result is None:
         return RunEntry("queued")
-    if result.state != "done" or not result.attempts:
+    if result.state != "done" or result.shown is None:
         return RunEntry(result.state)
-    return RunEntry(result.state, result.attempts[-1].ended, _hardware(result), _code(result))
+    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result))
 
 
 def _hardware(result: RunResult) -> str:
     """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
-    known = result.attempts[-1].environment
+    known = result.shown.environment if result.shown else {}
     device = str(known.get("device") or result.device or "unknown hardware")
     threads = known.get("threads") if result.device in (None, "cpu") else None
     parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
@@ -271,7 +271,7 @@ def _hardware(result: RunResult) -> str:
 
 
 def _code(result: RunResult) -> str:
-    known = result.attempts[-1].environment
+    known = result.shown.environment if result.shown else {}
     return str(known.get("code") or "not recorded")[:12]
 
 

@@ -64,7 +64,7 @@ def report(
             f"CSV holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
         )
     from ablate.cli.planning import make_plan
-    from ablate.cli.screens import TROUBLES, next_step, say_troubles
+    from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.cli.stored import settings_of
 
     tables, results = _build(store, loaded, names, study, alone=table is not None)
@@ -73,6 +73,7 @@ def report(
     else:
         _texts(loaded, tables, format_, table, out)
     planned = make_plan(loaded, store)
+    say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
         say_troubles(planned, db)
         file, seeds = settings_of(store, loaded, study)
@@ -151,7 +152,7 @@ def _refuse_with_all(given: list[str]) -> None:
 
 def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
     """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
-    from ablate.cli.stored import stored_study
+    from ablate.cli.stored import changed_since, stored_study
     from ablate.study.study import full_name
 
     if study is None:
@@ -169,8 +170,10 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
         raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
     loaded = stored_study(store, study, profile, sets)
     if table is not None and table not in loaded.tables:
+        changed = changed_since(store, loaded, study)
         raise NotFound(
             f"{loaded.name} has no table {table!r}.{nearest(table, loaded.tables)} Tables: {', '.join(loaded.tables)}."
+            + (f" {changed}" if changed else "")
         )
     return loaded
 

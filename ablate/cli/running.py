@@ -12,14 +12,14 @@ from ablate.cli.engines import Engine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import Plan, make_plan
-from ablate.cli.requests import code_in, folder_of, settings_of_call, trainer_options
+from ablate.cli.requests import folder_of, settings_of_call, trainer_options
 from ablate.cli.screens import expected, trained_again
 from ablate.cli.stored import place_of, text_of
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.store.store import Store
 from ablate.study.places import home
-from ablate.study.provenance import environment_of
+from ablate.study.provenance import codes_of, digest_of, environment_of
 from ablate.study.study import Study
 from ablate.study.trainer import fit_name
 
@@ -40,8 +40,8 @@ def run_grid(study: Study, engine: Engine, seeds: str | None, retry: str | None,
 def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | None, engine: Engine,
          retry: str | None = None, *, announce: bool = False) -> tuple[int, Plan]:  # fmt: skip
     """One request, worked on until nothing of it is left that can be done here."""
-    code = code_in(study)
-    key = store.save_study(study, settings=settings, folder=str(folder_of(study)), retry=retry, code=code)
+    folder = str(folder_of(study))
+    key = store.save_study(study, settings=settings, folder=folder, retry=retry, code=codes_of(study))
     again = train_parents_again(study, store, home(), key)
     before = make_plan(study, store, workers=engine.given["workers"] or 1)
     if announce:
@@ -78,6 +78,7 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
             home=home(),
             total=planned.to_run,
             options=trainer_options(study),
+            code=digest_of(codes_of(study)),
             environment=environment_of(study.trainer),
             on_event=display.handle,
             stop=stop,

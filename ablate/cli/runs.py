@@ -96,7 +96,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     names = _arm_names(db, [result])
     if json_:
         document = run_document(result, names, store.asked_by([result.run.run_id]))
-        last = result.attempts[-1] if result.attempts else None
+        last = result.shown
         document |= {
             "recipe": result.run.recipe,
             "epochs": [{"epoch": epoch, **metrics} for epoch, metrics in sorted(result.epochs.items())],

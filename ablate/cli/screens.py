@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from ablate.cli.planning import Plan, PlannedRun
 
+OF_SCRIPTS = (
+    "A script's code is its program, what that imports, and what trainer.watch names; where a change makes another "
+    "experiment, raise trainer.version instead: both are kept then"
+)
+"""What to know before results of a script are thrown away, or kept, as stale."""
 TROUBLES = ("failed", "lost", "blocked")
 SHOWN_ARMS = 64
 SHOWN_REASONS = 3
@@ -30,7 +35,25 @@ def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
     """`3 done, 1 failed, 0 to run`."""
     states = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
     shown = [state for state in states if plan.counts[state] or state in always]
-    return ", ".join(f"{plan.counts[state]:,} {state.replace('_', ' ')}" for state in shown)
+    stale = f" ({plan.counts['stale']:,} stale)" if plan.counts["stale"] else ""
+    return ", ".join(
+        f"{plan.counts[state]:,} {state.replace('_', ' ')}{stale if state == 'done' else ''}" for state in shown
+    )
+
+
+def say_stale(plan: Plan) -> None:
+    """What differs between the code that trained runs and the code here, and what to do about it."""
+    if stale := [item for item in plan.runs if item.stale]:
+        causes = list(dict.fromkeys(item.why for item in stale if item.why))
+        shown = "; ".join(causes[:SHOWN_REASONS]) + ("; and others" if len(causes) > SHOWN_REASONS else "")
+        say(f"{plural(len(stale), 'run')} stale, trained by other code than the present{': ' if shown else ''}{shown}")
+        own = f". {OF_SCRIPTS}" if plan.study.trainer is not None else ""
+        say(f"  nothing trains them again but --retry stale{own}")
+    if unknown := [item for item in plan.runs if not item.code_known]:
+        say(
+            f"{plural(len(unknown), 'done run')} of unknown code: the script is not where the study lies "
+            f"({Path(plan.study.file).parent.absolute()}), so whether they are stale cannot be told here"
+        )
 
 
 def print_plan(plan: Plan, console: Console) -> None:

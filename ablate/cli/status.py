@@ -35,7 +35,7 @@ def status(
 ) -> None:
     """Say what is done, running, failed and left, for one study or for all."""
     from ablate.cli.planning import make_plan, plan_document
-    from ablate.cli.screens import next_step, print_arms, say_troubles
+    from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
     from ablate.cli.stored import changed_since, every_study, settings_of, stored_study, tuning_studies
 
     store = require_reader(db)
@@ -56,6 +56,7 @@ def status(
             say_troubles(planned, db)
             if changed := changed_since(store, planned.study, study):
                 say(changed)
+        say_stale(planned)
         file, seeds = settings_of(store, planned.study, study)
         say(f"  {next_step(planned, file, seeds, db)}")
     for record, trials in tunings:

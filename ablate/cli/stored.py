@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError, NotFound, nearest
-from ablate.study.find import files_of
+from ablate.study.find import files_of, says_study
 from ablate.study.loader import Settings, find, load, load_text
+from ablate.study.provenance import codes_of
 from ablate.study.run import Run
-from ablate.study.source import read
 from ablate.study.study import Arm, Study, full_name
 
 COMPARED = "compared"
@@ -196,10 +196,10 @@ def changed_since(store: Store, study: Study, given: str | None) -> str:
 def _text_now(study: Study) -> str | None:
     """The text of a study's file as it is now; None where no such study stands there."""
     try:
-        document = read(Path(study.file))
-    except AblateError:
+        text = Path(study.file).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
         return None
-    return document.text if document.data.get("study") == study.name else None
+    return text if says_study(text, study.name) else None
 
 
 def text_of(record: StoredStudy) -> str:
@@ -220,9 +220,10 @@ def _record_of(store: Store, study: Study) -> StoredStudy | None:
 def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
     """The file and `--seeds` that run a study on; no seeds where nobody asked for others than the file's own."""
     asked = store.requests(study.name, study.profile or "", study.sets)
-    named = any(one.text in (study.text, "") and one.settings.get("seeds_given") for one in asked)
-    seeds = ",".join(map(str, study.seeds)) if named else None
-    seeds = f"{seeds}," if seeds is not None and len(study.seeds) == 1 else seeds
+    given_seeds = {one.settings.get("seeds_given") for one in asked if one.text in (study.text, "")}
+    seeds = given_seeds.pop() if len(given_seeds) == 1 else None
+    if given_seeds:
+        seeds = ",".join(map(str, study.seeds)) + ("," if len(study.seeds) == 1 else "")
     file = given if given is not None and _file(given) is not None else study.file
     return file, seeds
 
@@ -259,5 +260,5 @@ def as_asked(store: Store, file: Path, settings: Settings) -> Study:
 
 
 def _any_done(store: Store, study: Study) -> bool:
-    states = store.states([run.run_id for run in study.runs])
+    states = store.states([run.run_id for run in study.runs], code=codes_of(study))
     return any(state.state == "done" for state in states.values())

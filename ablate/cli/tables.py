@@ -57,9 +57,9 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
 
 def stored_results(study: Study, store: Store) -> dict[str, RunResult]:
     """The same as the database has it, without a look at what could start on this machine."""
-    from ablate.cli.requests import code_in
+    from ablate.study.provenance import codes_of
 
-    return store.results([run.run_id for run in (*study.runs, *study.parents)], code=code_in(study))
+    return store.results([run.run_id for run in (*study.runs, *study.parents)], code=codes_of(study))
 
 
 def print_tables(tables: Sequence[Table], console: Console) -> None:

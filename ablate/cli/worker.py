@@ -12,7 +12,7 @@ import typer
 from ablate.cli.common import Db, ProfileOption, SetOption, database_url, say
 from ablate.errors import LeaseLost, NotFound, UsageError
 from ablate.study.places import home
-from ablate.study.study import Study, full_name
+from ablate.study.study import full_name
 
 if TYPE_CHECKING:
     from ablate.dispatch.signals import StopFlag
@@ -128,16 +128,22 @@ class _Hand:
         """Train what is left of one request; the exit code."""
         from ablate.cli.planning import make_plan
         from ablate.cli.requests import trainer_options
-        from ablate.cli.stored import load_record
+        from ablate.cli.stored import load_record, place_of
         from ablate.dispatch.executor import GridRequest
+        from ablate.dispatch.folders import working_folder
         from ablate.dispatch.remote import exit_code, work_here
         from ablate.dispatch.stores import opener
         from ablate.store.store import Store
         from ablate.study.provenance import environment_of
+        from ablate.study.scripts import globs_of
         from ablate.study.trainer import fit_name
 
         loaded = load_record(request)
-        folder = working_folder(loaded, request)
+        runs, watch = (*loaded.parents, *loaded.runs), globs_of(loaded.trainer)
+        try:
+            folder = working_folder(runs, watch, request.code, request.folder, place_of(request))
+        except NotFound as refusal:
+            raise NotFound(f"{loaded.full_name}: {refusal}") from None
         with Store.open(self.url, read_only=True) as store:
             barred = make_plan(loaded, store).barred
         say(f"{loaded.full_name}: request {request.key}, made in {request.folder or 'an unknown folder'}")
@@ -160,32 +166,3 @@ class _Hand:
         if self.limit is not None:
             self.limit = max(0, self.limit - report.started)
         return exit_code(report)
-
-
-def working_folder(study: Study, request: StoredRequest) -> Path:
-    """Where this worker trains a request's runs: in its folder where that has the scripts that it was made with, else in the
-    current folder where that has them. Raises NotFound with the digests where neither has.
-    """
-    asked, here = Path(request.folder) if request.folder else None, Path.cwd()
-    if study.trainer is None or request.code is None:
-        if asked is not None and asked.is_dir():
-            return asked
-        if study.trainer is None:
-            return here
-        raise NotFound(
-            f"{study.full_name} was asked for in {asked or 'a folder that was not recorded'}, which is not here, and with which "
-            f"scripts is not known. Ask for it again from the folder of its study file: ablate grid run {request.file}."
-        )
-    from ablate.cli.requests import code_in
-
-    found: list[str] = []
-    for folder in dict.fromkeys(filter(None, (asked, here))):
-        digest = code_in(study, folder) if folder.is_dir() else None
-        if digest == request.code:
-            return folder
-        found.append(f"{folder} " + (f"has {digest[:12]}" if digest else "has no such scripts"))
-    raise NotFound(
-        f"{study.full_name} was asked for with other scripts than are here, so nothing of it was trained: the request, made in "
-        f"{request.folder or 'an unknown folder'}, has {request.code[:12]}; {'; '.join(found)}. Start the worker in a folder with the "
-        f"request's scripts, or ask with those that are here: ablate grid run {request.file}."
-    )

@@ -9,7 +9,7 @@ import ast
 import hashlib
 import posixpath
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from ablate.study.digest import canonical_json
 from ablate.study.metrics import READER
+from ablate.study.run import Run
 from ablate.study.scripts import RUN_DIR, Files, Scripts, globs_of
 from ablate.study.study import Study
 from ablate.study.words import expand
@@ -90,8 +91,13 @@ def environment_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:
     """The code of each run of a study and of each parent, by run id, as it is now. `folder`: where not the study file's own."""
-    codes = _Codes(folder or Path(study.file).parent, globs_of(study.trainer))
-    return {run.run_id: codes.of(run.trainer, run.seed) for run in (*study.parents, *study.runs)}
+    return codes_in(folder or Path(study.file).parent, (*study.parents, *study.runs), globs_of(study.trainer))
+
+
+def codes_in(folder: Path, runs: Iterable[Run], watch: Sequence[str]) -> dict[str, Code]:
+    """The code of each run, by run id, as it is in a folder."""
+    codes = _Codes(folder, watch)
+    return {run.run_id: codes.of(run.trainer, run.seed) for run in runs}
 
 
 def digest_of(codes: Mapping[str, Code]) -> str | None:
@@ -133,10 +139,8 @@ def _code(files: Files, reader: int | None) -> Code:
     return Code(digest, files.digests, files.absent, reader, script=True)
 
 
-def compare(
-    code: Code, recorded: str | None, environment: Mapping[str, Any], trainer: Mapping[str, Any] | None
-) -> Freshness:
-    """How a result stands to the code here: `recorded` and `environment` are its attempt's, `trainer` is its run's.
+def compare(code: Code, recorded: str | None, environment: Mapping[str, Any]) -> Freshness:
+    """How a result stands to the code here: `recorded` and `environment` are its attempt's.
 
     Attempts of before scripts had a digest (`trainer:VERSION`) are compared by those files that are known of both, and their
     numbers were read by the first reader.
@@ -147,7 +151,9 @@ def compare(
         return Freshness(stale=True)
     old = recorded.startswith(_DECLARED)
     theirs = _normal(environment.get("files"), str(environment.get("folder") or ""))
-    read_by = environment.get("reader", FIRST_READER if old and _has_pattern(trainer) else code.reader)
+    read_by = environment.get(
+        "reader", FIRST_READER if old and _has_pattern(environment.get("trainer")) else code.reader
+    )
     reread = ["its numbers were read by an older ablate"] if read_by != code.reader else []
     if code.absent or (theirs and not code.files):
         return Freshness(bool(reread), bool(reread), ", ".join(reread))
@@ -182,9 +188,10 @@ def _normal(files: Any, folder: str) -> dict[str, str]:
     return {normal.removeprefix(inside) if folder else normal: str(files[name]) for name, normal in names.items()}
 
 
-def _has_pattern(trainer: Mapping[str, Any] | None) -> bool:
-    metrics = (trainer or {}).get("metrics") or {}
-    return any(pattern is not None for pattern in metrics.values())
+def _has_pattern(trainer: Any) -> bool:
+    """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
+    metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
+    return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False
 
 
 def _reached(package: Path, start: str) -> list[Path]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-COUNTS = ["arms_before", "excluded", "arms", "merged", "total", "done", "running", "failed", "lost", "cancelled", "blocked", "to_run", "parents"]  # fmt: skip
+COUNTS = ["arms_before", "excluded", "arms", "merged", "total", "done", "running", "failed", "lost", "cancelled", "blocked", "to_run", "parents", "stale"]  # fmt: skip
 STATES = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
-PLANNED = ["run_id", "arm_id", "arm", "aliases", "levels", "seed", "state", "why"]
-RUN = ["run_id", "arm_id", "arm", "studies", "seed", "state", "attempts", "metrics", "seconds", "device"]
+PLANNED = ["run_id", "arm_id", "arm", "aliases", "levels", "seed", "state", "why", "stale", "code_known"]
+RUN = ["run_id", "arm_id", "arm", "studies", "asked_by", "seed", "state", "attempts", "metrics", "seconds", "device"]
 CELL = [
     "mean",
     "sd",
@@ -41,7 +41,7 @@ def states(document: dict[str, Any]) -> dict[str, int]:
 
 def test_plan_without_a_database(call, tiny: Path) -> None:
     document = call("grid", "plan", tiny, "--json").document
-    assert list(document) == ["schema", "study", "profile", "counts", "runs"]
+    assert list(document) == ["schema", "study", "profile", "set", "counts", "runs"]
     assert (document["schema"], document["study"], document["profile"]) == (1, "tiny", None)
     assert states(document) == {"to_run": 4}
     first = document["runs"][0]

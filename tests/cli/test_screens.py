@@ -162,4 +162,4 @@ def test_a_second_file_of_the_same_name_is_told(cli, tiny: Path) -> None:
     said = cli(
         "grid", "run", str(other), "--executor", "inline", "--limit", "1", "--seeds", "1", "--threads", "1"
     ).stderr
-    assert f"warning: tiny was last run from {tiny}; from now on that name means {other}." in said
+    assert f"warning: tiny was last run from {tiny}, as another design; from now on that name means {other}." in said

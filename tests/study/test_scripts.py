@@ -230,38 +230,39 @@ BY_ITSELF = {"command": ["python", "train.py"], "metrics": {"loss": None}}
 def test_what_differs_is_named() -> None:
     here = Code("h", {"train.py": "1", "model.py": "2", "new.py": "3"}, reader=READER, script=True)
     recorded = {"files": {"train.py": "1", "model.py": "9", "old.py": "4"}, "reader": READER}
-    assert compare(here, "h", {}, PATTERN) == Freshness()
-    assert compare(here, None, {}, PATTERN) == Freshness()
-    assert compare(here, "x", recorded, PATTERN) == Freshness(
-        True, why="model.py changed, new.py is new, old.py is gone"
-    )
+    assert compare(here, "h", {}) == Freshness()
+    assert compare(here, None, {}) == Freshness()
+    assert compare(here, "x", recorded) == Freshness(True, why="model.py changed, new.py is new, old.py is gone")
     many = {"files": {f"{n}.py": "1" for n in range(9)}, "reader": READER}
-    why = compare(Code("h", {}, reader=READER, script=True, absent=""), "x", many, PATTERN).why
+    why = compare(Code("h", {}, reader=READER, script=True, absent=""), "x", many).why
     assert why == ""
-    why = compare(Code("h", {"0.py": "1"}, reader=READER, script=True), "x", many, PATTERN).why
+    why = compare(Code("h", {"0.py": "1"}, reader=READER, script=True), "x", many).why
     assert why == "1.py is gone, 2.py is gone, 3.py is gone, 4.py is gone, and 4 files more"
     older = {"files": dict(here.files), "reader": READER - 1}
-    assert compare(here, "x", older, PATTERN) == Freshness(True, why="its numbers were read by an older ablate")
+    assert compare(here, "x", older) == Freshness(True, why="its numbers were read by an older ablate")
 
 
 def test_where_the_script_is_not_here_nobody_can_tell() -> None:
     recorded = {"files": {"train.py": "1"}, "reader": READER}
     unknown = Freshness(known=False)
-    assert compare(Code("h", reader=READER, script=True), "x", recorded, BY_ITSELF) == unknown
-    assert compare(Code("h", {"conf.yaml": "1"}, "train.py", READER, True), "x", recorded, BY_ITSELF) == unknown
+    assert compare(Code("h", reader=READER, script=True), "x", recorded) == unknown
+    assert compare(Code("h", {"conf.yaml": "1"}, "train.py", READER, True), "x", recorded) == unknown
 
 
 def test_attempts_of_before_are_compared_by_the_files_that_both_know() -> None:
     here = Code("h", {"train.py": "1", "model.py": "2"}, reader=READER, script=True)
     old = {"files": {"./train.py": "1", "words.txt": "5"}, "folder": "/x"}
-    assert compare(here, "trainer:1", old, BY_ITSELF) == Freshness()
+    assert compare(here, "trainer:1", {**old, "trainer": BY_ITSELF}) == Freshness()
     changed = {"files": {"/x/train.py": "9"}, "folder": "/x"}
-    assert compare(here, "trainer:1", changed, BY_ITSELF) == Freshness(True, why="train.py changed")
-    assert compare(here, "trainer:1", {"files": {}}, BY_ITSELF) == Freshness(known=False)
-    read_before = compare(here, "trainer:1", old, PATTERN)
+    assert compare(here, "trainer:1", {**changed, "trainer": BY_ITSELF}) == Freshness(True, why="train.py changed")
+    assert compare(here, "trainer:1", {"files": {}, "trainer": BY_ITSELF}) == Freshness(known=False)
+    read_before = compare(here, "trainer:1", {**old, "trainer": PATTERN})
     assert read_before == Freshness(True, why="its numbers were read by an older ablate")
     function = Code("h", {"pkg/mod.py": "1"}, script=True)
-    assert compare(function, "trainer:1", {"files": {"pkg/mod.py": "1"}}, {"python": "pkg.mod:f"}) == Freshness()
+    assert (
+        compare(function, "trainer:1", {"files": {"pkg/mod.py": "1"}, "trainer": {"python": "pkg.mod:f"}})
+        == Freshness()
+    )
     absent = Code("h", {}, "train.py", READER, True)
-    assert compare(absent, "trainer:1", old, PATTERN).stale
-    assert not compare(absent, "trainer:1", old, BY_ITSELF).known
+    assert compare(absent, "trainer:1", {**old, "trainer": PATTERN}).stale
+    assert not compare(absent, "trainer:1", {**old, "trainer": BY_ITSELF}).known

@@ -311,7 +311,7 @@ def test_watch_is_globs_and_no_part_of_identity(read: Any, mistakes: Any) -> Non
     assert [run.run_id for run in read(watched).runs] == [run.run_id for run in read(LORA).runs]
     assert read(watched).trainer["watch"] == ["model.py", "src/**/*.py"]
     for bad in ("/etc/*", "~/x", "''"):
-        (line,) = mistakes(LORA.replace("  version:", f"  watch: [{bad}]\n  metrics:"))
+        (line,) = mistakes(LORA.replace("  metrics:", f"  watch: [{bad}]\n  metrics:"))
         assert "trainer.watch: " in line
         assert "is no glob relative to the study's folder" in line
     (line,) = mistakes(LORA.replace("  metrics:", "  watch: {a: b}\n  metrics:"))
