@@ -24,8 +24,11 @@ from ablate.training.metrics import Evaluation
 from ablate.training.models import Built, build_model
 from ablate.training.numerics import numerics
 from ablate.training.optimizer import build_optimizer
+from ablate.training.registry import search_also
 from ablate.training.schedule import learning_rate
 from ablate.training.selection import Watch, watch
+
+SHOWN_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,10 @@ class Session:
 
 def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
     """Load the data, build the network and the loop, and take up the newest checkpoint of this run if there is one."""
+    if context.options.get("study_dir"):
+        search_also(str(context.options["study_dir"]))
     splits = sources.load_data(recipe.data, run.seed, context.options)
+    _tell(splits)
     evaluated = {name: split for name in ("val", "test") if (split := getattr(splits, name)) is not None}
     forget_others([splits.train, *evaluated.values()])
     classes, has_val = len(splits.classes), splits.val is not None
@@ -166,6 +172,14 @@ def _loop(run: Run, recipe: Recipe, context: Context, splits: sources.DataSplits
         mean=splits.mean.to(chosen.device),
         std=splits.std.to(chosen.device),
     )
+
+
+def _tell(splits: sources.DataSplits) -> None:
+    """Into the run's log: the classes, as they were found, and what is to be known of the data."""
+    more = ", ..." if len(splits.classes) > SHOWN_CLASSES else ""
+    print(f"{len(splits.classes)} classes: {', '.join(splits.classes[:SHOWN_CLASSES])}{more}")
+    for note in splits.details.get("notes", ()):
+        print(note)
 
 
 def _resume(session: Session) -> None:

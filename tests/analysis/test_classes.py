@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report
 
-from ablate.analysis.classes import class_report, reported_confusion
+from ablate.analysis.classes import MACRO, WEIGHTED, class_report, reported_confusion
 
 
 @settings(max_examples=25, deadline=None)
@@ -21,7 +21,7 @@ def test_the_report_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> Non
     theirs = classification_report(true, guessed, labels=sorted(set(true)), output_dict=True, zero_division=0)
     ours = class_report("0123", counts.tolist())
     keys = {"precision": "precision", "recall": "recall", "f1": "f1-score", "support": "support"}
-    for name, row in [*((str(c), str(c)) for c in set(true)), ("macro", "macro avg"), ("weighted", "weighted avg")]:
+    for name, row in [*((str(c), str(c)) for c in set(true)), (MACRO, "macro avg"), (WEIGHTED, "weighted avg")]:
         for mine, other in keys.items():
             assert ours[name][mine] == pytest.approx(theirs[row][other]), (name, mine)
 
@@ -29,14 +29,14 @@ def test_the_report_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> Non
 def test_a_hand_worked_matrix() -> None:
     report = class_report(("cat", "dog"), ((8, 2), (1, 9)))
     assert report["cat"] == pytest.approx({"precision": 8 / 9, "recall": 0.8, "f1": 16 / 19, "support": 10})
-    assert report["macro"]["recall"] == pytest.approx(0.85)
-    assert report["weighted"]["support"] == 20
+    assert report[MACRO]["recall"] == pytest.approx(0.85)
+    assert report[WEIGHTED]["support"] == 20
 
 
 def test_a_class_never_guessed_counts_as_zero() -> None:
     report = class_report(("cat", "dog"), ((3, 0), (2, 0)))
     assert report["dog"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 2.0}
-    assert class_report(("cat",), ((0,),))["macro"] == {"support": 0}
+    assert class_report(("cat",), ((0,),))[MACRO] == {"support": 0}
 
 
 def test_the_matrix_is_that_of_the_reported_split_and_epoch(maker: Any, factor: Any, matrix: Any) -> None:
