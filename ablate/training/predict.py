@@ -27,6 +27,7 @@ from ablate.study.records import Context
 from ablate.study.run import Run
 from ablate.training import sources
 from ablate.training.batches import EVALUATION_PIXELS
+from ablate.training.contents import printable
 from ablate.training.data.images import Pixels
 from ablate.training.models import build_model
 from ablate.training.numerics import numerics, settings
@@ -168,7 +169,9 @@ def predict(
     if bad and not skip_bad:
         raise BadData(_bad_text(found, bad))
     if not rows:
-        raise BadData(f"{found.root}: none of {len(bad):,} images can be decoded; the first: {_shown(bad[:1])}")
+        raise BadData(
+            f"{printable(str(found.root))}: none of {len(bad):,} images can be decoded; the first: {_shown(bad[:1])}"
+        )
     return Predictions(tuple(rows), tuple(bad))
 
 
@@ -202,10 +205,10 @@ def _guesser(kept: Kept, context: Context) -> Guess:
 def _bad_text(found: Found, bad: list[tuple[str, str]]) -> str:
     rest = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
     return (
-        f"{found.root}: {len(bad):,} of {len(found.files):,} images cannot be used: {_shown(bad[:SHOWN])}{rest}. "
+        f"{printable(str(found.root))}: {len(bad):,} of {len(found.files):,} images cannot be used: {_shown(bad[:SHOWN])}{rest}. "
         "Replace or remove them, or leave them out with --skip-bad; nothing was written"
     )
 
 
 def _shown(bad: list[tuple[str, str]]) -> str:
-    return "; ".join(f"{file} ({reason})" for file, reason in bad)
+    return "; ".join(f"{printable(file)} ({reason})" for file, reason in bad)

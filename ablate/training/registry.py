@@ -87,6 +87,7 @@ def find_callable(name: str) -> Callable[..., Any]:
         raise ValueError(f"{name!r} is not of the form package.module:callable")
     if "" not in sys.path:
         search_also(os.getcwd())
+    importlib.invalidate_caches()  # a module may have come since another was looked for
     module = importlib.import_module(module_name)
     found = getattr(module, attribute, None)
     if not callable(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,6 @@ from ablate.training.optimizer import build_optimizer
 from ablate.training.registry import search_also
 from ablate.training.schedule import learning_rate
 from ablate.training.selection import Watch, watch
-
-SHOWN_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,8 @@ def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
     if context.options.get("study_dir"):
         search_also(str(context.options["study_dir"]))
     splits = sources.load_data(recipe.data, run.seed, context.options)
-    _tell(splits)
+    for note in splits.details.get("notes", ()):
+        print(note, file=sys.stderr)  # the run's log
     evaluated = {name: split for name in ("val", "test") if (split := getattr(splits, name)) is not None}
     forget_others([splits.train, *evaluated.values()])
     classes, has_val = len(splits.classes), splits.val is not None
@@ -172,14 +172,6 @@ def _loop(run: Run, recipe: Recipe, context: Context, splits: sources.DataSplits
         mean=splits.mean.to(chosen.device),
         std=splits.std.to(chosen.device),
     )
-
-
-def _tell(splits: sources.DataSplits) -> None:
-    """Into the run's log: the classes, as they were found, and what is to be known of the data."""
-    more = ", ..." if len(splits.classes) > SHOWN_CLASSES else ""
-    print(f"{len(splits.classes)} classes: {', '.join(splits.classes[:SHOWN_CLASSES])}{more}")
-    for note in splits.details.get("notes", ()):
-        print(note)
 
 
 def _resume(session: Session) -> None:

@@ -1,5 +1,6 @@
 """Class reports against scikit-learn, and which matrix a run is judged by."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report
 
+from ablate.analysis import build_table
 from ablate.analysis.classes import MACRO, WEIGHTED, class_report, reported_confusion
 
 
@@ -51,3 +53,23 @@ def test_the_matrix_is_that_of_the_reported_split_and_epoch(maker: Any, factor: 
     assert reported_confusion(result) == selected
     selecting.change("a", 0, confusions=(val,))
     assert reported_confusion(next(iter(selecting.results.values()))) is None
+
+
+def test_a_class_called_like_an_average_keeps_its_own_numbers(maker: Any, factor: Any, matrix: Any) -> None:
+    made = maker([factor("arch", "a")], {"a": [0.8]}, baseline={"arch": "a"})
+    names, counts = ("macro", "weighted", "accuracy"), ((8, 2, 0), (1, 3, 0), (0, 3, 3))
+    made.change("a", 0, confusions=(replace(matrix(counts), classes=names),))
+    spec = made.spec(kind="class", columns=("recall", "support"), reported={"a/macro": ("0.80", "10")})
+    rows = {row.name: row for row in build_table(made.study, spec, made.results).rows}
+    means = {name: row.cells["recall"].mean for name, row in rows.items()}
+    assert means == {
+        "a/macro": 0.8,
+        "a/weighted": 0.75,
+        "a/accuracy": 0.5,
+        "a/macro average": pytest.approx((0.8 + 0.75 + 0.5) / 3),
+        "a/weighted average": pytest.approx(14 / 20),
+    }
+    assert rows["a/macro average"].class_ == "macro average"
+    picked = made.spec(kind="class", row_where=("macro", "macro average"), columns=("recall",))
+    table = build_table(made.study, picked, made.results)
+    assert [row.cells["recall"].mean for row in table.rows] == [0.8, means["a/macro average"]]

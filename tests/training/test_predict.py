@@ -309,7 +309,7 @@ def test_the_natural_order(first: str, second: str) -> None:
 def test_no_folder_no_image(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="absent: no such folder; give a folder of images, or one image file"):
         find_images(tmp_path / "absent")
-    with pytest.raises(NotFound, match=r"no image is there; images end in \.bmp \.gif \.jpeg"):
+    with pytest.raises(NotFound, match=r"no image is there; images end in (\.avif )?\.bmp \.gif \.jfif"):
         find_images(tmp_path)
     (tmp_path / "notes.txt").touch()
     for place in (tmp_path, tmp_path / "notes.txt"):
