@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis import cautions
+from ablate.analysis.data_notes import data_notes
 from ablate.analysis.layout import column_keys
 from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.scale import setting
@@ -52,6 +53,7 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
     return (
         *_missing(runs, arms, if_missing),
         *_merged(arms),
+        *data_notes(results),
         *_bit_equal(runs, arms),
         *_equal_arms(runs, arms),
         *(_selection(study, arms, results) if study.trainer is None else ()),

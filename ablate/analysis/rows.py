@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ablate.analysis.aggregate import Agreement, aggregate, agreement
-from ablate.analysis.classes import ClassReader
+from ablate.analysis.classes import Average, ClassReader
 from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
 from ablate.analysis.families import key_of
 from ablate.analysis.layout import Line, apart_from_rows, arms_of, column_keys, compared_with, matched_baseline
@@ -64,7 +64,7 @@ class Filler:
         self._classes = ClassReader()
         self._apart = apart_from_rows(spec, runs, arms_of(study, spec)) if spec.kind == "epoch" else {}
         self.judged: list[list[Sample]] = []
-        self._samples: dict[tuple[str, str, int | None, str | None], Sample] = {}
+        self._samples: dict[tuple[str, str, int | None, str | Average | None], Sample] = {}
 
     def rows(self, lines: tuple[Line, ...]) -> tuple[Row, ...]:
         cells: list[dict[str, Cell]] = [{} for _ in lines]
@@ -79,7 +79,7 @@ class Filler:
                 cells[n][key] = self._cell(slots.get(n), differences.get(n, Difference()), reported)
         return tuple(self._row(line, filled) for line, filled in zip(lines, cells, strict=True))
 
-    def sample(self, arm: Arm, metric: str, epoch: int | None = None, class_: str | None = None) -> Sample:
+    def sample(self, arm: Arm, metric: str, epoch: int | None = None, class_: str | Average | None = None) -> Sample:
         """The arm's values of a metric: final, of an epoch or of a class. Each is read once."""
         place = (arm.name, metric, epoch, class_)
         if place not in self._samples:
@@ -96,7 +96,7 @@ class Filler:
 
     def _slot(self, line: Line, arm: Arm, metric: str, shown: set[str]) -> Slot:
         def sample(of: Arm) -> Sample:
-            return self.sample(of, metric, line.epoch, line.class_)
+            return self.sample(of, metric, line.epoch, line.average or line.class_)
 
         other = compared_with(self.study, self.spec, arm)
         if self.spec.kind != "arms" and other is not None and other.name not in shown:

@@ -14,6 +14,7 @@ from ablate.cli.common import Db, command, plural, require_reader, say
 from ablate.cli.runs import RunArgument
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
 from ablate.study.places import home
+from ablate.training.contents import printable
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -78,7 +79,7 @@ def predict(
     context = Context(run_dir=weights.parent, device=slot.label, threads=slot.threads)
     predictions = predict_images(kept, found, context, batch_size=batch_size, skip_bad=skip_bad)
     for file, reason in predictions.bad:
-        say(f"left out: {file} ({reason})")
+        say(printable(f"left out: {file} ({reason})"))
     names = [str(number) for number in range(len(kept.classes))] if label_index else kept.classes
     columns = (id_column, label_column) if id_column and label_column else None
     text = as_csv(predictions, dict(zip(found.files, ids, strict=True)), names, columns)
@@ -189,7 +190,7 @@ def _announce(result: RunResult, weights: Path, kept: Kept, found: Found, folder
         ignored = (
             f"; ignored, hidden or without an image's ending: {plural(len(found.ignored), 'file')} ({shown}{more})"
         )
-    say(f"{folder}: {plural(len(found.files), 'image')}{ignored}")
+    say(printable(f"{folder}: {plural(len(found.files), 'image')}{ignored}"))
 
 
 def as_csv(

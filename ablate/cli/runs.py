@@ -35,6 +35,7 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or th
 SHOWN_METRICS = ("top1", "top5", "loss")
 LOG_LINES = 40
 SHOWN_IMAGES = 5
+SHOWN_CLASSES = 20
 
 
 @app.command("list")
@@ -206,6 +207,7 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
         split = result.reported_split or ("test" if "test_loss" in result.epochs[last] else "val")
         console.print(f"epoch {last}, the last one recorded")
         _print_values(console, _shown(result.epochs[last], split))
+    _print_data(console, result.details.get("data", {}))
     if skipped := result.details.get("data", {}).get("skipped"):
         console.print(f"data  {plural(len(skipped), 'image')} could not be decoded and left out (on_bad_image: skip)")
         for image in skipped[:SHOWN_IMAGES]:
@@ -221,6 +223,16 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
         console.print(f"error\n{result.error}", markup=False, soft_wrap=True)
     if log := _log(result):
         console.print(f"log (the last {LOG_LINES} lines)\n{log}", markup=False, soft_wrap=True)
+
+
+def _print_data(console: Console, data: Mapping[str, Any]) -> None:
+    """The classes as they were found, and what the run noted of its data. Runs of before have neither."""
+    if names := data.get("class_names"):
+        more = ", ..." if len(names) > SHOWN_CLASSES else ""
+        shown = ", ".join(names[:SHOWN_CLASSES])
+        console.print(f"data  {len(names):,} classes: {shown}{more}", markup=False, soft_wrap=True)
+    for note in data.get("notes", ()):
+        console.print(f"data  {note}", markup=False, soft_wrap=True)
 
 
 def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]:

@@ -191,10 +191,19 @@ def _only(value: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
         raise ValueError(f"file must be text, not {value['file']!r}")
 
 
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+"""What the largest class weight may be: the loss is summed in float32, where others vanish or overflow."""
+
+
 def read_class_weights(value: Any) -> Any:
     if value in ("none", "balanced"):
         return value
     if isinstance(value, list | tuple) and all(is_number(w) and w >= 0 for w in value) and any(value):
+        if not LEAST_WEIGHT <= max(value) <= MOST_WEIGHT:
+            raise ValueError(
+                f"the largest class weight must lie between {LEAST_WEIGHT:g} and {MOST_WEIGHT:g}, not {max(value):g}: "
+                "only their ratios count, so write them around 1"
+            )
         return tuple(float(w) + 0.0 for w in value)
     raise ValueError("must be 'none', 'balanced' or a list of one weight a class, none negative and not all 0")
 
