@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ablate.analysis.classes import MACRO, WEIGHTED, reported_confusion
-from ablate.analysis.values import Replicates
+from ablate.analysis.values import Replicates, epochs_with, share_rows
 from ablate.errors import Problem, StudyError
 from ablate.study.study import Arm, Reported, Study, TableSpec
 
@@ -133,11 +133,28 @@ def _reported(spec: TableSpec, names: Iterable[str]) -> tuple[Reported | None, .
     return next((spec.reported[name] for name in names if name in spec.reported), ())
 
 
+def apart_from_rows(spec: TableSpec, runs: Replicates, arms: Iterable[Arm]) -> dict[str, str]:
+    """{metric: why} of the columns that do not belong to the rows of a table over epochs: one is told a batch, another an epoch. The
+    first column decides."""
+    first, *others = dict.fromkeys(metric for _, metric in column_keys(spec))
+    results = [result for arm in arms for result in runs.done(arm)]
+    return {
+        metric: f"its epochs are not those of {first}; give it a table of its own"
+        for metric in others
+        if not all(share_rows(result, first, metric) for result in results)
+    }
+
+
 def _epochs(spec: TableSpec, arms: Iterable[Arm], runs: Replicates) -> list[int]:
-    """The epochs that `where` picks, in its order; without it, all that any run has, or that the paper reports."""
+    """The epochs that `where` picks, in its order; without it, all at which a run has a metric of the table, or that the paper
+    reports."""
     if spec.row_where:
         return [int(epoch) for epoch in spec.row_where]
-    seen = {epoch for arm in arms for result in runs.done(arm) for epoch in result.epochs}
+    apart = apart_from_rows(spec, runs, arms)
+    metrics = {metric for _, metric in column_keys(spec)} - set(apart)
+    results = [result for arm in arms for result in runs.done(arm)]
+    seen = {epoch for result in results for metric in metrics for epoch in epochs_with(result, metric)}
+    seen = seen or {epoch for result in results for epoch in result.epochs}
     last = (name.rpartition("/")[2] for name in spec.reported)
     return sorted(seen | {int(text) for text in last if text.isdecimal()})
 

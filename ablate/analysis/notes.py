@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis import resampling
+from ablate.analysis.layout import column_keys
 from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
-from ablate.analysis.values import Replicates
+from ablate.analysis.values import Replicates, counted_by
 from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study, TableSpec
@@ -29,6 +30,7 @@ def notes_of(
     return (
         *_test(study, spec, rows),
         *_replicates(study, rows),
+        *(_counted(spec, runs, arms) if spec.kind == "epoch" else ()),
         *about_runs(study, runs, arms, IF_MISSING),
     )
 
@@ -72,6 +74,18 @@ def _replicates(study: Study, rows: Sequence[Row]) -> Iterable[str]:
     said = "n = 1 run" if high == 1 else f"n = {low} runs" if low == high else f"n = {low} to {high} runs"
     few = "; below n = 3 nothing is decided" if low < 3 else ""
     yield f"{said} a cell, of {len(study.seeds)} planned{few}."
+
+
+def _counted(spec: TableSpec, runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
+    """What an output without epochs does to a curve."""
+    results = [result for arm in _distinct(arms) for result in runs.done(arm)]
+    for metric in dict.fromkeys(metric for _, metric in column_keys(spec)):
+        counted = [result for result in results if counted_by(result, metric) == "match"]
+        if not counted:
+            continue
+        again = sum(len(result.attempts) > 1 for result in counted)
+        anew = f" {again} of {len(counted)} runs took several attempts, and each counts from 1." if again else ""
+        yield f"The output names no epochs for {metric}: its lines were counted.{anew}"
 
 
 def _missing(runs: Replicates, arms: Sequence[Arm], if_missing: str) -> Iterable[str]:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from ablate.analysis.aggregate import Agreement, aggregate, agreement
 from ablate.analysis.classes import ClassReader
 from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
-from ablate.analysis.layout import Line, column_keys, compared_with, matched_baseline
+from ablate.analysis.layout import Line, apart_from_rows, arms_of, column_keys, compared_with, matched_baseline
 from ablate.analysis.table import Cell, Column, Row
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
 from ablate.study.metrics import METRICS, SPLITS
 from ablate.study.study import Arm, Reported, Study, TableSpec
+from ablate.study.trainer import unit_of
 
 _DECIMALS = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
 
@@ -36,12 +37,12 @@ def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
 def direction(study: Study, metric: str) -> tuple[str, str]:
     """(better, unit) of a metric: the study's own, one of ours, or one of ours on a named split."""
     if metric in study.metrics:
-        return study.metrics[metric], ""
+        return study.metrics[metric], unit_of(study.trainer, metric)
     known = METRICS.get(metric)
     split, _, rest = metric.partition("_")
     if known is None and split in SPLITS:
         if rest in study.metrics:
-            return study.metrics[rest], ""
+            return study.metrics[rest], unit_of(study.trainer, rest)
         known = METRICS.get(rest)
     return ("neither", "") if known is None else (known.better, known.unit)
 
@@ -63,6 +64,7 @@ class Filler:
         self.study, self.spec, self.runs, self.comparable = study, spec, runs, comparable
         self._path = study.design == "path"
         self._classes = ClassReader()
+        self._apart = apart_from_rows(spec, runs, arms_of(study, spec)) if spec.kind == "epoch" else {}
         self._samples: dict[tuple[str, str, int | None, str | None], Sample] = {}
 
     def rows(self, lines: tuple[Line, ...]) -> tuple[Row, ...]:
@@ -82,7 +84,9 @@ class Filler:
         """The arm's values of a metric: final, of an epoch or of a class. Each is read once."""
         place = (arm.name, metric, epoch, class_)
         if place not in self._samples:
-            if epoch is not None:
+            if epoch is not None and metric in self._apart:
+                found = Sample(arm.arm_id, arm.name, (), len(self.runs.seeds), note=self._apart[metric])
+            elif epoch is not None:
                 found = self.runs.sample(arm, at_epoch(metric, epoch), f"{metric} at epoch {epoch}")
             elif class_ is not None:
                 found = self.runs.sample(arm, self._classes.of(class_, metric), f"{metric} of class {class_}")

@@ -156,3 +156,27 @@ def at_epoch(metric: str, epoch: int) -> Reader:
         return record.get(rest) if split in SPLITS and split == result.reported_split else None
 
     return read
+
+
+def counted_by(result: RunResult, metric: str) -> str:
+    """What a run's numbers of a metric were placed by: `epoch`, `step`, or `match` where the output named neither."""
+    told = result.details.get("counted_by")
+    if not isinstance(told, Mapping):
+        return "epoch"
+    split, _, rest = metric.partition("_")
+    names = [metric, f"{result.reported_split}_{metric}", rest if split == result.reported_split else metric]
+    return str(next((told[name] for name in names if name in told), "epoch"))
+
+
+def epochs_with(result: RunResult, metric: str) -> set[int]:
+    """The epochs or steps at which a run has a metric."""
+    return {epoch for epoch in result.epochs if at_epoch(metric, epoch)(result) is not None}
+
+
+def share_rows(result: RunResult, one: str, other: str) -> bool:
+    """Whether two metrics of a run have epochs of one kind. Matches that were counted have, where there are as many of both."""
+    ways = {counted_by(result, one), counted_by(result, other)}
+    if "match" not in ways:
+        return len(ways) == 1
+    mine, theirs = epochs_with(result, one), epochs_with(result, other)
+    return mine == theirs or not (mine and theirs)

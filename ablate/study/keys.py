@@ -75,6 +75,7 @@ METRIC: Keys = {
         "A regular expression on lines of the output; its first group is the number.",
         {"type": ["string", "null"]},
     ),
+    "unit": ("percent: the numbers are percentages, and kept as fractions. Hashed.", {"enum": ["percent", None]}),
 }
 
 PROFILE: Keys = {

@@ -1,7 +1,7 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
-What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, and the metrics
-that are looked for. Not hashed: which direction of a metric is better.
+What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
+that are looked for, and their units where given. Not hashed: which direction of a metric is better.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from ablate.study.words import Word
 
 BETTER = ("lower", "higher", "neither")
 SEED = "env"
+PERCENT = "percent"
+"""The unit of a metric that is told in percent and kept as a fraction."""
 COUNTERS = ("epoch", "step")
 """Groups of a pattern that say where a number belongs, and keys of a JSON line that do."""
 
@@ -45,13 +47,15 @@ class Trainer:
     version: int = 1
     better: Mapping[str, str] = field(default_factory=dict)
     patterns: Mapping[str, str | None] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
     seed_by_environment: bool = False
     declared: Mapping[str, Any] = field(default_factory=dict)
 
     def hashed(self, texts: Mapping[str, Any]) -> dict[str, Any]:
         """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know."""
         what = {"command": words.fill(self.command, texts)} if self.command else {"python": self.python}
-        return {**what, "version": self.version, "metrics": dict(self.patterns)}
+        units = {"units": dict(self.units)} if self.units else {}
+        return {**what, "version": self.version, "metrics": dict(self.patterns), **units}
 
     @property
     def takes_seed(self) -> bool:
@@ -69,12 +73,13 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
         problems.add(_KEY, "needs either `command` or `python`.")
     command = _command(problems, spec["command"]) if "command" in spec else ()
     python = _python(problems, spec["python"]) if "python" in spec else ""
-    better, patterns = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
+    better, patterns, units = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
     seed = spec.get("seed")
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
         problems.add((*_KEY, "seed"), f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
-    return Trainer(command, python, _version(problems, spec.get("version")), better, patterns, seed == SEED, spec)
+    version = _version(problems, spec.get("version"))
+    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
@@ -99,6 +104,12 @@ def known_names(declared: Mapping[str, Any]) -> set[str]:
     """The metrics that a trainer may report: those that it declares and ours, on any split."""
     names = {*METRICS, *declared}
     return {*names, *(f"{split}_{name}" for split in SPLITS for name in names)}
+
+
+def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:
+    """`fraction` for a metric that a declared trainer tells in percent, else empty."""
+    spec = ((trainer or {}).get("metrics") or {}).get(metric) or {}
+    return "fraction" if spec.get("unit") == PERCENT else ""
 
 
 def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:
@@ -185,17 +196,20 @@ def _version(problems: Problems, value: Any) -> int:
     return 1
 
 
-def _metrics(problems: Problems, value: Any, *, by_pattern: bool) -> tuple[dict[str, str], dict[str, str | None]]:
-    """({name: better} of metrics that are not ours, {name: pattern or None} of all)."""
+def _metrics(
+    problems: Problems, value: Any, *, by_pattern: bool
+) -> tuple[dict[str, str], dict[str, str | None], dict[str, str]]:
+    """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given)."""
     better: dict[str, str] = {}
     patterns: dict[str, str | None] = {}
+    units: dict[str, str] = {}
     key: Key = (*_KEY, "metrics")
     for name, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
         place = (*key, name)
         if not _METRIC.fullmatch(name) or not name.isprintable() or name in _OUR_KEYS:
             problems.add(place, f"{show(name)} cannot name a metric; no blank, comma, slash, parenthesis or '='.")
             continue
-        spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss ([0-9.]+)'}")
+        spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss (\\S+)'}")
         problems.known_keys(place, spec, METRIC)
         direction = _better(problems, place, name, spec.get("better"))
         if direction is not None:
@@ -203,7 +217,9 @@ def _metrics(problems: Problems, value: Any, *, by_pattern: bool) -> tuple[dict[
         patterns[name] = None
         if spec.get("pattern") is not None:
             patterns[name] = _pattern(problems, (*place, "pattern"), by_pattern)
-    return better, patterns
+        if spec.get("unit") is not None and _is_percent(problems, (*place, "unit"), name, spec["unit"]):
+            units[name] = PERCENT
+    return better, patterns, units
 
 
 def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
@@ -222,6 +238,17 @@ def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
     return None if ours is not None else str(value)
 
 
+def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
+    ours = METRICS.get(name)
+    if value != PERCENT:
+        problems.add(key, f"must be {PERCENT}, not {show(value)}; without it a number is taken as it stands.")
+    elif ours is not None and ours.unit != "fraction":
+        problems.add(key, f"{name} is one of ablate's own and no share ({ours.about}).")
+    else:
+        return True
+    return False
+
+
 def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     if not by_pattern:
         problems.add(key, "is for a command's output; a function reports its numbers.")
@@ -232,12 +259,12 @@ def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     except (re.error, RecursionError, OverflowError) as error:
         problems.add(key, f"is no regular expression: {error}.")
         return None
-    if number_group(pattern) is None:
-        problems.add(key, f"{show(text)} has no group for the number, as in 'val loss ([0-9.]+)'.")
+    if not number_groups(pattern):
+        problems.add(key, f"{show(text)} has no group for the number, as in 'val loss (\\S+)'.")
     return text
 
 
-def number_group(pattern: re.Pattern[str]) -> int | None:
-    """The first group that is not named epoch or step: the number."""
+def number_groups(pattern: re.Pattern[str]) -> list[int]:
+    """The groups that are not named epoch or step: the number is the first of them that takes part in a match."""
     counters = {pattern.groupindex[name] for name in COUNTERS if name in pattern.groupindex}
-    return next((group for group in range(1, pattern.groups + 1) if group not in counters), None)
+    return [group for group in range(1, pattern.groups + 1) if group not in counters]

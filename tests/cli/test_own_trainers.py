@@ -242,3 +242,93 @@ def test_the_examples_train(call: Any, tmp_path: Path, name: str, metrics: set[s
     assert len(found) == 2
     assert all(metrics <= set(one) for one in found)
     assert found[0] != found[1]
+
+
+SMALL = """
+study: n1
+recipe: {scale: 1}
+trainer:
+  command: python sci.py {scale}
+  metrics: {val_loss: {pattern: 'val loss ([0-9.]+)'}}
+factors:
+  scale: {path: scale, levels: [1, 0.1, 0.01]}
+seeds: 1
+baseline: {scale: 1}
+"""
+
+
+def test_a_number_with_an_exponent_is_read_whole(call: Any, own: Path) -> None:
+    (own.parent / "sci.py").write_text(
+        "import sys\nfor e in range(1, 4):\n    print(f'epoch {e} val loss {float(sys.argv[1]) / 10**e}', flush=True)"
+    )
+    own.write_text(SMALL)
+    call("grid", "run", own)
+    found = {run["arm"]: run["metrics"]["val_loss"] for run in call("runs", "list", "--json").document["runs"]}
+    assert found == {"1": 1e-3, "0.1": 1e-4, "0.01": 1e-5}
+
+
+def test_a_percentage_is_declared_stored_as_a_fraction_and_compared_as_one(call: Any, own: Path) -> None:
+    (own.parent / "sci.py").write_text("import sys\nprint(f'top1 {93.75 - float(sys.argv[1])}%')")
+    text = SMALL.replace("val_loss: {pattern: 'val loss ([0-9.]+)'}", "top1: {pattern: 'top1 (\\S+)'}")
+    own.write_text(text)
+    call("grid", "run", own, code=4)
+    failed = call("runs", "list", "--json").document["runs"]
+    said = call("runs", "show", failed[0]["run_id"][:12]).out
+    assert "Declare it: metrics: {top1: {unit: percent}}" in said
+    table = "tables: {t: {rows: scale, columns: [top1], reported: {1: ['92.8%']}}}\n"
+    own.write_text(text.replace("(\\S+)'}", "(\\S+)', unit: percent}") + table)
+    call("grid", "run", own)
+    document = call("report", own, "--table", "t", "--format", "json").document
+    assert document["rows"][0]["cells"]["top1"]["mean"] == 0.9275
+    assert document["rows"][0]["cells"]["top1"]["reported"] == pytest.approx(0.928)
+
+
+RESUMES = """
+import os, sys
+path = os.path.join(sys.argv[1], "epoch")
+done = int(open(path).read()) if os.path.exists(path) else 0
+for epoch in range(done + 1, 7):
+    print(f"epoch {epoch}: bpc {10 - epoch}" if sys.argv[2] == "said" else f"bpc {10 - epoch}", flush=True)
+    open(path, "w").write(str(epoch))
+    if epoch == 4:
+        sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("epochs", ["said", "counted"])
+def test_a_script_that_resumes_keeps_its_earlier_epochs_where_it_says_them(call: Any, own: Path, epochs: str) -> None:
+    (own.parent / "train.py").write_text(RESUMES)
+    pattern = "epoch (?P<epoch>[0-9]+): bpc (\\S+)" if epochs == "said" else "bpc (\\S+)"
+    own.write_text(
+        "study: own\nrecipe: {a: 1}\nseeds: 1\ntrainer:\n  command: python train.py {run_dir} " + epochs + "\n"
+        f"  metrics: {{bpc: {{better: lower, pattern: '{pattern}'}}}}\ntables: {{e: {{rows: epoch, columns: [bpc]}}}}\n"
+    )
+    call("grid", "run", own, code=4)
+    call("grid", "run", own, "--retry", "failed")
+    document = call("report", own, "--table", "e", "--format", "json").document
+    rows = {row["epoch"]: row["cells"]["bpc"]["mean"] for row in document["rows"]}
+    assert call("runs", "list", "--json").document["runs"][0]["metrics"]["bpc"] == 4
+    text = call("report", own, "--table", "e", "--format", "md").out
+    if epochs == "said":
+        assert rows == {epoch: 10 - epoch for epoch in range(1, 7)}
+        assert "names no epochs" not in text
+    else:
+        told = "its lines were counted. 1 of 1 runs took several attempts, and each counts from 1."
+        assert f"The output names no epochs for bpc: {told}" in text
+
+
+def test_an_unknown_split_ends_the_run(call: Any, own: Path) -> None:
+    (own.parent / "train.py").write_text(
+        """print('{"split": "test", "top1": 0.91}\\n{"split": "%s", "top1": 0.5}' % __import__("sys").argv[1])"""
+    )
+    text = (
+        "study: own\nrecipe: {a: validation}\nseeds: 1\ntrainer: {command: 'python train.py {a}', metrics: {top1: }}\n"
+    )
+    own.write_text(text)
+    call("grid", "run", own)
+    assert call("runs", "list", "--json").document["runs"][0]["metrics"] == {
+        "test_top1": 0.91,
+        "val_top1": 0.5,
+        "top1": 0.91,
+    }
+    call("grid", "run", own, "--set", "a=holdout", code=4)

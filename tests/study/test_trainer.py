@@ -35,6 +35,15 @@ def one(command: str, recipe: str = "{}", more: str = "seeds: 1") -> str:
     return f"study: s\n{more}\ntrainer:\n  command: {command}\nrecipe: {recipe}\n"
 
 
+def test_a_unit_is_hashed_where_it_is_given(read: Any) -> None:
+    plain = read("study: s\ntrainer: {python: a:b, metrics: {acc: {better: higher}, top1: }}").runs[0]
+    same = read("study: s\ntrainer: {python: a:b, metrics: {acc: {better: higher, unit: null}, top1: }}").runs[0]
+    other = read("study: s\ntrainer: {python: a:b, metrics: {acc: {better: higher, unit: percent}, top1: }}").runs[0]
+    assert plain.trainer == {"python": "a:b", "version": 1, "metrics": {"acc": None, "top1": None}}
+    assert plain.run_id == same.run_id != other.run_id
+    assert other.trainer == {**plain.trainer, "units": {"acc": "percent"}}
+
+
 def words(read: Any, command: str, recipe: str = "{}") -> list[str]:
     (run,) = read(one(command, recipe)).runs
     return list(run.trainer["command"])
@@ -140,8 +149,10 @@ def test_what_is_of_the_run_is_filled_in_when_it_starts() -> None:
         ("trainer: {command: x, metrics: {'a b': {better: lower}}}", "trainer.metrics.a b: 'a b' cannot name a metric; no blank, comma, slash, parenthesis or '='."),
         ("trainer: {command: x, metrics: {epoch: {better: lower}}}", "trainer.metrics.epoch: 'epoch' cannot name a metric; no blank, comma, slash, parenthesis or '='."),
         ("trainer: {command: x, metrics: {loss: {pattern: 'a('}}}", "trainer.metrics.loss.pattern: is no regular expression: missing ), unterminated subpattern at position 1."),
-        ("trainer: {command: x, metrics: {loss: {pattern: 'a'}}}", "trainer.metrics.loss.pattern: 'a' has no group for the number, as in 'val loss ([0-9.]+)'."),
-        ("trainer: {command: x, metrics: {loss: {pattern: '(?P<epoch>.)'}}}", "trainer.metrics.loss.pattern: '(?P<epoch>.)' has no group for the number, as in 'val loss ([0-9.]+)'."),
+        ("trainer: {command: x, metrics: {loss: {pattern: 'a'}}}", "trainer.metrics.loss.pattern: 'a' has no group for the number, as in 'val loss (\\S+)'."),
+        ("trainer: {command: x, metrics: {loss: {pattern: '(?P<epoch>.)'}}}", "trainer.metrics.loss.pattern: '(?P<epoch>.)' has no group for the number, as in 'val loss (\\S+)'."),
+        ("trainer: {command: x, metrics: {top1: {unit: '%'}}}", "trainer.metrics.top1.unit: must be percent, not '%'; without it a number is taken as it stands."),
+        ("trainer: {python: a:b, metrics: {val_loss: {unit: percent}}}", "trainer.metrics.val_loss.unit: val_loss is one of ablate's own and no share (cross-entropy without smoothing or mixup (val))."),
         ("trainer: {python: a:b, metrics: {loss: {pattern: '(.)'}}}", "trainer.metrics.loss.pattern: is for a command's output; a function reports its numbers."),
         ("trainer: {python: a:b}\nkeep: last", "keep: is for the built-in trainer; what a trainer of your own leaves in {run_dir} stays there."),
         ("trainer: {python: a:b}\nrecipe: {a b: 1}", "recipe.a b: 'a b' is no path: names without blanks and braces, joined by dots, as in lora.r."),

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import Interrupted, NotFound, RunFailure, StopRun, nearest
-from ablate.study.metrics import SPLITS
+from ablate.study.metrics import SPLIT_WORDS, split_of
 from ablate.study.records import Context, Outcome
 from ablate.study.run import Run
 from ablate.training.foreign.about import about, study_folder
@@ -77,12 +77,14 @@ class Reporter:
         count = epoch if epoch is not None else step
         if count is not None and (isinstance(count, bool) or not hasattr(count, "__index__") or int(count) < 0):
             raise RunFailure(f"report(epoch={count!r}): an epoch or step is a whole number from 0")
-        if split is not None and split not in SPLITS:
+        where = split_of(split) if isinstance(split, str) else None
+        if split is not None and where is None:
             raise RunFailure(
-                f"report(split={split!r}): a split is one of {', '.join(SPLITS)}.{nearest(str(split), SPLITS)}"
+                f"report(split={split!r}): a split is one of {', '.join(SPLIT_WORDS)}.{nearest(str(split), SPLIT_WORDS)}"
             )
-        numbers = _numbers("report", metrics, self._measured, "was given", split)
-        self._measured.take(numbers, None if count is None else int(count), split)
+        numbers = _numbers("report", metrics, self._measured, "was given", where)
+        by = "step" if epoch is None else "epoch"
+        self._measured.take(numbers, None if count is None else int(count), where, by=by)
         self.stopped = self.stopped or self._context.should_stop()
         if self.stopped:
             raise StopRun(f"asked to end by signal {self.stopped}")

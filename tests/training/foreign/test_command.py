@@ -39,7 +39,7 @@ def test_a_script_is_run_and_read(script: Any, told: Any) -> None:
     outcome = script("for e in (1, 2):\n  print(f'epoch {e} acc {e / 4}')", metrics={"acc": "acc ([0-9.]+)"})
     assert outcome.metrics == {"acc": 0.5}
     assert told.epochs("acc") == [(1, "test", 0.25), (2, "test", 0.5)]
-    assert outcome.details == {"left_behind": 0}
+    assert outcome.details == {"left_behind": 0, "counted_by": {"acc": "match"}}
 
 
 def test_words_reach_the_script_as_they_are(script: Any, context: Context, tmp_path: Path) -> None:
@@ -292,3 +292,25 @@ def test_no_torch_is_imported() -> None:
         "import sys, ablate.training.foreign.command, ablate.training.foreign.python; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", source], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_number_that_cannot_be_read_ends_the_run_with_its_line(script: Any, told: Any) -> None:
+    source = "import time\nprint('epoch 1 acc 0,85')\ntime.sleep(600)"
+    with pytest.raises(RunFailure) as failure:
+        script("print('acc 0.5')\n" + source, metrics={"acc": r"acc (\S+)"})
+    first, *lines = str(failure.value).splitlines()
+    assert first.endswith("train.py")
+    assert lines == [
+        "  acc 0.5",
+        "  epoch 1 acc 0,85",
+        r"acc: '0,85' is not read as a number by the pattern 'acc (\\S+)'. A comma may mark decimals or thousands: print 0.85, or "
+        "1234 without it. The line: epoch 1 acc 0,85",
+    ]
+    assert told.epochs("acc") == [(1, "test", 0.5)]
+
+
+def test_a_line_that_a_failing_command_left_unfinished_is_not_read(script: Any) -> None:
+    with pytest.raises(RunFailure, match=r"left with status 3: acc 9\.8e-$"):
+        script(
+            "import sys; sys.stdout.write('acc 9.8e-'); sys.stdout.flush(); sys.exit(3)", metrics={"acc": r"acc (\S+)"}
+        )
