@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ablate.errors import NotFound, UsageError
+from ablate.study import places
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,15 +24,13 @@ if TYPE_CHECKING:
     from ablate.store.store import Store
     from ablate.study.study import Study
 
-DEFAULT_DB = "sqlite:///results.db"
-
 READERS = contextlib.ExitStack()
 """The databases that the command has open for reading; `main` closes them."""
 
 Db = Annotated[
     str | None,
     typer.Option(
-        "--db", metavar="URL", help="Results database: a URL or a file.  [env: ABLATE_DB; default: results.db]"
+        "--db", metavar="URL", help="Results database: a file, or a URL.  [env: ABLATE_DB; default: results.db]"
     ),
 ]
 ProfileOption = Annotated[
@@ -50,9 +48,8 @@ StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study fil
 
 
 def database_url(db: str | None) -> str:
-    """The database that is meant: `--db`, else ABLATE_DB, else results.db; a bare path becomes a SQLite URL."""
-    given = db or os.environ.get("ABLATE_DB") or DEFAULT_DB
-    return given if "://" in given else f"sqlite:///{given}"
+    """The database that is meant: `--db`, else ABLATE_DB, else results.db. A path stays a path."""
+    return places.database(db)
 
 
 def open_reader(db: str | None) -> Store | None:
@@ -78,8 +75,8 @@ def require_reader(db: str | None, first: str = "ablate grid run STUDY.yaml") ->
 
 def safe_url(url: str) -> str:
     """A database URL without its password, a SQLite file as its path."""
-    if url.startswith("sqlite:///"):
-        return url.removeprefix("sqlite:///")
+    if url.startswith(places.SQLITE) or places.scheme(url) is None:
+        return url.removeprefix(places.SQLITE)
     scheme, mark, rest = url.partition("://")
     account, at, place = rest.rpartition("@")
     user, colon, _ = account.partition(":")
@@ -117,7 +114,7 @@ def command(*words: str, profile: str | None = None, sets: Iterable[str] = (), s
     for item in sets:
         options += ["--set", item]
     options += ["--seeds", seeds] if seeds else []
-    options += ["--db", safe_url(db) if "://" in db else db] if db else []
+    options += ["--db", safe_url(db)] if db else []
     return shlex.join(["ablate", *words, *options])
 
 

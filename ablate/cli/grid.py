@@ -28,7 +28,7 @@ from ablate.cli.engines import Engine, get_engine
 from ablate.cli.requests import trainer_options
 from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_troubles, trained_again
 from ablate.errors import UsageError
-from ablate.study.places import home
+from ablate.study.places import home, make_home
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
@@ -135,7 +135,7 @@ def run(
         executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
     )  # fmt: skip
-    home().mkdir(parents=True, exist_ok=True)
+    make_home()
     if loaded.tune:
         _tune_first(loaded, set_ or [], db, engine)
     code, after = _run(loaded, engine, set_ or [], seeds, retry, db)

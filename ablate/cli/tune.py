@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -149,7 +150,10 @@ def export(
         result = read_result(tuning, store, importance=False)
     for name in write(result, storage):
         print(name)
-    say(f"written: {storage}; look at it with: optuna-dashboard sqlite:///{storage}")
+    import sqlalchemy as sa
+
+    url = sa.URL.create("sqlite", database=str(storage)).render_as_string()
+    say(f"written: {storage}; look at it with: {shlex.join(['optuna-dashboard', url])}")
 
 
 def document(result: TuningResult) -> dict[str, object]:

@@ -20,7 +20,7 @@ from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.errors import NotFound, Problem, StudyError
 from ablate.store.store import Store
-from ablate.study.places import home
+from ablate.study.places import home, make_home
 from ablate.study.provenance import code_of
 from ablate.study.records import RunResult
 from ablate.study.study import Study
@@ -39,7 +39,7 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
 
     Failed trials are part of a tuning, so they do not make it fail.
     """
-    home().mkdir(parents=True, exist_ok=True)
+    make_home()
     url = database_url(db)
     with Store.open(url) as store:
         session = Session(tuning, store, prepare=lambda study: train_parents_again(study, store, home()))

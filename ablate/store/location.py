@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError
 
 from ablate.errors import StoreError
 from ablate.store.header import Header
+from ablate.study import places
+from ablate.study.places import SQLITE, expand, is_database_url
 
 HEADER = b"SQLite format 3\x00"
 
@@ -25,11 +27,15 @@ NETWORK = frozenset(_NATIVE.split()) | {f"fuse.{name}" for name in _FUSE.split()
 
 @dataclass(frozen=True)
 class Location:
-    """A database: a SQLite file (`path` absolute) or a server (`url`). `shown` is what people see: never a password."""
+    """A database: a SQLite file or a server (`url`). `shown` is what people see: never a password.
+
+    `named` is the file's path as it was given, absolute; `path` the file that this led to, links followed.
+    """
 
     shown: str
     path: Path | None = None
     url: URL | None = None
+    named: Path | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -46,49 +52,68 @@ class Location:
         return self.path.with_name(self.path.name + suffix)
 
 
-def locate(url: str) -> Location:
-    """A URL (`sqlite:///results.db`, `postgresql+psycopg://...`) or the path of a SQLite file. Raises StoreError."""
-    if "://" not in url:
-        return _file(url)
-    scheme = url.partition("://")[0]
+def locate(given: str) -> Location:
+    """A URL (`sqlite:///results.db`, `postgresql+psycopg://...`) or the path of a SQLite file. Raises StoreError, UsageError.
+
+    Whatever is no such URL is a path, and so is what follows `sqlite:///`: its characters stand for themselves.
+    """
+    if given.startswith(SQLITE):
+        return _file(given.removeprefix(SQLITE))
+    refuse_other_urls(given)
+    if not is_database_url(given):
+        return _file(given)
+    scheme = given.partition("://")[0]
     try:
-        parsed = make_url(url)
+        parsed = make_url(given)
     except (ArgumentError, ValueError):
         raise StoreError(f"the database URL that starts with {scheme!r} cannot be read. {_ALLOWED}") from None
-    backend = parsed.get_backend_name() if scheme != "postgres" else "postgresql"
-    if backend == "sqlite":
-        if parsed.host:
-            raise StoreError(
-                f"{url}: a SQLite URL has three slashes before a relative path, four before an absolute one"
-            )
-        return _file(parsed.database or "")
-    if backend == "postgresql":
-        if "@" in (parsed.host or ""):  # a part of the password, which every message would show
-            raise StoreError(
-                f"the database URL that starts with {scheme!r} cannot be read: a password's @, : and / are written %40, "
-                f"%3A and %2F. {_ALLOWED}"
-            )
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        return Location(shown=parsed.set(query={}).render_as_string(hide_password=True), url=parsed)
-    raise StoreError(f"results cannot be kept in {scheme!r}. {_ALLOWED}")
+    if "@" in (parsed.host or ""):  # a part of the password, which every message would show
+        raise StoreError(
+            f"the database URL that starts with {scheme!r} cannot be read: a password's @, : and / are written %40, "
+            f"%3A and %2F. {_ALLOWED}"
+        )
+    parsed = parsed.set(drivername="postgresql+psycopg")
+    return Location(shown=parsed.set(query={}).render_as_string(hide_password=True), url=parsed)
 
 
 _ALLOWED = "Allowed: sqlite:///results.db, or postgresql+psycopg://user:password@host/name."
 
 
+def refuse_other_urls(given: str) -> None:
+    """StoreError for a URL that names no database of ours. It is not taken for a path: that could print its password."""
+    scheme = places.scheme(given)
+    if scheme is None or is_database_url(given):
+        return
+    if given == "sqlite://":
+        _file("")
+    if not scheme:
+        raise StoreError(f"the database URL that starts with '' cannot be read. {_ALLOWED}")
+    if scheme == "sqlite":
+        raise StoreError(
+            f"{given}: a SQLite URL has three slashes before a relative path, four before an absolute one"
+        )
+    if scheme.startswith("postgres"):
+        raise StoreError(f"a database URL that starts with {scheme!r} is not known here. {_ALLOWED}")
+    raise StoreError(
+        f"results cannot be kept in {scheme!r}. {_ALLOWED} A path that begins so is written with ./ before it."
+    )
+
+
 def _file(path: str) -> Location:
-    if path in ("", ":memory:") or path.startswith("file:"):
+    if path in ("", ":memory:"):
         raise StoreError(
             f"results are kept in a file, as in sqlite:///results.db; {path or 'an empty path'!r} names none"
         )
     if "\x00" in path:
         raise StoreError("the database's path holds a NUL character")
-    return Location(shown=path, path=Path(path).expanduser().resolve())
+    named = expand(path, "the results database").absolute()
+    return Location(shown=path, path=named.resolve(), named=named)
 
 
 def file_uri(path: Path, options: str) -> str:
-    """`file:` URI for `sqlite3.connect(uri=True)`; every odd character of the path is quoted."""
-    return f"file:{urllib.parse.quote(str(path))}?{options}"
+    """`file:` URI for `sqlite3.connect(uri=True)`; every odd character of the path is quoted. The host is empty, so that
+    two slashes at the start of the path name none."""
+    return f"file://{urllib.parse.quote(os.fsencode(path))}?{options}"
 
 
 def is_wal(path: Path, header: Header) -> bool:
