@@ -140,8 +140,8 @@ class SQLite:
             return unclean(shown)
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return StoreError(
-                f"{shown} is damaged ({error}); it was left as it is. Put a backup of `ablate db backup` in its place, "
-                "or look at it with `ablate db check`."
+                f"{shown} is damaged ({error}); it was left as it is. Put a backup in its place with "
+                "`ablate db restore FILE`, or look at it with `ablate db check`."
             )
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             return NoSpaceOrPermission(

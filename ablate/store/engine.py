@@ -21,10 +21,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.exc import DBAPIError
 
-from ablate.errors import AblateError, NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import AblateError, DatabaseGone, NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import location as places
 from ablate.store.dialects import WRITE, Dialect, SQLite, dialect_of, unclean
-from ablate.store.header import Header
+from ablate.store.header import File, Header, identity
 from ablate.store.location import Location
 from ablate.store.values import Clock
 
@@ -94,6 +94,7 @@ class Database:
         self._pid = os.getpid()
         self._closed = False
         self._answered = False
+        self._file: File | None = None
 
     # Transactions ---------------------------------------------------------------------------------------------------
 
@@ -107,9 +108,13 @@ class Database:
             raise StoreError(f"{self.location.shown} was opened to be read only")
 
         def once() -> T:
+            self.refuse_replaced()
             with self.dialect.write_lock():
+                self.refuse_replaced()
                 first()
-                return self._write_once(work, foreign_keys)
+                result = self._write_once(work, foreign_keys)
+            self.refuse_replaced()
+            return result
 
         try:
             return self._insist(once)
@@ -175,6 +180,7 @@ class Database:
         try:
             if self.read_only and isinstance(self.dialect, SQLite):
                 return self._read_file(self.dialect, once)
+            self.refuse_replaced()
             return self._insist(lambda: once(self.dialect.snapshot(self.engine)))
         except DBAPIError as error:
             raise self.dialect.translate(error.orig or error) from None
@@ -199,6 +205,24 @@ class Database:
                     raise error
                 return result
         raise StoreError(f"{self.location.shown} changes faster than it can be read; try again")
+
+    def refuse_replaced(self) -> None:
+        """DatabaseGone where the file at the path is not the one that was opened: connections would write into one that has
+        no name any more. It asks for the file's identity and opens nothing."""
+        named = self.location.named
+        if named is None or self.read_only:
+            return
+        try:
+            if self._file is None:
+                self._file = self.header.hold(named)
+            found = identity(named)
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        except OSError as error:
+            raise self._translate(error) from None
+        if found != self._file or found is None:
+            what = "was removed" if found is None else "was replaced by another file"
+            raise DatabaseGone(f"the results database {self.location.shown} {what} while it was in use")
 
     # Life -----------------------------------------------------------------------------------------------------------
 

@@ -122,7 +122,8 @@ def is_wal(path: Path, header: Header) -> bool:
 
 
 def refuse_foreign(location: Location, header: Header) -> None:
-    """StoreError for a file that is neither empty nor SQLite's; reads its header and touches nothing."""
+    """StoreError for a file that is neither empty nor SQLite's, or lies beside another's log; reads its header and touches
+    nothing."""
     assert location.path is not None
     start = header.read(location.path)[: len(HEADER)]
     if start and start != HEADER:
@@ -130,6 +131,31 @@ def refuse_foreign(location: Location, header: Header) -> None:
             f"{location.shown} is not a results database (no SQLite file); it was left as it is. "
             "Name another file with --db or ABLATE_DB."
         )
+    if start:
+        _refuse_stale_log(location, header)
+
+
+def _refuse_stale_log(location: Location, header: Header) -> None:
+    """StoreError for a file in journal mode DELETE beside a write-ahead log, which is another file's then: SQLite would
+    write it into this one. Such is a backup that was copied to where a grid was killed."""
+    assert location.path is not None
+    log = location.beside("-wal")
+    before = _log(log)
+    if before is not None and not is_wal(location.path, header) and _log(log) == before:
+        raise StoreError(
+            f"{location.shown} is not the file that {log.name} beside it belongs to, and that log would be written into it; "
+            f"both were left as they are. If a backup was put here: `ablate db restore FILE`, where FILE is that backup, or "
+            f"{location.shown} itself, moves the log aside."
+        )
+
+
+def _log(path: Path) -> tuple[int, int] | None:
+    """Which write-ahead log lies there; None where there is none that holds anything."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_size else None
 
 
 def refuse_network(location: Location, mountinfo: str | None = None) -> None:
