@@ -21,6 +21,7 @@ from ablate.study import places
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ablate.dispatch.events import GridReport
     from ablate.store.store import Store
     from ablate.study.study import Study
 
@@ -145,6 +146,14 @@ def say(message: str) -> None:
     """A sentence to a person, on stderr; lost where nobody reads it."""
     with contextlib.suppress(BrokenPipeError):
         print(message, file=sys.stderr, flush=True)
+
+
+def say_errors(report: GridReport) -> None:
+    """What kept a grid from going on. Raises DatabaseGone: nothing can be shown of its results either."""
+    if report.gone is not None:
+        raise report.gone
+    for error in report.errors:
+        say(f"error: {error}")
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from ablate.cli.common import (
     print_json,
     safe_url,
     say,
+    say_errors,
     stdout_console,
 )
 from ablate.cli.engines import Engine, get_engine
@@ -204,8 +205,7 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
         )
         with listening(stop):
             report = engine.executor.run(request)
-    for error in report.errors:
-        say(f"error: {error}")
+    say_errors(report)
     return report.exit_code
 
 

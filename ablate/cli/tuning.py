@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ablate.analysis import build_table
 from ablate.analysis.table import Table
-from ablate.cli.common import database_url, plural, safe_url, say
+from ablate.cli.common import database_url, plural, safe_url, say, say_errors
 from ablate.cli.engines import Engine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
@@ -55,8 +55,7 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
             request = _request(session, url, display, engine)
             with listening(request.stop):
                 report = tune(session, request, engine.executor, engine.slots)
-    for error in report.errors:
-        say(f"error: {error}")
+    say_errors(report)
     if session.found:
         say(f"{plural(session.found, 'run')} of trials had been trained before: not trained again")
     return replace(report, failed=0, lost=0, blocked=0).exit_code, session.over

@@ -8,6 +8,7 @@ is done twice.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import threading
@@ -208,21 +209,29 @@ class Database:
 
     def refuse_replaced(self) -> None:
         """DatabaseGone where the file at the path is not the one that was opened: connections would write into one that has
-        no name any more. It asks for the file's identity and opens nothing."""
+        no name any more."""
+        what = self._replaced()
+        if what:
+            raise DatabaseGone(f"the results database {self.location.shown} {what} while it was in use")
+
+    def _replaced(self) -> str:
+        """What became of the file that was opened; empty where it is in its place. It asks for the identity of what lies there
+        now, and opens nothing. A copy over the file leaves it its identity, and takes the mark of the log that is in use."""
         named = self.location.named
         if named is None or self.read_only:
-            return
+            return ""
         try:
             if self._file is None:
                 self._file = self.header.hold(named)
-            found = identity(named)
+            if identity(named) != self._file:
+                return "was replaced by another file"
+            if isinstance(self.dialect, SQLite) and self.dialect.in_wal and not places.is_wal(named, self.header):
+                return "was overwritten"
         except (FileNotFoundError, NotADirectoryError):
-            found = None
+            return "was removed"
         except OSError as error:
             raise self._translate(error) from None
-        if found != self._file or found is None:
-            what = "was removed" if found is None else "was replaced by another file"
-            raise DatabaseGone(f"the results database {self.location.shown} {what} while it was in use")
+        return ""
 
     # Life -----------------------------------------------------------------------------------------------------------
 
@@ -244,6 +253,10 @@ class Database:
         with self._lock:
             engine, self._engine, self._closed = self._engine, None, True
         if engine is not None:
+            with suppress(AblateError):
+                if self._replaced():
+                    _abandon(engine)
+                    return
             self._dispose(engine)
         self.header.release()
 
@@ -262,6 +275,12 @@ class Database:
         if isinstance(error, OSError):
             return NoSpaceOrPermission(f"{self.location.shown}: {error.strerror}: {error.filename or ''}".rstrip(": "))
         return self.dialect.translate(error)
+
+
+def _abandon(engine: Engine) -> None:
+    """Leave the connections open for good, also when this process ends: the last one to close would write its log into the
+    file that lies at the path now."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
 
 
 def refuse_missing(location: Location, header: Header) -> None:
