@@ -6,7 +6,6 @@ Data goes to stdout, everything else to stderr.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import shlex
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ablate.cli import streams
 from ablate.errors import NotFound, UsageError
 from ablate.study import places
 
@@ -120,32 +120,24 @@ def command(*words: str, profile: str | None = None, sets: Iterable[str] = (), s
 
 
 def stderr_console() -> Console:
-    """A console on stderr; no colour where NO_COLOR is set or stderr is no terminal. Nobody reading it stops nothing."""
+    """A console on stderr; no colour where NO_COLOR is set or stderr is no terminal."""
     return _console(stderr=True)
 
 
 def stdout_console() -> Console:
-    """A console on stdout. Raises BrokenPipeError where its reader went away."""
+    """A console on stdout."""
     return _console(stderr=False)
 
 
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    class Quiet(Console):
-        """rich leaves with 1 when its reader goes away, in whatever thread it was."""
-
-        def on_broken_pipe(self) -> None:
-            if not stderr:
-                raise BrokenPipeError(errno.EPIPE, "nobody reads the output")
-
-    return Quiet(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, highlight=False)
 
 
 def say(message: str) -> None:
     """A sentence to a person, on stderr; lost where nobody reads it."""
-    with contextlib.suppress(BrokenPipeError):
-        print(message, file=sys.stderr, flush=True)
+    print(message, file=sys.stderr, flush=True)
 
 
 def say_errors(report: GridReport) -> None:
@@ -158,7 +150,14 @@ def say_errors(report: GridReport) -> None:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout; unknown is null, never NaN."""
-    print(json.dumps(document, allow_nan=False, indent=1, ensure_ascii=False))
+    print_json_text(json.dumps(document, allow_nan=False, indent=1, ensure_ascii=False))
+
+
+def print_json_text(text: str) -> None:
+    """A JSON document as text; where stdout cannot take its letters, as the same document in ASCII."""
+    if not streams.writes(text):
+        text = "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in text)
+    print(text)
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,6 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 
@@ -136,6 +135,8 @@ def _database(db: str | None) -> Iterator[Finding]:
         yield Finding("database", ERROR, where, str(error))
         return
     if problems:
-        yield Finding("database", ERROR, f"{where}: {problems[0]}", "Put a backup in its place: ablate db restore FILE.")
+        yield Finding(
+            "database", ERROR, f"{where}: {problems[0]}", "Put a backup in its place: ablate db restore FILE."
+        )
     else:
         yield Finding("database", OK, f"{where}: {info.rows.get('runs', 0)} runs, schema {info.revision}")

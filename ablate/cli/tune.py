@@ -16,6 +16,7 @@ from ablate.cli.common import (
     command,
     duration,
     print_json,
+    print_json_text,
     require_reader,
     say,
 )
@@ -122,7 +123,8 @@ def report(
     text = _text(result, format_, best)
     name = f"{result.study}-tuning{'-' + result.profile if result.profile else ''}.{format_}"
     if out is None and format_ != "html":
-        print(text.rstrip("\n"))
+        text = text.rstrip("\n")
+        print_json_text(text) if format_ == "json" else print(text)
     else:
         target = out or Path("reports")
         path = target if target.suffix else target / name

@@ -62,7 +62,9 @@ class GridReport:
             said.append(f"Trained and not recorded: {len(self.unrecorded)} of this grid's runs ({ids}).")
         if self.done:
             runs = "1 run" if self.done == 1 else f"{self.done} runs"
-            said.append(f"{runs} of this grid had ended before; their results are in the file that is gone, and nowhere else.")
+            said.append(
+                f"{runs} of this grid had ended before; their results are in the file that is gone, and nowhere else."
+            )
         said.append(
             f"Checkpoints, weights and logs are in {home / 'runs'}, and a run goes on from its checkpoint. Put the file back, "
             "or a backup with `ablate db restore FILE`, and start again."

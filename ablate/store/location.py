@@ -89,9 +89,7 @@ def refuse_other_urls(given: str) -> None:
     if not scheme:
         raise StoreError(f"the database URL that starts with '' cannot be read. {_ALLOWED}")
     if scheme == "sqlite":
-        raise StoreError(
-            f"{given}: a SQLite URL has three slashes before a relative path, four before an absolute one"
-        )
+        raise StoreError(f"{given}: a SQLite URL has three slashes before a relative path, four before an absolute one")
     if scheme.startswith("postgres"):
         raise StoreError(f"a database URL that starts with {scheme!r} is not known here. {_ALLOWED}")
     raise StoreError(

@@ -39,7 +39,9 @@ def restore(url: str, source: Path) -> Restored:
     target = location.path
     source = source.expanduser().absolute()
     if not target.parent.is_dir():
-        raise NotFound(f"the folder {target.parent} of the results database {location.shown} is not there; make it first")
+        raise NotFound(
+            f"the folder {target.parent} of the results database {location.shown} is not there; make it first"
+        )
     if target.is_dir():
         raise StoreError(f"{location.shown} is a folder, not a results database")
     places.refuse_network(location)
