@@ -3,7 +3,7 @@
     queued -> running -> done | failed | pruned | cancelled
       ^          |
       |          |-- released: given back, not counted
-      '----------'-- lost: queued again, until MAX_LOST attempts were lost since the last retry
+      '----------'-- lost: queued again, until MAX_LOST attempts in a row were lost that got no further
 
 An attempt is `running` exactly as long as its run is and no newer attempt exists; that is what `hold` checks.
 """
@@ -24,12 +24,13 @@ from ablate.store.values import Claim
 from ablate.study.digest import SHORT
 
 MAX_LOST = 3
-"""Attempts of a run that may be lost before it is called lost itself; a retry starts a new count."""
+"""Attempts of a run that may be lost one after another before it is called lost itself. One that reached a later epoch than
+every attempt before it starts a new count, and so does a retry: a run that is killed again and again goes on."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A run that this transaction holds for its claim: its key, and the attempts lost since the last retry."""
+    """A run that this transaction holds for its claim: its key, and the lost attempts that count."""
 
     key: int
     attempt: int
@@ -83,11 +84,27 @@ def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, re
 
 def lose(tx: Tx, held: Held, reason: str, ended: float | None = None) -> None:
     """End a held attempt as lost; the run is queued again unless it was the last of its count."""
-    counted = held.counted + 1
+    counted = 0 if _got_further(tx, held) else held.counted + 1
     state = "queued" if counted < MAX_LOST else "lost"
     end_attempt(tx, held.key, held.attempt, "lost", run_state=state, reason=reason, kind="lost", counted=counted,
                 ended=ended)  # fmt: skip
     log(tx, "lost", reason, run=held.key, attempt=held.attempt)
+
+
+def _got_further(tx: Tx, held: Held) -> bool:
+    """Whether the attempt recorded a later epoch than every attempt before it, back to the last that ended by itself: a
+    run that was done or failed may start anew, on other code."""
+    ended = sa.select(sa.func.max(attempts.c.number)).where(
+        attempts.c.run == held.key, attempts.c.number < held.attempt, attempts.c.state.not_in(("lost", "released"))
+    )
+    reached = sa.select(attempts.c.number, attempts.c.last_epoch).where(
+        attempts.c.run == held.key,
+        attempts.c.number > sa.func.coalesce(ended.scalar_subquery(), 0),
+        attempts.c.number <= held.attempt,
+    )
+    epochs = {number: epoch or 0 for number, epoch in tx.execute(reached)}
+    mine = epochs.pop(held.attempt, 0)
+    return mine > max(epochs.values(), default=0)
 
 
 def set_state(tx: Tx, keys: Sequence[int], state: str, **values: Any) -> None:
