@@ -163,7 +163,7 @@ def _run(
         _say_other_file(loaded, store)
         settings = {"set": sets, "seeds": seeds}
         key = store.save_study(loaded, settings=settings, retry=retry, code=code_of(loaded.trainer)["code"])
-        again = train_parents_again(loaded, store, home())
+        again = train_parents_again(loaded, store, home(), key)
         before = make_plan(loaded, store, workers=engine.given["workers"] or 1)
         _announce(before, db)
         if again:
@@ -189,7 +189,7 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
     url = database_url(db)
     with LiveDisplay(planned) as display:
         request = GridRequest(
-            study_key=key,
+            request_key=key,
             open_store=lambda: Store.open(url, barred=planned.barred),
             fit=fit_name(study.trainer),
             home=home(),

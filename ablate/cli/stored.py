@@ -72,11 +72,18 @@ def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
 def _tuning_study(store: Store, record: StoredStudy) -> Study:
     """As a study, for displays. What a tuned study compares is kept beside its trials, under a name of its own."""
     _, base, rest = record.name.split(":", 2)
-    runs = {one.run.run_id: one.run for one in store.list_runs(study=record.name, profile=record.profile or "")}
+    runs = {
+        one.run.run_id: one.run
+        for one in store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
+    }
     arms: dict[str, Arm] = {}
     parents: list[Run] = []
     for run_id, links in store.links(runs).items():
-        link = next(link for link in links if (link.study, link.profile) == (record.name, record.profile))
+        link = next(
+            link
+            for link in links
+            if (link.study, link.profile, link.sets) == (record.name, record.profile, record.sets)
+        )
         if link.is_parent:
             parents.append(runs[run_id])
         else:

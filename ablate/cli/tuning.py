@@ -42,7 +42,7 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
     make_home()
     url = database_url(db)
     with Store.open(url) as store:
-        session = Session(tuning, store, prepare=lambda study: train_parents_again(study, store, home()))
+        session = Session(tuning, store, prepare=lambda study, key: train_parents_again(study, store, home(), key))
         if retry and (again := session.retry(retry)):
             say(f"{plural(again, 'failed trial')} to try again")
         _announce(session, url)
@@ -79,7 +79,7 @@ def _request(session: Session, url: str, display: LiveDisplay, engine: Engine) -
         display.handle(event)
 
     return GridRequest(
-        study_key=session.key,
+        request_key=session.key,
         open_store=lambda: Store.open(url),
         fit=fit_name(study.trainer),
         home=home(),

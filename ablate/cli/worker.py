@@ -73,8 +73,9 @@ def _work_on(study: str, profile: str | None, workers: int | None, threads: int 
         record = _record(store, study, profile)
         loaded = load_record(record)
         barred = make_plan(loaded, store).barred
+        requested = store.requests(record.name, record.profile or "", record.sets)[-1].key
     request = GridRequest(
-        study_key=record.key,
+        request_key=requested,
         open_store=opener(url, barred),
         fit=fit_name(loaded.trainer),
         home=home(),

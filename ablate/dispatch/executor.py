@@ -50,7 +50,7 @@ class GridRequest:
     `on_event` is early enough: a slot asks for its next run only after it has told how the last one ended.)
     """
 
-    study_key: int
+    request_key: int
     open_store: OpenStore
     fit: str
     home: Path

@@ -205,7 +205,7 @@ class Watcher:
         for run_id, result in store.results(changed).items() if changed else ():
             self._judge(store, run_id, result)
             self._take(run_id, result, states[run_id].kind)
-        return store.waiting(self.request.study_key)
+        return store.waiting(self.request.request_key)
 
     def report(self, blocked: int, errors: tuple[AblateError, ...], seconds: float) -> events.GridReport:
         count = Counter(self._last.values())
@@ -267,7 +267,7 @@ class Watcher:
             seen.judged = (newest.number, epoch)
             reason = self.request.judge(run, _records(epoch, result.epochs[epoch]))
             if reason:
-                held = Claim(run, newest.number, newest.worker, self.request.study_key, self.request.ttl)
+                held = Claim(run, newest.number, newest.worker, self.request.request_key, self.request.ttl)
                 with contextlib.suppress(LeaseLost):  # it has just ended, or is another worker's by now
                     store.prune(held, reason)
                 return

@@ -38,7 +38,7 @@ from ablate.study.trainer import BUILT_IN
 SCHEMA = 1
 PROMISE = 120.0
 """Seconds that a promise of more runs holds; longer than a network file system shows an old file."""
-_COPIED = ("study_key", "fit", "threads", "device", "options", "fail_fast", "ttl", "poll", "grace", "run_timeout")
+_COPIED = ("request_key", "fit", "threads", "device", "options", "fail_fast", "ttl", "poll", "grace", "run_timeout")
 _ERRORS: Mapping[int, type[AblateError]] = {
     kind.exit_code: kind for kind in (UsageError, RunFailure, NotFound, StoreError, NoSpaceOrPermission)
 }

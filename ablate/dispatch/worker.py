@@ -105,7 +105,7 @@ class SlotWorker:
                 claim = self._ask(lambda: self._board.claim(self._claim))
                 if claim is not None:
                     return claim, since
-            waiting = self._ask(lambda: self._store.waiting(self._request.study_key))
+            waiting = self._ask(lambda: self._store.waiting(self._request.request_key))
             if waiting.queued == 0 and waiting.running == 0:
                 return None
             if not self._runner.ready and (waiting.queued or self._slot.number == 0):
@@ -122,7 +122,7 @@ class SlotWorker:
         return None
 
     def _claim(self) -> Any | None:
-        return self._store.claim(self._request.study_key, self._worker, self._request.ttl)
+        return self._store.claim(self._request.request_key, self._worker, self._request.ttl)
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
         """An answer from a store that may be busy. Raises its StoreError when it stays so."""
@@ -233,11 +233,11 @@ def execute_grid(request: GridRequest, serve: Callable[[Board, int], None]) -> e
     blocked = 0
     try:
         with contextlib.closing(request.open_store()) as store:
-            waiting = store.waiting(request.study_key)
+            waiting = store.waiting(request.request_key)
             if waiting.queued or waiting.running:
                 serve(board, waiting.queued + waiting.running + getattr(waiting, "waiting", 0))
                 if not request.stop.signal:  # in a hurry nobody waits for a busy database
-                    waiting = store.waiting(request.study_key)
+                    waiting = store.waiting(request.request_key)
             blocked = waiting.blocked
     except StoreError as error:
         board.halt(error)

@@ -16,9 +16,10 @@ from ablate.store.schema import (
     confusions,
     epoch_metrics,
     final_metrics,
+    request_runs,
+    requests,
     runs,
     studies,
-    study_runs,
 )
 from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
 
@@ -83,10 +84,12 @@ def _grouped(tx: Tx, statement: AnySelect) -> dict[int, list[AnyRow]]:
 
 
 def _studies_of(tx: Tx, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """The names of all studies that ever asked for each run."""
     statement = (
-        sa.select(study_runs.c.run, studies.c.name)
-        .join(studies, studies.c.id == study_runs.c.study)
-        .where(study_runs.c.run.in_(keys))
+        sa.select(request_runs.c.run, studies.c.name)
+        .join(requests, requests.c.id == request_runs.c.request)
+        .join(studies, studies.c.id == requests.c.study)
+        .where(request_runs.c.run.in_(keys))
         .distinct()
         .order_by(studies.c.name)
     )

@@ -33,7 +33,7 @@ class Claim:
     run: Run
     attempt: int
     worker: str
-    study_key: int
+    request_key: int
     ttl: float
     parent_artifacts: tuple[Artifact, ...] = ()
     needed_by_child: bool = False
@@ -56,7 +56,10 @@ class RunState:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study as it was last run: `source` is its file's text, `last_run` POSIX seconds by the database's clock."""
+    """A study as it was last run: `source` is its file's text, `last_run` POSIX seconds by the database's clock.
+
+    `sets` is the variant, `text` the digest of the design; empty where it is unknown, in a migrated database.
+    """
 
     key: int
     name: str
@@ -65,6 +68,54 @@ class StoredStudy:
     file: str
     settings: Mapping[str, Any]
     last_run: float
+    sets: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class StoredRequest:
+    """What one call asked of a study: `created` is POSIX seconds by the database's clock, `folder` absolute, `code` the
+    digest of the scripts as the asker saw them. It is `open` as long as it waits for a run.
+
+    A migrated one has no text, folder or code, and `settings["migrated"]`.
+    """
+
+    key: int
+    study_key: int
+    name: str
+    profile: str | None
+    sets: tuple[str, ...]
+    text: str
+    source: str
+    file: str
+    folder: str
+    settings: Mapping[str, Any]
+    code: str | None
+    created: float
+    open: bool
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(self.settings["seeds"])
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A design that asked for a run; `present` where the run belongs to what the study is now."""
+
+    study: str
+    profile: str | None
+    sets: tuple[str, ...]
+    text: str
+    present: bool
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often seeds were added to a design after it had results. `migrated`: what was before is not counted."""
+
+    count: int
+    migrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,14 +129,16 @@ class StudyLink:
     levels: Mapping[str, str]
     aliases: tuple[str, ...] = ()
     is_parent: bool = False
+    sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The runs of a study by state, its parents included.
+    """The runs of a request by state, parents included.
 
     Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as
     things stand (the parent failed, was lost, cancelled or pruned, or is not there; or the run is barred on this machine).
+    `retried` are queued or running again because somebody else asked for them once more: this request does not wait.
     """
 
     queued: int = 0
@@ -97,17 +150,18 @@ class Counts:
     lost: int = 0
     cancelled: int = 0
     pruned: int = 0
+    retried: int = 0
 
     @property
     def total(self) -> int:
         return (
             self.queued + self.waiting + self.blocked + self.running + self.done
-            + self.failed + self.lost + self.cancelled + self.pruned
+            + self.failed + self.lost + self.cancelled + self.pruned + self.retried
         )  # fmt: skip
 
     @property
     def open(self) -> int:
-        """Runs that a worker of this study may still see: to claim, to wait for, or running somewhere."""
+        """Runs that a worker of this request may still see: to claim, to wait for, or running somewhere."""
         return self.queued + self.waiting + self.running
 
 

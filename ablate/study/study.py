@@ -169,6 +169,9 @@ class Study:
     steps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parent_folders: tuple[str, ...] = ()
     base: Mapping[str, Any] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+    text: str = ""
+    parent_sources: Mapping[str, str] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

@@ -62,7 +62,7 @@ class _Watch:
     def request(self) -> GridRequest:
         judge = None if self._session.tuning.pruner == "none" else self._session.judge
         return replace(
-            self._request, study_key=self._session.key, limit=self.left, judge=judge, more=self._more,
+            self._request, request_key=self._session.key, limit=self.left, judge=judge, more=self._more,
             runs=self._runs(), on_event=self._on_event,
         )  # fmt: skip
 
