@@ -1,6 +1,6 @@
 """What workers on other hosts must know of a grid, as one JSON file in a folder that all hosts share.
 
-    HOME/grids/<id>/grid.json           the request: study, trainer, options, lease times
+    HOME/grids/<id>/grid.json           the request: its key in the store, trainer, options, lease times
     HOME/grids/<id>/endings/<name>.json how the worker of that name left, for whoever started it
     HOME/grids/<id>/jobs/               what the engine writes: logs
     HOME/grids/<id>/more                there as long as more runs may come: a study that grows while it is worked on
@@ -35,10 +35,11 @@ from ablate.store.location import locate
 from ablate.study import places
 from ablate.study.trainer import BUILT_IN
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: `request`, the key of what was asked for, in the place of `study_key`."""
 PROMISE = 120.0
 """Seconds that a promise of more runs holds; longer than a network file system shows an old file."""
-_COPIED = ("request_key", "fit", "threads", "device", "options", "fail_fast", "ttl", "poll", "grace", "run_timeout")
+_COPIED = ("fit", "threads", "device", "options", "fail_fast", "ttl", "poll", "grace", "run_timeout")
 _ERRORS: Mapping[int, type[AblateError]] = {
     kind.exit_code: kind for kind in (UsageError, RunFailure, NotFound, StoreError, NoSpaceOrPermission)
 }
@@ -82,6 +83,7 @@ def write(request: GridRequest, *, failed_before: int = 0) -> Path:
     folder = (request.home / "grids" / name).resolve()
     document = {
         "schema": SCHEMA,
+        "request": request.request_key,
         **{key: getattr(request, key) for key in _COPIED},
         "home": str(request.home.resolve()),
         "database": f"{SPOOL}{folder / 'spool'}" if request.spool else portable(request.database),
@@ -113,7 +115,9 @@ def read(path: Path) -> dict[str, Any]:
     except ValueError:
         raise UsageError(f"{path} is not a grid file: it is not JSON.") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise UsageError(f"{path} is not a grid file of this version of ablate: its schema must be {SCHEMA}.")
+        raise UsageError(
+            f"{path} is not a grid file of this version of ablate: its schema must be {SCHEMA}. Start the grid again with `ablate grid run`."
+        )
     return document
 
 
@@ -129,7 +133,7 @@ def request_from(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
             "Set ABLATE_DB in the environment of workers."
         )
     fields = {key: document[key] for key in (*_COPIED, "environment")}
-    return {**fields, "home": Path(document["home"]), "database": database}
+    return {**fields, "request_key": document["request"], "home": Path(document["home"]), "database": database}
 
 
 def write_ending(path: Path, name: str, code: int, report: GridReport | AblateError) -> None:

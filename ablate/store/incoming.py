@@ -63,7 +63,9 @@ class Requests:
     def _read(self) -> dict[tuple[Any, ...], int]:
         count: Counter[tuple[Any, ...]] = Counter()
         statement = sa.select(requests, studies.c.name).join(studies).order_by(requests.c.id)
-        return {_numbered(count, _identity(dict(row._mapping), row.name)): row.id for row in self._tx.execute(statement)}
+        return {
+            _numbered(count, _identity(dict(row._mapping), row.name)): row.id for row in self._tx.execute(statement)
+        }
 
     def _runs_of(self, key: int) -> dict[int, int]:
         mine = sa.select(request_runs.c.run, request_runs.c.position).where(request_runs.c.request == key)

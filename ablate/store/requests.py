@@ -155,7 +155,7 @@ def looks(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str
     count, since = 0, float("inf")
     for item in found:
         added = bool(seeds) and not seeds.issuperset(item.seeds)
-        count += added and since <= item.created
+        count += added and since < item.created
         seeds.update(item.seeds)
         since = min(since, results.get(item.key, since))
     return Looks(count, migrated=any(item.settings.get("migrated") for item in found))
