@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ablate.cli.common import DEFAULT_DB, command, database_url, plural, require_reader, safe_url, say
+from ablate.cli.common import command, database_url, plural, require_reader, safe_url, say
 from ablate.cli.stored import best_scale, changed_since
 from ablate.cli.tables import Looks, looks_of, stored_results
+from ablate.dispatch.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
 from ablate.study.source import read
 from ablate.study.tuning import is_tuning
@@ -192,7 +192,8 @@ def _nothing_done(files: tuple[Path, ...], db: str | None, problems: list[Proble
 
 def _database(db: str | None) -> str:
     """The database's name without the folder, the server or the password that lead to it."""
-    return re.split(r"[/\\]", safe_url(database_url(db)).partition("?")[0])[-1]
+    url = database_url(db)
+    return Path(safe_url(url)).name if is_sqlite(url) else safe_url(url).partition("?")[0].rpartition("/")[2]
 
 
 def _refuse_others(out: Path, names: Iterable[str]) -> None:
@@ -277,8 +278,8 @@ def _code(result: RunResult) -> str:
 
 def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:
     """What runs the study: at the scale that is shown, or at each that it has where nothing is done."""
-    name, is_file = _database(db), database_url(db).startswith("sqlite:")
-    other = name if is_file and name != _database(DEFAULT_DB) else None
+    name = _database(db)
+    other = name if is_sqlite(database_url(db)) and name != "results.db" else None
     profiles = (item.study.profile,) if item.done else (None, *item.study.profiles)
     return tuple(command("grid", "run", item.shown, profile=profile, db=other) for profile in profiles)
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import Db, ProfileOption, SetOption, plural, require_reader, say, stdout_console
+from ablate.cli.common import (
+    Db,
+    ProfileOption,
+    SetOption,
+    plural,
+    print_json_text,
+    require_reader,
+    say,
+    stdout_console,
+)
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -134,7 +143,8 @@ def _texts(loaded: Study, tables: list[Table], format_: str, table: str | None, 
 
     name = file_name(loaded.name, loaded.sets)
     if out is None:
-        print(_text(tables, format_).rstrip("\n"))
+        text = _text(tables, format_).rstrip("\n")
+        print_json_text(text) if format_ == "json" else print(text)
     elif format_ == "csv" and not out.suffix:
         for built in tables:
             _write(_text([built], format_), out, f"{name}-{built.name}.csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from ablate.cli.common import database_url, plural, safe_url, say
+from ablate.cli.common import database_url, plural, safe_url, say, say_errors
 from ablate.cli.engines import Engine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
@@ -18,7 +18,7 @@ from ablate.cli.stored import place_of, text_of
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.store.store import Store
-from ablate.study.places import home
+from ablate.study.places import home, make_home
 from ablate.study.provenance import codes_of, digest_of, environment_of
 from ablate.study.study import Study
 from ablate.study.trainer import fit_name
@@ -26,7 +26,7 @@ from ablate.study.trainer import fit_name
 
 def run_grid(study: Study, engine: Engine, seeds: str | None, retry: str | None, db: str | None) -> tuple[int, Plan]:
     """Ask for what is missing of this call's runs and have it trained; the exit code, and how the runs stand then."""
-    home().mkdir(parents=True, exist_ok=True)
+    make_home()
     if study.tune and (code := _tune(study, db, engine)):
         raise typer.Exit(code)
     with Store.open(database_url(db)) as store:
@@ -89,8 +89,7 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
         )
         with listening(stop):
             report = engine.executor.run(request)
-    for error in report.errors:
-        say(f"error: {error}")
+    say_errors(report)
     return report.exit_code
 
 

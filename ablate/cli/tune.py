@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from ablate.cli.common import (
     command,
     duration,
     print_json,
+    print_json_text,
     require_reader,
     say,
 )
@@ -129,7 +131,8 @@ def report(
     study = file_name(result.study, tuning.study.sets)
     name = f"{study}-tuning{'-' + result.profile if result.profile else ''}.{format_}"
     if out is None and format_ != "html":
-        print(text.rstrip("\n"))
+        text = text.rstrip("\n")
+        print_json_text(text) if format_ == "json" else print(text)
     else:
         target = out or Path("reports")
         path = target if target.suffix else target / name
@@ -158,7 +161,10 @@ def export(
         result = read_result(tuning, store, importance=False)
     for name in write(result, storage):
         print(name)
-    say(f"written: {storage}; look at it with: optuna-dashboard sqlite:///{storage}")
+    import sqlalchemy as sa
+
+    url = sa.URL.create("sqlite", database=str(storage)).render_as_string()
+    say(f"written: {storage}; look at it with: {shlex.join(['optuna-dashboard', url])}")
 
 
 def document(result: TuningResult) -> dict[str, object]:

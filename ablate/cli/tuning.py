@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ablate.analysis import build_table
 from ablate.analysis.table import Table
-from ablate.cli.common import database_url, plural, safe_url, say
+from ablate.cli.common import database_url, plural, safe_url, say, say_errors
 from ablate.cli.engines import Engine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
@@ -20,7 +20,7 @@ from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.errors import NotFound, Problem, StudyError
 from ablate.store.store import Store
-from ablate.study.places import home
+from ablate.study.places import home, make_home
 from ablate.study.provenance import environment_of
 from ablate.study.records import RunResult
 from ablate.study.study import Study
@@ -39,7 +39,7 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
 
     Failed trials are part of a tuning, so they do not make it fail.
     """
-    home().mkdir(parents=True, exist_ok=True)
+    make_home()
     url = database_url(db)
     with Store.open(url) as store:
         session = Session(tuning, store, prepare=lambda study, key: train_parents_again(study, store, home(), key))
@@ -55,8 +55,7 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
             request = _request(session, url, display, engine)
             with listening(request.stop):
                 report = tune(session, request, engine.executor, engine.slots)
-    for error in report.errors:
-        say(f"error: {error}")
+    say_errors(report)
     if session.found:
         say(f"{plural(session.found, 'run')} of trials had been trained before: not trained again")
     return replace(report, failed=0, lost=0, blocked=0).exit_code, session.over

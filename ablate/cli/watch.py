@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import streams
 from ablate.cli.common import Db, ProfileOption, SetOption, duration, plural, require_reader, stdout_console
 from ablate.study.digits import brief
 
@@ -81,7 +82,7 @@ def _frames(
     while True:
         frame = look(store, studies, clock())
         yield frame
-        if once or frame.over:
+        if once or frame.over or streams.reader_is_gone():
             return
         sleep(every)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli.common import Db, ProfileOption, SetOption, database_url, say
+from ablate.cli.common import Db, ProfileOption, SetOption, database_url, say, say_errors
 from ablate.errors import LeaseLost, NotFound, UsageError
 from ablate.study.places import home
 from ablate.study.study import full_name
@@ -161,8 +161,7 @@ class _Hand:
                 **self.given,
             )
         )
-        for error in report.errors:
-            say(f"error: {error}")
+        say_errors(report)
         if self.limit is not None:
             self.limit = max(0, self.limit - report.started)
         return exit_code(report)

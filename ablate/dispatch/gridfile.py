@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +33,7 @@ from ablate.errors import (
     UsageError,
 )
 from ablate.store.location import locate
+from ablate.study import places
 from ablate.study.digest import canonical_json
 from ablate.study.run import Run
 from ablate.study.trainer import BUILT_IN
@@ -73,7 +73,11 @@ def portable(url: str) -> str | None:
 
 
 def is_sqlite(url: str) -> bool:
-    return "://" not in url or url.startswith("sqlite:")
+    """Whether it names a SQLite file: not a server, nor another queue's URL."""
+    try:
+        return locate(url).path is not None
+    except StoreError:
+        return False
 
 
 def write(request: GridRequest, *, failed_before: int = 0) -> Path:
@@ -149,7 +153,7 @@ def request_from(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises UsageError where neither names a database, NotFound where the scripts of the request are not here.
     """
-    database = document["database"] or os.environ.get("ABLATE_DB")
+    database = document["database"] or places.variable(places.DATABASE)
     if not database:
         raise UsageError(
             f"ABLATE_DB is not set on this host, and {path} names no database because its URL holds a password. "

@@ -234,7 +234,7 @@ class Store:
         self._db.write(lambda tx: queue.release(tx, claim, reason))
 
     def lose(self, claim: Claim, reason: str) -> None:
-        """The attempt ended without an outcome: queued again, or lost at the third. Raises LeaseLost."""
+        """The attempt ended without an outcome: queued again, or lost at the third in a row that got no further. Raises LeaseLost."""
         self._db.write(lambda tx: queue.lose(tx, claim, reason))
 
     def cancel(self, run_ids: Iterable[str]) -> tuple[str, ...]:

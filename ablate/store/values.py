@@ -229,6 +229,17 @@ class Upgrade:
 
 
 @dataclass(frozen=True)
+class Restored:
+    """What `restore` did: the `revision` and number of `runs` of the database now, under which name the one before is kept,
+    and the logs that were moved aside as they belonged to neither."""
+
+    revision: str
+    runs: int
+    kept: str | None = None
+    moved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Imported:
     """What an import did, or would do. Runs by what became of them: `new` here; `added` to (attempts of a run that had
     no result); the `same`; `kept` as they are here, by id; `clashes`, done in both with different results and left as
