@@ -98,7 +98,8 @@ class _Look:
         result = Seen("done", done.number, done.code, freshness)
         if row.state == "done":
             return result
-        own = any(attempt.number == row.attempt and attempt.code == code.digest for attempt in self._tried[row.id])
+        newest = next(attempt for attempt in self._tried[row.id] if attempt.number == row.attempt)
+        own = newest.code in (code.digest, None)  # one that ended before it noted its code may be anybody's
         at_it = row.state in UNDER_WAY and freshness.stale
         return Seen(row.state) if done.code is None or own or at_it else result
 

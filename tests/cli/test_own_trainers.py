@@ -96,7 +96,10 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
 def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", own, "--seeds", 1)
     monkeypatch.setattr(provenance, "code_version", lambda: {"code": "another", "commit": None, "dirty": None})
-    assert "2 done, 0 to run" in call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
+    said = call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
+    assert "2 done, 0 to run" in said
+    assert "A script's code is its program, what that imports, and what trainer.watch names" in said
+    assert "raise trainer.version" in said
     assert "Stale" not in call("report", own, "--format", "md").out
     own.write_text(STUDY.replace("  metrics:", "  version: 2\n  metrics:"))
     assert "0 done, 2 to run" in call("grid", "run", own, "--seeds", 1).err

@@ -276,8 +276,8 @@ def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) ->
     (here / "colours.yaml").write_text(STUDY.replace("[7]", "[7, 8]"))
     study = load(here / "colours.yaml")
     with Store.open(f"sqlite:///{here / 'results.db'}") as store:
-        store.save_study(study, settings={"set": [], "seeds": None})
-        claim = store.claim(1, WorkerInfo.here(device="cpu"))
+        key = store.save_study(study, settings={"set": [], "seeds": None})
+        claim = store.claim(key, WorkerInfo.here(device="cpu"))
         assert claim is not None
         store.fail(claim, "the loss is not finite", "diverged")
     said = call("predict", claim.run.run_id, VAL, *LOOK, code=5).err
