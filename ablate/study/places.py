@@ -25,11 +25,12 @@ def variable(name: str) -> str | None:
 def home() -> Path:
     """ABLATE_HOME: caches, run folders, logs."""
     given = variable(HOME)
-    return expand(given or default_home(), HOME if given else f"{HOME} is not set, and its default")
+    return expand(given, HOME) if given else default_home()
 
 
-def default_home() -> str:
-    return "~/.cache/ablate"
+def default_home() -> Path:
+    """ABLATE_HOME where it is not set."""
+    return expand("~/.cache/ablate", f"{HOME} is not set, and its default")
 
 
 def data_root() -> Path:
