@@ -126,7 +126,7 @@ request_runs = Table(
     Column("run", _Key, ForeignKey("runs.id"), nullable=False),
     Column("queued", Boolean, nullable=False),
     UniqueConstraint("run", "request", name="uq_request_runs_run_request"),
-    Index("ix_request_runs_queued", "request", "queued", "position"),
+    Index("ix_request_runs_queued", "request", "queued", "position", "run"),  # all that a claim reads of it
     sqlite_with_rowid=False,
 )
 

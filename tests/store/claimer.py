@@ -1,9 +1,10 @@
 """A worker process for the tests: waits for the start, then does what it is told. Prints one JSON line a run.
 
-python claimer.py URL STUDY_KEY claim          claim and finish until nothing is left; a second line says it is recorded
-python claimer.py URL STUDY_KEY claim-one      the same with one run only
-python claimer.py URL STUDY_KEY hang           claim one run, say so, and wait to be killed
-python claimer.py URL -         open           open the database, which may not exist yet
+python claimer.py URL REQUEST claim            claim and finish until nothing is left; a second line says it is recorded
+python claimer.py URL REQUEST claim-all        the same until nothing is waited for: others may hold the runs for a moment
+python claimer.py URL REQUEST claim-one        the same with one run only
+python claimer.py URL REQUEST hang             claim one run, say so, and wait to be killed
+python claimer.py URL -       open             open the database, which may not exist yet
 """
 
 import json
@@ -27,6 +28,9 @@ def main() -> None:
         while True:
             asked = time.monotonic()
             claim = store.claim(int(key), worker)
+            if claim is None and what == "claim-all" and store.waiting(int(key)).open:
+                time.sleep(0.01)
+                continue
             if claim is None:
                 return
             waited = time.monotonic() - asked

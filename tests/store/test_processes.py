@@ -37,6 +37,39 @@ def test_processes_claim_each_run_once(url: str, make_study: Make) -> None:
     claimed_once(url, make_study(90), workers=3)
 
 
+def test_processes_of_two_requests_claim_only_what_theirs_asked_for(url: str, make_run: Make, make_study: Make) -> None:
+    """Two grids of one study at once, four workers each; the runs in the middle are of both."""
+    one, two = ([make_run("a", seed) for seed in seeds] for seeds in (range(50), range(30, 80)))
+    with Store.open(url) as store:
+        keys = [store.save_study(make_study(runs), settings={}) for runs in (one, two)]
+    with processes(4, url, str(keys[0]), "claim") as first, processes(4, url, str(keys[1]), "claim") as second:
+        told = outcome([*first, *second])
+    got = [[line[0] for line in lines if line[1] != "done"] for lines in told]
+    assert {run_id for lines in got[:4] for run_id in lines} <= {run.run_id for run in one}
+    assert {run_id for lines in got[4:] for run_id in lines} <= {run.run_id for run in two}
+    ids = [run_id for lines in got for run_id in lines]
+    assert sorted(ids) == sorted({run.run_id for run in (*one, *two)})
+    with Store.open(url) as store:
+        assert [store.waiting(key).done for key in keys] == [50, 50]
+        assert not any(request.open for request in store.requests())
+        assert store.check() == []
+
+
+def test_requests_are_written_while_their_runs_end(url: str, make_study: Make) -> None:
+    """Calls for the same runs come while workers train them: none waits for a run that has ended, none is out of reach."""
+    study = make_study(60)
+    with Store.open(url) as store:
+        key = store.save_study(study, settings={})
+        with processes(4, url, str(key), "claim-all") as started:
+            for process in started:
+                go(process)
+            keys = [store.save_study(study, settings={}) for _ in range(15)]
+            ended = [process.communicate() for process in started]
+        assert [error for _, error in ended] == [""] * 4
+        assert [store.waiting(key).done for key in keys] == [60] * 15
+        assert store.check() == []
+
+
 @pytest.mark.slow
 def test_eight_processes_claim_two_thousand_runs_fairly(url: str, make_study: Make) -> None:
     told = claimed_once(url, make_study(2_000), workers=8)

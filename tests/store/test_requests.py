@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from ablate.errors import NotFound
-from ablate.store import recorder, requests
+from ablate.store import queue, recorder, requests
 from ablate.store.store import Store
 from ablate.store.values import Asker, Claim, Counts, Looks
 from ablate.study.records import Outcome
@@ -375,3 +376,17 @@ def test_a_run_that_ends_while_it_is_asked_for_is_not_waited_for(
         context.__exit__(None, None, None)
         assert one.waiting(key) == Counts(done=1)
         assert one.check() == []
+
+
+def test_a_claim_goes_straight_to_the_first_run_that_is_waited_for(path: Path) -> None:
+    """Through one index that holds all it needs, however many runs before it have ended."""
+    with Store.open(str(path)) as store:
+        statement = queue._NEXT_RUN.params(request=1)
+
+        def plan(tx: Any) -> list[str]:
+            text = str(statement.compile(tx.connection, compile_kwargs={"literal_binds": True}))
+            return [row[-1] for row in tx.connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
+
+        first, *others = store._db.read(plan)
+    assert first == "SEARCH request_runs USING COVERING INDEX ix_request_runs_queued (request=? AND queued=?)"
+    assert not any("SCAN" in step or "TEMP B-TREE" in step for step in others)

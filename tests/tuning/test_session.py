@@ -14,6 +14,7 @@ from ablate.dispatch.slots import Slot
 from ablate.store.store import Store
 from ablate.store.values import StoredTrial
 from ablate.study.loader import Settings, load
+from ablate.tuning.session import Session
 
 Make = Callable[..., object]
 
@@ -55,6 +56,22 @@ def test_a_trial_is_a_run_like_any_other(toy, run) -> None:
         assert store.studies() == ()
         assert all(result.studies[0].startswith("tune:toy:") for result in results.values())
         assert store.check() == []
+
+
+def test_a_tuning_is_one_request_whoever_asks_and_however_often(toy) -> None:
+    """Never one a trial: a second asker joins what the first one asked for, and either has the other's trials trained."""
+    tuning = toy(budget="{trials: 6}")
+    with Store.open(os.environ["ABLATE_DB"]) as store:
+        first, second = Session(tuning, store), Session(tuning, store)
+        assert first.key == second.key
+        for session in (first, second, first):
+            session.step(2)
+            session.step(len(session.runs.runs) + 1)
+        (request,) = store.requests(first.name)
+        assert request.key == first.key
+        assert store.waiting(first.key).queued == sum(open_ for _, open_ in first.counts().values()) > 2
+        other = Session(toy(budget="{trials: 6}", seeds="2"), store)
+        assert other.key != first.key, "another tuning of the same study"
 
 
 @pytest.mark.usefixtures("both")

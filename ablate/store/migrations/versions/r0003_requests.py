@@ -55,7 +55,7 @@ def _create() -> None:
         sa.UniqueConstraint("run", "request", name="uq_request_runs_run_request"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_request_runs_queued", "request_runs", ["request", "queued", "position"], unique=False)
+    op.create_index("ix_request_runs_queued", "request_runs", ["request", "queued", "position", "run"], unique=False)
 
 
 def _studies() -> None:
