@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.cli.outlook import WAITING, Outlook
@@ -91,6 +91,24 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     pending = [p.run for p in (*runs, *parents) if p.state in WAITING]
     seconds, untimed = _estimate(pending, store, workers, states)
     return Plan(study, runs, parents, counts, seconds, untimed, tuple(outlook.again), outlook.barred)
+
+
+def tuning_plan(trials: Study, store: Store) -> Plan:
+    """As `make_plan`, of a tuning's trials: one that was pruned has ended, and is not left to run. What the trials to come will
+    take is not known."""
+    plan = make_plan(trials, store)
+    to_run = sum(item.state == "queued" for item in plan.runs)
+    return replace(plan, counts={**plan.counts, "to_run": to_run}, seconds=None, untimed=0)
+
+
+def is_worked_on(plan: Plan, store: Store) -> bool:
+    """Whether a run of the plan is leased to somebody who is there, as far as that can be told from here."""
+    running = {item.run.run_id for item in (*plan.parents, *plan.runs) if item.state == "running"}
+    return bool(running - store.lapsed().keys())
+
+
+NOBODY = "Nobody is working on it."
+"""What is said of a study with runs left and no live lease."""
 
 
 def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRun, ...]) -> dict[str, int]:

@@ -34,9 +34,9 @@ def status(
     json_: JsonOption = False,
 ) -> None:
     """Say what is done, running, failed and left, for one study or for all."""
-    from ablate.cli.planning import make_plan, plan_document
+    from ablate.cli.planning import make_plan, plan_document, tuning_plan
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
-    from ablate.cli.stored import changed_since, every_study, settings_of, stored_study, tuning_studies
+    from ablate.cli.stored import changed_since, every_study, is_compared, settings_of, stored_study, tuning_studies
 
     store = require_reader(db)
     wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
@@ -57,18 +57,29 @@ def status(
             if changed := changed_since(store, planned.study, study):
                 say(changed)
         say_stale(planned)
+        _say_nobody(planned, store)
         file, seeds = settings_of(store, planned.study, study)
         say(f"  {next_step(planned, file, seeds, db)}")
     for record, trials in tunings:
-        console.print(_head(make_plan(trials, store)), soft_wrap=True)
+        planned = make_plan(trials, store) if is_compared(record) else tuning_plan(trials, store)
+        console.print(_head(planned), soft_wrap=True)
+        _say_nobody(planned, store)
         say(f"  {_tuning_step(record, trials, store, db)}")
+
+
+def _say_nobody(planned: Plan, store: Store) -> None:
+    """That nobody works on runs which are called running. Where none is, that is plain to see."""
+    from ablate.cli.planning import NOBODY, is_worked_on
+
+    if planned.counts["running"] and not is_worked_on(planned, store):
+        say(f"  {NOBODY}")
 
 
 def _tuning_step(record: StoredStudy, trials: Study, store: Store, db: str | None) -> str:
     """What to do next with a tuning. Whether its budget is spent is known to its file alone."""
-    from ablate.cli.stored import COMPARED
+    from ablate.cli.stored import is_compared
 
-    if record.name.endswith(f":{COMPARED}"):
+    if is_compared(record):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"
     file = str(record.settings.get("tune", record.file))
     sets = record.settings.get("set", ())

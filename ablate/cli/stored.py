@@ -145,6 +145,11 @@ def every_study(store: Store) -> list[Study]:
     return [stored_study(store, item.name, item.profile, item.sets, exact=True) for item in store.studies()]
 
 
+def is_compared(record: StoredStudy) -> bool:
+    """Whether a record of a tuning holds what its study compares, and not trials."""
+    return record.name.endswith(f":{COMPARED}")
+
+
 def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
     """What tunings have queued, each as a study whose arms are trials. Their files are not needed: the runs are in the store."""
     return [(record, _tuning_study(store, record)) for record in store.tunings()]
