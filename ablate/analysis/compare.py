@@ -18,8 +18,8 @@ A difference is **decided** where its adjusted p is below 0.05; nothing else dec
 - Below n = 3 in either arm there is no p, and below n = 2 no interval.
 - An arm whose values are all equal has no p, and tells nothing of the others' variance, which it would shrink.
 - An arm that lacks a run (it diverged, it failed, it is still to come) has neither p nor interval: what is left of an
-  arm that lost runs is a selection. The same holds of an arm whose runs are not of one kind (`Sample.doubt`). If the
-  baseline is such an arm, no difference has a p. Such arms still count in the adjustment, as do all arms that the table
+  arm that lost runs is a selection. The same holds of an arm whose runs are not of one kind (`Sample.doubt`), and of
+  one that read other data than what it is compared with, though both name the same. If the baseline is such an arm, no difference has a p. Such arms still count in the adjustment, as do all arms that the table
   declares, so that nothing becomes decided because a run went missing.
 - Arms that are the same run count once.
 
@@ -37,6 +37,7 @@ from dataclasses import dataclass, replace
 
 from ablate.analysis import distributions
 from ablate.analysis.distributions import ALPHA
+from ablate.analysis.mixed import DIGITS
 from ablate.analysis.table import Interval
 from ablate.analysis.values import Sample
 from ablate.analysis.variance import Pooled, Rule, rule_of, standard_error
@@ -100,6 +101,18 @@ def unsound(*samples: Sample) -> str:
             return f"{sample.name} has {sample.n} of {sample.planned} runs{why}"
         if sample.doubt:
             return f"{sample.name}: {sample.doubt}"
+    return other_data(samples)
+
+
+def other_data(samples: Sequence[Sample]) -> str:
+    """Which two samples read other data, though their recipes name the same; empty where there are none."""
+    digests: dict[str, tuple[str, Sample]] = {}
+    for sample in samples:
+        if sample.data is not None:
+            asked, digest = sample.data
+            known, other = digests.setdefault(asked, (digest, sample))
+            if known != digest:
+                return f"mixed: {other.name} read data {known[:DIGITS]}, {sample.name} {digest[:DIGITS]}"
     return ""
 
 

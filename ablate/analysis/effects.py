@@ -27,11 +27,11 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ablate.analysis import cautions, claims, distributions, factorial, notes
-from ablate.analysis.compare import LEAST_N, obstacle, single_step, unsound
+from ablate.analysis import cautions, claims, digits, distributions, factorial, notes
+from ablate.analysis.compare import LEAST_N, obstacle, other_data, single_step, unsound
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.factorial import Part, Term
 from ablate.analysis.families import families_of
@@ -102,7 +102,8 @@ def effects_table(
     """
     kept = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(where or {})
     spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,), test=test)
-    return effects_of_table(study, spec, Replicates(study, results), comparable)
+    table = effects_of_table(study, spec, Replicates(study, results), comparable)
+    return replace(table, columns=digits.fit(table.columns, table.rows))  # `where` brings no figures of a paper
 
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
@@ -124,6 +125,7 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
                 rows.setdefault(name, ({**at, **effect.levels}, {}))[1][key] = cell
     return Table(
         study=study.name,
+        sets=study.sets,
         profile=study.profile,
         name=spec.name,
         kind="effect",
@@ -306,7 +308,7 @@ def _all_unsound(samples: Sequence[Sample]) -> str:
     """Why the model decides nothing: the first arm that lacks a run or is in doubt, and how many more."""
     found = [why for sample in samples if (why := unsound(sample))]
     more = f", and {len(found) - 1} more arms lack runs or are in doubt" if len(found) > 1 else ""
-    return found[0] + more if found else ""
+    return found[0] + more if found else other_data(samples)
 
 
 def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None) -> Cell:

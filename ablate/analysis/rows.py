@@ -8,28 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ablate.analysis.aggregate import Agreement, aggregate, agreement
-from ablate.analysis.classes import ClassReader
+from ablate.analysis.classes import Average, ClassReader
 from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
 from ablate.analysis.families import key_of
-from ablate.analysis.layout import Line, column_keys, compared_with, matched_baseline
+from ablate.analysis.layout import Line, apart_from_rows, arms_of, column_keys, compared_with, matched_baseline
 from ablate.analysis.table import Cell, Column, Row
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
 from ablate.study.metrics import METRICS, SPLITS
 from ablate.study.study import Arm, Reported, Study, TableSpec
-
-_DECIMALS = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
+from ablate.study.trainer import unit_of
 
 
 def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
-    """The columns with direction, unit and decimals; in percent where the paper prints percentages."""
+    """The columns with direction, unit and the paper's decimals; in percent where the paper prints percentages."""
     columns = []
     for index, (key, metric) in enumerate(column_keys(spec)):
         better, unit = direction(study, metric)
         figures = [row[index] for row in spec.reported.values() if index < len(row)]
         printed = [figure for figure in figures if figure is not None]
         percent = any(figure.percent for figure in printed)
-        usual = 2 if percent else 0 if metric == "support" else _DECIMALS.get(unit, 3)
-        decimals = max([usual, *(figure.decimals for figure in printed)])
+        decimals = max((figure.decimals for figure in printed), default=0)
         columns.append(Column(key, metric, better, unit, percent, decimals))
     return tuple(columns)
 
@@ -37,12 +35,12 @@ def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
 def direction(study: Study, metric: str) -> tuple[str, str]:
     """(better, unit) of a metric: the study's own, one of ours, or one of ours on a named split."""
     if metric in study.metrics:
-        return study.metrics[metric], ""
+        return study.metrics[metric], unit_of(study.trainer, metric)
     known = METRICS.get(metric)
     split, _, rest = metric.partition("_")
     if known is None and split in SPLITS:
         if rest in study.metrics:
-            return study.metrics[rest], ""
+            return study.metrics[rest], unit_of(study.trainer, rest)
         known = METRICS.get(rest)
     return ("neither", "") if known is None else (known.better, known.unit)
 
@@ -64,8 +62,9 @@ class Filler:
         self.study, self.spec, self.runs, self.comparable = study, spec, runs, comparable
         self._path = study.design == "path"
         self._classes = ClassReader()
+        self._apart = apart_from_rows(spec, runs, arms_of(study, spec)) if spec.kind == "epoch" else {}
         self.judged: list[list[Sample]] = []
-        self._samples: dict[tuple[str, str, int | None, str | None], Sample] = {}
+        self._samples: dict[tuple[str, str, int | None, str | Average | None], Sample] = {}
 
     def rows(self, lines: tuple[Line, ...]) -> tuple[Row, ...]:
         cells: list[dict[str, Cell]] = [{} for _ in lines]
@@ -80,11 +79,13 @@ class Filler:
                 cells[n][key] = self._cell(slots.get(n), differences.get(n, Difference()), reported)
         return tuple(self._row(line, filled) for line, filled in zip(lines, cells, strict=True))
 
-    def sample(self, arm: Arm, metric: str, epoch: int | None = None, class_: str | None = None) -> Sample:
+    def sample(self, arm: Arm, metric: str, epoch: int | None = None, class_: str | Average | None = None) -> Sample:
         """The arm's values of a metric: final, of an epoch or of a class. Each is read once."""
         place = (arm.name, metric, epoch, class_)
         if place not in self._samples:
-            if epoch is not None:
+            if epoch is not None and metric in self._apart:
+                found = Sample(arm.arm_id, arm.name, (), len(self.runs.seeds), note=self._apart[metric])
+            elif epoch is not None:
                 found = self.runs.sample(arm, at_epoch(metric, epoch), f"{metric} at epoch {epoch}")
             elif class_ is not None:
                 found = self.runs.sample(arm, self._classes.of(class_, metric), f"{metric} of class {class_}")
@@ -95,7 +96,7 @@ class Filler:
 
     def _slot(self, line: Line, arm: Arm, metric: str, shown: set[str]) -> Slot:
         def sample(of: Arm) -> Sample:
-            return self.sample(of, metric, line.epoch, line.class_)
+            return self.sample(of, metric, line.epoch, line.average or line.class_)
 
         other = compared_with(self.study, self.spec, arm)
         if self.spec.kind != "arms" and other is not None and other.name not in shown:
@@ -135,7 +136,8 @@ class Filler:
     def _cell(self, slot: Slot | None, difference: Difference, reported: Reported | None) -> Cell:
         values = slot.sample.values if slot else ()
         summary = aggregate(values)
-        agreed = agreement(values, reported) if reported and self.comparable else Agreement(None, None)
+        fair = self.comparable and not (slot and slot.sample.doubt)
+        agreed = agreement(values, reported) if reported and fair else Agreement(None, None)
         total = None
         if slot and slot.start and slot.start.values and values:
             total = statistics.fmean(values) - statistics.fmean(slot.start.values)

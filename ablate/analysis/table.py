@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 Interval = tuple[float, float]
 
+_SCALE = {"bytes": 1e-6}  # printed as MB
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -66,7 +68,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """`key` indexes `Row.cells`; `metric` names the number; `percent` prints fractions times 100."""
+    """`key` indexes `Row.cells`; `metric` names the number; `percent` prints fractions times 100.
+
+    `decimals` are those printed, after `factor`: see `digits.fit`.
+    """
 
     key: str
     metric: str
@@ -74,6 +79,11 @@ class Column:
     unit: str
     percent: bool = False
     decimals: int = 3
+
+    @property
+    def factor(self) -> float:
+        """What a value is multiplied by before it is printed: 100 for percent columns, a unit's own scale, or 1."""
+        return 100.0 if self.percent else _SCALE.get(self.unit, 1.0)
 
 
 @dataclass(frozen=True)
@@ -114,10 +124,12 @@ class ConfusionTable:
 class Table:
     """A table with everything that is printed around it.
 
-    `comparable` is False under a profile, other weights or other data, and `not_comparable` says why.
+    `comparable` is False under a profile, for a variant, other weights or other data, and `not_comparable` says why.
     `mean_absolute_difference` maps a column key to the mean of |measured - reported|.
     `notes` are sentences under the table (test used, pairing, missing runs, mixed or stale results).
+    `looks` counts how often seeds were added to the study after results were there.
     `scale` says in a line what was trained: profile, data, image size, epochs, hardware.
+    `sets` is the variant of the study that `--set` made, as `path=value`.
     """
 
     study: str
@@ -134,6 +146,8 @@ class Table:
     test: str = "moderated"
     baseline: str = ""
     notes: tuple[str, ...] = ()
+    looks: int = 0
     scale: str = ""
     curves: tuple[Curve, ...] = ()
     confusions: tuple[ConfusionTable, ...] = ()
+    sets: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ablate.analysis.mixed import data_asked, digest_of, why_mixed
 from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
 from ablate.study.run import Run
@@ -21,7 +22,8 @@ class Sample:
 
     `key` is the arm's `arm_id`: arms that are the same run share it. `planned` is the number of seeds; `note` says what
     became of the runs without a value, and is empty where none is missing. `doubt` says why nothing is decided from
-    these runs though they are done (two of them saw other data), and is empty where there is no such reason.
+    these runs though they are done (two of them saw other data), and is empty where there is no such reason. `data` is
+    the data that the arm asks for and the digest of what its runs read, where that is told.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Sample:
     run_ids: tuple[str, ...] = ()
     note: str = ""
     doubt: str = ""
+    data: tuple[str, str] | None = None
 
     @property
     def n(self) -> int:
@@ -68,7 +71,8 @@ class Replicate:
 class Replicates:
     """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`.
 
-    `doubts` maps an `arm_id` to the reason for which nothing is decided of it: see `Sample.doubt`.
+    `doubts` maps an `arm_id` to a reason for which nothing is decided of it, besides those that the runs themselves give:
+    see `Sample.doubt`.
     """
 
     def __init__(self, study: Study, results: Mapping[str, RunResult], doubts: Mapping[str, str] | None = None) -> None:
@@ -84,6 +88,19 @@ class Replicates:
         """The results of the arm's finished runs."""
         return tuple(r.result for r in self.of(arm) if r.done and r.result is not None)
 
+    def doubt(self, arm: Arm) -> str:
+        """Why nothing is decided from the arm's finished runs: they are mixed. Empty where there is no reason."""
+        if arm.arm_id not in self._doubts:
+            found = [(r.seed, r.result) for r in self.of(arm) if r.done and r.result is not None]
+            why = why_mixed(found)
+            self._doubts[arm.arm_id] = f"mixed: {why}" if why else ""
+        return self._doubts[arm.arm_id]
+
+    def data(self, arm: Arm) -> tuple[str, str] | None:
+        """The data that the arm asks for, and the digest that its first finished run read; None where none is told."""
+        digest = next((found for result in self.done(arm) if (found := digest_of(result))), None)
+        return None if digest is None else (data_asked(arm.recipe), digest)
+
     def sample(self, arm: Arm, reader: Reader, what: str) -> Sample:
         """The arm's values under `reader`; `what` names the number where a finished run lacks it."""
         replicates = self.of(arm)
@@ -98,8 +115,16 @@ class Replicates:
             else:
                 reasons[f"no {what}" if replicate.done else _why_missing(replicate)] += 1
         note = _note(len(values), len(replicates), reasons)
-        doubt = self._doubts.get(arm.arm_id, "")
-        return Sample(arm.arm_id, arm.name, tuple(values), len(replicates), tuple(run_ids), note, doubt)
+        return Sample(
+            key=arm.arm_id,
+            name=arm.name,
+            values=tuple(values),
+            planned=len(replicates),
+            run_ids=tuple(run_ids),
+            note=note,
+            doubt=self.doubt(arm),
+            data=self.data(arm),
+        )
 
     def _replicate(self, arm: Arm, seed: int) -> Replicate:
         run = self._runs.get((arm.arm_id, seed))
@@ -168,3 +193,27 @@ def at_epoch(metric: str, epoch: int) -> Reader:
         return record.get(rest) if split in SPLITS and split == result.reported_split else None
 
     return read
+
+
+def counted_by(result: RunResult, metric: str) -> str:
+    """What a run's numbers of a metric were placed by: `epoch`, `step`, or `match` where the output named neither."""
+    told = result.details.get("counted_by")
+    if not isinstance(told, Mapping):
+        return "epoch"
+    split, _, rest = metric.partition("_")
+    names = [metric, f"{result.reported_split}_{metric}", rest if split == result.reported_split else metric]
+    return str(next((told[name] for name in names if name in told), "epoch"))
+
+
+def epochs_with(result: RunResult, metric: str) -> set[int]:
+    """The epochs or steps at which a run has a metric."""
+    return {epoch for epoch in result.epochs if at_epoch(metric, epoch)(result) is not None}
+
+
+def share_rows(result: RunResult, one: str, other: str) -> bool:
+    """Whether two metrics of a run have epochs of one kind. Matches that were counted have, where there are as many of both."""
+    ways = {counted_by(result, one), counted_by(result, other)}
+    if "match" not in ways:
+        return len(ways) == 1
+    mine, theirs = epochs_with(result, one), epochs_with(result, other)
+    return mine == theirs or not (mine and theirs)

@@ -154,7 +154,7 @@ class _Search:
         needed = {run_id: _selected(result.run.recipe) for run_id, result in results.items()}
         for run_id, found in links.items():
             for link in found:
-                needed[run_id] |= _names(keeps[link.study, link.profile])
+                needed[run_id] |= _names(keeps[link.study, link.profile, link.sets])
         for child in self.store.list_runs(states=("queued", "running", "failed", "lost", "cancelled", "pruned")):
             parent = child.run.parent
             if parent in needed:
@@ -199,18 +199,18 @@ def _names(keep: str | None) -> set[str]:
     return {"last", "selected"} if keep == "all" else {keep} if keep else set()
 
 
-def _keeps(store: Store) -> dict[tuple[str, str | None], str | None]:
-    """What each study keeps, by name and profile. One that cannot be read any more keeps everything."""
+def _keeps(store: Store) -> dict[tuple[str, str | None, tuple[str, ...]], str | None]:
+    """What each study keeps, by name, profile and variant. One that cannot be read any more keeps everything."""
     from ablate.cli.stored import load_record
 
-    found: dict[tuple[str, str | None], str | None] = {}
+    found: dict[tuple[str, str | None, tuple[str, ...]], str | None] = {}
     for record in store.studies():
         try:
-            found[record.name, record.profile] = load_record(record).keep
+            found[record.name, record.profile, record.sets] = load_record(record).keep
         except AblateError:
-            found[record.name, record.profile] = "all"
+            found[record.name, record.profile, record.sets] = "all"
     for record in store.tunings():
-        found[record.name, record.profile] = record.settings.get("keep", "all")
+        found[record.name, record.profile, record.sets] = record.settings.get("keep", "all")
     return found
 
 

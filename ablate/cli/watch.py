@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import Db, ProfileOption, duration, plural, require_reader, stdout_console
+from ablate.cli import streams
+from ablate.cli.common import Db, ProfileOption, SetOption, duration, plural, require_reader, stdout_console
+from ablate.study.digits import brief
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +46,7 @@ class Frame:
 def watch(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
     profile: ProfileOption = None,
+    set_: SetOption = None,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and leave.")] = False,
     db: Db = None,
@@ -51,21 +54,20 @@ def watch(
     """Show what is running, with losses and times, until nothing is left to run. Off a terminal: a line for each change."""
     store = require_reader(db)
     console = stdout_console()
-    frames = _frames(store, _studies(store, study, profile), every, once)
+    frames = _frames(store, _studies(store, study, profile, set_ or []), every, once)
     if once or not console.is_terminal:
         _tell(frames, console)
     else:
         _show(frames, console)
 
 
-def _studies(store: Store, name: str | None, profile: str | None) -> list[Study]:
+def _studies(store: Store, name: str | None, profile: str | None, sets: list[str]) -> list[Study]:
     """The study that is meant; without a name, all of the database."""
-    from ablate.cli.stored import stored_study, tuning_studies
+    from ablate.cli.stored import every_study, stored_study, tuning_studies
 
     if name is not None:
-        return [stored_study(store, name, profile)]
-    known = [stored_study(store, item.name, item.profile, exact=True) for item in store.studies()]
-    return [*known, *(study for _, study in tuning_studies(store))]
+        return [stored_study(store, name, profile, sets)]
+    return [*every_study(store), *(study for _, study in tuning_studies(store))]
 
 
 def _frames(
@@ -80,7 +82,7 @@ def _frames(
     while True:
         frame = look(store, studies, clock())
         yield frame
-        if once or frame.over:
+        if once or frame.over or streams.reader_is_gone():
             return
         sleep(every)
 
@@ -108,9 +110,8 @@ def head(plan: Plan, rate: float | None) -> str:
     """`tiny: 1 of 4 runs done, 1 running, 2 to run; about 3 min left; 40 runs/h`. `rate` is in runs a second."""
     from ablate.cli.screens import counted, expected
 
-    scale = f" (profile {plan.study.profile})" if plan.study.profile else ""
     rest = counted(plan, always=()).removeprefix(f"{plan.counts['done']:,} done").removeprefix(", ")
-    text = f"{plan.study.name}{scale}: {plan.counts['done']:,} of {plural(plan.counts['total'], 'run')} done"
+    text = f"{plan.study.full_name}: {plan.counts['done']:,} of {plural(plan.counts['total'], 'run')} done"
     text += f", {rest}" if rest else ""
     if plan.seconds:
         text += f"; {expected(plan, plan.seconds / max(1, plan.counts['running']))} left"
@@ -126,7 +127,7 @@ def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
         parts.append(f"epoch {last}/{epochs}" if isinstance(epochs, int) else f"epoch {last}")
         figures = result.epochs.get(last, {})
         shown = {"loss": figures.get("train_loss", figures.get("loss")), "top1": figures.get("top1")}
-        parts += [f"{name} {value:.3f}" for name, value in shown.items() if value is not None]
+        parts += [f"{name} {brief(value)}" for name, value in shown.items() if value is not None]
         attempt = result.attempts[-1]
         parts += [duration(max(0.0, now - attempt.started)), result.device or "", attempt.worker]
         if attempt.number > 1:

@@ -45,7 +45,7 @@ class Waiting(Protocol):
 class Queue(Protocol):
     """A results database seen by a worker. Times to live are in seconds, by the database's clock."""
 
-    def claim(self, study_key: int, worker: Any, ttl: float) -> Any | None: ...
+    def claim(self, request_key: int, worker: Any, ttl: float) -> Any | None: ...
 
     def heartbeat(self, claim: Any, ttl: float) -> None: ...
 
@@ -65,7 +65,7 @@ class Queue(Protocol):
         self, claim: Any, environment: Mapping[str, Any], fingerprint: str | None, device: str
     ) -> None: ...
 
-    def waiting(self, study_key: int) -> Waiting:
+    def waiting(self, request_key: int) -> Waiting:
         """Only looks: a lease that has run out counts as running until a `claim` ends it."""
         ...
 

@@ -131,14 +131,14 @@ class UntilFailure:
     def __init__(self, store: Any, failed_before: int) -> None:
         self._store, self._failed_before = store, failed_before
 
-    def claim(self, study_key: int, worker: Any, ttl: float) -> Any | None:
-        return None if self._failed(study_key) else self._store.claim(study_key, worker, ttl)
+    def claim(self, request_key: int, worker: Any, ttl: float) -> Any | None:
+        return None if self._failed(request_key) else self._store.claim(request_key, worker, ttl)
 
-    def waiting(self, study_key: int) -> Any:
-        return Counts() if self._failed(study_key) else self._store.waiting(study_key)
+    def waiting(self, request_key: int) -> Any:
+        return Counts() if self._failed(request_key) else self._store.waiting(request_key)
 
-    def _failed(self, study_key: int) -> bool:
-        return bool(self._store.waiting(study_key).failed > self._failed_before)
+    def _failed(self, request_key: int) -> bool:
+        return bool(self._store.waiting(request_key).failed > self._failed_before)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -159,8 +159,8 @@ class Growing:
     def __init__(self, store: Any, promise: gridfile.Promise) -> None:
         self._store, self._promise = store, promise
 
-    def waiting(self, study_key: int) -> Counts:
-        counts: Counts = self._store.waiting(study_key)
+    def waiting(self, request_key: int) -> Counts:
+        counts: Counts = self._store.waiting(request_key)
         if counts.queued or counts.running or not self._promise.holds():
             return counts
         return replace(counts, running=1)

@@ -22,7 +22,7 @@ from ablate.study.run import Run
 def work_for(request: GridRequest) -> tuple[int, int]:
     """How many workers can be of use at most, and how many of the study's runs have failed before this grid."""
     with contextlib.closing(request.open_store()) as store:
-        waiting: Any = store.waiting(request.study_key)
+        waiting: Any = store.waiting(request.request_key)
         return waiting.open, waiting.failed
 
 

@@ -28,7 +28,7 @@ from typing import Any
 from ablate.dispatch import wire
 from ablate.dispatch.failures import explain
 from ablate.dispatch.queue import Queue
-from ablate.errors import AblateError, LeaseLost, NoSpaceOrPermission, StoreError, UsageError
+from ablate.errors import AblateError, DatabaseGone, LeaseLost, NoSpaceOrPermission, StoreError, UsageError
 from ablate.store.host import WorkerInfo, is_dead
 from ablate.store.values import Claim, Counts
 from ablate.study.records import Artifact, EpochRecord, Outcome
@@ -40,7 +40,7 @@ POLL = 0.5
 """Seconds between two looks into the folder, at most."""
 
 _ERRORS: dict[str, type[AblateError]] = {
-    kind.__name__: kind for kind in (LeaseLost, StoreError, NoSpaceOrPermission, UsageError)
+    kind.__name__: kind for kind in (LeaseLost, DatabaseGone, StoreError, NoSpaceOrPermission, UsageError)
 }
 
 
@@ -67,8 +67,8 @@ class SpoolQueue:
         with _writing(self._box):
             self._box.mkdir(parents=True)
 
-    def claim(self, study_key: int, worker: WorkerInfo, ttl: float) -> Claim | None:
-        found = self._ask("claim", study_key=study_key, worker=asdict(worker), ttl=ttl)
+    def claim(self, request_key: int, worker: WorkerInfo, ttl: float) -> Claim | None:
+        found = self._ask("claim", request_key=request_key, worker=asdict(worker), ttl=ttl)
         return None if found is None else _claim(found)
 
     def heartbeat(self, claim: Claim, ttl: float) -> None:
@@ -98,8 +98,8 @@ class SpoolQueue:
         said = {"environment": dict(environment), "fingerprint": fingerprint, "device": device}
         self._ask("set_environment", claim=_brief(claim), **said)
 
-    def waiting(self, study_key: int) -> Counts:
-        return Counts(**self._ask("waiting", study_key=study_key))
+    def waiting(self, request_key: int) -> Counts:
+        return Counts(**self._ask("waiting", request_key=request_key))
 
     def close(self) -> None:
         """Nothing more will be asked: the coordinator takes the mailbox away."""
@@ -204,10 +204,10 @@ class Coordinator:
 
     def _do(self, n: int, do: str = "", **content: Any) -> Any:
         if do == "claim":
-            found = self._store.claim(content["study_key"], WorkerInfo(**content["worker"]), content["ttl"])
+            found = self._store.claim(content["request_key"], WorkerInfo(**content["worker"]), content["ttl"])
             return None if found is None else asdict(found)
         if do == "waiting":
-            counts = self._store.waiting(content["study_key"])
+            counts = self._store.waiting(content["request_key"])
             return {name: getattr(counts, name, 0) for name in ("queued", "waiting", "blocked", "running", "failed")}
         claim = _claim(content.pop("claim"))
         if do == "record_epoch":
@@ -306,7 +306,7 @@ def _brief(claim: Claim) -> dict[str, Any]:
         "run": run,
         "attempt": claim.attempt,
         "worker": claim.worker,
-        "study_key": claim.study_key,
+        "request_key": claim.request_key,
         "ttl": claim.ttl,
     }
 

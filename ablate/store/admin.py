@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from ablate.store.engine import AnySelect, Database, Tx
 from ablate.store.migrate import revision_of
-from ablate.store.schema import attempts, metadata, runs, study_runs
+from ablate.store.schema import attempts, metadata, request_runs, runs
+from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Info
 
 
@@ -67,10 +68,10 @@ _RULES: tuple[tuple[str, AnySelect], ...] = (
         .where(runs.c.state == "done", attempts.c.state.is_distinct_from("done")),
     ),
     (
-        "are queued in the table of runs or of a study's runs, but not in both",
+        "have ended and are waited for by a request",
         sa.select(runs.c.run_id)
-        .join(study_runs, study_runs.c.run == runs.c.id)
-        .where(study_runs.c.queued != (runs.c.state == "queued")),
+        .join(request_runs, request_runs.c.run == runs.c.id)
+        .where(request_runs.c.queued == sa.true(), runs.c.state.not_in(UNDER_WAY)),
     ),
 )
 

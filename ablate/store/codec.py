@@ -68,6 +68,16 @@ def chunks(items: Sequence[T], size: int = 5_000) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+def variant(sets: Sequence[str]) -> str:
+    """What `--set` made of a study, as one column: canonical JSON, '' where nothing."""
+    return to_json(sorted(sets)) if sets else ""
+
+
+def sets_of(text: str) -> tuple[str, ...]:
+    """The settings of a `variant`."""
+    return tuple(from_json(text)) if text else ()
+
+
 def stored_run(row: Any) -> Run:
     """The run of a row with run_id, arm_id, seed, recipe, trainer and parent.
 

@@ -12,14 +12,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.errors import StoreError
-from ablate.store import merge
+from ablate.store import merge, older
 from ablate.store.engine import Database, Tx
 from ablate.store.header import Header
-from ablate.store.location import HEADER
+from ablate.store.incoming import Requests
+from ablate.store.location import HEADER, refuse_other_urls
 from ablate.store.migrate import prepare
 from ablate.store.portable import Export, Row, export_file
-from ablate.store.schema import arms, attempts, events, runs, studies, study_runs, trials
+from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs, trials
+from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Imported
+from ablate.study.places import is_database_url
 
 _BATCH = 2_000
 
@@ -32,7 +35,7 @@ def import_from(database: Database | None, source: str, *, keep: bool = False, d
     is an empty one. Raises NotFound, StoreError, NoSpaceOrPermission.
     """
     with tempfile.TemporaryDirectory(prefix="ablate-import-") as folder:
-        export = Export(_as_file(source, Path(folder)))
+        export = older.upgraded(Export(_as_file(source, Path(folder))), Path(folder))
         if not dry_run:
             assert database is not None
             plan = database.write(lambda tx: _import(tx, export, keep))
@@ -45,13 +48,16 @@ def import_from(database: Database | None, source: str, *, keep: bool = False, d
 
 
 def _as_file(source: str, folder: Path) -> Path:
-    """A database is exported first: one that others write to meanwhile may have to be read again."""
-    if "://" not in source and not _is_sqlite(Path(source)):
+    """A database is exported first, as it is: one that others write to meanwhile may have to be read again, and one of an
+    older ablate is brought up to date in a copy."""
+    refuse_other_urls(source)
+    if not is_database_url(source) and not _is_sqlite(Path(source)):
         return Path(source)
     database = Database(source, read_only=True)
     try:
-        prepare(database)
-        export_file(database, folder / "export.jsonl.gz")
+        revision = prepare(database, older=True)
+        tables = older.tables_of(database, revision)
+        export_file(database, folder / "export.jsonl.gz", tables=tables, revision=revision)
     finally:
         database.close()
     return folder / "export.jsonl.gz"
@@ -84,8 +90,8 @@ def _summary(plan: merge.Plan) -> Imported:
         same=len(plan.of(merge.SAME)),
         kept=tuple(plan.of(merge.KEPT)),
         clashes=tuple(plan.clashes),
-        studies=tuple(name for name, _ in (plan.studies[key] for key in sorted(plan.new_studies))),
-        kept_studies=tuple(name for name, _ in kept),
+        studies=tuple(plan.studies[key][0] for key in sorted(plan.new_studies)),
+        kept_studies=tuple(name for name, *_ in kept),
     )
 
 
@@ -97,14 +103,14 @@ def _import(tx: Tx, export: Export, keep: bool) -> merge.Plan:
     for name, rows in groupby(export.rows(), key=lambda row: row.table.name):
         for batch in iter(lambda rows=rows: list(islice(rows, _BATCH)), []):  # type: ignore[misc]
             writer.write(name, batch)
-    tx.execute(_MARKS)
-    tx.dialect.after_bulk(tx.connection, (arms, runs, study_runs))
+    tx.execute(_NOBODY_WAITS)
+    tx.dialect.after_bulk(tx.connection, (arms, runs, study_runs, request_runs))
     return plan
 
 
-_QUEUED = sa.exists().where(runs.c.id == study_runs.c.run, runs.c.state == "queued")
-_MARKS = sa.update(study_runs).where(study_runs.c.queued != _QUEUED).values(queued=_QUEUED)
-"""A study that was here marks what is queued; a run that is done now by the import is not any more."""
+_UNDER_WAY = sa.exists().where(runs.c.id == request_runs.c.run, runs.c.state.in_(UNDER_WAY))
+_NOBODY_WAITS = sa.update(request_runs).where(request_runs.c.queued == sa.true(), ~_UNDER_WAY).values(queued=False)
+"""Requests of either side wait for a run as long as it has not ended here."""
 
 
 @dataclass
@@ -118,11 +124,14 @@ class _Writer:
         self._keys: dict[str, dict[int, int]] = {}
         self._events: set[tuple[Any, ...]] | None = None
         self._tunings: set[str] | None = None
+        self._requests = Requests(self.tx, self.plan)
+        self._views: dict[int, _View] = {}
 
     def write(self, name: str, rows: list[Row]) -> None:
         chosen = [row.values for row in rows]
         own = {"studies": self._studies, "arms": self._arms, "runs": self._runs, "study_runs": self._links,
-               "events": self._history, "trials": self._trials}.get(name)  # fmt: skip
+               "events": self._history, "trials": self._trials, "requests": self._asked,
+               "request_runs": self._asked_for}.get(name)  # fmt: skip
         if own is not None:
             own(chosen)
             return
@@ -167,13 +176,30 @@ class _Writer:
             self.tx.execute(_MOVE, added)
 
     def _links(self, rows: list[dict[str, Any]]) -> None:
+        """A study that is here stays as it is here; where its design is the same, it gets the runs that it lacks."""
         runs_here, studies_here = self._of(runs), self._of(studies)
-        links = [
-            {**row, "run": runs_here[row["run"]], "study": studies_here[row["study"]]}
-            for row in rows
-            if row["study"] in self.plan.new_studies
-        ]
+        links = []
+        for row in rows:
+            link = {**row, "run": runs_here[row["run"]], "study": studies_here[row["study"]]}
+            if row["study"] not in self.plan.new_studies:
+                view = self._view(link["study"])
+                if link["run"] in view.runs or not view.text or view.text != self.plan.texts[row["study"]]:
+                    continue
+                view.end += 1
+                link["position"] = view.end
+            links.append(link)
         self.tx.upsert(study_runs, links)
+
+    def _view(self, key: int) -> _View:
+        if key not in self._views:
+            self._views[key] = _View.read(self.tx, key)
+        return self._views[key]
+
+    def _asked(self, rows: list[dict[str, Any]]) -> None:
+        self._requests.add(rows, self._of(studies))
+
+    def _asked_for(self, rows: list[dict[str, Any]]) -> None:
+        self._requests.add_runs(rows, self._of(runs))
 
     def _history(self, rows: list[dict[str, Any]]) -> None:
         columns = [column for column in events.columns if column.name != "id"]
@@ -203,6 +229,21 @@ class _Writer:
         if row["run"] is not None:
             return self.plan.runs[row["run"]].kind in (merge.NEW, merge.ADDED)
         return row["study"] is None or row["study"] in self.plan.new_studies
+
+
+@dataclass
+class _View:
+    """The design of a study that is here: its runs, and the last position."""
+
+    text: str
+    runs: set[int]
+    end: int
+
+    @classmethod
+    def read(cls, tx: Tx, key: int) -> _View:
+        text = tx.connection.scalar(sa.select(studies.c.text).where(studies.c.id == key)) or ""
+        rows = tx.execute(sa.select(study_runs.c.run, study_runs.c.position).where(study_runs.c.study == key)).all()
+        return cls(text, {row.run for row in rows}, max((row.position for row in rows), default=-1))
 
 
 _MOVED = ("state", "attempt", "counted", "kind", "error", "code")

@@ -57,11 +57,13 @@ class Decision:
 
 @dataclass
 class Plan:
-    """Decisions by the file's own keys. `studies` maps a study to whether it is new here."""
+    """Decisions by the file's own keys. A study is its name, profile and variant, and has the `texts` of its design."""
 
     runs: dict[int, Decision] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)
-    studies: dict[int, tuple[str, str]] = field(default_factory=dict)
+    studies: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
+    requests: set[int] = field(default_factory=set)
     arms: dict[int, str] = field(default_factory=dict)
     new_studies: set[int] = field(default_factory=set)
     clashes: list[str] = field(default_factory=list)
@@ -77,7 +79,7 @@ def decide(tx: Tx | None, export: Export, *, lock: bool = False) -> Plan:
     for row in export.rows():
         _collect(plan, theirs, row, export)
     ours = {} if tx is None else _histories(tx, [history.run_id for history in theirs.values()], lock)
-    known = set() if tx is None else {tuple(row) for row in tx.execute(sa.select(studies.c.name, studies.c.profile))}
+    known = set() if tx is None else {tuple(row) for row in tx.execute(sa.select(*_STUDY))}
     plan.new_studies = {key for key, name in plan.studies.items() if name not in known}
     for key, history in theirs.items():
         if history.attempt != max(history.tries, default=0):
@@ -88,6 +90,9 @@ def decide(tx: Tx | None, export: Export, *, lock: bool = False) -> Plan:
             assert mine is not None
             plan.clashes.append(_difference(history, mine))
     return plan
+
+
+_STUDY = (studies.c.name, studies.c.profile, studies.c.variant)
 
 
 def _decide(theirs: History, ours: History | None) -> Decision:
@@ -140,7 +145,8 @@ def _collect(plan: Plan, theirs: dict[int, History], row: Row, export: Export) -
     if "run" in values and values["run"] is not None and values["run"] not in theirs:
         raise export.wrong(row.at, f"its run {values['run']} is not in the file")
     if name == "studies":
-        _once(export, plan, row, plan.studies, (values["name"], values["profile"]))
+        _once(export, plan, row, plan.studies, (values["name"], values["profile"], values["variant"]))
+        plan.texts[values["id"]] = values["text"]
     elif name == "arms":
         _once(export, plan, row, plan.arms, values["arm_id"])
     elif name == "runs":
@@ -159,6 +165,11 @@ def _collect(plan: Plan, theirs: dict[int, History], row: Row, export: Export) -
             history.metrics[values["name"]] = values["value"]
     elif values.get("study") is not None and values["study"] not in plan.studies:
         raise export.wrong(row.at, f"its study {values['study']} is not in the file")
+    elif name == "requests":
+        _seen(export, plan, row, values["id"])
+        plan.requests.add(values["id"])
+    elif name == "request_runs" and values["request"] not in plan.requests:
+        raise export.wrong(row.at, f"its request {values['request']} is not in the file")
 
 
 def _once(export: Export, plan: Plan, row: Row, names: dict[int, Any], name: Any) -> None:
@@ -196,11 +207,11 @@ def _of(tx: Tx, table: sa.Table, keys: list[int]) -> Iterator[Any]:
 
 def ids_of(tx: Tx, table: sa.Table, names: Mapping[int, Any]) -> dict[int, int]:
     """The keys that rows have here, by the keys that they have in the file."""
-    columns = {"arms": (arms.c.arm_id,), "runs": (runs.c.run_id,), "studies": (studies.c.name, studies.c.profile)}
+    columns = {"arms": (arms.c.arm_id,), "runs": (runs.c.run_id,), "studies": _STUDY}
     natural = columns[table.name]
     here: dict[Any, int] = {}
     if len(natural) > 1:
-        here = {(row.name, row.profile): row.id for row in tx.execute(sa.select(table))}
+        here = {(row.name, row.profile, row.variant): row.id for row in tx.execute(sa.select(table))}
     else:
         for part in chunks(list(names.values())):
             for key, name in tx.execute(sa.select(table.c.id, *natural).where(natural[0].in_(part))):

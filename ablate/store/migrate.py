@@ -27,8 +27,9 @@ SCRIPTS = Path(__file__).with_name("migrations")
 _OURS = frozenset(metadata.tables)
 
 
-def prepare(database: Database) -> None:
-    """Make sure that the tables are there and of this code's revision; create them in a new database.
+def prepare(database: Database, *, older: bool = False) -> str:
+    """Make sure that the tables are there and of this code's revision, or, where `older` is set, of one before; create them
+    in a new database. The revision.
 
     Raises NotFound (nothing to read), StoreError (older, newer, or not ours), NoSpaceOrPermission.
     """
@@ -40,7 +41,9 @@ def prepare(database: Database) -> None:
         raise NotFound(f"{location.shown} holds no results yet. `ablate grid run STUDY.yaml` records some.")
     if revision is None:
         revision = database.write(lambda tx: _create(tx, location))
-    _compare(revision, location)
+    if not (older and revision in REVISIONS):
+        _compare(revision, location)
+    return revision
 
 
 def upgrade(url: str, *, timeout: float = TIMEOUT) -> Upgrade:
@@ -65,7 +68,7 @@ def upgrade(url: str, *, timeout: float = TIMEOUT) -> Upgrade:
                 copy_file(database, target)
                 copies.append(str(target))
 
-        after = database.write(lambda tx: _migrate(tx, location), first=copy, foreign_keys=False)
+        after = database.write(lambda tx: migrate(tx, location), first=copy, foreign_keys=False)
         return Upgrade(before, after, copies[0] if copies else None)
     finally:
         database.close()
@@ -137,26 +140,28 @@ _EFFECTIVE = os.access in os.supports_effective_ids
 def _create(tx: Tx, location: Location) -> str:
     tx.dialect.lock_schema(tx.connection)
     existing = revision_of(tx, location)  # another process may have been first
-    return existing if existing is not None else _run_scripts(tx.connection)
+    return existing if existing is not None else run_scripts(tx.connection)
 
 
-def _migrate(tx: Tx, location: Location) -> str:
+def migrate(tx: Tx, location: Location) -> str:
+    """Bring the tables to this code's revision, which is returned. Raises StoreError where that breaks references."""
     tx.dialect.lock_schema(tx.connection)
-    revision = _run_scripts(tx.connection)
+    revision = run_scripts(tx.connection)
     problems = tx.dialect.broken_references(tx.connection)
     if problems:
         raise StoreError(f"{location.shown}: the upgrade would break references ({problems[0]}); nothing was changed")
     return revision
 
 
-def _run_scripts(connection: Connection) -> str:
+def run_scripts(connection: Connection, revision: str = "head") -> str:
+    """Make or migrate the tables up to a revision, which is returned."""
     from alembic import command  # slow to import, and needed once in a database's life
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
     return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")))
 
 

@@ -16,7 +16,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,6 +35,8 @@ from ablate.store.schema import (
     epoch_metrics,
     events,
     final_metrics,
+    request_runs,
+    requests,
     runs,
     studies,
     study_runs,
@@ -47,7 +49,10 @@ from ablate.version import __version__
 FORMAT = "ablate results"
 SCHEMA = 1
 
-ORDER = (studies, arms, runs, attempts, final_metrics, study_runs, epoch_metrics, confusions, artifacts, events, trials)
+ORDER = (
+    studies, arms, runs, attempts, final_metrics, study_runs, requests, request_runs, epoch_metrics, confusions, artifacts,
+    events, trials,
+)  # fmt: skip
 """The tables as they stand in a file: each after those that its rows point at."""
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -62,30 +67,38 @@ _AGAIN = "Export it again with `ablate db export`."
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def export_file(database: Database, target: Path, *, overwrite: bool = False) -> dict[str, int]:
+def export_file(
+    database: Database,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    tables: Sequence[sa.Table] = ORDER,
+    revision: str = REVISIONS[-1],
+) -> dict[str, int]:
     """Write every row, as they are at one moment, to `target` (gzip where it ends in .gz); whole or not at all.
 
-    The rows written of each table. Raises NotFound, StoreError, NoSpaceOrPermission.
+    `tables` and `revision` are those of an older database. The rows written of each table. Raises NotFound, StoreError,
+    NoSpaceOrPermission.
     """
     with whole_file(target, overwrite) as part:
 
         def write(tx: Tx) -> dict[str, int]:
             try:
                 with part.open("wb") as file:  # from its start: a read may be done again
-                    return _write_rows(tx, file, compress=target.name.endswith(".gz"))
+                    return _write_rows(tx, file, tables, revision, compress=target.name.endswith(".gz"))
             except OSError as error:
                 raise NoSpaceOrPermission(f"{target} cannot be written: {error.strerror}") from None
 
         return database.read(write)
 
 
-def _write_rows(tx: Tx, file: BinaryIO, *, compress: bool) -> dict[str, int]:
+def _write_rows(tx: Tx, file: BinaryIO, tables: Sequence[sa.Table], revision: str, *, compress: bool) -> dict[str, int]:
     raw = gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) if compress else file
     counts: dict[str, int] = {}
     with io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=False) as out:
-        header = {"ablate": __version__, "format": FORMAT, "revision": REVISIONS[-1], "schema": SCHEMA}
+        header = {"ablate": __version__, "format": FORMAT, "revision": revision, "schema": SCHEMA}
         out.write(json.dumps(header) + "\n")
-        for table in ORDER:
+        for table in tables:
             counts[table.name] = 0
             statement = sa.select(table).order_by(*table.primary_key.columns)
             for row in tx.connection.execute(statement, execution_options={"yield_per": 2_000}).mappings():
@@ -108,18 +121,23 @@ class Row:
 
 
 class Export:
-    """A file that `export_file` wrote, read as often as needed. What is wrong is a StoreError with its line."""
+    """A file that `export_file` wrote, read as often as needed. What is wrong is a StoreError with its line.
+
+    `revision` is that of the database that it came from: `ablate.store.older` reads those that are not of today.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         first = next(self._lines(), (1, None))[1]
         if not isinstance(first, dict) or first.get("format") != FORMAT:
             raise self._foreign()
-        self._check_versions(first)
+        self.revision = self._revision(first)
 
-    def rows(self) -> Iterator[Row]:
-        """Every row, tables in `ORDER`, checked against the schema, and at the end against the file's own count."""
-        counts = {table.name: 0 for table in ORDER}
+    def rows(self, tables: Sequence[sa.Table] = ORDER) -> Iterator[Row]:
+        """Every row, tables in this order, checked against the schema, and at the end against the file's own count."""
+        counts = {table.name: 0 for table in tables}
+        places = {table.name: place for place, table in enumerate(tables)}
+        checks = {table.name: {column.name: _check(column) for column in table.columns} for table in tables}
         position, end, at = 0, None, 1
         for at, line in self._lines(skip=1):
             if end is not None:
@@ -130,14 +148,14 @@ class Export:
                 end = line["end"]
                 continue
             name = line.pop("table", None)
-            place = _PLACES.get(name) if isinstance(name, str) else None
+            place = places.get(name) if isinstance(name, str) else None
             if place is None:
                 raise self.wrong(at, f"names no table of results: {name!r}"[:200])
             if place < position:
-                raise self.wrong(at, f"rows of {name} come before those of {ORDER[position].name}")
+                raise self.wrong(at, f"rows of {name} come before those of {tables[position].name}")
             position = place
-            table = ORDER[position]
-            problem = _problem(table, line)
+            table = tables[position]
+            problem = _problem(table.name, checks[table.name], line)
             if problem:
                 raise self.wrong(at, problem)
             counts[table.name] += 1
@@ -155,15 +173,10 @@ class Export:
             f"{self.path} is neither an export of `ablate db export` nor a results database. Nothing was imported."
         )
 
-    def _check_versions(self, header: Mapping[str, Any]) -> None:
+    def _revision(self, header: Mapping[str, Any]) -> str:
         revision, writer = header.get("revision"), header.get("ablate")
-        if header.get("schema") == SCHEMA and revision == REVISIONS[-1]:
-            return
         if header.get("schema") == SCHEMA and revision in REVISIONS:
-            raise StoreError(
-                f"{self.path} was exported by an older ablate ({writer}, schema {revision}, this one reads "
-                f"{REVISIONS[-1]}). Import it with that ablate, run `ablate db upgrade`, and export again."
-            )
+            return str(revision)
         raise StoreError(
             f"{self.path} was exported by a newer ablate ({writer}, schema {revision}, this one knows up to "
             f"{REVISIONS[-1]}). Update ablate to import it."
@@ -211,10 +224,10 @@ def _refuse(name: str) -> None:
 
 # What a row may hold --------------------------------------------------------------------------------------------------
 
-_PLACES = {table.name: place for place, table in enumerate(ORDER)}
 _JSON = frozenset(
     [
         "settings",
+        "set",
         "recipe",
         "trainer",
         "levels",
@@ -233,14 +246,14 @@ _ATTEMPT_STATES = (*(state for state in STATES if state != "queued"), "released"
 _LARGEST = 2**63
 
 
-def _problem(table: sa.Table, values: Mapping[str, Any]) -> str:
+def _problem(table: str, checks: Mapping[str, Callable[[Any], bool]], values: Mapping[str, Any]) -> str:
     """What the schema does not allow in the row; empty where it is sound."""
-    if values.keys() != _CHECKS[table.name].keys():
-        odd = sorted(values.keys() ^ _CHECKS[table.name].keys())
-        return f"{table.name} has other columns than this ablate's: {', '.join(odd)[:200]}"
-    for name, check in _CHECKS[table.name].items():
+    if values.keys() != checks.keys():
+        odd = sorted(values.keys() ^ checks.keys())
+        return f"{table} has other columns than this ablate's: {', '.join(odd)[:200]}"
+    for name, check in checks.items():
         if not check(values[name]):
-            return f"{table.name}.{name} cannot be {str(values[name])[:80]!r}"
+            return f"{table}.{name} cannot be {str(values[name])[:80]!r}"
     return ""
 
 
@@ -280,6 +293,3 @@ def _is_json(text: str) -> bool:
         return isinstance(json.loads(text, parse_constant=_refuse), dict | list)
     except (ValueError, RecursionError):
         return False
-
-
-_CHECKS = {table.name: {column.name: _check(column) for column in table.columns} for table in ORDER}

@@ -10,9 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.errors import NotFound
-from ablate.store.codec import chunks, from_json
+from ablate.store.codec import chunks, from_json, sets_of, variant
 from ablate.store.engine import AnyRow, AnySelect, Tx
-from ablate.store.schema import arms, attempts, events, runs, studies, study_runs
+from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs
+from ablate.store.seen import Codes, Seen, look
+from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Counts, Event, RunState, StoredStudy, StudyLink, Timing
 from ablate.study.digest import SHORT
 from ablate.study.run import STATES
@@ -23,13 +25,27 @@ TUNING = "tune:"
 _NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
 
 
-def states(tx: Tx, run_ids: Iterable[str]) -> dict[str, RunState]:
-    """Where each run stands; runs that the database does not know are absent."""
-    columns = (runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
+def states(tx: Tx, run_ids: Iterable[str], code: Codes = None) -> dict[str, RunState]:
+    """Where each run stands as seen with `code`; runs that the database does not know are absent."""
+    columns = (runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
     found: dict[str, RunState] = {}
     for part in chunks(list(run_ids)):
-        for row in tx.execute(sa.select(*columns).where(runs.c.run_id.in_(part))):
-            found[row[0]] = RunState(*row)
+        rows = tx.execute(sa.select(*columns).where(runs.c.run_id.in_(part))).all()
+        seen = look(tx, rows, code) if code is not None else {}
+        for row in rows:
+            view = seen.get(row.id, Seen(row.state, code=row.code))
+            same = view.state == row.state
+            found[row.run_id] = RunState(
+                row.run_id,
+                view.state,
+                attempts=row.attempt,
+                error=row.error if same else None,
+                kind=row.kind if same else None,
+                code=view.code,
+                stale=view.freshness.stale,
+                why_stale=view.freshness.why,
+                code_known=view.freshness.known,
+            )
     return found
 
 
@@ -37,10 +53,15 @@ def states(tx: Tx, run_ids: Iterable[str]) -> dict[str, RunState]:
 
 
 def all_studies(
-    tx: Tx, name: str | None = None, profile: str | None = None, *, tunings: bool = False
+    tx: Tx,
+    name: str | None = None,
+    profile: str | None = None,
+    sets: Sequence[str] | None = None,
+    *,
+    tunings: bool = False,
 ) -> tuple[StoredStudy, ...]:
-    """Studies, the one run last first. `profile` None means any, '' the full scale. Those that tuning keeps only by their
-    name, or, with `tunings`, only those."""
+    """Studies, the one run last first. `profile` None means any, '' the full scale; `sets` None any, () what is no
+    variant. Those that tuning keeps only by their name, or, with `tunings`, only those."""
     statement = sa.select(studies).order_by(studies.c.last_run.desc(), studies.c.id.desc())
     if name is not None:
         statement = statement.where(studies.c.name == name)
@@ -49,49 +70,56 @@ def all_studies(
         statement = statement.where(of_tuning if tunings else sa.not_(of_tuning))
     if profile is not None:
         statement = statement.where(studies.c.profile == profile)
+    if sets is not None:
+        statement = statement.where(studies.c.variant == variant(sets))
     return tuple(
         StoredStudy(
-            row.id, row.name, row.profile or None, row.source, row.file, from_json(row.settings), row.last_run
+            row.id, row.name, row.profile or None, row.source, row.file, from_json(row.settings), row.last_run,
+            sets_of(row.variant), row.text,
         )
         for row in tx.execute(statement)
     )  # fmt: skip
 
 
 def links(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
-    """What the studies call each run: study, arm, levels."""
+    """What the studies call each run as they are now: study, arm, levels."""
     found: dict[str, list[StudyLink]] = defaultdict(list)
     statement = (
-        sa.select(studies.c.name, studies.c.profile, study_runs, runs.c.run_id)
+        sa.select(studies.c.name, studies.c.profile, studies.c.variant, study_runs, runs.c.run_id)
         .join(study_runs, study_runs.c.study == studies.c.id)
         .join(runs, runs.c.id == study_runs.c.run)
-        .order_by(studies.c.name, studies.c.profile, study_runs.c.position)
+        .order_by(studies.c.name, studies.c.profile, studies.c.variant, study_runs.c.position)
     )
     for part in chunks(list(run_ids)):
         for row in tx.execute(statement.where(runs.c.run_id.in_(part))):
             levels, aliases = from_json(row.levels), tuple(from_json(row.aliases))
-            link = StudyLink(row.name, row.profile or None, row.position, row.arm, levels, aliases, row.is_parent)
+            name, sets = (row.name, row.profile or None), sets_of(row.variant)
+            link = StudyLink(*name, row.position, row.arm, levels, aliases, row.is_parent, sets)
             found[row.run_id].append(link)
     return {run_id: tuple(items) for run_id, items in found.items()}
 
 
-def waiting(tx: Tx, study_key: int, barred: Collection[str] = ()) -> Counts:
-    """The study's runs by state; queued ones are split into those to claim, those that wait, and blocked ones.
+def waiting(tx: Tx, request_key: int, barred: Collection[str] = ()) -> Counts:
+    """The request's runs by state; queued ones are split into those to claim, those that wait, and blocked ones.
 
     `barred` are runs that cannot start on this machine: they are blocked, and so is what starts from them.
     """
-    mine = sa.select(runs.c.state, sa.func.count()).join(study_runs, study_runs.c.run == runs.c.id)
-    statement = mine.where(study_runs.c.study == study_key).group_by(runs.c.state)
-    counts = {state: int(count) for state, count in tx.execute(statement)}
+    mine = sa.select(runs.c.state, request_runs.c.queued, sa.func.count()).join(request_runs)
+    statement = mine.where(request_runs.c.request == request_key).group_by(runs.c.state, request_runs.c.queued)
+    counts: dict[str, int] = defaultdict(int)
+    for state, waits, count in tx.execute(statement):
+        counts[state if waits or state not in UNDER_WAY else "retried"] += int(count)
     parent = runs.alias("parent")
-    queued = sa.and_(study_runs.c.study == study_key, runs.c.state == "queued")
+    waits_for = sa.and_(request_runs.c.request == request_key, request_runs.c.queued == sa.true())
+    queued = sa.and_(waits_for, runs.c.state == "queued")
     pending = (
         sa.select(runs.c.id)
-        .join(study_runs, study_runs.c.run == runs.c.id)
+        .join(request_runs, request_runs.c.run == runs.c.id)
         .outerjoin(parent, parent.c.run_id == runs.c.parent)
         .where(queued, runs.c.parent.is_not(None))
         .where(sa.or_(parent.c.state.is_(None), parent.c.state != "done"))
     )
-    barred_keys = sa.select(runs.c.id).join(study_runs).where(queued, runs.c.run_id.in_(barred))
+    barred_keys = sa.select(runs.c.id).join(request_runs).where(queued, runs.c.run_id.in_(barred))
     blocked_keys = set(tx.connection.scalars(_blocked(barred)))
     not_now = set(tx.connection.scalars(pending)) | (set(tx.connection.scalars(barred_keys)) if barred else set())
     blocked = len(not_now & blocked_keys)
@@ -148,15 +176,21 @@ def _starting_with(tx: Tx, prefix: str, limit: int) -> list[str]:
 
 
 def run_ids(
-    tx: Tx, study: str | None, profile: str | None, wanted: Sequence[str] | None, limit: int | None
+    tx: Tx,
+    study: str | None,
+    profile: str | None,
+    sets: Sequence[str] | None,
+    wanted: Sequence[str] | None,
+    limit: int | None,
 ) -> list[str]:
     """Ids of runs: a study's in its own order, else the newest first. NotFound for a study that is not there."""
     statement = sa.select(runs.c.run_id)
-    if study is not None or profile is not None:
-        known = all_studies(tx, study, profile)
+    if study is not None or profile is not None or sets is not None:
+        known = all_studies(tx, study, profile, sets)
         if not known:
             names = ", ".join(sorted({item.name for item in all_studies(tx)})) or "none"
             what = study if study is not None else f"with profile {profile}"
+            what += f" [{', '.join(sets)}]" if sets else ""
             raise NotFound(f"the database knows no study {what}. It has: {names}.")
         keys = [item.key for item in known]
         place = (

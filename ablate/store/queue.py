@@ -8,7 +8,7 @@ nor a suspended laptop moves; all others by the database's clock.
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from ablate.store import transitions
 from ablate.store.codec import chunks, clean, stored_run, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.host import WorkerInfo
-from ablate.store.schema import arms, artifacts, attempts, runs, study_runs
+from ablate.store.schema import arms, artifacts, attempts, request_runs, runs
 from ablate.store.transitions import Held, hold
 from ablate.store.values import Claim
 from ablate.study.records import Artifact
@@ -37,17 +37,17 @@ _NEXT_RUN: AnySelect = (
         arms.c.recipe,
         arms.c.trainer,
     )
-    .select_from(study_runs)
-    .join(runs, runs.c.id == study_runs.c.run)
+    .select_from(request_runs)
+    .join(runs, runs.c.id == request_runs.c.run)
     .join(arms, arms.c.id == runs.c.arm)
     .outerjoin(_parents, _parents.c.run_id == runs.c.parent)
     .where(
-        study_runs.c.study == sa.bindparam("study"),
-        study_runs.c.queued == sa.true(),
+        request_runs.c.request == sa.bindparam("request"),
+        request_runs.c.queued == sa.true(),
         runs.c.state == "queued",
         sa.or_(runs.c.parent.is_(None), _parents.c.state == "done"),
     )
-    .order_by(study_runs.c.position)
+    .order_by(request_runs.c.position)
     .limit(1)
     .with_for_update(of=runs, skip_locked=True)
 )
@@ -74,9 +74,9 @@ Sent = list[tuple[Claim, float]]
 
 
 def claim(
-    tx: Tx, study_key: int, worker: WorkerInfo, ttl: float, sent: Sent, barred: Collection[str] = ()
+    tx: Tx, request_key: int, worker: WorkerInfo, ttl: float, sent: Sent, barred: Collection[str] = ()
 ) -> Claim | None:
-    """The study's first queued run by position whose parent, if any, is done; None where there is none just now.
+    """The first queued run that the request waits for and whose parent, if any, is done; None where there is none just now.
 
     `barred` are runs that cannot start on this machine: they are passed over.
     """
@@ -84,18 +84,18 @@ def claim(
         token = {"run_id": earlier.run.run_id, "number": earlier.attempt, "worker": clean(worker.name)}
         if tx.execute(_ARRIVED, {**token, "started": started}).one_or_none() is not None:
             return earlier
-    found = _claim(tx, study_key, worker, ttl, barred)
+    found = _claim(tx, request_key, worker, ttl, barred)
     if found is not None:
         sent.append((found, tx.now))
     return found
 
 
-def _claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float, barred: Collection[str]) -> Claim | None:
+def _claim(tx: Tx, request_key: int, worker: WorkerInfo, ttl: float, barred: Collection[str]) -> Claim | None:
     expire(tx)
     if barred:
-        found = tx.execute(_NEXT_OF_OTHERS, {"study": study_key, "barred": list(barred)})
+        found = tx.execute(_NEXT_OF_OTHERS, {"request": request_key, "barred": list(barred)})
     else:
-        found = tx.execute(_NEXT_RUN, {"study": study_key})
+        found = tx.execute(_NEXT_RUN, {"request": request_key})
     row = found.one_or_none()
     if row is None:
         return None
@@ -106,7 +106,7 @@ def _claim(tx: Tx, study_key: int, worker: WorkerInfo, ttl: float, barred: Colle
         run=stored_run(row),
         attempt=number,
         worker=worker.name,
-        study_key=study_key,
+        request_key=request_key,
         ttl=ttl,
         parent_artifacts=_files_of(tx, row.parent) if row.parent else (),
         needed_by_child=bool(tx.connection.scalar(_CHILDREN, {"run_id": row.run_id})),
@@ -215,7 +215,7 @@ def release(tx: Tx, claim: Claim, reason: str) -> None:
 
 
 def lose(tx: Tx, claim: Claim, reason: str) -> None:
-    """The training process ended without an outcome: queued again, up to three counted attempts."""
+    """The training process ended without an outcome: queued again, up to three attempts in a row that get no further."""
     held = hold(tx, claim, ended_as="lost")
     if held is not None:
         transitions.lose(tx, held, reason)
@@ -233,10 +233,12 @@ def cancel(tx: Tx, run_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(row.run_id for row in cancelled)
 
 
-def requeue(tx: Tx, run_ids: Iterable[str], reason: str) -> tuple[str, ...]:
-    """Queue runs again that have ended, done ones too (a parent whose weights are gone). The ids that were."""
-    ended = _select(tx, run_ids, ("done", "failed", "lost", "cancelled", "pruned"))
-    transitions.requeue(tx, [row.id for row in ended])
+def requeue(tx: Tx, run_ids: Iterable[str], reason: str, request_key: int) -> tuple[str, ...]:
+    """Queue runs of a request again that have ended, done ones too (a parent whose weights are gone). The ids that were."""
+    asked = set(tx.connection.scalars(sa.select(request_runs.c.run).where(request_runs.c.request == request_key)))
+    found = _select(tx, run_ids, ("done", "failed", "lost", "cancelled", "pruned"))
+    ended = [row for row in found if row.id in asked]
+    transitions.requeue(tx, [row.id for row in ended], request_key)
     for row in ended:
         transitions.log(tx, "queued again", f"was {row.state}: {reason}", run=row.id)
     return tuple(row.run_id for row in ended)
@@ -255,4 +257,11 @@ def set_environment(tx: Tx, claim: Claim, environment: Any, fingerprint: str | N
     """Record what the attempt runs on; `environment["code"]` is what `--retry stale` compares."""
     held = hold(tx, claim)
     assert held is not None
-    renew(tx, held, claim.ttl, environment=to_json(environment), fingerprint=fingerprint, device=device)
+    said = {"environment": to_json(environment), "code": code_of(environment)}
+    renew(tx, held, claim.ttl, **said, fingerprint=fingerprint, device=device)
+
+
+def code_of(environment: Any) -> str | None:
+    """The code that an environment names under `code`: a text as it is, anything else as canonical JSON."""
+    code = environment.get("code") if isinstance(environment, Mapping) else None
+    return code if code is None or isinstance(code, str) else to_json(code)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.store import transitions
-from ablate.store.codec import clean, from_json, number, to_json
+from ablate.store.codec import clean, number, to_json
 from ablate.store.engine import Tx
 from ablate.store.queue import renew
 from ablate.store.schema import artifacts, attempts, confusions, epoch_metrics, final_metrics, runs
@@ -100,15 +100,9 @@ def prune(tx: Tx, claim: Claim, reason: str) -> None:
         transitions.end_attempt(tx, held.key, held.attempt, "pruned", run_state="pruned", reason=reason)
 
 
-def code_of(environment: Any) -> str | None:
-    """The code that an environment names under `code`: a text as it is, anything else as canonical JSON."""
-    code = environment.get("code") if isinstance(environment, dict) else None
-    return code if code is None or isinstance(code, str) else to_json(code)
-
-
 def _recorded_code(tx: Tx, held: Held) -> str | None:
     key = sa.and_(attempts.c.run == held.key, attempts.c.number == held.attempt)
-    return code_of(from_json(tx.connection.scalar(sa.select(attempts.c.environment).where(key))))
+    return tx.connection.scalar(sa.select(attempts.c.code).where(key))
 
 
 def _values(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

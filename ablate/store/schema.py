@@ -1,8 +1,13 @@
 """The tables. They are created by `migrations/`; a test holds the two in step.
 
-    studies ──< study_runs >── runs >── arms          what is wanted          what it is
-                                 └──< attempts ──< epoch_metrics, final_metrics, confusions, artifacts
-    trials                                            what tuning asked for; it names its runs by run_id
+    studies ──< requests ──< request_runs >── runs >── arms     what was asked for, by whom          what it is
+       └──< study_runs >──────────────────────┘└──< attempts ──< epoch_metrics, final_metrics, confusions, artifacts
+    trials                                                      what tuning asked for; it names its runs by run_id
+
+A study has one row for each name, profile and variant (what `--set` made of it, as canonical JSON, '' where nothing).
+`study_runs` is its present design: the runs that were ever asked for under the `text` that it has now. Requests stay:
+one for each call, or one for a whole tuning. `request_runs.queued` says that a request still waits for a run: it is set
+for whoever queues the run, stays while the run is queued or running, and is cleared for all when the run ends.
 
 Integer keys stand inside; only 64-digit ids leave the package. Times are POSIX seconds by the database's clock, JSON is
 canonical text. A study without a profile has the profile '' here, for NULLs are never equal in a unique key.
@@ -26,7 +31,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision of the schema, oldest first; the last is the one that this code reads and writes."""
 
 metadata = MetaData()
@@ -49,7 +54,9 @@ studies = Table(
     Column("settings", Text, nullable=False),
     Column("created", Double, nullable=False),
     Column("last_run", Double, nullable=False),
-    UniqueConstraint("name", "profile", name="uq_studies_name_profile"),
+    Column("variant", Text, nullable=False),
+    Column("text", Text, nullable=False),  # digest of the design; '': unknown
+    UniqueConstraint("name", "profile", "variant", name="uq_studies_name_profile_variant"),
 )
 
 arms = Table(
@@ -71,10 +78,10 @@ runs = Table(
     Column("parent", String(64)),
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False),  # the newest; 0: none yet
-    Column("counted", Integer, nullable=False),  # attempts lost since the last retry
+    Column("counted", Integer, nullable=False),  # attempts lost in a row that got no further
     Column("kind", Text),
     Column("error", Text),
-    Column("code", Text),  # of the attempt that ended it well
+    Column("code", Text),  # of the newest attempt that ended well
     Column("created", Double, nullable=False),
     Index("ix_runs_state", "state"),
     Index("ix_runs_parent", "parent"),
@@ -91,9 +98,35 @@ study_runs = Table(
     Column("levels", Text, nullable=False),
     Column("aliases", Text, nullable=False),
     Column("is_parent", Boolean, nullable=False),
-    Column("queued", Boolean, nullable=False),  # runs.state == 'queued', so that a claim reads one index entry
     UniqueConstraint("run", "study", name="uq_study_runs_run_study"),
-    Index("ix_study_runs_queued", "study", "queued", "position"),
+    sqlite_with_rowid=False,
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    Column("study", _Key, ForeignKey("studies.id"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("folder", Text, nullable=False),  # absolute: where relative names of the study and its script begin
+    Column("settings", Text, nullable=False),
+    Column("set", Text, nullable=False),
+    Column("code", Text),  # of the scripts as the asker saw them
+    Column("created", Double, nullable=False),
+    Index("ix_requests_study", "study"),
+)
+
+request_runs = Table(
+    "request_runs",
+    metadata,
+    Column("request", _Key, ForeignKey("requests.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("run", _Key, ForeignKey("runs.id"), nullable=False),
+    Column("queued", Boolean, nullable=False),
+    UniqueConstraint("run", "request", name="uq_request_runs_run_request"),
+    Index("ix_request_runs_queued", "request", "queued", "position"),
     sqlite_with_rowid=False,
 )
 
@@ -124,6 +157,7 @@ attempts = Table(
     Column("reported_split", Text),
     Column("selected_epoch", Integer),
     Column("details", Text, nullable=False),
+    Column("code", Text),  # the environment's; NULL: unknown
     Index("ix_attempts_state", "state"),
 )
 

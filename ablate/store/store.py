@@ -9,18 +9,35 @@ from types import TracebackType
 from typing import Any
 
 from ablate.errors import NotFound, nearest
-from ablate.store import admin, backup, importing, migrate, portable, queries, queue, recorder, studies, trials
+from ablate.store import (
+    admin,
+    backup,
+    importing,
+    migrate,
+    portable,
+    queries,
+    queue,
+    recorder,
+    requests,
+    studies,
+    trials,
+)
 from ablate.store import results as reading
 from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
+from ablate.store.requests import Call
+from ablate.store.seen import Codes
 from ablate.store.values import (
+    Asker,
     Claim,
     Clock,
     Counts,
     Event,
     Imported,
     Info,
+    Looks,
     RunState,
+    StoredRequest,
     StoredStudy,
     StoredTrial,
     StudyLink,
@@ -98,52 +115,93 @@ class Store:
         study: Study,
         *,
         settings: Mapping[str, Any],
+        folder: str = "",
+        code: Codes = None,
         retry: str | None = None,
-        code: str | None = None,
         requeue_pruned: bool = True,
+        join: bool = False,
     ) -> int:
-        """Store the study as it is about to be run, queue what is missing, and return the study's key for `claim`.
+        """Store the study as it is about to be run, queue what is missing, and return the key of this request for it.
 
-        `retry` is `failed`, `lost`, `all` (these and cancelled) or `stale` (done runs whose recorded code is not
-        `code`; those without a record stay). A run queued again starts a new count of three. A pruned run is queued
-        again unless `requeue_pruned` is false (tuning). Nothing is cancelled or deleted. Raises UsageError.
+        `folder` is where the study's relative names begin, `code` the code as it is here. `retry` is
+        `failed`, `lost`, `all` (these and cancelled) or `stale` (runs that other code has done and `code` has not; those
+        without a record of their code stay). A run queued again starts a new count of three, and only this request waits
+        for it. A pruned run is queued again unless `requeue_pruned` is false (tuning). With `join`, the newest request
+        for the same study and text grows, instead of a new one being made (tuning). Nothing is cancelled or deleted.
+        Raises UsageError.
         """
-        return self._db.write(lambda tx: studies.save(tx, study, settings, retry, code, requeue_pruned))
+        call = Call(settings, folder, code, retry, requeue_pruned, join)
+        return self._db.write(lambda tx: studies.save(tx, study, call))
 
-    def study_source(self, name: str | None = None, profile: str | None = None) -> StoredStudy:
-        """The study run last, of that name and profile where given (`''`: full scale). NotFound names the others."""
-        found = self._db.read(lambda tx: queries.all_studies(tx, name, profile))
+    def requests(
+        self,
+        name: str | None = None,
+        profile: str | None = None,
+        sets: Sequence[str] | None = None,
+        *,
+        open_only: bool = False,
+    ) -> tuple[StoredRequest, ...]:
+        """What was asked for, the oldest first. `profile` None means any, `''` the full scale; `sets` None any variant, ()
+        none. Those of tunings only by their name."""
+        return self._db.read(lambda tx: requests.find(tx, name, profile, sets, open_only=open_only))
+
+    def request(self, key: int) -> StoredRequest:
+        """The request of that key. Raises NotFound."""
+        return self._db.read(lambda tx: requests.get(tx, key))
+
+    def seeds_asked(self, name: str, profile: str | None, sets: Sequence[str], text: str) -> tuple[int, ...]:
+        """All the seeds that were ever asked of this text of a study, in order. `profile` None is the full scale."""
+        return self._db.read(lambda tx: requests.seeds_asked(tx, name, profile, sets, text))
+
+    def looks(self, name: str, profile: str | None, sets: Sequence[str], text: str) -> Looks:
+        """How often seeds were added to this text of a study after runs of it were done."""
+        return self._db.read(lambda tx: requests.looks(tx, name, profile, sets, text))
+
+    def asked_by(self, run_ids: Iterable[str]) -> dict[str, tuple[Asker, ...]]:
+        """Every study, variant and version that ever asked for each run; unknown runs are absent."""
+        ids = list(run_ids)
+        return self._db.read(lambda tx: requests.asked_by(tx, ids))
+
+    def study_source(
+        self, name: str | None = None, profile: str | None = None, sets: Sequence[str] = ()
+    ) -> StoredStudy:
+        """The study run last, of that name, profile (`''`: full scale) and variant. NotFound names the others."""
+        found = self._db.read(lambda tx: queries.all_studies(tx, name, profile, sets))
         if found:
             return found[0]
         known = sorted({study.name for study in self.studies()})
         what = "no study" if name is None else f"no study {name!r}"
         if profile is not None and name in known:
             what += f" with profile {profile!r}" if profile else " at full scale"
+        if sets:
+            what += f" with {', '.join(sets)}"
         raise NotFound(
             f"{self.url} has {what}.{nearest(name or '', known)} It has: {', '.join(known) or 'none yet'}. "
             "`ablate grid run STUDY.yaml` adds one."
         )
 
-    def studies(self) -> tuple[StoredStudy, ...]:
-        """Every study and profile, the one run last first."""
-        return self._db.read(queries.all_studies)
+    def studies(
+        self, name: str | None = None, profile: str | None = None, sets: Sequence[str] | None = None
+    ) -> tuple[StoredStudy, ...]:
+        """Every study, profile and variant, the one run last first; None means any, `''` the full scale, () no variant."""
+        return self._db.read(lambda tx: queries.all_studies(tx, name, profile, sets))
 
     def tunings(self) -> tuple[StoredStudy, ...]:
         """The studies that tuning keeps for its runs, the one run last first."""
         return self._db.read(partial(queries.all_studies, tunings=True))
 
     def links(self, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
-        """What each study calls each run: its arm, levels, aliases and position."""
+        """What each study as it is now calls each run: its arm, levels, aliases and position."""
         ids = list(run_ids)
         return self._db.read(lambda tx: queries.links(tx, ids))
 
     # The queue ------------------------------------------------------------------------------------------------------
 
-    def claim(self, study_key: int, worker: WorkerInfo, ttl: float = TTL) -> Claim | None:
-        """The study's next queued run whose parent is done, leased for `ttl` seconds; None where there is none just now
+    def claim(self, request_key: int, worker: WorkerInfo, ttl: float = TTL) -> Claim | None:
+        """The request's next queued run whose parent is done, leased for `ttl` seconds; None where there is none just now
         (`waiting` says whether it is worth asking again). Lapsed leases of the whole database end first."""
         sent: queue.Sent = []
-        return self._db.write(lambda tx: queue.claim(tx, study_key, worker, ttl, sent, self._barred))
+        return self._db.write(lambda tx: queue.claim(tx, request_key, worker, ttl, sent, self._barred))
 
     def heartbeat(self, claim: Claim, ttl: float = TTL) -> None:
         """The lease lasts `ttl` seconds from now. Raises LeaseLost."""
@@ -176,7 +234,7 @@ class Store:
         self._db.write(lambda tx: queue.release(tx, claim, reason))
 
     def lose(self, claim: Claim, reason: str) -> None:
-        """The attempt ended without an outcome: queued again, or lost at the third. Raises LeaseLost."""
+        """The attempt ended without an outcome: queued again, or lost at the third in a row that got no further. Raises LeaseLost."""
         self._db.write(lambda tx: queue.lose(tx, claim, reason))
 
     def cancel(self, run_ids: Iterable[str]) -> tuple[str, ...]:
@@ -184,10 +242,11 @@ class Store:
         ids = list(run_ids)
         return self._db.write(lambda tx: queue.cancel(tx, ids))
 
-    def requeue(self, run_ids: Iterable[str], reason: str) -> tuple[str, ...]:
-        """Queue ended runs again, done ones too: for a parent whose weights are gone. The ids that were."""
+    def requeue(self, run_ids: Iterable[str], reason: str, request_key: int) -> tuple[str, ...]:
+        """Queue ended runs of a request again, for it alone, done ones too: for a parent whose weights are gone. The ids
+        that were."""
         ids = list(run_ids)
-        return self._db.write(lambda tx: queue.requeue(tx, ids, reason))
+        return self._db.write(lambda tx: queue.requeue(tx, ids, reason, request_key))
 
     # Tuning ---------------------------------------------------------------------------------------------------------
 
@@ -210,14 +269,14 @@ class Store:
 
     # Looking --------------------------------------------------------------------------------------------------------
 
-    def states(self, run_ids: Iterable[str]) -> dict[str, RunState]:
-        """Where each run stands; unknown runs are absent."""
+    def states(self, run_ids: Iterable[str], *, code: Codes = None) -> dict[str, RunState]:
+        """Where each run stands, as seen with `code`; unknown runs are absent."""
         ids = list(run_ids)
-        return self._db.read(lambda tx: queries.states(tx, ids))
+        return self._db.read(lambda tx: queries.states(tx, ids, code))
 
-    def waiting(self, study_key: int) -> Counts:
-        """The study's runs by state, with what of the queued ones can still run."""
-        return self._db.read(lambda tx: queries.waiting(tx, study_key, self._barred))
+    def waiting(self, request_key: int) -> Counts:
+        """The request's runs by state, with what of the queued ones can still run."""
+        return self._db.read(lambda tx: queries.waiting(tx, request_key, self._barred))
 
     def lapsed(self) -> dict[str, str]:
         """Runs that are called running and whose worker is gone, and why: the next claim ends their leases."""
@@ -227,12 +286,13 @@ class Store:
         """POSIX seconds by the database's clock, which decides when a lease of another host ends."""
         return self._db.read(lambda tx: tx.now)
 
-    def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: str | None = None) -> dict[str, RunResult]:
-        """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides `stale`."""
+    def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: Codes = None) -> dict[str, RunResult]:
+        """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides which attempt counts,
+        and `stale`."""
         ids = list(run_ids)
         return self._db.read(lambda tx: reading.results(tx, ids, epochs=epochs, code=code))
 
-    def find(self, prefix: str, *, code: str | None = None) -> RunResult:
+    def find(self, prefix: str, *, code: Codes = None) -> RunResult:
         """The one run whose id starts with `prefix`. NotFound lists the candidates, or the nearest."""
 
         def look(tx: Tx) -> RunResult:
@@ -246,14 +306,15 @@ class Store:
         *,
         study: str | None = None,
         profile: str | None = None,
+        sets: Sequence[str] | None = None,
         states: Sequence[str] | None = None,
         limit: int | None = None,
-        code: str | None = None,
+        code: Codes = None,
     ) -> list[RunResult]:
-        """Runs without their epochs: a study's in its own order, else the newest first. `profile` None means any."""
+        """Runs without their epochs: a study's in its own order, else the newest first. `profile` and `sets` None mean any."""
 
         def look(tx: Tx) -> list[RunResult]:
-            ids = queries.run_ids(tx, study, profile, states, limit)
+            ids = queries.run_ids(tx, study, profile, sets, states, limit)
             return list(reading.results(tx, ids, epochs=False, code=code).values())
 
         return self._db.read(look)

@@ -1,6 +1,7 @@
-"""Saving a study: what it wants becomes queued, and nothing is ever taken away.
+"""Saving a study: what it wants becomes queued for whoever asks, and nothing is ever taken away.
 
-Every step works on whole columns, so that a study of 100,000 runs is a matter of seconds.
+Every step works on whole columns, so that a study of 100,000 runs is a matter of seconds. The states of the runs are read
+under a lock that is held until the request waits for them: a run that ends meanwhile ends before, or clears the mark.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.errors import UsageError
-from ablate.store import transitions
-from ablate.store.codec import chunks, clean, to_json
+from ablate.store import requests, transitions
+from ablate.store.codec import chunks, clean, to_json, variant
 from ablate.store.engine import Tx
-from ablate.store.schema import arms, runs, studies, study_runs
+from ablate.store.requests import Call
+from ablate.store.schema import arms, request_runs, runs, studies, study_runs
+from ablate.store.seen import Seen, look, one_digest
+from ablate.store.transitions import UNDER_WAY
 from ablate.study.digest import canonical_json
 from ablate.study.run import Run
 from ablate.study.study import Study
@@ -32,39 +36,46 @@ RETRIES: Mapping[str | None, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class _Stored:
-    key: int
+    id: int
+    run_id: str
     state: str
-    code: str | None
+    attempt: int
 
 
-def save(
-    tx: Tx, study: Study, settings: Mapping[str, Any], retry: str | None, code: str | None, requeue_pruned: bool
-) -> int:
-    """Insert or update the study, its links and its missing runs; queue again what `retry` names. The study's key.
+def save(tx: Tx, study: Study, call: Call) -> int:
+    """Insert or update the study and its missing runs, and the request for them; queue again what `retry` names. The
+    request's key.
 
     A pruned run is missing to a study that wants it; tuning, which prunes, asks for `requeue_pruned=False`.
     """
-    if retry not in RETRIES:
-        raise UsageError(f"--retry {retry} is unknown; allowed: {', '.join(str(rule) for rule in RETRIES if rule)}")
-    if retry == "stale" and not code:
+    if call.retry not in RETRIES:
+        raise UsageError(
+            f"--retry {call.retry} is unknown; allowed: {', '.join(str(rule) for rule in RETRIES if rule)}"
+        )
+    if call.retry == "stale" and one_digest(call.code) is None:
         raise UsageError("--retry stale needs to know the code as it is now, and it is unknown here")
-    key = _upsert_study(tx, study, settings)
+    tx.dialect.lock_studies(tx.connection)
     wanted = _wanted(study)
     _insert_missing(tx, wanted)
+    key, same = _upsert_study(tx, study, call.settings)
     stored = _stored(tx, [run.run_id for run in wanted], lock=True)
-    again = [
-        row.key
-        for row in stored.values()
-        if row.state in RETRIES[retry]
-        or (requeue_pruned and row.state == "pruned")
-        or (retry == "stale" and row.state == "done" and row.code is not None and row.code != code)
-    ]
+    missing = [stored[run.run_id] for run in wanted]
+    seen = look(tx, missing, call.code)
+    again = [row.id for row in missing if row.state not in UNDER_WAY and _again(seen[row.id], call)]
+    waits = {row.id for row in missing if row.state in UNDER_WAY and seen[row.id].state in UNDER_WAY}
+    _view(tx, key, study, wanted, stored, same)
+    request = requests.ask(tx, key, study, call, [row.id for row in missing], waits)
     if again:
-        transitions.requeue(tx, sorted(again))
-        transitions.log(tx, "retried", f"{len(again)} runs, rule: {retry or 'pruned'}", study=key)
-    queued = set(again) | {row.key for row in stored.values() if row.state == "queued"}
-    _replace_links(tx, key, study, wanted, stored, queued)
-    return key
+        transitions.requeue(tx, sorted(again), request)
+        transitions.log(tx, "retried", f"{len(again)} runs, rule: {call.retry or 'pruned'}", study=key)
+    tx.dialect.after_bulk(tx.connection, (arms, runs, study_runs, request_runs))
+    return request
+
+
+def _again(seen: Seen, call: Call) -> bool:
+    if call.retry == "stale" and seen.freshness.stale:
+        return True
+    return seen.state in RETRIES[call.retry] or (call.requeue_pruned and seen.state == "pruned")
 
 
 def _wanted(study: Study) -> list[Run]:
@@ -74,24 +85,34 @@ def _wanted(study: Study) -> list[Run]:
     return [*parents.values(), *{run.run_id: run for run in study.runs}.values()]
 
 
-def _upsert_study(tx: Tx, study: Study, settings: Mapping[str, Any]) -> int:
-    tx.dialect.lock_studies(tx.connection)
-    name, profile = clean(study.name), clean(study.profile or "")
+def _upsert_study(tx: Tx, study: Study, settings: Mapping[str, Any]) -> tuple[int, bool]:
+    """The study's key, and whether its design is the one that was there. Where a text is unknown, the arms decide."""
+    name, profile, text = clean(study.name), clean(study.profile or ""), clean(study.text)
+    identity = {"name": name, "profile": profile, "variant": variant(study.sets)}
     values = {
         "source": clean(study.source),
         "file": clean(study.file),
         "settings": to_json(settings),
         "last_run": tx.now,
     }
-    mine = sa.and_(studies.c.name == name, studies.c.profile == profile)
-    key = tx.connection.scalar(sa.select(studies.c.id).where(mine))
-    if key is None:
-        row = tx.execute(
-            sa.insert(studies).values(name=name, profile=profile, created=tx.now, **values).returning(studies.c.id)
-        )
-        return int(row.scalar_one())
-    tx.execute(sa.update(studies).where(studies.c.id == key).values(**values))
-    return int(key)
+    mine = sa.and_(*(studies.c[column] == value for column, value in identity.items()))
+    row = tx.execute(sa.select(studies.c.id, studies.c.text).where(mine)).one_or_none()
+    if row is None:
+        new = sa.insert(studies).values(**identity, text=text, created=tx.now, **values).returning(studies.c.id)
+        return int(tx.execute(new).scalar_one()), False
+    same = row.text == text if row.text and text else _arms_of(tx, row.id) == {run.arm_id for run in study.runs}
+    if same and not row.text:
+        requests.name_text(tx, row.id, text)
+    text = text or row.text if same else text
+    tx.execute(sa.update(studies).where(studies.c.id == row.id).values(text=text, **values))
+    return int(row.id), same
+
+
+def _arms_of(tx: Tx, key: int) -> set[str]:
+    """The arms of a study's present design."""
+    own = sa.select(arms.c.arm_id).join(runs, runs.c.arm == arms.c.id).join(study_runs, study_runs.c.run == runs.c.id)
+    mine = sa.and_(study_runs.c.study == key, study_runs.c.is_parent == sa.false())
+    return set(tx.connection.scalars(own.where(mine).distinct()))
 
 
 def _insert_missing(tx: Tx, wanted: list[Run]) -> None:
@@ -130,36 +151,72 @@ def _arm_keys(tx: Tx, arm_ids: Iterable[str]) -> dict[str, int]:
 
 
 def _stored(tx: Tx, run_ids: list[str], *, lock: bool = False) -> dict[str, _Stored]:
-    """What is known of these runs; `lock` keeps their states as they are until the links are written."""
+    """What is known of these runs; `lock` keeps their states as they are until the transaction ends."""
     found: dict[str, _Stored] = {}
-    columns = sa.select(runs.c.run_id, runs.c.id, runs.c.state, runs.c.code)
+    columns = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt)
     for part in chunks(run_ids):
         statement = columns.where(runs.c.run_id.in_(part))
         if lock:
             statement = statement.order_by(runs.c.id).with_for_update()
-        for run_id, key, state, code in tx.execute(statement):
-            found[run_id] = _Stored(key, state, code)
+        found.update((row.run_id, _Stored(*row)) for row in tx.execute(statement))
     return found
 
 
-def _replace_links(
-    tx: Tx, key: int, study: Study, wanted: list[Run], stored: Mapping[str, _Stored], queued: set[int]
-) -> None:
-    own = {run.run_id for run in study.runs}
-    names = _names(study)
-    rows = []
-    for position, run in enumerate(wanted):
+# The present design ---------------------------------------------------------------------------------------------------
+
+
+def _view(tx: Tx, key: int, study: Study, wanted: list[Run], stored: Mapping[str, _Stored], same: bool) -> None:
+    """The design's runs: those that were there where it is the same, and those that are new; named as they are named now."""
+    if not same:
+        tx.execute(sa.delete(study_runs).where(study_runs.c.study == key))
+    own, names = {run.run_id for run in study.runs}, _names(study)
+    known = _links(tx, key)
+    position = 1 + max((row.position for row in known.values()), default=-1)
+    new: list[dict[str, Any]] = []
+    for run in wanted:
+        if run.run_id in known:
+            continue
         is_parent = run.run_id not in own
         arm, levels, aliases = ("", "{}", "[]") if is_parent else names.get(run.arm_id, ("", "{}", "[]"))
-        run_key = stored[run.run_id].key
-        rows.append(
-            {"study": key, "position": position, "run": run_key, "arm": arm, "levels": levels, "aliases": aliases,
-             "is_parent": is_parent, "queued": run_key in queued}
+        new.append(
+            {"study": key, "position": position + len(new), "run": stored[run.run_id].id, "arm": arm, "levels": levels,
+             "aliases": aliases, "is_parent": is_parent}
         )  # fmt: skip
-    tx.execute(sa.delete(study_runs).where(study_runs.c.study == key))
-    if rows:
-        tx.execute(sa.insert(study_runs), rows)
-    tx.dialect.after_bulk(tx.connection, (arms, runs, study_runs))
+    if new:
+        tx.execute(sa.insert(study_runs), new)
+    changed = []
+    for row in known.values():
+        if row.is_parent and row.run_id not in own:
+            continue
+        before = (row.arm, row.levels, row.aliases)
+        after = names.get(row.arm_id, before)
+        if (*after, False) != (*before, row.is_parent):
+            changed.append({"at": row.position, "now_arm": after[0], "now_levels": after[1], "now_aliases": after[2]})
+    if changed:
+        tx.execute(_RENAME.where(study_runs.c.study == key), changed)
+
+
+_RENAME = (
+    sa.update(study_runs)
+    .where(study_runs.c.position == sa.bindparam("at"))
+    .values(
+        arm=sa.bindparam("now_arm"),
+        levels=sa.bindparam("now_levels"),
+        aliases=sa.bindparam("now_aliases"),
+        is_parent=sa.false(),
+    )
+)
+
+
+def _links(tx: Tx, key: int) -> dict[str, Any]:
+    """The rows of a study's present design, by run_id."""
+    statement = (
+        sa.select(study_runs, runs.c.run_id, arms.c.arm_id)
+        .join(runs, runs.c.id == study_runs.c.run)
+        .join(arms, arms.c.id == runs.c.arm)
+        .where(study_runs.c.study == key)
+    )
+    return {row.run_id: row for row in tx.execute(statement)}
 
 
 def _names(study: Study) -> dict[str, tuple[str, str, str]]:

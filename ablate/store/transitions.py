@@ -3,13 +3,16 @@
     queued -> running -> done | failed | pruned | cancelled
       ^          |
       |          |-- released: given back, not counted
-      '----------'-- lost: queued again, until MAX_LOST attempts were lost since the last retry
+      '----------'-- lost: queued again, until MAX_LOST attempts in a row were lost that got no further
+
+A request waits for a run that it queued, or found queued or running, until the run ends: `request_runs.queued`.
 
 An attempt is `running` exactly as long as its run is and no newer attempt exists; that is what `hold` checks.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +22,21 @@ import sqlalchemy as sa
 from ablate.errors import LeaseLost
 from ablate.store.codec import LONGEST_TEXT, chunks, clean
 from ablate.store.engine import AnySelect, Tx
-from ablate.store.schema import attempts, events, runs, study_runs
+from ablate.store.schema import attempts, events, request_runs, runs
 from ablate.store.values import Claim
 from ablate.study.digest import SHORT
 
+UNDER_WAY = ("queued", "running")
+"""The states of a run that has not ended."""
+
 MAX_LOST = 3
-"""Attempts of a run that may be lost before it is called lost itself; a retry starts a new count."""
+"""Attempts of a run that may be lost one after another before it is called lost itself. One that reached a later epoch than
+every attempt before it starts a new count, and so does a retry: a run that is killed again and again goes on."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A run that this transaction holds for its claim: its key, and the attempts lost since the last retry."""
+    """A run that this transaction holds for its claim: its key, and the lost attempts that count."""
 
     key: int
     attempt: int
@@ -83,30 +90,47 @@ def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, re
 
 def lose(tx: Tx, held: Held, reason: str, ended: float | None = None) -> None:
     """End a held attempt as lost; the run is queued again unless it was the last of its count."""
-    counted = held.counted + 1
+    counted = 0 if _got_further(tx, held) else held.counted + 1
     state = "queued" if counted < MAX_LOST else "lost"
     end_attempt(tx, held.key, held.attempt, "lost", run_state=state, reason=reason, kind="lost", counted=counted,
                 ended=ended)  # fmt: skip
     log(tx, "lost", reason, run=held.key, attempt=held.attempt)
 
 
+def _got_further(tx: Tx, held: Held) -> bool:
+    """Whether the attempt recorded a later epoch than every attempt before it that it can have gone on from: of the same
+    code, and since an attempt last ended by itself, for a run that is done or failed may be trained anew."""
+    number, code = attempts.c.number, attempts.c.code
+    ours = sa.and_(attempts.c.run == held.key, number <= held.attempt)
+    rows = tx.execute(
+        sa.select(number, attempts.c.state, attempts.c.last_epoch, code).where(ours).order_by(number.desc())
+    )
+    mine, *earlier = rows.all()
+    since = itertools.takewhile(lambda row: row.state in ("lost", "released"), earlier)
+    return (mine.last_epoch or 0) > max((row.last_epoch or 0 for row in since if row.code == mine.code), default=0)
+
+
 def set_state(tx: Tx, keys: Sequence[int], state: str, **values: Any) -> None:
-    """Give runs a state, and keep the studies' marks of what is queued in step."""
+    """Give runs a state; where they have ended, no request waits for them any more."""
     for part in chunks(keys):
         tx.execute(sa.update(runs).where(runs.c.id.in_(part)).values(state=state, **values))
-        tx.execute(_MARK, {"keys": part, "mark": state == "queued"})
+        if state not in UNDER_WAY:
+            tx.execute(_NOBODY_WAITS, {"keys": part})
 
 
-_MARK = (
-    sa.update(study_runs)
-    .where(study_runs.c.run.in_(sa.bindparam("keys", expanding=True)), study_runs.c.queued != sa.bindparam("mark"))
-    .values(queued=sa.bindparam("mark"))
+_NOBODY_WAITS = (
+    sa.update(request_runs)
+    .where(request_runs.c.run.in_(sa.bindparam("keys", expanding=True)), request_runs.c.queued == sa.true())
+    .values(queued=False)
 )
 
 
-def requeue(tx: Tx, keys: Sequence[int]) -> None:
-    """Queue runs again with a new count; their attempts stay as they are."""
+def requeue(tx: Tx, keys: Sequence[int], request: int) -> None:
+    """Queue runs again with a new count, for one request alone; their attempts stay as they are."""
     set_state(tx, keys, "queued", counted=0, error=None, kind=None)
+    for part in chunks(keys):
+        mine = sa.and_(request_runs.c.request == request, request_runs.c.run.in_(part))
+        tx.execute(sa.update(request_runs).where(mine).values(queued=True))
 
 
 def log(tx: Tx, kind: str, detail: str, *, study: int | None = None, run: int | None = None,

@@ -33,7 +33,7 @@ class Claim:
     run: Run
     attempt: int
     worker: str
-    study_key: int
+    request_key: int
     ttl: float
     parent_artifacts: tuple[Artifact, ...] = ()
     needed_by_child: bool = False
@@ -43,7 +43,8 @@ class Claim:
 class RunState:
     """Where a run stands. `attempts` counts all of them; `kind` is `error`, `diverged`, `bad_data`, `oom` or `lost`.
 
-    `code` is the code that the done attempt ran, as `environment["code"]` recorded it.
+    `code` is the code that the done attempt ran, as `environment["code"]` recorded it. As `RunResult`: a done run of other code
+    than the one looked with is `stale`, `why_stale` names what differs, and not `code_known` is what nobody can tell here.
     """
 
     run_id: str
@@ -52,11 +53,17 @@ class RunState:
     error: str | None = None
     kind: str | None = None
     code: str | None = None
+    stale: bool = False
+    why_stale: str = ""
+    code_known: bool = True
 
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study as it was last run: `source` is its file's text, `last_run` POSIX seconds by the database's clock."""
+    """A study as it was last run: `source` is its file's text, `last_run` POSIX seconds by the database's clock.
+
+    `sets` is the variant, `text` the digest of the design; empty where it is unknown, in a migrated database.
+    """
 
     key: int
     name: str
@@ -65,6 +72,54 @@ class StoredStudy:
     file: str
     settings: Mapping[str, Any]
     last_run: float
+    sets: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class StoredRequest:
+    """What one call asked of a study: `created` is POSIX seconds by the database's clock, `folder` absolute, `code` the
+    digest of the scripts as the asker saw them. It is `open` as long as it waits for a run.
+
+    A migrated one has no text, folder or code, and `settings["migrated"]`.
+    """
+
+    key: int
+    study_key: int
+    name: str
+    profile: str | None
+    sets: tuple[str, ...]
+    text: str
+    source: str
+    file: str
+    folder: str
+    settings: Mapping[str, Any]
+    code: str | None
+    created: float
+    open: bool
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(self.settings["seeds"])
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A design that asked for a run; `present` where the run belongs to what the study is now."""
+
+    study: str
+    profile: str | None
+    sets: tuple[str, ...]
+    text: str
+    present: bool
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How often seeds were added to a design after it had results. `migrated`: what was before is not counted."""
+
+    count: int
+    migrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,14 +133,16 @@ class StudyLink:
     levels: Mapping[str, str]
     aliases: tuple[str, ...] = ()
     is_parent: bool = False
+    sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The runs of a study by state, its parents included.
+    """The runs of a request by state, parents included.
 
     Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as
     things stand (the parent failed, was lost, cancelled or pruned, or is not there; or the run is barred on this machine).
+    `retried` are queued or running again because somebody else asked for them once more: this request does not wait.
     """
 
     queued: int = 0
@@ -97,17 +154,18 @@ class Counts:
     lost: int = 0
     cancelled: int = 0
     pruned: int = 0
+    retried: int = 0
 
     @property
     def total(self) -> int:
         return (
             self.queued + self.waiting + self.blocked + self.running + self.done
-            + self.failed + self.lost + self.cancelled + self.pruned
+            + self.failed + self.lost + self.cancelled + self.pruned + self.retried
         )  # fmt: skip
 
     @property
     def open(self) -> int:
-        """Runs that a worker of this study may still see: to claim, to wait for, or running somewhere."""
+        """Runs that a worker of this request may still see: to claim, to wait for, or running somewhere."""
         return self.queued + self.waiting + self.running
 
 
@@ -168,6 +226,17 @@ class Upgrade:
     before: str
     after: str
     backup: str | None = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `restore` did: the `revision` and number of `runs` of the database now, under which name the one before is kept,
+    and the logs that were moved aside as they belonged to neither."""
+
+    revision: str
+    runs: int
+    kept: str | None = None
+    moved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

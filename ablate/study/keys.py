@@ -62,6 +62,10 @@ TRAINER: Keys = {
         "Hashed: raise it when the script changes its numbers. Default: 1.",
         {"type": ["integer", "null"], "minimum": 0},
     ),
+    "watch": (
+        "Globs, relative to the study's folder: files that are code besides the program and what it imports. Not hashed.",
+        _ref("names"),
+    ),
     "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
     "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
 }
@@ -75,6 +79,7 @@ METRIC: Keys = {
         "A regular expression on lines of the output; its first group is the number.",
         {"type": ["string", "null"]},
     ),
+    "unit": ("percent: the numbers are percentages, and kept as fractions. Hashed.", {"enum": ["percent", None]}),
 }
 
 PROFILE: Keys = {

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SPLITS = ("train", "val", "test")
+SPLIT_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "validation", "valid", "dev", "eval"), "val"),
+    "test": "test",
+}
+"""What people call the splits, in lower case, and which split each word means."""
+
+READER = 2
+"""Version of the reader of other trainers' numbers, part of their code: raise it where it reads an output differently.
+
+1 took what a pattern's group matched, though the number went on behind it.
+"""
+
+
+def split_of(word: str) -> str | None:
+    """The split that a word means, in any case: `train`, `val` or `test`. None for any other word."""
+    return SPLIT_WORDS.get(word.strip().casefold())
 
 
 @dataclass(frozen=True)

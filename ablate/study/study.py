@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,6 +150,10 @@ class Study:
     `base` is the recipe by dotted path before any level is applied.
     `trainer` is what the file declares of a trainer of its own, `metrics` the metrics that are not ours with their direction.
     `parent_folders` are those of the studies that `parents` come from: files of weights that they name lie there.
+    `parent_sources` are the texts of those studies' files, and `weights` the SHA-256 of the files of weights that were read, by their
+    paths from this study's folder: with them a stored text is read again without its neighbours.
+    `sets` is the variant that `--set` made: `path=value`, sorted; empty where nothing resolved is another.
+    `text` is the digest of the design as resolved: the arms with their recipes and trainer, never seeds, tables or comments.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
     """
 
@@ -178,6 +182,21 @@ class Study:
     steps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parent_folders: tuple[str, ...] = ()
     base: Mapping[str, Any] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+    text: str = ""
+    parent_sources: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """`quickstart (cpu) [y=2]`."""
+        return full_name(self.name, self.profile, self.sets)
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
+
+
+def full_name(name: str, profile: str | None = None, sets: Iterable[str] = ()) -> str:
+    """A study as lists name it, with its profile and its variant: `quickstart`, `quickstart (cpu) [y=2]`."""
+    variant = ", ".join(sets)
+    return name + (f" ({profile})" if profile else "") + (f" [{variant}]" if variant else "")

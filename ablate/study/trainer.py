@@ -1,11 +1,13 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
-What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, and the metrics
-that are looked for. Not hashed: which direction of a metric is better.
+What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
+that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
+`watch` names.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import shlex
@@ -25,6 +27,8 @@ from ablate.study.words import Word
 
 BETTER = ("lower", "higher", "neither")
 SEED = "env"
+PERCENT = "percent"
+"""The unit of a metric that is told in percent and kept as a fraction."""
 COUNTERS = ("epoch", "step")
 """Groups of a pattern that say where a number belongs, and keys of a JSON line that do."""
 
@@ -45,13 +49,15 @@ class Trainer:
     version: int = 1
     better: Mapping[str, str] = field(default_factory=dict)
     patterns: Mapping[str, str | None] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
     seed_by_environment: bool = False
     declared: Mapping[str, Any] = field(default_factory=dict)
 
     def hashed(self, texts: Mapping[str, Any]) -> dict[str, Any]:
         """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know."""
         what = {"command": words.fill(self.command, texts)} if self.command else {"python": self.python}
-        return {**what, "version": self.version, "metrics": dict(self.patterns)}
+        units = {"units": dict(self.units)} if self.units else {}
+        return {**what, "version": self.version, "metrics": dict(self.patterns), **units}
 
     @property
     def takes_seed(self) -> bool:
@@ -69,12 +75,15 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
         problems.add(_KEY, "needs either `command` or `python`.")
     command = _command(problems, spec["command"]) if "command" in spec else ()
     python = _python(problems, spec["python"]) if "python" in spec else ""
-    better, patterns = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
+    better, patterns, units = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
     seed = spec.get("seed")
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
         problems.add((*_KEY, "seed"), f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
-    return Trainer(command, python, _version(problems, spec.get("version")), better, patterns, seed == SEED, spec)
+    if spec.get("watch") is not None:
+        _check_globs(problems, (*_KEY, "watch"), spec["watch"])
+    version = _version(problems, spec.get("version"))
+    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
@@ -84,21 +93,46 @@ def fit_name(trainer: Mapping[str, Any] | None) -> str:
     return f"ablate.training.foreign.{'command' if 'command' in trainer else 'python'}:fit"
 
 
+_SHELLS = ("sh", "bash", "zsh", "dash")
+_WITH_VALUE = ("-u", "-C", "--unset", "--chdir")  # options of `env` whose value is a word of its own
+
+
 def trainer_title(trainer: Mapping[str, Any]) -> str:
     """A declared trainer in a few words, for the line that says how a table was measured: `own command python train.py`."""
     if "python" in trainer:
         return f"own trainer {trainer['python']}"
     command = trainer["command"]
-    given = list(map(str, command)) if isinstance(command, list) else shlex.split(str(command))
+    given = _program(list(map(str, command)) if isinstance(command, list) else shlex.split(str(command)))
     head = list(itertools.takewhile(lambda word: not word.startswith("-") and "{" not in word, given))
     text = " ".join(head or given[:1])
     return f"own command {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _program(given: list[str]) -> list[str]:
+    """The words from the program on that `env` or a shell starts."""
+    first = given[0].rpartition("/")[2] if given else ""
+    rest = given[1:]
+    if first == "env":
+        while rest and (rest[0].startswith("-") or "=" in rest[0]):
+            rest = rest[2:] if rest[0] in _WITH_VALUE else rest[1:]
+        return _program(rest) if rest else given
+    if first in _SHELLS and len(rest) > 1 and re.fullmatch("-[a-z]*c", rest[0]):
+        line = next(iter(rest[1].strip().splitlines()), "")
+        with contextlib.suppress(ValueError):  # a quote that goes on in the next line
+            return _program(shlex.split(line)) or given
+    return given
 
 
 def known_names(declared: Mapping[str, Any]) -> set[str]:
     """The metrics that a trainer may report: those that it declares and ours, on any split."""
     names = {*METRICS, *declared}
     return {*names, *(f"{split}_{name}" for split in SPLITS for name in names)}
+
+
+def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:
+    """`fraction` for a metric that a declared trainer tells in percent, else empty."""
+    spec = ((trainer or {}).get("metrics") or {}).get(metric) or {}
+    return "fraction" if spec.get("unit") == PERCENT else ""
 
 
 def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:
@@ -176,6 +210,12 @@ def _python(problems: Problems, value: Any) -> str:
     return ""
 
 
+def _check_globs(problems: Problems, key: Key, value: Any) -> None:
+    for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
+        if not glob.strip() or glob.startswith(("/", "~")):
+            problems.add(key, f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one.")
+
+
 def _version(problems: Problems, value: Any) -> int:
     if value is None:
         return 1
@@ -185,17 +225,20 @@ def _version(problems: Problems, value: Any) -> int:
     return 1
 
 
-def _metrics(problems: Problems, value: Any, *, by_pattern: bool) -> tuple[dict[str, str], dict[str, str | None]]:
-    """({name: better} of metrics that are not ours, {name: pattern or None} of all)."""
+def _metrics(
+    problems: Problems, value: Any, *, by_pattern: bool
+) -> tuple[dict[str, str], dict[str, str | None], dict[str, str]]:
+    """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given)."""
     better: dict[str, str] = {}
     patterns: dict[str, str | None] = {}
+    units: dict[str, str] = {}
     key: Key = (*_KEY, "metrics")
     for name, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
         place = (*key, name)
         if not _METRIC.fullmatch(name) or not name.isprintable() or name in _OUR_KEYS:
             problems.add(place, f"{show(name)} cannot name a metric; no blank, comma, slash, parenthesis or '='.")
             continue
-        spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss ([0-9.]+)'}")
+        spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss (\\S+)'}")
         problems.known_keys(place, spec, METRIC)
         direction = _better(problems, place, name, spec.get("better"))
         if direction is not None:
@@ -203,7 +246,9 @@ def _metrics(problems: Problems, value: Any, *, by_pattern: bool) -> tuple[dict[
         patterns[name] = None
         if spec.get("pattern") is not None:
             patterns[name] = _pattern(problems, (*place, "pattern"), by_pattern)
-    return better, patterns
+        if spec.get("unit") is not None and _is_percent(problems, (*place, "unit"), name, spec["unit"]):
+            units[name] = PERCENT
+    return better, patterns, units
 
 
 def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
@@ -222,6 +267,17 @@ def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
     return None if ours is not None else str(value)
 
 
+def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
+    ours = METRICS.get(name)
+    if value != PERCENT:
+        problems.add(key, f"must be {PERCENT}, not {show(value)}; without it a number is taken as it stands.")
+    elif ours is not None and ours.unit != "fraction":
+        problems.add(key, f"{name} is one of ablate's own and no share ({ours.about}).")
+    else:
+        return True
+    return False
+
+
 def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     if not by_pattern:
         problems.add(key, "is for a command's output; a function reports its numbers.")
@@ -232,12 +288,12 @@ def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     except (re.error, RecursionError, OverflowError) as error:
         problems.add(key, f"is no regular expression: {error}.")
         return None
-    if number_group(pattern) is None:
-        problems.add(key, f"{show(text)} has no group for the number, as in 'val loss ([0-9.]+)'.")
+    if not number_groups(pattern):
+        problems.add(key, f"{show(text)} has no group for the number, as in 'val loss (\\S+)'.")
     return text
 
 
-def number_group(pattern: re.Pattern[str]) -> int | None:
-    """The first group that is not named epoch or step: the number."""
+def number_groups(pattern: re.Pattern[str]) -> list[int]:
+    """The groups that are not named epoch or step: the number is the first of them that takes part in a match."""
     counters = {pattern.groupindex[name] for name in COUNTERS if name in pattern.groupindex}
-    return next((group for group in range(1, pattern.groups + 1) if group not in counters), None)
+    return [group for group in range(1, pattern.groups + 1) if group not in counters]

@@ -25,7 +25,7 @@ from ablate.tuning.budget import Cost, may_ask
 from ablate.tuning.outcomes import DEAD, End, cost_of, end_of, mean_curve, measured, run_curve
 from ablate.tuning.recipes import CannotTrain, parents_of, runs_of, tuning_key
 
-Prepare = Callable[[Study], object]
+Prepare = Callable[[Study, int], object]
 
 
 @dataclass
@@ -52,10 +52,10 @@ class _Arm:
 
 
 class Session:
-    """Safe to call from several threads. `prepare` is called with the study of each trial's runs before they are queued.
-    `found` counts the runs of this session's trials that were done when they were asked for."""
+    """Safe to call from several threads. `prepare` is called with the study of all trials' runs, and the key of the request
+    for them, once they are queued. All askers of a tuning share one request, which grows; `key` is its key. `found` counts the runs of this session's trials that were done when they were asked for."""
 
-    def __init__(self, tuning: Tuning, store: Store, prepare: Prepare = lambda study: None) -> None:
+    def __init__(self, tuning: Tuning, store: Store, prepare: Prepare = lambda study, key: None) -> None:
         self.tuning = tuning
         self._store = store
         self._prepare = prepare
@@ -63,7 +63,8 @@ class Session:
         self._curves: dict[str, dict[int, float]] = {}
         self.found = 0
         keys = [tuning_key(tuning, arm) for arm in tuning.arms]
-        self.name = f"{TUNING}{tuning.study.name}:{hashlib.sha256(''.join(keys).encode()).hexdigest()[:8]}"
+        self._text = hashlib.sha256("".join(keys).encode()).hexdigest()
+        self.name = f"{TUNING}{tuning.study.name}:{self._text[:8]}"
         self._arms = [self._recalled(arm, key) for arm, key in zip(tuning.arms, keys, strict=True)]
         self.key = self._save()
 
@@ -145,7 +146,7 @@ class Session:
                 if again:
                     run_ids = [i for trial in again for i in trial.run_ids if known[i].state in states]
                     self._store.reopen_trials(side.key, [trial.number for trial in again])
-                    self._store.requeue(run_ids, "its trial is tried again")
+                    self._store.requeue(run_ids, "its trial is tried again", self.key)
                     self._arms[place] = self._recalled(side.arm, side.key)
                     count += len(again)
             self._save()
@@ -206,7 +207,7 @@ class Session:
         strange = [run.run_id for run in runs if run.run_id not in side.pruned]
         states = self._store.states(strange)
         if stopped := [run_id for run_id, state in states.items() if state.state == "pruned"]:
-            self._store.requeue(stopped, "another tuning pruned it, and this one asks for it")
+            self._store.requeue(stopped, "another tuning pruned it, and this one asks for it", self.key)
         self.found += sum(state.state == "done" for state in states.values())
         known = self._store.results([run_id for run_id, state in states.items() if state.state in ("done", "pruned")])
         self._curves.update((run_id, run_curve(result, self.tuning.metric)) for run_id, result in known.items())
@@ -272,11 +273,12 @@ class Session:
     # Saving ---------------------------------------------------------------------------------------------------------
 
     def _save(self) -> int:
-        """Queue what is missing of the open trials' runs, under a study of the tuning's own."""
+        """Queue what is missing of the open trials' runs, under a study of the tuning's own; the key of its request."""
         study = self._study()
-        self._prepare(study)
-        settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep}
-        return self._store.save_study(study, settings=settings, requeue_pruned=False)
+        settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
+        key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
+        self._prepare(study, key)
+        return key
 
     def _study(self) -> Study:
         base = self.tuning.study
@@ -290,4 +292,5 @@ class Session:
         return replace(
             base, name=self.name, arms=tuple(arms), runs=tuple(runs.values()), parents=parents_of(base, runs.values()),
             source=self.tuning.source, file=self.tuning.file, tables={}, seeds=self.tuning.seeds, warnings=(),
+            sets=(), text=self._text,
         )  # fmt: skip

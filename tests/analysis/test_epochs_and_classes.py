@@ -110,6 +110,51 @@ class TestEpochs:
         assert [(row.name, row.cells["top1"].reported) for row in table.rows] == [("1", 0.3), ("11", 0.7)]
         assert table.curves == ()
 
+    def test_rows_are_the_epochs_of_the_tables_own_metrics(self, made: Any) -> None:
+        for seed in (0, 1, 2):
+            batches = {step: {"train_loss": 1 / step} for step in range(1, 9)}
+            epochs = {**batches, 1: {"train_loss": 1.0, "top1": 0.1}, 2: {"train_loss": 0.5, "top1": 0.2}}
+            made.change("a", seed, epochs=epochs, details={"counted_by": {"train_loss": "step"}})
+        one = {"kind": "epoch", "factors": (), "where": {"arch": ("a",)}}
+        for columns, rows in (
+            (("top1",), 2),
+            (("train_loss",), 8),
+            (("top1", "train_loss"), 2),
+            (("train_loss", "top1"), 8),
+        ):
+            table = build_table(made.study, made.spec(columns=columns, **one), made.results)
+            assert len(table.rows) == rows
+            assert all(row.cells[columns[0]].n == 3 for row in table.rows)
+            for other in columns[1:]:
+                assert {row.cells[other].n for row in table.rows} == {0}
+                said = f"its epochs are not those of {columns[0]}; give it a table of its own"
+                assert {row.cells[other].note for row in table.rows} == {said}
+
+    def test_counted_metrics_share_rows_where_there_are_as_many_of_both(self, made: Any) -> None:
+        spec = made.spec(kind="epoch", factors=(), where={"arch": ("a",)}, columns=("train_loss", "top1"))
+        for seed in (0, 1, 2):
+            made.change("a", seed, details={"counted_by": {"train_loss": "match", "test_top1": "match"}})
+        table = build_table(made.study, spec, made.results)
+        assert {cell.n for row in table.rows for cell in row.cells.values()} == {3}
+        assert "The output names no epochs for top1: its lines were counted." in table.notes
+        short = {epoch: {"train_loss": 1.0, **({"top1": 0.5} if epoch < 3 else {})} for epoch in (1, 2, 3)}
+        made.change("a", 0, epochs=short)
+        table = build_table(made.study, spec, made.results)
+        assert {row.cells["top1"].n for row in table.rows} == {0}
+
+    def test_a_resumed_curve_without_epochs_is_told(self, made: Any) -> None:
+        result = made.results[made.of("a")[0]]
+        made.change(
+            "a",
+            0,
+            attempts=(*result.attempts, *result.attempts)[:1] * 2,
+            details={"counted_by": {"test_top1": "match"}},
+        )
+        spec = made.spec(kind="epoch", factors=(), where={"arch": ("a",)}, columns=("top1",))
+        notes = build_table(made.study, spec, made.results).notes
+        anew = "1 of 1 runs took several attempts, and each counts from 1."
+        assert f"The output names no epochs for top1: its lines were counted. {anew}" in notes
+
 
 class TestClasses:
     def test_rows_are_classes_and_their_means(self, made: Any) -> None:

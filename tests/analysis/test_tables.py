@@ -363,27 +363,56 @@ class TestNotes:
         assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
 
     def test_bit_equal_replicates(self, lee: Any) -> None:
-        made = lee({**LEE, "B/c": [0.9, 0.9, 0.91]})
+        made = lee({**LEE, "B/c": [0.9, 0.9, 0.9]})
         table = build_table(made.study, made.spec(), made.results)
-        assert "B/c: seeds 0 and 1 came out bit-equal: the seed did not reach the training." in table.notes
-        for seed in (0, 1):
-            made.change("B/c", seed, metrics={"top1": 0.9, "loss": 1.0 + seed})
+        assert "B/c: seeds 0, 1 and 2 came out bit-equal: the seed did not reach the training." in table.notes
+        made.change("B/c", 2, metrics={"top1": 0.9, "loss": 1.5})
         assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
-        for seed in (0, 1):
+        for seed in (0, 1, 2):
             made.change("B/c", seed, metrics={"top1": 0.9, "loss": 1.0, "examples_per_second": 10.0 + seed})
         assert any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
 
-    def test_mixed_and_stale(self, lee: Any) -> None:
+    def test_a_coarse_metric_on_which_some_seeds_agree_accuses_nobody(self, lee: Any) -> None:
+        made = lee({**LEE, "B/c": [0.82, 0.84, 0.86, 0.82, 0.84]}, seeds=(0, 1, 2, 3, 4))  # accuracy on 50 items
+        assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
+
+    def test_other_numerics_are_told_with_their_runs(self, lee: Any) -> None:
         from dataclasses import replace
 
         made = lee()
-        first = next(iter(made.results.values()))
-        other = (replace(first.attempts[0], fingerprint="cuda-bf16"),)
-        made.change("A/none", 0, attempts=other)
+        first = next(iter(made.results.values())).attempts[0]
+        for name, seed in (("A/none", 0), ("B/c", 2)):
+            made.change(name, seed, attempts=(replace(first, fingerprint="cpu, AVX2, 2 threads"),))
+        for key, result in made.results.items():
+            if result.attempts[0].fingerprint == "cpu-fp32":
+                made.results[key] = replace(result, attempts=(replace(first, fingerprint="cpu, AVX2, 1 threads"),))
+        table = build_table(made.study, made.spec(), made.results)
+        assert (
+            "Mixed: 2 numerics fingerprints (13 + 2 runs), so bits differ by more than the seed. Most: 1 threads; "
+            "2 threads: A/none seed 0, B/c seed 2."
+        ) in table.notes
+        assert cells(table)["B/c"].decided  # told, not held against them
+
+    def test_stale(self, lee: Any) -> None:
+        made = lee()
         made.change("A/none", 1, stale=True)
         notes = build_table(made.study, made.spec(), made.results).notes
-        assert "Mixed: 2 numerics fingerprints (14 + 1 runs), so bits differ by more than the seed." in notes
         assert any(note.startswith("Stale: 1 of 15 runs were trained by other code of the trainer") for note in notes)
+
+    def test_looks(self, lee: Any) -> None:
+        made = lee()
+
+        def said(**looks: Any) -> tuple[str, ...]:
+            return tuple(
+                n for n in build_table(made.study, made.spec(), made.results, **looks).notes if "eeds were" in n
+            )
+
+        assert said() == ()
+        assert said(looks=1)[0].startswith(
+            "Seeds were added 1 time after results were there. p-values and intervals do not"
+        )
+        assert "2 times after results were there; what was asked for before the" in said(looks=2, looks_known=False)[0]
+        assert said(looks_known=False)[0].startswith("No seeds were added after results were there; what was asked for")
 
     def test_selection_on_the_reported_split(self, lee: Any) -> None:
         made = lee(recipe={"select": "val_top1", "early_stopping": {"metric": "val_loss", "patience": 3}})
@@ -402,10 +431,9 @@ class TestNotes:
 
     def test_random_splits(self, lee: Any) -> None:
         made = lee(recipe={"data": {"name": "caltech101", "split": {"train": 0.8, "val": 0.2}}})
-        assert (
-            "The seed draws the split, and random re-splits overlap, so these intervals are too narrow: paired by seed "
-            "and corrected (Nadeau and Bengio 2003), one of n = 3 is 1.32 times as wide as a plain paired one."
-        ) in build_table(made.study, made.spec(), made.results).notes
+        (note,) = (n for n in build_table(made.study, made.spec(), made.results).notes if "re-splits" in n)
+        assert note.startswith("The seed draws the split, so replicates share images.")
+        assert "too narrow" not in note  # it is the paired interval that would be, and none is printed
         fixed = lee(recipe={"data": {"name": "cifar10", "split": {"val": 0.1, "test": "official"}}})
         assert not any("re-splits" in note for note in build_table(fixed.study, fixed.spec(), fixed.results).notes)
 

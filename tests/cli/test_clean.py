@@ -210,8 +210,9 @@ def test_a_run_that_was_queued_again_meanwhile_is_left_alone(tiny: Path, fill, l
     with Store.open(os.environ["ABLATE_DB"]) as store:
         found = look(home, store, unused_days=30)
         first = load(tiny).runs[0]
-        store.requeue([first.run_id], "its weights are gone")
-        claim = store.claim(store.studies()[0].key, WorkerInfo.here())
+        request = store.requests()[0].key
+        store.requeue([first.run_id], "its weights are gone", request)
+        claim = store.claim(request, WorkerInfo.here())
         assert claim is not None
         gone, problems = free(found, store, ["checkpoints", "weights", "leftovers"])
     assert claim.run.run_id == first.run_id

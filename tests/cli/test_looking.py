@@ -88,9 +88,17 @@ def test_without_a_name_the_study_run_last_that_has_the_table(call, tiny: Path, 
 
 def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill) -> None:
     fill(tiny)
-    tiny.write_text(tiny.read_text().replace("top1_top5:", "renamed:"))
+    text = tiny.read_text()
+    tiny.write_text(text.replace("top1_top5:", "renamed:"))
     assert "### renamed" in call("report", tiny, "--format", "md").out
-    assert "### top1_top5" in call("report", "tiny", "--format", "md").out
+    by_name = call("report", "tiny", "--format", "md")
+    assert "### renamed" in by_name.out, "the runs are the same, so the file's tables are those of the name"
+    assert "has changed" not in by_name.err
+    tiny.write_text(text.replace("top1_top5:", "renamed:").replace("epochs: 2", "epochs: 1"))
+    by_name = call("report", "tiny", "--format", "md")
+    assert "### top1_top5" in by_name.out
+    assert f"{tiny} has changed since tiny was last run: this is what was run" in by_name.err
+    assert "changed since" in call("status", "tiny").err
     tiny.write_text("broken: [")
     call("report", tiny, "--format", "md", code=3)
     assert "### top1_top5" in call("report", "tiny", "--format", "md").out
@@ -110,15 +118,15 @@ def test_full_scale_is_preferred_once_any_of_its_runs_is_done(call, tiny: Path, 
     assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
     said = call("status")
     assert "tiny: 1 of 4 runs done, 3 to run" in said.out
-    assert "tiny (profile cpu): 4 of 4 runs done" in said.out
+    assert "tiny (cpu): 4 of 4 runs done" in said.out
     assert f"3 runs left: ablate grid run {tiny}\n" in said.err
     assert f"Nothing left to run. The report: ablate report {tiny} --profile cpu\n" in said.err
 
 
 def test_a_study_run_with_settings_is_continued_with_them(call, tiny: Path) -> None:
     call("grid", "run", tiny, "--set", "epochs=1", "--seeds", "1", "--limit", "1", "--executor", "inline")
-    said = call("status", "tiny")
-    assert "tiny: 1 of 2 runs done, 1 to run" in said.out
+    said = call("status")
+    assert "tiny [epochs=1]: 1 of 2 runs done, 1 to run" in said.out
     assert f"1 run left: ablate grid run {tiny} --set epochs=1 --seeds 1\n" in said.err
     assert call("status", tiny).out.startswith("tiny: 0 of 4 runs done, 4 to run"), "the file alone is another study"
 

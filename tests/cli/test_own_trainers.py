@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from ablate.store.store import Store
 from ablate.study import provenance
-from ablate.study.loader import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -73,7 +71,7 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
     assert "6 to run" in call("grid", "plan", own).out
     run = call("grid", "run", own)
     assert "[6/6] done  1e-1 seed 2  bpc 0.4" in run.err
-    assert len(list((tmp_path / "my 'home'; x").glob("runs/*/*/weights.txt"))) == 6
+    assert len(list((tmp_path / "my 'home'; x").glob("runs/*/*/code-*/weights.txt"))) == 6
     assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6
     text = call("report", own, "--format", "md").out
     assert text.startswith("own, full scale, own command python train.py, ")
@@ -98,20 +96,21 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
 def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", own, "--seeds", 1)
     monkeypatch.setattr(provenance, "code_version", lambda: {"code": "another", "commit": None, "dirty": None})
-    assert "2 done, 0 to run" in call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
+    said = call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
+    assert "2 done, 0 to run" in said
+    assert "A script's code is its program, what that imports, and what trainer.watch names" in said
+    assert "raise trainer.version" in said
     assert "Stale" not in call("report", own, "--format", "md").out
     own.write_text(STUDY.replace("  metrics:", "  version: 2\n  metrics:"))
     assert "0 done, 2 to run" in call("grid", "run", own, "--seeds", 1).err
-    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
-        run = load(own).runs[0].run_id
-        assert store.states([run])[run].code == "trainer:2"
+    assert "2 done, 0 to run" in call("grid", "run", own, "--seeds", 1).err
 
 
-def test_a_script_edited_without_a_new_version_shows(call: Any, own: Path) -> None:
-    call("grid", "run", own, "--seeds", 1)
-    (own.parent / "train.py").write_text(SCRIPT + "# faster now\n")
-    call("grid", "run", own)
-    assert "Mixed: 2 numerics fingerprints (4 + 2 runs)" in call("report", own, "--format", "md").out
+def test_lists_name_the_metrics_as_the_study_does(call: Any, own: Path) -> None:
+    own.write_text(STUDY.replace("{bpc: {better", "{test_loss: {pattern: 'bpc ([0-9.]+)'}, bpc: {better"))
+    (own.parent / "train.py").write_text(SCRIPT + "print('items: 5019')\n")
+    call("grid", "run", own, "--seeds", 1, "--limit", 1)
+    assert call("runs", "list").out.split("\n")[0].split() == ["run", "arm", "seed", "state", "tries", "bpc", "test_loss", "loss", "time"]  # fmt: skip
 
 
 def test_a_seed_that_does_not_reach_the_script_is_flagged(call: Any, own: Path) -> None:
@@ -133,6 +132,9 @@ def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> No
     error = call("runs", "show", failed[:12], "--json").document["error"]
     assert error.splitlines()[0].startswith("python train.py --lr 1e-1 --seed 0 --out ")
     assert "  epoch 3: bpc 0.4" in error
+    log = call("runs", "show", failed[:12], "--json").document["log"].splitlines()
+    assert log[-1] == "ValueError: the rate is too low", "the script's own words, and no traceback of ours after them"
+    assert not any("ablate" in line for line in log)
     script.write_text(SCRIPT)
     call("grid", "run", own, "--retry", "failed")
     assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6
@@ -242,3 +244,93 @@ def test_the_examples_train(call: Any, tmp_path: Path, name: str, metrics: set[s
     assert len(found) == 2
     assert all(metrics <= set(one) for one in found)
     assert found[0] != found[1]
+
+
+SMALL = """
+study: n1
+recipe: {scale: 1}
+trainer:
+  command: python sci.py {scale}
+  metrics: {val_loss: {pattern: 'val loss ([0-9.]+)'}}
+factors:
+  scale: {path: scale, levels: [1, 0.1, 0.01]}
+seeds: 1
+baseline: {scale: 1}
+"""
+
+
+def test_a_number_with_an_exponent_is_read_whole(call: Any, own: Path) -> None:
+    (own.parent / "sci.py").write_text(
+        "import sys\nfor e in range(1, 4):\n    print(f'epoch {e} val loss {float(sys.argv[1]) / 10**e}', flush=True)"
+    )
+    own.write_text(SMALL)
+    call("grid", "run", own)
+    found = {run["arm"]: run["metrics"]["val_loss"] for run in call("runs", "list", "--json").document["runs"]}
+    assert found == {"1": 1e-3, "0.1": 1e-4, "0.01": 1e-5}
+
+
+def test_a_percentage_is_declared_stored_as_a_fraction_and_compared_as_one(call: Any, own: Path) -> None:
+    (own.parent / "sci.py").write_text("import sys\nprint(f'top1 {93.75 - float(sys.argv[1])}%')")
+    text = SMALL.replace("val_loss: {pattern: 'val loss ([0-9.]+)'}", "top1: {pattern: 'top1 (\\S+)'}")
+    own.write_text(text)
+    call("grid", "run", own, code=4)
+    failed = call("runs", "list", "--json").document["runs"]
+    said = call("runs", "show", failed[0]["run_id"][:12]).out
+    assert "Declare it: metrics: {top1: {unit: percent}}" in said
+    table = "tables: {t: {rows: scale, columns: [top1], reported: {1: ['92.8%']}}}\n"
+    own.write_text(text.replace("(\\S+)'}", "(\\S+)', unit: percent}") + table)
+    call("grid", "run", own)
+    document = call("report", own, "--table", "t", "--format", "json").document
+    assert document["rows"][0]["cells"]["top1"]["mean"] == 0.9275
+    assert document["rows"][0]["cells"]["top1"]["reported"] == pytest.approx(0.928)
+
+
+RESUMES = """
+import os, sys
+path = os.path.join(sys.argv[1], "epoch")
+done = int(open(path).read()) if os.path.exists(path) else 0
+for epoch in range(done + 1, 7):
+    print(f"epoch {epoch}: bpc {10 - epoch}" if sys.argv[2] == "said" else f"bpc {10 - epoch}", flush=True)
+    open(path, "w").write(str(epoch))
+    if epoch == 4:
+        sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("epochs", ["said", "counted"])
+def test_a_script_that_resumes_keeps_its_earlier_epochs_where_it_says_them(call: Any, own: Path, epochs: str) -> None:
+    (own.parent / "train.py").write_text(RESUMES)
+    pattern = "epoch (?P<epoch>[0-9]+): bpc (\\S+)" if epochs == "said" else "bpc (\\S+)"
+    own.write_text(
+        "study: own\nrecipe: {a: 1}\nseeds: 1\ntrainer:\n  command: python train.py {run_dir} " + epochs + "\n"
+        f"  metrics: {{bpc: {{better: lower, pattern: '{pattern}'}}}}\ntables: {{e: {{rows: epoch, columns: [bpc]}}}}\n"
+    )
+    call("grid", "run", own, code=4)
+    call("grid", "run", own, "--retry", "failed")
+    document = call("report", own, "--table", "e", "--format", "json").document
+    rows = {row["epoch"]: row["cells"]["bpc"]["mean"] for row in document["rows"]}
+    assert call("runs", "list", "--json").document["runs"][0]["metrics"]["bpc"] == 4
+    text = call("report", own, "--table", "e", "--format", "md").out
+    if epochs == "said":
+        assert rows == {epoch: 10 - epoch for epoch in range(1, 7)}
+        assert "names no epochs" not in text
+    else:
+        told = "its lines were counted. 1 of 1 runs took several attempts, and each counts from 1."
+        assert f"The output names no epochs for bpc: {told}" in text
+
+
+def test_an_unknown_split_ends_the_run(call: Any, own: Path) -> None:
+    (own.parent / "train.py").write_text(
+        """print('{"split": "test", "top1": 0.91}\\n{"split": "%s", "top1": 0.5}' % __import__("sys").argv[1])"""
+    )
+    text = (
+        "study: own\nrecipe: {a: validation}\nseeds: 1\ntrainer: {command: 'python train.py {a}', metrics: {top1: }}\n"
+    )
+    own.write_text(text)
+    call("grid", "run", own)
+    assert call("runs", "list", "--json").document["runs"][0]["metrics"] == {
+        "test_top1": 0.91,
+        "val_top1": 0.5,
+        "top1": 0.91,
+    }
+    call("grid", "run", own, "--set", "a=holdout", code=4)

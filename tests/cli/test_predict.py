@@ -153,6 +153,22 @@ def test_two_columns_for_a_competition(look: Predict) -> None:
     assert [list(CLASSES)[int(row["Label"])] for row in stems] == [row["class"] for row in plain]
 
 
+def test_names_that_a_spreadsheet_would_run_or_break(look: Predict, here: Path) -> None:
+    odd = here / "odd"
+    odd.mkdir()
+    names = ["=1+1.png", "@x.png", "-1.png", "two\rrows.png"]
+    for name in names:
+        shutil.copy(here / VAL / "green" / "green 9.png", odd / name)
+    said = look("odd").out
+    found = list(csv.DictReader(io.StringIO(said, newline="")))
+    assert sorted(row["file"] for row in found) == sorted(["'=1+1.png", "'@x.png", "'-1.png", "two\rrows.png"])
+    assert '"two\rrows.png"' in said
+    stems = look("odd", "--id-column", "Id", "--label-column", "=Label", "--id-stem").out
+    assert stems.startswith("Id,'=Label\n")
+    assert "\n-1," in stems, "a number stays one"
+    shutil.rmtree(odd)
+
+
 def test_it_is_always_the_epoch_that_the_runs_numbers_are_of(look: Predict, here: Path) -> None:
     result = runs(here)["val_top1"]
     said = look(VAL, select="val_top1")
@@ -276,8 +292,8 @@ def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) ->
     (here / "colours.yaml").write_text(STUDY.replace("[7]", "[7, 8]"))
     study = load(here / "colours.yaml")
     with Store.open(f"sqlite:///{here / 'results.db'}") as store:
-        store.save_study(study, settings={"set": [], "seeds": None})
-        claim = store.claim(1, WorkerInfo.here(device="cpu"))
+        key = store.save_study(study, settings={"set": [], "seeds": None})
+        claim = store.claim(key, WorkerInfo.here(device="cpu"))
         assert claim is not None
         store.fail(claim, "the loss is not finite", "diverged")
     said = call("predict", claim.run.run_id, VAL, *LOOK, code=5).err

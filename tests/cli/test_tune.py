@@ -61,6 +61,7 @@ DOCUMENT = {
     "properties": {
         "schema": {"const": 1},
         "study": {"type": "string"},
+        "set": {"type": "array", "items": {"type": "string"}},
         "arms": {
             "type": "array",
             "items": {
@@ -71,7 +72,7 @@ DOCUMENT = {
             },
         },
     },
-    "required": ["schema", "study", "arms"],
+    "required": ["schema", "study", "set", "arms"],
     "additionalProperties": False,
 }
 

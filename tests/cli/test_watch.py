@@ -40,7 +40,7 @@ def test_a_frame_says_what_runs_where(grid) -> None:
     begin(store, claim())
     assert watch.lines(watch.look(store, [study], 1130.0)) == [
         "tiny: 1 of 4 runs done, 1 running, 2 to run; about 2 min left",
-        "  smooth seed 0  epoch 1/2  loss 0.500  top1 0.250  2 min  cuda:0  far:7:ab",
+        "  smooth seed 0  epoch 1/2  loss 0.5000  top1 0.2500  2 min  cuda:0  far:7:ab",
     ]
 
 

@@ -42,7 +42,7 @@ def seen() -> Seen:
 def request_for(tmp_path: Path, seen: Seen) -> Callable[..., GridRequest]:
     def build(store: MemoryStore | None, **changes: Any) -> GridRequest:
         given: dict[str, Any] = {
-            "study_key": 1,
+            "request_key": 1,
             "open_store": None if store is None else store.open,
             "fit": "toy_fits:fit",
             "home": tmp_path / "home",

@@ -58,7 +58,7 @@ class Grid:
 
     def request(self, on_event: Callable[[Any], None] = lambda event: None, **changes: Any) -> GridRequest:
         given: dict[str, Any] = {
-            "study_key": self.key,
+            "request_key": self.key,
             "open_store": self.open,
             "fit": "toy_fits:fit",
             "home": self.home,

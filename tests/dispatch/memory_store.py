@@ -99,7 +99,7 @@ class MemoryStore:
         with self._changed:
             self.entries[run_id].attempt += 1
 
-    def claim(self, study_key: int, worker: Any, ttl: float) -> MemoryClaim | None:
+    def claim(self, request_key: int, worker: Any, ttl: float) -> MemoryClaim | None:
         with self._changed:
             self._called("claim", "")
             self.workers.append(worker)
@@ -142,7 +142,7 @@ class MemoryStore:
         entry = self._held("set_environment", claim)
         entry.environment, entry.fingerprint, entry.device = dict(environment), fingerprint, device
 
-    def waiting(self, study_key: int) -> Counts:
+    def waiting(self, request_key: int) -> Counts:
         with self._changed:
             self._called("waiting", "")
             states = [entry.state for entry in self.entries.values()]

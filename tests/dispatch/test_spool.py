@@ -202,7 +202,7 @@ def test_a_grid_through_a_folder(scene: Callable[..., Scene], request_for: Calla
         request = request_for(
             None,
             open_store=lambda: SpoolQueue(at.folder, poll=0.02),
-            study_key=at.key,
+            request_key=at.key,
             workers=2,
             worker_info=this_process,
         )

@@ -24,7 +24,7 @@ def test_a_grid_with_failures_and_deaths_is_recorded_whole(request_for, url: str
     with Store.open(url) as store:
         key = store.save_study(study_of(runs), settings={})
         request = request_for(
-            None, open_store=lambda: Store.open(url), study_key=key, workers=2, worker_info=this_process
+            None, open_store=lambda: Store.open(url), request_key=key, workers=2, worker_info=this_process
         )
         report = get_executor(executor).run(request)
         results = store.results([run.run_id for run in runs])

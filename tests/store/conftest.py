@@ -47,6 +47,10 @@ def _remote(name: str = "far") -> WorkerInfo:
     return WorkerInfo(name, "elsewhere", "another boot", 7, 1)
 
 
+_KEYS = {"run": "runs", "arm": "arms", "study": "studies", "request": "requests"}
+"""The columns that hold keys of other tables."""
+
+
 class FakeTime:
     """The database's clock and this host's monotonic one, moved by hand."""
 
@@ -129,12 +133,21 @@ def dump() -> Callable[[Store], dict[str, list[tuple[object, ...]]]]:
     def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
         def look(tx: Any) -> dict[str, list[tuple[object, ...]]]:
             names: dict[str, dict[int, object]] = {}
-            for table, columns in (("arms", ("arm_id",)), ("studies", ("name", "profile")), ("runs", ("run_id",))):
+            for table, columns in (
+                ("arms", ("arm_id",)),
+                ("studies", ("name", "profile", "variant")),
+                ("runs", ("run_id",)),
+            ):
                 found = tx.execute(sa.select(metadata.tables[table]))
                 names[table] = {row.id: tuple(getattr(row, name) for name in columns) for row in found}
+            asked = tx.execute(sa.select(metadata.tables["requests"]).order_by(sa.text("id")))
+            names["requests"] = {
+                row.id: (names["studies"][row.study], row.created, row.settings, place)
+                for place, row in enumerate(asked)
+            }
             tables: dict[str, list[tuple[object, ...]]] = {}
             for name, table in metadata.tables.items():
-                meaning = {"run": names["runs"], "arm": names["arms"], "study": names["studies"]}
+                meaning = {name: names[table] for name, table in _KEYS.items()}
                 read = [row._mapping for row in tx.execute(sa.select(table).order_by(*table.primary_key.columns))]
                 tables[name] = [
                     tuple(

@@ -39,6 +39,6 @@ def life(store: Store, fake: Any, run: Make, study: Make, remote: Make) -> None:
     assert store.claim(key, remote("w7"), 30.0).attempt == 1  # the child, whose parent is done; `silent` has lapsed
     with pytest.raises(LeaseLost):
         store.finish(silent, OUTCOME, 1.0)
-    store.save_study(study(runs, parents=(parent,)), settings={"set": []}, retry="failed")
+    key = store.save_study(study(runs, parents=(parent,)), settings={"set": []}, retry="failed")
     store.cancel([failed.run.run_id])
-    store.requeue([done.run.run_id], "its weights are gone")
+    store.requeue([done.run.run_id], "its weights are gone", key)

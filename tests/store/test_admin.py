@@ -232,8 +232,8 @@ def test_info_counts(filled: Path) -> None:
         ("UPDATE attempts SET state = 'running'", "1 runs have a running attempt and are not running: "),
         ("UPDATE attempts SET state = 'lost'", "1 runs are done without a done attempt: "),
         (
-            "UPDATE study_runs SET queued = 0 WHERE position > 0",
-            "2 runs are queued in the table of runs or of a study's",
+            "UPDATE request_runs SET queued = 1",
+            "1 runs have ended and are waited for by a request: ",
         ),
         ("DELETE FROM arms", "a row of runs points at a row of arms that is not there"),
     ],
@@ -330,14 +330,3 @@ def test_a_deadlock_is_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) 
             return len(tries)
 
         assert store._db.write(work) == 3
-
-
-def test_a_database_of_the_first_schema_gets_the_table_of_trials(filled: Path) -> None:
-    change(filled, "DROP TABLE trials", "UPDATE alembic_version SET version_num = '0001'")
-    with pytest.raises(StoreError, match=r"made by an older ablate \(schema 0001"):
-        Store.open(str(filled))
-    done = upgrade(str(filled))
-    assert (done.before, done.after) == ("0001", NOW)
-    with Store.open(str(filled)) as store:
-        assert len(store.list_runs()) == 3
-        assert store.info().rows["trials"] == 0

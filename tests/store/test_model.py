@@ -19,7 +19,9 @@ from ablate.store.transitions import MAX_LOST, Held
 from ablate.store.values import Claim
 from ablate.study.records import EpochRecord, Outcome
 
-RUNS = 3
+RUNS = 4
+OPEN = ("queued", "running")
+RETRIES = {None: (), "failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}
 
 
 @dataclass
@@ -29,39 +31,74 @@ class ModelRun:
     lost: int = 0
     until: float = 0.0
     values: dict[int, float] = field(default_factory=dict)
-    writer: dict[int, int] = field(default_factory=dict)
+    was_done: bool = False
 
     def lose(self) -> None:
         self.lost += 1
         self.state = "queued" if self.lost < MAX_LOST else "lost"
 
 
+@dataclass
+class ModelRequest:
+    """The runs that were asked for, in order, and those that are still waited for."""
+
+    key: int
+    asked: list[str]
+    waits: set[str]
+
+
 def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> type[RuleBasedStateMachine]:
     counter = iter(range(10**9))
+    some = st.lists(st.integers(0, RUNS - 1), unique=True, min_size=1)
 
     class Queue(RuleBasedStateMachine):
+        """Several requests of two studies, which share runs."""
+
         claims = Bundle("claims")
 
         def __init__(self) -> None:
             super().__init__()
-            number = next(counter)  # the database is kept between examples, its runs are not
-            self.study = make["study"]([make["run"](f"example{number}", seed) for seed in range(RUNS)], f"s{number}")
-            self.key = store.save_study(self.study, settings={})
-            self.model = {run.run_id: ModelRun() for run in self.study.runs}
+            self.number = next(counter)  # the database is kept between examples, its runs are not
+            self.runs = [make["run"](f"example{self.number}", seed) for seed in range(RUNS)]
+            self.model: dict[str, ModelRun] = {}
+            self.requests: list[ModelRequest] = []
+            self.save([0, 1, 2], None, "s")
 
-        @rule(target=claims, ttl=st.sampled_from([10.0, 60.0]))
-        def claim(self, ttl: float) -> Claim | None:
+        @rule(positions=some, retry=st.sampled_from(list(RETRIES)), study=st.sampled_from(["s", "t"]))
+        def save(self, positions: list[int], retry: str | None, study: str) -> None:
+            asked = [self.runs[position] for position in positions]
+            key = store.save_study(make["study"](asked, f"{study}{self.number}"), settings={}, retry=retry)
+            waits = set()
+            for run in asked:
+                known = self.model.setdefault(run.run_id, ModelRun())
+                if known.was_done:
+                    continue
+                if known.state in (*RETRIES[retry], "pruned"):
+                    known.state, known.lost = "queued", 0
+                if known.state in OPEN:
+                    waits.add(run.run_id)
+            self.requests.append(ModelRequest(key, [run.run_id for run in asked], waits))
+
+        @rule(target=claims, ttl=st.sampled_from([10.0, 60.0]), which=st.integers(0, 50))
+        def claim(self, ttl: float, which: int) -> Claim | None:
+            request = self.requests[which % len(self.requests)]
             for run in self.model.values():
                 if run.state == "running" and fake.now > run.until:
                     run.lose()
-            expected = next((key for key, run in self.model.items() if run.state == "queued"), None)
-            claim = store.claim(self.key, make["remote"](), ttl)
-            assert (claim.run.run_id if claim else None) == expected
+            self.settle()
+            free = [key for key in request.asked if key in request.waits and self.model[key].state == "queued"]
+            claim = store.claim(request.key, make["remote"](), ttl)
+            assert (claim.run.run_id if claim else None) == (free[0] if free else None)
             if claim is not None:
                 run = self.model[claim.run.run_id]
                 run.state, run.attempt, run.until = "running", run.attempt + 1, fake.now + ttl
-                assert claim.attempt == run.attempt
+                assert (claim.attempt, claim.request_key) == (run.attempt, request.key)
             return claim
+
+        def settle(self) -> None:
+            """Nobody waits for a run that has ended."""
+            for request in self.requests:
+                request.waits = {key for key in request.waits if self.model[key].state in OPEN}
 
         @rule(seconds=st.sampled_from([1.0, 9.0, 11.0, 61.0]))
         def pass_(self, seconds: float) -> None:
@@ -117,32 +154,28 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
             else:
                 run.state = "queued" if how == "release" else ends[how]
                 run.lost = 0 if how == "finish" else run.lost
+                run.was_done |= how == "finish"
+            self.settle()
 
         @rule(position=st.integers(0, RUNS - 1))
         def cancel(self, position: int) -> None:
-            run_id = self.study.runs[position].run_id
-            taken = self.model[run_id].state in ("queued", "running")
+            run_id = self.runs[position].run_id
+            taken = run_id in self.model and self.model[run_id].state in OPEN
             assert store.cancel([run_id]) == ((run_id,) if taken else ())
             if taken:
                 self.model[run_id].state = "cancelled"
+                self.settle()
 
-        @rule(position=st.integers(0, RUNS - 1))
-        def requeue(self, position: int) -> None:
+        @rule(position=st.integers(0, RUNS - 1), which=st.integers(0, 50))
+        def requeue(self, position: int, which: int) -> None:
             """As for a parent whose weights are gone: ended runs only, done ones too; the count of lost attempts begins anew."""
-            run_id = self.study.runs[position].run_id
-            run = self.model[run_id]
-            ended = run.state not in ("queued", "running")
-            assert store.requeue([run_id], "its weights are gone") == ((run_id,) if ended else ())
-            if ended:
+            run_id, request = self.runs[position].run_id, self.requests[which % len(self.requests)]
+            run = self.model.get(run_id)
+            ended = run is not None and run_id in request.asked and run.state not in OPEN
+            assert store.requeue([run_id], "its weights are gone", request.key) == ((run_id,) if ended else ())
+            if run is not None and ended:
                 run.state, run.lost = "queued", 0
-
-        @rule(retry=st.sampled_from([None, "failed", "lost", "all"]))
-        def save(self, retry: str | None) -> None:
-            again = {None: (), "failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}[retry]
-            store.save_study(self.study, settings={}, retry=retry)
-            for run in self.model.values():
-                if run.state in (*again, "pruned"):
-                    run.state, run.lost = "queued", 0
+                request.waits.add(run_id)
 
         @invariant()
         def agrees(self) -> None:
@@ -150,6 +183,19 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
             assert {key: (state.state, state.attempts) for key, state in found.items()} == {
                 key: (run.state, run.attempt) for key, run in self.model.items()
             }
+
+        @invariant()
+        def requests_wait_for_what_they_asked_for(self) -> None:
+            for request in self.requests:
+                counts = store.waiting(request.key)
+                states = [self.model[key].state for key in request.waits]
+                assert (counts.queued, counts.running) == (states.count("queued"), states.count("running"))
+                assert counts.total == len(request.asked)
+
+        @invariant()
+        def no_queued_run_is_out_of_reach(self) -> None:
+            waited_for = set().union(*(request.waits for request in self.requests))
+            assert {key for key, run in self.model.items() if run.state == "queued"} <= waited_for
 
         def teardown(self) -> None:
             for run_id, result in store.results(self.model).items():

@@ -137,9 +137,9 @@ def test_a_parent_that_nobody_knows_blocks(store: Store, make_run: Make, make_st
 def test_a_lapsed_lease_is_taken_over(store: Store, fake: Any, take: Make, remote: Make) -> None:
     claim = take(remote())
     fake.pass_(60)
-    assert store.claim(claim.study_key, remote("other")) is None
+    assert store.claim(claim.request_key, remote("other")) is None
     fake.pass_(1)
-    second = store.claim(claim.study_key, remote("other"))
+    second = store.claim(claim.request_key, remote("other"))
     assert second is not None
     assert (second.run, second.attempt) == (claim.run, 2)
     first = store.find(claim.run.run_id).attempts[0]
@@ -152,7 +152,7 @@ def test_a_lost_attempt_ended_with_its_last_sign_of_life(store: Store, fake: Any
     fake.pass_(20)
     store.heartbeat(claim)
     fake.pass_(36_000)
-    assert store.claim(claim.study_key, remote("other")) is not None
+    assert store.claim(claim.request_key, remote("other")) is not None
     first = store.find(claim.run.run_id).attempts[0]
     assert first.ended is not None
     assert first.ended - first.started == 20
@@ -163,13 +163,13 @@ def test_a_heartbeat_keeps_the_lease(store: Store, fake: Any, take: Make, remote
     for _ in range(5):
         fake.pass_(50)
         store.heartbeat(claim)
-        assert store.claim(claim.study_key, remote()) is None
+        assert store.claim(claim.request_key, remote()) is None
     fake.pass_(50)
     store.heartbeat(claim, ttl=600)
     fake.pass_(599)
-    assert store.claim(claim.study_key, remote()) is None
+    assert store.claim(claim.request_key, remote()) is None
     fake.pass_(2)
-    assert store.claim(claim.study_key, remote()) is not None
+    assert store.claim(claim.request_key, remote()) is not None
 
 
 @pytest.mark.parametrize("sign", ["record_epoch", "set_environment"])
@@ -181,7 +181,7 @@ def test_recording_is_a_sign_of_life(store: Store, fake: Any, take: Make, remote
     else:
         store.set_environment(claim, {})
     fake.pass_(50)
-    assert store.claim(claim.study_key, remote()) is None
+    assert store.claim(claim.request_key, remote()) is None
 
 
 def test_a_late_heartbeat_is_welcome_while_nobody_took_the_run(store: Store, fake: Any, take: Make) -> None:
@@ -196,12 +196,12 @@ def test_the_third_lost_attempt_loses_the_run(store: Store, fake: Any, take: Mak
     claim = take()
     for _ in range(2):
         fake.pass_(61)
-        assert store.claim(claim.study_key, remote()) is not None
+        assert store.claim(claim.request_key, remote()) is not None
     fake.pass_(61)
-    assert store.claim(claim.study_key, remote()) is None
+    assert store.claim(claim.request_key, remote()) is None
     assert state(store, claim) == "lost"
     assert attempt_states(store, claim) == ["lost"] * 3
-    assert store.waiting(claim.study_key) == Counts(lost=1)
+    assert store.waiting(claim.request_key) == Counts(lost=1)
     assert [event.kind for event in store.events(claim.run.run_id)] == ["lost"] * 3
 
 
@@ -210,7 +210,7 @@ def test_a_released_attempt_is_not_counted(store: Store, take: Make, remote: Mak
     for number in range(1, 6):
         store.release(claim, "SIGTERM")
         assert store.find(claim.run.run_id).error is None
-        claim = store.claim(claim.study_key, remote())
+        claim = store.claim(claim.request_key, remote())
         assert claim.attempt == number + 1
     store.lose(claim, "signal 9")
     assert state(store, claim) == "queued"
@@ -226,12 +226,12 @@ def test_leases_of_this_hosts_live_process_ignore_the_wall_clock(
     """A laptop that slept, or a clock that was set: the process is there, so it keeps its run."""
     claim = take(WorkerInfo.here())
     fake.now += 3_600
-    assert store.claim(claim.study_key, remote()) is None
+    assert store.claim(claim.request_key, remote()) is None
     fake.now -= 7_200
     fake.monotonic += 59
-    assert store.claim(claim.study_key, remote()) is None
+    assert store.claim(claim.request_key, remote()) is None
     fake.monotonic += 2
-    second = store.claim(claim.study_key, remote())
+    second = store.claim(claim.request_key, remote())
     assert second is not None
     error = store.find(claim.run.run_id).attempts[0].error
     assert error is not None
@@ -241,16 +241,16 @@ def test_leases_of_this_hosts_live_process_ignore_the_wall_clock(
 def test_a_database_clock_set_back_makes_no_immortal_lease(store: Store, fake: Any, take: Make, remote: Make) -> None:
     claim = take(remote())
     fake.now -= 3_600
-    assert store.claim(claim.study_key, remote()) is None
+    assert store.claim(claim.request_key, remote()) is None
     fake.now += 62
-    assert store.claim(claim.study_key, remote()) is not None
+    assert store.claim(claim.request_key, remote()) is not None
 
 
 def test_a_reused_process_id_is_another_process(store: Store, take: Make, remote: Make) -> None:
     here = WorkerInfo.here()
     assert here.started is not None
     claim = take(replace(here, started=here.started - 1))
-    assert store.claim(claim.study_key, remote()) is not None
+    assert store.claim(claim.request_key, remote()) is not None
 
 
 @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"boot": "an earlier one"}, {"boot": ""}])
@@ -259,7 +259,7 @@ def test_a_process_that_is_not_ours_is_never_called_dead(
 ) -> None:
     gone = replace(WorkerInfo.here(), pid=2**22 + 1, **change)
     claim = take(gone)
-    assert store.claim(claim.study_key, remote()) is None
+    assert store.claim(claim.request_key, remote()) is None
     assert hosts.is_dead(WorkerInfo.here().host, hosts.boot_id(), gone.pid, None)
 
 
@@ -306,7 +306,7 @@ def test_every_method_that_takes_a_claim_is_in_the_list() -> None:
 def test_a_late_worker_cannot_write(store: Store, fake: Any, take: Make, remote: Make, write: str, then: str) -> None:
     late = take(remote("late"))
     fake.pass_(61)
-    newer = store.claim(late.study_key, remote("newer"))
+    newer = store.claim(late.request_key, remote("newer"))
     assert newer is not None
     if then == "done":
         store.finish(newer, DONE, 1.0)
@@ -373,7 +373,7 @@ def test_requeue_takes_ended_runs_only(store: Store, make_study: Make, remote: M
     assert done is not None
     assert running is not None
     store.finish(done, DONE, 1.0)
-    assert store.requeue([run.run_id for run in study.runs], "its weights are gone") == (done.run.run_id,)
+    assert store.requeue([run.run_id for run in study.runs], "its weights are gone", key) == (done.run.run_id,)
     again = store.claim(key, remote())
     assert again is not None
     assert (again.run, again.attempt) == (done.run, 2)

@@ -22,7 +22,7 @@ def record(store: Store, claim: Any, epoch: int, value: float, splits: tuple[str
 def again(store: Store, claim: Any, remote: Make) -> Any:
     """The run's next attempt, after this one was lost."""
     store.lose(claim, "signal 9")
-    return store.claim(claim.study_key, remote())
+    return store.claim(claim.request_key, remote())
 
 
 def test_a_done_run_has_all_that_was_recorded(store: Store, fake: Any, take: Make) -> None:
@@ -144,10 +144,10 @@ def test_metrics_belong_to_done_runs_and_to_the_attempt_that_ended_them(
 ) -> None:
     claim = take()
     store.finish(claim, Outcome({"top1": 0.1, "gone": 1.0}, artifacts=(Artifact("log", "l", 1, "0" * 64),)), 1.0)
-    store.requeue([claim.run.run_id], "other code")
+    store.requeue([claim.run.run_id], "other code", claim.request_key)
     queued = store.find(claim.run.run_id)
     assert (queued.metrics, queued.artifacts, queued.reported_split) == ({}, (), None)
-    second = store.claim(claim.study_key, remote())
+    second = store.claim(claim.request_key, remote())
     assert second is not None
     store.finish(second, Outcome({"top1": 0.2}), 2.0)
     result = store.find(claim.run.run_id)

@@ -9,7 +9,7 @@ import pytest
 from ablate.errors import NotFound, UsageError
 from ablate.store import codec
 from ablate.store.store import Store
-from ablate.store.values import StoredStudy, StudyLink
+from ablate.store.values import Counts, StoredStudy, StudyLink
 from ablate.study.records import Outcome
 from ablate.study.study import Arm
 
@@ -87,7 +87,7 @@ def test_a_retry_starts_a_new_count_of_three(
     study = make_study([claim.run])
     for _ in range(3):
         store.lose(claim, "signal 9")
-        claim = store.claim(claim.study_key, remote()) or claim
+        claim = store.claim(claim.request_key, remote()) or claim
     assert store.find(claim.run.run_id).state == "lost"
     key = store.save_study(study, settings={}, retry="lost")
     for number in (4, 5, 6):
@@ -114,18 +114,20 @@ def test_a_retried_parent_is_retried_with_its_study(
     key = store.save_study(study, settings={})
     store.fail(store.claim(key, remote()), "boom")
     assert store.waiting(key).blocked == 1
-    store.save_study(study, settings={}, retry="failed")
-    assert (store.waiting(key).queued, store.waiting(key).waiting) == (1, 1)
+    again = store.save_study(study, settings={}, retry="failed")
+    assert (store.waiting(again).queued, store.waiting(again).waiting) == (1, 1)
 
 
-def test_a_retried_run_is_queued_in_every_study_that_wants_it(store: Store, make_study: Make, remote: Make) -> None:
+def test_a_retried_run_is_queued_for_the_asker_alone(store: Store, make_study: Make, remote: Make) -> None:
     study, other = make_study(1, "s"), make_study(1, "t")
     key = store.save_study(study, settings={})
-    second = store.save_study(other, settings={})
     store.fail(store.claim(key, remote()), "boom")
-    store.save_study(other, settings={}, retry="failed")
-    assert store.waiting(key).queued == store.waiting(second).queued == 1
-    assert store.claim(key, remote()) is not None
+    again = store.save_study(other, settings={}, retry="failed")
+    assert store.waiting(key) == Counts(retried=1)
+    assert store.waiting(again) == Counts(queued=1)
+    assert store.claim(key, remote()) is None
+    store.finish(store.claim(again, remote()), DONE, 1.0)
+    assert store.waiting(key) == store.waiting(again) == Counts(done=1)
     assert store.check() == []
 
 
@@ -135,24 +137,31 @@ def test_a_retried_run_is_queued_in_every_study_that_wants_it(store: Store, make
 def test_saving_again_updates_one_row_and_removes_no_run(
     store: Store, fake: Any, make_run: Make, make_study: Make
 ) -> None:
-    first = store.save_study(make_study([make_run("a"), make_run("b")]), settings={"seeds": [0]})
+    first = store.request(store.save_study(make_study([make_run("a"), make_run("b")]), settings={"seeds": [0]}))
     fake.pass_(10)
     changed = replace(make_study([make_run("b"), make_run("c")]), source="study: s # two\n", file="moved/s.yaml")
-    assert store.save_study(changed, settings={"set": {"optimizer.lr": 1e-3}, "bad": float("nan")}) == first
+    second = store.request(store.save_study(changed, settings={"set": {"optimizer.lr": 1e-3}, "bad": float("nan")}))
+    assert (second.study_key, second.settings["bad"]) == (first.study_key, None)
     assert store.studies() == (
         StoredStudy(
-            first, "s", None, "study: s # two\n", "moved/s.yaml", {"set": {"optimizer.lr": 1e-3}, "bad": None}, fake.now
+            first.study_key,
+            "s",
+            None,
+            "study: s # two\n",
+            "moved/s.yaml",
+            {"set": {"optimizer.lr": 1e-3}, "bad": None},
+            fake.now,
         ),
     )
     assert [result.run.recipe["model"]["arch"] for result in store.list_runs(study="s")] == ["b", "c"]
     assert len(store.list_runs()) == 3
-    assert store.find(make_run("a").run_id).studies == ()
+    assert store.find(make_run("a").run_id).studies == ("s",), "it was asked for once"
 
 
 def test_profiles_are_studies_of_their_own(store: Store, fake: Any, make_run: Make, make_study: Make) -> None:
-    full = store.save_study(make_study([make_run("full")]), settings={})
+    full = store.request(store.save_study(make_study([make_run("full")]), settings={})).study_key
     fake.pass_(1)
-    cpu = store.save_study(make_study([make_run("cpu")], profile="cpu"), settings={})
+    cpu = store.request(store.save_study(make_study([make_run("cpu")], profile="cpu"), settings={})).study_key
     assert full != cpu
     assert [(s.name, s.profile) for s in store.studies()] == [("s", "cpu"), ("s", None)]
     assert store.study_source().key == store.study_source("s").key == store.study_source("s", "cpu").key == cpu
@@ -228,6 +237,6 @@ def test_a_grid_of_more_runs_than_a_statement_takes(
     assert {state.state for state in store.states(ids).values()} == {"queued"}
     assert store.waiting(key).queued == len(store.states(ids)) == len(store.results(ids)) == 120
     assert len(store.cancel(ids)) == 120
-    assert store.save_study(make_study(runs), settings={}, retry="all") == key
-    assert store.waiting(key).queued == 120
+    again = store.save_study(make_study(runs), settings={}, retry="all")
+    assert store.waiting(again).queued == store.waiting(key).retried == 120
     assert store.check() == []

@@ -286,7 +286,10 @@ def of(lines: list[str], table: str) -> int:
         ("attempts", lambda line: line.replace('"ttl": ', '"ttl": NaN, "x": '), "is no JSON"),
         ("epoch_metrics", lambda line: changed(line, attempt=9), "its attempt 9 is not in the file"),
         ("study_runs", lambda line: changed(line, study=9), "its study 9 is not in the file"),
-        ("study_runs", lambda line: changed(line, queued=1), "study_runs.queued cannot be '1'"),
+        ("requests", lambda line: changed(line, study=9), "its study 9 is not in the file"),
+        ("requests", lambda line: line + line, "the file has this row of requests twice"),
+        ("request_runs", lambda line: changed(line, request=99), "its request 99 is not in the file"),
+        ("request_runs", lambda line: changed(line, queued=1), "request_runs.queued cannot be '1'"),
     ],
 )
 def test_a_broken_line_is_named_and_nothing_imported(
@@ -347,17 +350,6 @@ def test_files_that_are_none_of_ours(lines: list[str], other: Store, tmp_path: P
         other.import_from(str(tmp_path / "none.jsonl"))
     with pytest.raises(StoreError, match="is a folder, not an export"):
         other.import_from(str(tmp_path))
-
-
-def test_a_file_of_an_older_schema_says_what_to_do(
-    lines: list[str], other: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "old.jsonl").write_text("".join(lines))
-    monkeypatch.setattr("ablate.store.portable.REVISIONS", (*REVISIONS, "9998"))
-    with pytest.raises(
-        StoreError, match=rf"by an older ablate .* schema {REVISIONS[-1]}, this one reads 9998\)\. Import it with that"
-    ):
-        other.import_from(str(tmp_path / "old.jsonl"))
 
 
 def test_a_tuning_that_is_here_stays_as_it_is_here(lived: Store, other: Store, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def request_of(tmp_path: Path) -> Callable[..., GridRequest]:
     def build(**changes: Any) -> GridRequest:
         url = os.environ["ABLATE_DB"]
         given: dict[str, Any] = {
-            "study_key": 0, "open_store": lambda: Store.open(url), "fit": "toy_tuning:fit", "home": tmp_path / "home",
+            "request_key": 0, "open_store": lambda: Store.open(url), "fit": "toy_tuning:fit", "home": tmp_path / "home",
             "device": "cpu", "poll": 0.01,
         }  # fmt: skip
         return GridRequest(**{**given, **changes})

@@ -20,10 +20,10 @@ from ablate.errors import Interrupted, NotFound, RunFailure
 from ablate.study.records import Context, Outcome
 from ablate.study.run import Run
 from ablate.study.words import expand
-from ablate.training.foreign.about import about, study_folder
+from ablate.training.foreign.about import about, own_folder, study_folder
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
-from ablate.training.foreign.output import Output, quoted
+from ablate.training.foreign.output import Output
 from ablate.training.foreign.process import Command, Ending
 
 GRACE = 10.0
@@ -49,7 +49,7 @@ def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
 def words_of(run: Run, context: Context) -> list[str]:
     """The words of this run's command."""
     assert run.trainer is not None
-    return expand(run.trainer["command"], run.seed, str(context.run_dir.absolute()))
+    return expand(run.trainer["command"], run.seed, str(own_folder(run, context)))
 
 
 def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[[], float] = time.monotonic) -> Outcome:
@@ -59,7 +59,7 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
         raise NotFound(f"the study's folder {folder} is not there, and the command runs in it")
     environment = environment_of(run, context)
     measured = Measured(run, context, clock)
-    output = Output(measured)
+    output = Output(measured, shlex.join(words))
     lines = {True: Lines(), False: Lines()}
     stopped, patience = 0, float("inf")
     with Command(words, folder, environment) as command:
@@ -77,7 +77,10 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
         ending = command.ending
     for stdout, cut in lines.items():
         for line in cut.rest():
-            output.take(line, stdout=stdout)
+            if ending.well and not stopped:
+                output.take(line, stdout=stdout)
+            else:  # it may end inside a number
+                output.keep(line)
     if ending.left:
         _log(f"ablate: ended {ending.left} processes that the command left behind\n".encode())
     if not ending.well:  # an engine may signal every process of a job, this command among them
@@ -85,25 +88,25 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
     if stopped:
         measured.hand_on()
         raise Interrupted(stopped)
-    return _outcome(words, ending, measured, output)
+    return _outcome(ending, measured, output)
 
 
-def _outcome(words: list[str], ending: Ending, measured: Measured, output: Output) -> Outcome:
+def _outcome(ending: Ending, measured: Measured, output: Output) -> Outcome:
     """The run's numbers, or its failure with the last lines that it printed and a sentence at the end."""
     if not ending.well:
         measured.hand_on()
         last = f": {output.last[-1].strip()}" if output.last else ""
-        shown = f"{shlex.join(words)}\n{quoted(output.last)}"
-        raise RunFailure(f"{shown}\nthe command {ending.said()}{last}")
+        raise RunFailure(f"{output.shown()}\nthe command {ending.said()}{last}")
     try:
         return measured.outcome(left_behind=ending.left)
     except RunFailure as failure:
-        raise type(failure)(f"{shlex.join(words)}\n{quoted(output.last)}\n{failure}") from None
+        raise type(failure)(f"{output.shown()}\n{failure}") from None
 
 
 def environment_of(run: Run, context: Context) -> Mapping[str, str]:
     """The command's environment; writes the recipe where `ABLATE_RECIPE` says."""
-    recipe = context.run_dir.absolute() / RECIPE_FILE
+    folder = own_folder(run, context)
+    recipe = folder / RECIPE_FILE
     text = json.dumps(run.recipe, indent=1, ensure_ascii=False)
     part = recipe.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
@@ -114,7 +117,7 @@ def environment_of(run: Run, context: Context) -> Mapping[str, str]:
     return {
         **inherited,
         "ABLATE_RUN_ID": run.run_id,
-        "ABLATE_RUN_DIR": str(context.run_dir.absolute()),
+        "ABLATE_RUN_DIR": str(folder),
         "ABLATE_RECIPE": str(recipe),
         "ABLATE_SEED": str(run.seed),
     }

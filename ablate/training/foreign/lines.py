@@ -6,6 +6,8 @@ import re
 
 LONGEST = 1 << 16
 """Bytes of a line that are read; the rest is dropped, so that a line without an end cannot fill memory."""
+CUT = "\N{HORIZONTAL ELLIPSIS}"
+"""Stands where the rest of a line was dropped. No number ends before it."""
 
 _END = re.compile(rb"[\r\n]")
 
@@ -16,6 +18,7 @@ class Lines:
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
         self._held = bytearray()
+        self._cut = False
 
     def take(self, data: bytes) -> list[str]:
         """The lines that this piece completes, without empty ones."""
@@ -33,9 +36,12 @@ class Lines:
 
     def _line(self, piece: bytes) -> str:
         self._hold(piece)
-        text = self._held.decode("utf-8", "replace")
+        text = self._held.decode("utf-8", "replace") + (CUT if self._cut else "")
         self._held.clear()
+        self._cut = False
         return text
 
     def _hold(self, piece: bytes) -> None:
-        self._held += piece[: max(0, self._longest - len(self._held))]
+        room = max(0, self._longest - len(self._held))
+        self._held += piece[:room]
+        self._cut |= len(piece) > room

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from ablate.errors import Diverged, RunFailure
-from ablate.study.metrics import SPLITS
+from ablate.study.metrics import METRICS, SPLITS, split_of
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
 from ablate.study.run import Run
-from ablate.study.trainer import known_names
+from ablate.study.trainer import PERCENT, known_names
 
 FLUSH_SECONDS = 1.0
 """Records are handed on together after so long: each hand-over is a commit, and a script may report every step."""
@@ -19,6 +21,14 @@ MOST_RECORDS = 100_000
 """Records of epochs or steps that are kept of one run; final numbers are followed to the end."""
 PLAIN = "test"
 """The split of a number that names none: what a script reports without a word is what is reported."""
+ROUNDING = 1e-6
+"""So far above 1 a fraction may lie: means in 32 bits do."""
+LONGEST_QUOTED = 120
+
+_PARTED = re.compile(r"([A-Za-z]+)[_/](.+)", re.DOTALL)
+
+Place = tuple[str | None, str]
+"""A split, where one is named, and a metric's name without it."""
 
 
 class Measured:
@@ -35,27 +45,62 @@ class Measured:
         self._splits: set[str] = set()
         self._handed_on = -math.inf
         self._records = 0
+        self._units: Mapping[str, str] = (run.trainer or {}).get("units") or {}
+        self._counted: dict[str, str] = {}
+        self._not_read: dict[str, str] = {}
         self.unknown: dict[str, None] = {}
+
+    def place(self, name: str, split: str | None = None) -> Place | None:
+        """Where a number goes: (split, metric). `val_loss`, `val/loss`, `eval_loss` are the loss of `val`, whatever `split` says; a
+        name that the study declares is taken as it stands. None for a metric that the study cannot show."""
+        for written in dict.fromkeys((name, name.replace("/", "_"))):
+            if written in self._known or (split and f"{split}_{written}" in self._known):
+                head, _, tail = written.partition("_")
+                return (head, tail) if head in SPLITS and tail else (split, written)
+        parted = _PARTED.fullmatch(name)
+        where = split_of(parted[1]) if parted else None
+        rest = parted[2].replace("/", "_") if parted else ""
+        return (where, rest) if where and f"{where}_{rest}" in self._known else None
 
     def knows(self, name: str, split: str | None = None) -> bool:
         """Whether a metric is one that the study can show; a name that is not is remembered, for messages."""
-        if name in self._known or (split and f"{split}_{name}" in self._known):
+        if self.place(name, split) is not None:
             return True
         if len(self.unknown) < 20:
             self.unknown[name[:100]] = None
         return False
 
-    def take(self, metrics: Mapping[str, float], epoch: int | None = None, split: str | None = None) -> None:
-        """Numbers of an epoch or step; without one, final ones. `val_loss` is `loss` of the split `val`."""
-        for name, value in metrics.items():
-            where, rest = split, name
-            head, _, tail = name.partition("_")
-            if where is None and head in SPLITS and tail:
-                where, rest = head, tail
+    def not_read(self, name: str, why: str, line: str = "", split: str | None = None) -> None:
+        """Remember why what was printed for a metric is no number: it is told if none comes."""
+        place = self.place(name, split)
+        if place is not None:
+            quote = f": {line.strip()[:LONGEST_QUOTED]}" if line else ""
+            self._not_read.setdefault(place[1], f"{why}{quote}")
+
+    def check_percent(self, name: str, split: str | None = None) -> None:
+        """Raises RunFailure where a number that is followed by % would be taken for a fraction."""
+        place = self.place(name, split)
+        if place is not None and self._is_fraction(*place) and not self._unit(name, *place):
+            raise RunFailure(f"{name} is a fraction from 0 to 1, and a percentage was printed. {self._declare(name)}")
+
+    def take(
+        self, metrics: Mapping[str, float], epoch: int | None = None, split: str | None = None, by: str = "epoch"
+    ) -> None:
+        """Numbers of an epoch or step (`by` says of which, or of the n-th `match`); without one, final ones. Raises RunFailure for a
+        fraction above 1."""
+        for name, told in metrics.items():
+            place = self.place(name, split)
+            if place is None:
+                continue
+            where, rest = place
+            value = self._in_unit(name, where, rest, told)
             self._splits.add(where or PLAIN)
-            self._final(f"{where}_{rest}" if where else rest, value, epoch)
+            final = f"{where}_{rest}" if where else rest
+            self._final(final, value, epoch)
             if epoch is not None:
                 self._record(epoch, where or PLAIN, rest, value)
+                if by != "epoch":
+                    self._counted[final] = by
         self.hand_on_if_due()
 
     def hand_on_if_due(self) -> None:
@@ -85,14 +130,42 @@ class Measured:
                 raise Diverged(f"{name} is not finite: {value}{at}")
         final = {name: value for name, (value, _) in self._last.items() if math.isfinite(value)}
         if not final:
-            raise RunFailure(f"no metric came: {self._nothing()}")
+            said = "; ".join(f"{name}: {why}" for name, why in self._not_read.items())
+            raise RunFailure(f"no metric came: {said or self._nothing()}")
         reported = PLAIN if PLAIN in self._splits or "val" not in self._splits else "val"
         for name, value in list(final.items()):
             if name.startswith(f"{reported}_"):
                 final.setdefault(name.removeprefix(f"{reported}_"), value)
         if self._records > MOST_RECORDS:
             details["records_left_out"] = self._records - MOST_RECORDS
+        if self._counted:
+            details["counted_by"] = self._counted
         return Outcome(final, reported_split=reported, details=details)
+
+    def _in_unit(self, name: str, where: str | None, rest: str, value: float) -> float:
+        """The value as it is kept: a fraction where it was told in percent."""
+        unit = self._unit(name, where, rest)
+        kept = float(Decimal(repr(value)).scaleb(-2)) if unit == PERCENT else value
+        if self._is_fraction(where, rest) and math.isfinite(kept) and kept > 1 + ROUNDING:
+            if unit == PERCENT:
+                raise RunFailure(f"{name} is a percentage from 0 to 100, and {value:g} was reported.")
+            raise RunFailure(f"{name} is a fraction from 0 to 1, and {value:g} was reported. {self._declare(name)}")
+        return kept
+
+    def _unit(self, name: str, where: str | None, rest: str) -> str:
+        for key in (name, f"{where}_{rest}", rest):
+            if key in self.declared:
+                return self._units.get(key, "")
+        return ""
+
+    def _is_fraction(self, where: str | None, rest: str) -> bool:
+        ours = METRICS.get(f"{where}_{rest}") or METRICS.get(rest)
+        return ours is not None and ours.unit == "fraction"
+
+    def _declare(self, name: str) -> str:
+        place = self.place(name)
+        key = name if name in self.declared or place is None else place[1]
+        return f"Declare it: metrics: {{{key}: {{unit: percent}}}}; or print the fraction."
 
     def _final(self, name: str, value: float, epoch: int | None) -> None:
         """The last number is the final one; one that belongs to no epoch is final whatever comes after."""
@@ -113,14 +186,21 @@ class Measured:
 
     def _missing(self, name: str) -> str:
         pattern = self.declared[name]
+        place = self.place(name)
+        if place is not None and place[1] in self._not_read:
+            return f"the metric {name} never came: {self._not_read[place[1]]}"
         if pattern is None:
             return f"the metric {name} never came: {self._nothing()}"
         return f"the metric {name} never came: no line of the output matched its pattern {pattern!r}"
 
     def _nothing(self) -> str:
         if self.unknown:
-            return f"reported were {', '.join(self.unknown)}, which trainer.metrics does not declare"
+            return f"reported were {', '.join(self.unknown)}, which trainer.metrics does not declare{self._slashes()}"
         return "nothing was reported by that name" if self.declared else "nothing was reported"
+
+    def _slashes(self) -> str:
+        slashed = next((name for name in self.unknown if "/" in name), "")
+        return f" ({slashed} is declared as {slashed.replace('/', '_')})" if slashed else ""
 
     def _show(self, epoch: int) -> None:
         epochs = self._run.recipe.get("epochs")

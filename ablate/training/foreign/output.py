@@ -2,107 +2,83 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections import deque
-from collections.abc import Iterable
-from typing import Any
 
-from ablate.study.metrics import SPLITS
-from ablate.study.trainer import COUNTERS, number_group
+from ablate.errors import RunFailure
+from ablate.training.foreign.json_lines import JsonLines
 from ablate.training.foreign.measured import Measured
+from ablate.training.foreign.number import Unreadable
+from ablate.training.foreign.patterns import Found, Line, NoCount, Pattern
 
 LAST_LINES = 20
 LONGEST_SHOWN = 300
-LARGEST_EPOCH = 2**31 - 1
-
-_NOT_FINITE = re.compile(r"(?<![\w.])[-+]?(?:nan|inf|infinity)(?![\w.])", re.IGNORECASE)
+LONGEST_QUOTED = 120
 
 
 class Output:
-    """Reads the lines of one run. `last` keeps the newest, for messages."""
+    """Reads the lines of one run. `last` keeps the newest, for messages, and `command` is what they begin with."""
 
-    def __init__(self, measured: Measured) -> None:
+    def __init__(self, measured: Measured, command: str = "") -> None:
+        self._command = command
         self._measured = measured
-        patterns = {name: re.compile(pattern) for name, pattern in measured.declared.items() if pattern is not None}
-        self._patterns = {name: (pattern, number_group(pattern) or 0) for name, pattern in patterns.items()}
+        self._json = JsonLines(measured)
+        patterns = {name: pattern for name, pattern in measured.declared.items() if pattern is not None}
+        self._patterns = {name: Pattern(pattern) for name, pattern in patterns.items()}
         self._matches = dict.fromkeys(patterns, 0)
         self.last: deque[str] = deque(maxlen=LAST_LINES)
 
-    def take(self, line: str, *, stdout: bool) -> None:
-        """A line of stdout or of stderr."""
-        self.last.append(line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 3] + "...")
-        if stdout and line.lstrip().startswith("{"):
-            self._json(line)
-        for name, (pattern, group) in self._patterns.items():
-            self._match(name, pattern, group, line)
-
-    def _json(self, line: str) -> None:
-        """A JSON line; what starts with a brace and is none is ordinary output."""
+    def take(self, raw: str, *, stdout: bool) -> None:
+        """A line of stdout or of stderr. Raises RunFailure for a number of the study's that is none, or could mean two things."""
+        line = self.keep(raw)
         try:
-            told = json.loads(line)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(told, dict):
-            return
-        split = told.get("split")
-        split = split if split in SPLITS else None
-        numbers = {name: value for name, item in told.items() if (value := _number(item)) is not None}
-        counts = [count for name in COUNTERS if (count := _count(numbers.pop(name, None))) is not None]
-        known = {name: value for name, value in numbers.items() if self._measured.knows(name, split)}
-        if any(name in told for name in COUNTERS) and not counts:
-            return  # it belongs to an epoch, and nobody can say to which
-        self._measured.take(known, counts[0] if counts else None, split)
+            if stdout and line.text.lstrip().startswith("{"):
+                self._json.take(line.text)
+            for name, pattern in self._patterns.items():
+                self._match(name, pattern, line)
+        except RunFailure as failure:
+            self._measured.hand_on()
+            said = f"{failure} The line: {_cut(line.text.strip(), LONGEST_QUOTED)}"
+            raise RunFailure(f"{self.shown()}\n{said}" if self._command else said) from None
 
-    def _match(self, name: str, pattern: re.Pattern[str], group: int, line: str) -> None:
+    def keep(self, raw: str) -> Line:
+        """Keep a line for messages alone."""
+        line = Line(raw)
+        self.last.append(_cut(line.text, LONGEST_SHOWN))
+        return line
+
+    def shown(self) -> str:
+        """The command and the last lines that it printed, for messages."""
+        lines = "\n".join(f"  {line}" for line in self.last) or "  (it printed nothing)"
+        return f"{self._command}\n{lines}"
+
+    def _match(self, name: str, pattern: Pattern, line: Line) -> None:
         """The n-th match is epoch n, unless the pattern has a group named epoch or step; the last one is final."""
-        found = pattern.search(line)
-        value = _float(found[group]) if found else None
-        if value is None:
-            found, value = _not_finite(pattern, group, line)
-        if found is None or value is None:
+        try:
+            found = pattern.find(line)
+        except Unreadable as why:
+            raise RunFailure(
+                f"{name}: {why.text!r} is not read as a number by the pattern {pattern.text!r}. {why.advice}"
+            ) from None
+        except NoCount as why:
+            raise RunFailure(
+                f"{name}: {why} is no whole number from 0. Let the pattern name whole epochs or steps, or none: then its matches are counted."
+            ) from None
+        if found is None:
             return
+        if found.number is None:
+            self._measured.not_read(name, f"its pattern {pattern.text!r} matched a line without a number", line.text)
+            return
+        self._tell(name, found)
+
+    def _tell(self, name: str, found: Found) -> None:
+        assert found.number is not None
+        if found.number.percent:
+            self._measured.check_percent(name)
         self._matches[name] += 1
-        named = found.groupdict()
-        counts = [count for key in COUNTERS if (count := _count(_float(named.get(key)))) is not None]
-        self._measured.take({name: value}, counts[0] if counts else self._matches[name])
+        counter = found.counter or "match"
+        count = self._matches[name] if found.count is None else found.count
+        self._measured.take({name: found.number.value}, count, by=counter)
 
 
-def _not_finite(pattern: re.Pattern[str], group: int, line: str) -> tuple[re.Match[str] | None, float | None]:
-    """`val loss nan` under `val loss ([0-9.]+)`: the number is missing because it is none. Read as if digits stood there."""
-    words = list(_NOT_FINITE.finditer(line))
-    if not words:
-        return None, None
-    digits = _NOT_FINITE.sub(lambda word: "0" * len(word.group()), line)
-    found = pattern.search(digits)
-    inside = next((word for word in words if found and word.start() <= found.start(group) < word.end()), None)
-    return (None, None) if inside is None else (found, float(inside.group()))
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def _float(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
-def _count(value: float | None) -> int | None:
-    """A whole number from 0 that can count epochs."""
-    if value is None or not 0 <= value <= LARGEST_EPOCH or value != int(value):
-        return None
-    return int(value)
-
-
-def quoted(lines: Iterable[str]) -> str:
-    """The last lines for a message."""
-    return "\n".join(f"  {line}" for line in lines) or "  (it printed nothing)"
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

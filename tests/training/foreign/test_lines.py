@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.training.foreign.lines import Lines
+from ablate.training.foreign.lines import CUT, Lines
 
 
 def test_lines_come_whole_however_they_are_cut() -> None:
@@ -14,11 +14,11 @@ def test_lines_come_whole_however_they_are_cut() -> None:
         assert lines.rest() == ["rest"]
 
 
-def test_a_line_without_end_is_cut_and_holds_no_memory() -> None:
+def test_a_line_without_end_is_cut_visibly_and_holds_no_memory() -> None:
     lines = Lines(longest=10)
     for _ in range(1000):
         assert lines.take(b"x" * 1000) == []
-    assert lines.take(b"y\nnext\n") == ["x" * 10, "next"]
+    assert lines.take(b"y\nnext\n") == ["x" * 10 + CUT, "next"]
     assert lines.rest() == []
 
 

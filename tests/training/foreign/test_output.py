@@ -17,12 +17,12 @@ from ablate.training.foreign.output import LAST_LINES, LONGEST_SHOWN, Output
 
 
 def read(
-    lines: list[str], metrics: dict[str, str | None] | None = None, stdout: bool = True
+    lines: list[str], metrics: dict[str, str | None] | None = None, stdout: bool = True, more: Any = None
 ) -> tuple[Outcome, list[Any]]:
     """The outcome of these lines, and every (epoch, split, name, value) that was handed on."""
     records: list[Any] = []
     context = Context(Path("."), on_epoch=records.extend)
-    run = Run("a" * 64, "b" * 64, 0, {}, {"command": ["x"], "metrics": metrics or {}})
+    run = Run("a" * 64, "b" * 64, 0, {}, {"command": ["x"], "metrics": metrics or {}, **(more or {})})
     measured = Measured(run, context)
     output = Output(measured)
     for line in lines:
@@ -53,7 +53,20 @@ def test_json_lines_with_epochs_and_splits() -> None:
         ('{"epoch": 3.0, "step": 250, "val_loss": 1.5}', (3, "val", "loss", 1.5)),
         ('{"epoch": 0.02, "step": 10, "val_loss": 1.5}', (10, "val", "loss", 1.5)),
         ('{"step": 0, "split": "val", "loss": 1.5}', (0, "val", "loss", 1.5)),
-        ('{"epoch": 1, "split": "dev", "top1": 0.5}', (1, "test", "top1", 0.5)),
+        ('{"epoch": 1, "split": "dev", "top1": 0.5}', (1, "val", "top1", 0.5)),
+        ('{"epoch": 1, "split": "Validation", "top1": 0.5}', (1, "val", "top1", 0.5)),
+        ('{"epoch": 1, "split": "training", "top1": 0.5}', (1, "train", "top1", 0.5)),
+        ('{"epoch": 1, "split": null, "top1": 0.5}', (1, "test", "top1", 0.5)),
+        ('{"epoch": "3", "top1": "0.5"}', (3, "test", "top1", 0.5)),
+        ('{"epoch": 1, "top1": "5e-1"}', (1, "test", "top1", 0.5)),
+        ('{"epoch": 1, "val/loss": 0.5}', (1, "val", "loss", 0.5)),
+        ('{"epoch": 1, "eval_loss": 0.5}', (1, "val", "loss", 0.5)),
+        ('{"epoch": 1, "valid/top1": 0.5}', (1, "val", "top1", 0.5)),
+        ('{"epoch": 1, "split": "test", "val_loss": 0.5}', (1, "val", "loss", 0.5)),
+        ('{"epoch": 1, "eval": {"loss": 0.5}}', (1, "val", "loss", 0.5)),
+        ('{"eval": {"loss": 0.5, "epoch": 2}, "lr": {"loss": 3}}', (2, "val", "loss", 0.5)),
+        ('{"epoch": 1, "top1": 0.5, "top1": 0.5}', (1, "test", "top1", 0.5)),
+        ('\x1b[32m{"epoch": 1, "top1": 0.5}\x1b[0m', (1, "test", "top1", 0.5)),
         ('{"epoch": 1, "top1": 1}', (1, "test", "top1", 1.0)),
     ],
 )
@@ -70,7 +83,7 @@ def test_a_validation_set_alone_is_what_is_reported() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["{broken", "{'top1': 0.5}", '{"top1": 0.5', '{"epoch": "three", "top1": 0.1}', '{"epoch": -1, "top1": 0.1}', "{" * 5000, '["top1", 0.1]', '{"epoch": 1.5, "top1": 0.1}'],
+    ["{broken", "{'top1': 0.5}", '{"top1": 0.5', "{" * 5000, '["top1", 0.1]', '{"epoch": 1.5, "lr": 0.1}', '{"split": "holdout", "lr": 0.1}', '{"loss": "mse 2"}', '{"top1": true}', '{"top1": null}', '{"top1": [0.1]}', '{"best": {"top1": 0.1}}'],
 )  # fmt: skip
 def test_what_is_no_json_line_is_ordinary_output(line: str) -> None:
     outcome, records = read([line, '{"top1": 0.75}', line])
@@ -131,7 +144,11 @@ def test_json_numbers_that_are_none() -> None:
     ("lines", "metrics", "message"),
     [
         (["acc 0.5"], {"acc": "accuracy ([0-9.]+)"}, "the metric acc never came: no line of the output matched its pattern 'accuracy ([0-9.]+)'"),
-        (["acc x"], {"acc": "acc (.)"}, "the metric acc never came: no line of the output matched its pattern 'acc (.)'"),
+        (["acc x"], {"acc": "acc (.)"}, "the metric acc never came: its pattern 'acc (.)' matched a line without a number: acc x"),
+        (['{"acc": true}'], {"acc": None}, "the metric acc never came: it was printed as true, which is no number"),
+        (['{"acc": "n/a"}', '{"lr": 1}'], {"acc": None}, 'the metric acc never came: it was printed as "n/a", which is no number'),
+        (['{"metrics": {"acc": 0.5}}'], {"acc": None}, "the metric acc never came: it was printed inside 'metrics'; print it outside, or inside one of train, training, val, validation, valid, dev, eval, test"),
+        (['{"val/acc@5": 0.5}'], {"acc": None}, "the metric acc never came: reported were val/acc@5, which trainer.metrics does not declare (val/acc@5 is declared as val_acc@5)"),
         (['{"accuracy": 0.5, "lr": 1}'], {"acc": None}, "the metric acc never came: reported were accuracy, lr, which trainer.metrics does not declare"),
         (['{"top1": 0.5}'], {"acc": None}, "the metric acc never came: nothing was reported by that name"),
         (["hello"], {}, "no metric came: nothing was reported"),
@@ -198,3 +215,84 @@ def test_progress_is_told_where_the_recipe_says_how_many_epochs() -> None:
     measured = Measured(run, Context(Path("."), on_progress=seen.append))
     measured.take({"top1": 0.5}, 3)
     assert [(p.epoch, p.epochs, p.step, p.steps) for p in seen] == [(3, 4, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"split": "holdout", "top1": 0.5}', '"holdout" is no split: it is one of train, training, val, validation, valid, dev, eval, test.'),
+        ('{"split": 3, "top1": 0.5}', "3 is no split"),
+        ('{"epoch": 0.5, "top1": 0.5}', '"epoch": 0.5 is no whole number from 0, so nobody can say where top1 belongs.'),
+        ('{"epoch": "three", "top1": 0.5}', '"epoch": "three" is no whole number from 0'),
+        ('{"epoch": -1, "top1": 0.5}', '"epoch": -1 is no whole number from 0'),
+        ('{"top1": 0.5, "top1": 0.6}', "top1 stands there twice, as 0.5 and 0.6: print it once a line."),
+        ('{"val_loss": 0.5, "val/loss": 0.6}', "val/loss stands there twice, with different numbers"),
+        ('{"loss": "0,5"}', 'loss: "0,5" is not read as a number. A comma may mark decimals or thousands'),
+        ('{"loss": "0.5 s"}', 'loss: "0.5 s" is not read as a number.'),
+        ('{"top1": 93.75}', "top1 is a fraction from 0 to 1, and 93.75 was reported. Declare it: metrics: {top1: {unit: percent}}; or print the fraction."),
+        ('{"split": "val", "top1": 93.75}', "top1 is a fraction from 0 to 1, and 93.75 was reported. Declare it: metrics: {top1: {unit: percent}}"),
+        ('{"top1": "0.9%"}', "top1 is a fraction from 0 to 1, and a percentage was printed."),
+    ],
+)  # fmt: skip
+def test_a_json_line_that_cannot_be_understood_ends_the_run(line: str, message: str) -> None:
+    with pytest.raises(RunFailure) as failure:
+        read([line, '{"top1": 0.75}'])
+    assert str(failure.value).startswith(message)
+    assert str(failure.value).endswith(f"The line: {line}")
+
+
+def read_percent(lines: list[str], metrics: dict[str, str | None], *names: str) -> tuple[Outcome, list[Any]]:
+    return read(lines, metrics, more={"units": dict.fromkeys(names, "percent")})
+
+
+def test_percentages_are_kept_as_fractions() -> None:
+    outcome, records = read_percent(["acc 93.8%", "acc 7.0 %"], {"acc": r"acc (\S+)"}, "acc")
+    assert [value for *_, value in records] == [0.938, 0.07]
+    assert outcome.metrics == {"acc": 0.07}
+    outcome, _ = read_percent(['{"split": "val", "top1": 93.8, "top5": 0.99}'], {"top1": None}, "top1")
+    assert outcome.metrics == {"val_top1": 0.938, "top1": 0.938, "val_top5": 0.99, "top5": 0.99}
+    with pytest.raises(RunFailure, match=r"^top1 is a percentage from 0 to 100, and 938 was reported\."):
+        read_percent(["top1 938"], {"top1": r"top1 (\S+)"}, "top1")
+
+
+def test_a_percentage_of_ours_has_to_be_declared_and_one_of_theirs_stays_as_it_is() -> None:
+    assert read(["acc 93.75%"], {"acc": r"acc ([0-9.]+)"})[0].metrics == {"acc": 93.75}
+    for line in ("top1 93.75", "top1 0.5%"):
+        with pytest.raises(RunFailure, match=r"Declare it: metrics: \{top1: \{unit: percent\}\}"):
+            read([line], {"top1": r"top1 ([0-9.]+)"})
+    assert read(["top1 1.0000001"], {"top1": r"top1 (\S+)"})[0].metrics == {"top1": 1.0000001}
+
+
+def test_a_metric_that_the_study_names_like_a_split_stays_its_own() -> None:
+    outcome, _ = read(['{"eval_loss": 0.5}'], {"eval_loss": None})
+    assert outcome.metrics == {"eval_loss": 0.5}
+
+
+def test_the_group_that_matched_has_the_number() -> None:
+    outcome, _ = read(["test acc 0.5", "final 0.75"], {"acc": r"acc (\S+)|final (\S+)"})
+    assert outcome.metrics == {"acc": 0.75}
+
+
+def test_how_numbers_were_counted_is_told() -> None:
+    lines = ["a 1", "b 2 at 7", '{"epoch": 1, "top1": 0.5}', '{"step": 9, "loss": 0.5}', '{"top5": 0.5}']
+    outcome, _ = read(lines, {"a": "a (.)", "b": r"b (.) at (?P<step>.)"})
+    assert outcome.details["counted_by"] == {"a": "match", "b": "step", "loss": "step"}
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [("epoch 3/10 loss 1", 3), ("Epoch [3/10] loss 1", 3), ("epoch=3-loss 1", 3), ("epoch-3 loss 1", 3), ("epoch 3: loss 1", 3), ("epoch 3. loss 1", 3), ("epoch 3.0 loss 1", 3), ("epoch 1,000,000 loss 1", 1_000_000)],
+)  # fmt: skip
+def test_epochs_are_read_whole(line: str, count: int) -> None:
+    _, records = read([line], {"loss": r"[Ee]poch\W*(?P<epoch>\d+).*loss (\S+)"})
+    assert records == [(count, "test", "loss", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("epoch 1,000 loss 1", "loss: '1,000' is not read"), ("epoch 1.5 loss 1", "loss: epoch '1' is no whole number"), ("epoch -1 loss 1", "loss: '-1' is not read"), ("epoch 12k loss 1", "loss: '12k' is not read")],
+)  # fmt: skip
+def test_epochs_that_would_be_cut_end_the_run(line: str, message: str) -> None:
+    with pytest.raises(RunFailure) as failure:
+        read([line], {"loss": r"epoch\W+(?P<epoch>\d+).*loss (\S+)"})
+    assert str(failure.value).startswith(message)
