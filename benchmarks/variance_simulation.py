@@ -1,7 +1,8 @@
 """How often do tables decide what is not there? The tables of docs/statistics.md, simulated; a minute on one core.
 
 Every study has normal values and no difference between its arms; only the spreads differ. Rates are given with the
-width of intervals relative to Dunnett's, the median over studies and comparisons. The variances are the project's own
+width of intervals relative to those of a pooled variance with the same adjustment, the median over studies and
+comparisons. The variances are the project's own
 `variance.fit` and `variance.larger` on whole arrays; tests/analysis/test_simulation.py holds the rest to `build_table`.
 """
 
@@ -111,7 +112,8 @@ def rows_of_families(rng: np.random.Generator, studies: int) -> Iterator[str]:
             values = drawn(rng, studies, sds(arms), n)
             for test, found in rates.items():
                 found.append(rate(values, weights, test))
-            ratio = half_widths(values, weights, "moderated")[1] / half_widths(values, weights, "dunnett")[1]
+            pooled = contrasts(values, weights, "dunnett")[1] * -special.stdtrit(arms * (n - 1), ALPHA / (arms - 1) / 2)
+            ratio = half_widths(values, weights, "moderated")[1] / pooled
             widths.append(float(np.median(ratio)))
             noted.append(float(np.mean(stats.bartlett(*np.moveaxis(values, 1, 0), axis=1).pvalue < variance.SUSPECT)))
         width = " / ".join(f"{value:.2f}" for value in widths)

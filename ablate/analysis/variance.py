@@ -129,8 +129,10 @@ def fit(variances: Any, df: Any) -> tuple[np.ndarray, np.ndarray]:
     variances   [..., arms], above zero, two arms at least
     df          degrees of freedom of each, broadcast against `variances`
 
-    Both results are [...]. d0 is infinite where the variances scatter no more than chance makes equal ones, and s0^2 is
-    then their mean. Source: Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, section 6.2, as limma's `fitFDist` has it.
+    Both results are [...]. d0 is infinite where the variances scatter no more than chance makes equal ones; s0^2 is then
+    its own limit, exp(mean of the logarithms), so that a verdict does not jump where the scatter passes that of chance.
+    Source: Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, section 6.2; limma's `fitFDist` has had the same, and since
+    2017 the variances' mean in that limit.
     """
     import numpy as np
     from scipy import special
@@ -143,8 +145,8 @@ def fit(variances: Any, df: Any) -> tuple[np.ndarray, np.ndarray]:
     excess = logs.var(axis=-1, ddof=1) - special.polygamma(1, half).mean(axis=-1)
     scatters = excess > 0
     half_d0 = _inverse_trigamma(np.where(scatters, excess, 1.0))
-    s0_squared = np.exp(centre + special.digamma(half_d0) - np.log(half_d0))
-    return np.where(scatters, 2 * half_d0, np.inf), np.where(scatters, s0_squared, raised.mean(axis=-1))
+    shift = np.where(scatters, special.digamma(half_d0) - np.log(half_d0), 0.0)
+    return np.where(scatters, 2 * half_d0, np.inf), np.exp(centre + shift)
 
 
 def _inverse_trigamma(y: np.ndarray) -> np.ndarray:

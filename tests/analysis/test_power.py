@@ -12,8 +12,8 @@ from ablate.analysis.values import Sample
 
 
 def test_the_figures_that_the_documentation_quotes() -> None:
-    """n = 3, seven arms beside the baseline, in sd of one run; the second, third and fifth are known without draws."""
-    assert power.detectable(3, 7, "moderated") == pytest.approx(4.0, abs=0.05)
+    """n = 3, seven arms beside the baseline, in sd of one run."""
+    assert power.detectable(3, 7, "moderated") == pytest.approx(4.1, abs=0.05)
     assert power.detectable(3, 7, "dunnett") == pytest.approx(3.12, abs=0.005)
     assert power.detectable(3, 7, "pooled-holm") == pytest.approx(3.26, abs=0.005)
     assert power.detectable(3, 7, "welch-holm") == pytest.approx(7.1, abs=0.05)
@@ -22,7 +22,7 @@ def test_the_figures_that_the_documentation_quotes() -> None:
     assert power.detectable(3, 15, "welch-holm") == pytest.approx(9.5, abs=0.05)
     assert power.detectable_main_effect(3, 3, test="dunnett") == pytest.approx(1.22, abs=0.005)
     assert power.detectable_main_effect(3, 3, comparisons=6, test="dunnett") == pytest.approx(1.61, abs=0.005)
-    assert power.detectable_main_effect(3, 3, comparisons=6) == pytest.approx(1.97, abs=0.02)
+    assert power.detectable_main_effect(3, 3, comparisons=6) == pytest.approx(2.02, abs=0.02)
 
 
 def decided(test: str, n: int, arms: int, shift: float, studies: int, *, path: bool = False) -> float:

@@ -32,7 +32,7 @@ def slow_prior(variances: Sequence[float], dfs: Sequence[int]) -> tuple[float, f
     spread = sum((z - centre) ** 2 for z in shifted) / (len(shifted) - 1)
     by_chance = sum(float(special.zeta(2, d / 2)) for d in dfs) / len(dfs)  # trigamma is Hurwitz's zeta(2, x)
     if spread <= by_chance:
-        return math.inf, sum(variances) / len(variances)
+        return math.inf, math.exp(centre)
     d0 = 2 * optimize.brentq(lambda x: float(special.zeta(2, x)) - (spread - by_chance), 1e-6, 1e12, xtol=1e-13)
     return d0, math.exp(centre + float(special.psi(d0 / 2)) - math.log(d0 / 2))
 
@@ -65,10 +65,18 @@ def test_two_variances_by_hand() -> None:
     assert float(s0_squared) == pytest.approx(math.exp(1.2458), rel=1e-3)
 
 
-def test_equal_variances_are_pooled() -> None:
+def test_equal_variances_have_one() -> None:
+    """Four variances of 1 at n = 3: log s^2 lies 0.5772 below log sigma^2 on average, so s0^2 = exp(0.5772)."""
     found = rule_of([sample(name, 0.0, 1.0, 2.0) for name in "abcd"], "moderated")
-    assert found == Moderated(math.inf, 1.0, 8)
-    assert found.of(sample("a", 0.0, 1.0, 2.0)) == (1.0, 8.0)
+    assert isinstance(found, Moderated)
+    assert (found.d0, found.pooled_df) == (math.inf, 8)
+    assert found.of(sample("a", 0.0, 1.0, 2.0)) == (pytest.approx(math.exp(0.577216)), 8.0)
+
+
+def test_a_verdict_does_not_jump_where_the_scatter_passes_that_of_chance() -> None:
+    below, above = (fit([1.0, ratio], 2) for ratio in (6.13, 6.14))
+    assert (math.isinf(below[0]), math.isinf(above[0])) == (True, False)
+    assert float(above[1]) == pytest.approx(float(below[1]), rel=5e-3)
 
 
 def test_the_prior_is_found_again() -> None:

@@ -42,15 +42,34 @@ def test_planning_without_a_database_makes_none(call, tiny: Path, tmp_path: Path
 
 
 def test_a_plan_says_what_its_seeds_can_show(call, tiny: Path) -> None:
-    """One arm beside the baseline: with two groups Dunnett's test is Student's, and its power is known."""
-    lines = call("grid", "plan", tiny, "--power").out.split("in sd of one run:\n")[1].splitlines()
-    heads, two, three = (line.split() for line in lines[:3])
-    assert heads == ["n", "from", "the", "baseline", "main", "effect"]
-    assert two == ["2", "nothing", "16.3", "(this", "study)"]
-    assert three[:2] == ["3", "3.1"]
-    assert [line.split()[0] for line in lines[3:5]] == ["5", "10"]
-    assert "A difference of one sd from the baseline is decided with 17 seeds." in lines
-    assert "Below 3 seeds nothing is decided." in lines
+    """The study's own test and family; the head marks the study's own number of seeds."""
+    text = call("grid", "plan", tiny, "--power").out.split("* this study:\n")[1]
+    heads, rows = (line.strip() for line in text.splitlines()[:2])
+    assert heads.split() == ["n", "=", "2*", "n", "=", "3", "n", "=", "5", "n", "=", "10"]
+    assert rows.split() == [
+        *["top1_top5:", "from", "the", "baseline", "(1", "comparison,", "moderated)"],
+        "nothing",
+        "3.7",
+        "2.2",
+        "1.4",
+    ]
+    assert "A difference of one sd from the baseline (1 comparison, moderated) is decided with 18 seeds." in text
+    assert "Below 3 seeds nothing is decided." in text
+
+
+def test_power_is_of_each_tables_test_and_design(call, tiny: Path) -> None:
+    tables = """tables:
+  pooled: {rows: refinements, columns: [top1], test: dunnett}
+  own: {rows: refinements, columns: [top1], test: welch-holm}
+  effects: {rows: effect, columns: [top1]}
+"""
+    text = tiny.read_text()
+    factor = text.split("factors:\n")[1].split(":")[0].strip()
+    tiny.write_text(text.split("tables:")[0] + tables.replace("refinements", factor))
+    said = call("grid", "plan", tiny, "--power").out
+    assert "pooled: from the baseline (1 comparison, dunnett)" in said
+    assert "own: from the baseline (1 comparison, welch-holm)" in said
+    assert "effects: main effect (1 effect, moderated)" in said
 
 
 def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
