@@ -19,8 +19,9 @@ A difference is **decided** where its adjusted p is below 0.05; nothing else dec
 - An arm whose values are all equal has no p, and tells nothing of the others' variance, which it would shrink.
 - An arm that lacks a run (it diverged, it failed, it is still to come) has neither p nor interval: what is left of an
   arm that lost runs is a selection. The same holds of an arm whose runs are not of one kind (`Sample.doubt`), and of
-  one that read other data than what it is compared with, though both name the same. If the baseline is such an arm, no difference has a p. Such arms still count in the adjustment, as do all arms that the table
-  declares, so that nothing becomes decided because a run went missing.
+  one that read other data than what it is compared with, though both name the same. If the baseline is such an arm, no
+  difference has a p. Such arms still count in the adjustment, as do all arms that the table declares, so that nothing
+  becomes decided because a run went missing.
 - Arms that are the same run count once.
 
 Nothing is paired by seed: a replicate's seed fixes initialisation and order, which says little about the score (one

@@ -214,6 +214,53 @@ def test_effects_as_well(maker: Any, factor: Any, seed: int, test: str) -> None:
             assert cell.decided == (not cell.delta_ci95[0] <= 0 <= cell.delta_ci95[1])
 
 
+@pytest.mark.parametrize("kind", ["arms", "effect"])
+def test_decided_and_the_interval_agree_whatever_went_wrong(maker: Any, factor: Any, kind: str) -> None:
+    """Lost runs, arms that do not vary, runs of other data: a p with an interval of the same verdict, or none and a reason."""
+    rng = np.random.default_rng(4)
+    decided = 0
+    for trial in range(60):
+        arms, n = int(rng.integers(2, 6)), int(rng.integers(3, 5))
+        values = {str(i): rng.normal(4.0 * rng.integers(2), 4.0 ** rng.uniform(-1, 1), n).tolist() for i in range(arms)}
+        if trial % 4 == 1:
+            values["1"] = [0.5] * n
+        made = maker([factor("tweak", *values)], values, seeds=range(n), baseline={"tweak": "0"})
+        if trial % 4 == 2:
+            made.lose(str(arms - 1), 0)
+        if trial % 4 == 3:
+            for seed in range(n):
+                made.change(str(arms - 1), seed, details={"data": {"digest": f"{min(seed, 1)}" * 64}})
+        factors = ("tweak",) if kind == "arms" else ()
+        table = build_table(made.study, made.spec(kind=kind, factors=factors), made.results)
+        if trial % 4 > 1:
+            assert table.rows[-1].cells["top1"].p_adjusted is None
+        for row in table.rows:
+            cell = row.cells["top1"]
+            if cell.p_adjusted is None:
+                assert not cell.decided
+                assert cell.note or cell.delta is None
+            else:
+                assert cell.delta_ci95 is not None
+                assert cell.decided == (not cell.delta_ci95[0] <= 0 <= cell.delta_ci95[1])
+                decided += cell.decided
+    assert decided > 0
+
+
+def test_what_a_table_leaves_out_does_not_stop_it(maker: Any, factor: Any, claim: Any) -> None:
+    """A run lost by an arm outside `where`: the effects of the others are decided, a claim about that arm is not."""
+    rng = np.random.default_rng(0)
+    values = {f"{a}/{b}": (rng.standard_normal(3) + 9 * (b == "1")).tolist() for a, b in itertools.product("012", "01")}
+    made = maker([factor("a", *"012"), factor("b", *"01")], values)
+    asked = claim(">", ("2/1", {"a": "2", "b": "1"}), ("0/0", {"a": "0", "b": "0"}))
+    spec = made.spec(kind="effect", factors=(), where={"a": ("0", "1")}, claims=(asked,))
+    whole = build_table(made.study, spec, made.results)
+    made.lose("2/1", 1)
+    table = build_table(made.study, spec, made.results)
+    assert [row.cells for row in table.rows] == [row.cells for row in whole.rows]
+    assert next(row for row in table.rows if row.name == "b=1").cells["top1"].decided
+    assert (whole.claims[0].verdict, table.claims[0].verdict) == ("holds", "undecided")
+
+
 def test_spreads_that_are_unsafe_to_pool() -> None:
     calm = [sample(str(i), *(0.01 * v for v in range(5))) for i in range(4)]
     assert suspect([calm]) == ""
