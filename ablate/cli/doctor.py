@@ -27,7 +27,6 @@ from ablate.cli.common import (
 )
 from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError, UsageError
-from ablate.store.location import locate
 from ablate.study.places import data_root, home
 
 WAL_RESET_FIXED = (3, 51, 3)
@@ -111,6 +110,8 @@ def _folders() -> Iterator[Finding]:
 
 
 def _database(db: str | None) -> Iterator[Finding]:
+    from ablate.store.location import locate
+
     url = database_url(db)
     where = safe_url(url)
     try:

@@ -112,7 +112,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     _print_run(result, names)
 
 
-@app.command()
+@app.command(short_help="Where two runs differ.")
 def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
     """Where two runs differ: recipe, seed, environment, data, final metrics."""
     store = require_reader(db)
