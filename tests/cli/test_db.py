@@ -55,7 +55,7 @@ def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> 
     fill(tiny)
     moved = f"sqlite:///{tmp_path / 'moved.db'}"
     said = call("db", "export", "all.jsonl.gz")
-    assert said.err.endswith(" written to all.jsonl.gz: 4 runs, 63 rows\n")
+    assert said.err.endswith(" written to all.jsonl.gz: 4 runs, 68 rows\n")
     assert secret(db) not in said.err
     assert "all.jsonl.gz is there already; name another file, or give --overwrite." in call(
         "db", "export", "all.jsonl.gz", code=2
