@@ -86,8 +86,11 @@ def _is_variant(record: StoredStudy, sets: Sequence[str]) -> bool:
     """Whether `--set` as given comes to the record's variant."""
     if record.sets == tuple(sorted(sets)):
         return True
+    migrated = not record.text  # its settings stand there as they were given
+    if not sets and not migrated:
+        return False
     try:
-        return bool(sets) and load_record(record, sets=tuple(sets)).sets == record.sets
+        return load_record(record, sets=tuple(sets)).sets == (load_record(record).sets if migrated else record.sets)
     except AblateError:  # another version of the study, which has no such setting
         return False
 
@@ -134,8 +137,8 @@ def place_of(record: StoredStudy | StoredRequest) -> str:
     folder = record.settings.get("folder")
     if not folder:
         return record.file
-    path = Path(folder) / Path(record.file).name
-    if Path(record.file).resolve() == path:
+    path, typed = Path(folder) / Path(record.file).name, Path(record.file)
+    if typed.resolve() == path or (typed.is_file() and not path.is_file()):  # there, or the project was moved to here
         return record.file
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
@@ -176,7 +179,7 @@ def _tuning_study(store: Store, record: StoredStudy) -> Study:
         name=f"{base}, as written and tuned" if rest == COMPARED else f"tuning of {base}", file=record.file, about="",
         cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
         excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run in runs.values() if run not in parents),
-        parents=tuple(parents), sets=record.sets,
+        parents=tuple(parents), sets=tuple(record.settings.get("set", ())),
     )  # fmt: skip
 
 

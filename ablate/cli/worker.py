@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,6 +144,7 @@ class _Hand:
             folder = working_folder(runs, watch, request.code, request.folder, place_of(request))
         except NotFound as refusal:
             raise NotFound(f"{loaded.full_name}: {refusal}") from None
+        loaded = replace(loaded, file=str(folder / Path(loaded.file).name))
         with Store.open(self.url, read_only=True) as store:
             barred = make_plan(loaded, store).barred
         say(f"{loaded.full_name}: request {request.key}, made in {request.folder or 'an unknown folder'}")
