@@ -102,6 +102,22 @@ def test_a_claim_whose_answer_got_lost_is_recognised(postgres: Any, make_study: 
         assert one.attempts == ()
 
 
+def test_a_request_whose_answer_got_lost_is_written_once(postgres: Any, make_study: Make) -> None:
+    """The second try finds the request that the first has committed; nothing is asked for twice."""
+    with Store.open(postgres.ready()) as store:
+        study = make_study(2)
+        wire = Wire(store)
+        store.save_study(study, settings={})
+        undisturbed = Wire(store)
+        store.save_study(study, settings={})
+        wire.cut_at = wire.moments + undisturbed.moments_of_first_commit
+        key = store.save_study(study, settings={})
+        assert wire.cuts == 1
+        requests = store.requests()
+        assert (len(requests), requests[-1].key) == (3, key)
+        assert store.waiting(key).queued == 2
+
+
 def test_a_backend_that_the_server_ends_is_replaced(postgres: Any, make_study: Make, remote: Make) -> None:
     """Between transactions by the ping of the pool, inside one by doing it again."""
     with Store.open(postgres.ready()) as store:
