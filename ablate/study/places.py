@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -69,11 +70,12 @@ def expand(path: str, what: str) -> Path:
 
 def make_home() -> Path:
     """ABLATE_HOME, made where it is missing. A folder that is new or empty is marked as ours; one with other things in it is
-    not. Raises OSError."""
+    not. A full disk leaves out the mark, and whoever needs room for more than that says so. Raises OSError."""
     folder = home()
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.iterdir()):
-        mark(folder)
+        with contextlib.suppress(OSError):
+            mark(folder)
     return folder
 
 

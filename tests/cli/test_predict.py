@@ -265,7 +265,7 @@ def test_bad_images(look: Predict, here: Path) -> None:
 
 def test_nothing_to_predict(look: Predict, here: Path) -> None:
     (here / "empty").mkdir()
-    assert look("empty", code=5).err.startswith("error: empty: no image is there; images end in .bmp")
+    assert look("empty", code=5).err.startswith("error: empty: no image is there; images end in .")
     assert look("absent", code=5).err == "error: absent: no such folder; give a folder of images, or one image file\n"
 
 
