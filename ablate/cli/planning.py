@@ -42,7 +42,7 @@ class Plan:
     """A study against its database. `seconds` is the estimate of what is left to do, None where nothing like it has run;
     it leaves out the `untimed` runs, of whose shape none is done.
 
-    `again` are the done parents that train again because their weights are gone; `barred` the runs that cannot start here.
+    `growing` is a tuning whose budget is not spent: more runs may come. `again` are the done parents that train again because their weights are gone; `barred` the runs that cannot start here.
     """
 
     study: Study
@@ -53,10 +53,16 @@ class Plan:
     untimed: int = 0
     again: tuple[str, ...] = ()
     barred: frozenset[str] = frozenset()
+    growing: bool = False
 
     @property
     def to_run(self) -> int:
         return self.counts["to_run"]
+
+    @property
+    def left(self) -> bool:
+        """Whether anything runs, or is left to run or to ask for."""
+        return self.growing or bool(self.counts["to_run"] or self.counts["running"])
 
 
 def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
@@ -93,12 +99,12 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     return Plan(study, runs, parents, counts, seconds, untimed, tuple(outlook.again), outlook.barred)
 
 
-def tuning_plan(trials: Study, store: Store) -> Plan:
+def tuning_plan(trials: Study, store: Store, *, growing: bool = False) -> Plan:
     """As `make_plan`, of a tuning's trials: one that was pruned has ended, and is not left to run. What the trials to come will
     take is not known."""
     plan = make_plan(trials, store)
     to_run = sum(item.state == "queued" for item in plan.runs)
-    return replace(plan, counts={**plan.counts, "to_run": to_run}, seconds=None, untimed=0)
+    return replace(plan, counts={**plan.counts, "to_run": to_run}, seconds=None, untimed=0, growing=growing)
 
 
 def is_worked_on(plan: Plan, store: Store) -> bool:

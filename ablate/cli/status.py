@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ablate.cli.planning import Plan
     from ablate.store.store import Store
     from ablate.store.values import StoredStudy
-    from ablate.study.study import Study
 
 
 def status(
@@ -36,7 +35,15 @@ def status(
     """Say what is done, running, failed and left, for one study or for all."""
     from ablate.cli.planning import make_plan, plan_document, tuning_plan
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
-    from ablate.cli.stored import changed_since, every_study, is_compared, settings_of, stored_study, tuning_studies
+    from ablate.cli.stored import (
+        changed_since,
+        every_study,
+        is_compared,
+        is_growing,
+        settings_of,
+        stored_study,
+        tuning_studies,
+    )
 
     store = require_reader(db)
     wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
@@ -61,30 +68,30 @@ def status(
         file, seeds = settings_of(store, planned.study, study)
         say(f"  {next_step(planned, file, seeds, db)}")
     for record, trials in tunings:
-        planned = make_plan(trials, store) if is_compared(record) else tuning_plan(trials, store)
+        growing = is_growing(record)
+        planned = make_plan(trials, store) if is_compared(record) else tuning_plan(trials, store, growing=growing)
         console.print(_head(planned), soft_wrap=True)
         _say_nobody(planned, store)
-        say(f"  {_tuning_step(record, trials, store, db)}")
+        say(f"  {_tuning_step(record, planned, db)}")
 
 
 def _say_nobody(planned: Plan, store: Store) -> None:
-    """That nobody works on runs which are called running. Where none is, that is plain to see."""
+    """That nobody works on what is left, some of which may be called running."""
     from ablate.cli.planning import NOBODY, is_worked_on
 
-    if planned.counts["running"] and not is_worked_on(planned, store):
+    if planned.left and not is_worked_on(planned, store):
         say(f"  {NOBODY}")
 
 
-def _tuning_step(record: StoredStudy, trials: Study, store: Store, db: str | None) -> str:
-    """What to do next with a tuning. Whether its budget is spent is known to its file alone."""
+def _tuning_step(record: StoredStudy, planned: Plan, db: str | None) -> str:
+    """What to do next with a tuning."""
     from ablate.cli.stored import is_compared
 
     if is_compared(record):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"
     file = str(record.settings.get("tune", record.file))
     sets = record.settings.get("set", ())
-    states = store.states([run.run_id for run in trials.runs])
-    if any(found.state in ("queued", "running") for found in states.values()):
+    if planned.left:
         return f"To go on: {command('tune', 'run', file, profile=record.profile, sets=sets, db=db)}"
     return f"The report: {command('tune', 'report', file, profile=record.profile, sets=sets, db=db)}"
 

@@ -153,6 +153,11 @@ def is_compared(record: StoredStudy) -> bool:
     return record.name.endswith(f":{COMPARED}")
 
 
+def is_growing(record: StoredStudy) -> bool:
+    """Whether a tuning's budget is known not to be spent. Older ones did not note it: of them, what is queued is all that is left."""
+    return record.settings.get("over") is False
+
+
 def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
     """What tunings have queued, each as a study whose arms are trials. Their files are not needed: the runs are in the store."""
     return [(record, _tuning_study(store, record)) for record in store.tunings()]

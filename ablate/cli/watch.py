@@ -39,8 +39,8 @@ class Frame:
 
     @property
     def over(self) -> bool:
-        """Nothing runs, and nothing is left to run."""
-        return not any(plan.counts["running"] or plan.counts["to_run"] for plan in self.plans)
+        """Nothing runs, and nothing is left to run or to ask for."""
+        return not any(plan.left for plan in self.plans)
 
     @property
     def done(self) -> int:
@@ -69,13 +69,16 @@ def _plans(store: Store, name: str | None, profile: str | None, sets: list[str])
     """The plan of the study that is meant; without a name, of all of the database. Tunings grow, so their trials are looked up
     each time."""
     from ablate.cli.planning import make_plan, tuning_plan
-    from ablate.cli.stored import every_study, is_compared, stored_study, tuning_studies
+    from ablate.cli.stored import every_study, is_compared, is_growing, stored_study, tuning_studies
 
     named = [stored_study(store, name, profile, sets)] if name is not None else every_study(store)
 
     def plans() -> list[Plan]:
         tunings = tuning_studies(store) if name is None else []
-        grown = [(make_plan if is_compared(record) else tuning_plan)(study, store) for record, study in tunings]
+        grown = [
+            make_plan(study, store) if is_compared(record) else tuning_plan(study, store, growing=is_growing(record))
+            for record, study in tunings
+        ]
         return [*(make_plan(study, store) for study in named), *grown]
 
     return plans
@@ -102,7 +105,7 @@ def look(store: Store, plans: Sequence[Plan], now: float) -> Frame:
     """How the studies stand; of several, those that have something left to run, or else all."""
     from ablate.cli.planning import is_worked_on
 
-    busy = [plan for plan in plans if plan.counts["running"] or plan.counts["to_run"]]
+    busy = [plan for plan in plans if plan.left]
     chosen = tuple(busy or plans)
     running = [item.run.run_id for plan in chosen for item in _runs(plan) if item.state == "running"]
     idle = tuple(plan in busy and not is_worked_on(plan, store) for plan in chosen)
@@ -177,15 +180,31 @@ def _show(frames: Iterator[Frame], console: Console) -> None:
 
 
 def _tell(frames: Iterator[Frame], console: Console) -> None:
-    """The first frame whole, then one line for each run whose state has changed."""
+    """The first frame whole, then one line for each run whose state has changed, and for each study that is left to nobody."""
+    from ablate.cli.planning import NOBODY
+
     before: dict[str, str] | None = None
+    known: set[str] = set()
+    left: set[str] = set()
     for frame in frames:
-        states = {item.run.run_id: item for plan in frame.plans for item in _runs(plan)}
-        if before is None:
-            for text in lines(frame):
-                console.print(text, markup=False, soft_wrap=True)
-        for run_id, item in states.items():
-            if before is not None and before.get(run_id, item.state) != item.state:
+        names = [plan.study.full_name for plan in frame.plans]
+        alone = {name for name, idle in zip(names, frame.idle, strict=False) if idle}
+        said = lines(frame) if before is None else _changes(frame, before, known)
+        if before is not None:
+            said += [f"{name}: {NOBODY}" for name in sorted(alone - left)]
+        for text in said:
+            console.print(text, markup=False, soft_wrap=True)
+        left, known = alone, known.union(names)
+        before = {**(before or {}), **{item.run.run_id: item.state for plan in frame.plans for item in _runs(plan)}}
+
+
+def _changes(frame: Frame, before: dict[str, str], known: set[str]) -> list[str]:
+    """A line for each run whose state is another than before. One that nobody has seen was queued, if its study is `known`."""
+    said = []
+    for plan in frame.plans:
+        for item in _runs(plan):
+            was = before.get(item.run.run_id, "queued" if plan.study.full_name in known else item.state)
+            if was != item.state:
                 why = item.why.strip().splitlines()[-1:] if item.state != "done" else []
-                console.print("  ".join([item.state, _name(item), *why]), markup=False, soft_wrap=True)
-        before = {**(before or {}), **{run_id: item.state for run_id, item in states.items()}}
+                said.append("  ".join([item.state, _name(item), *why]))
+    return said

@@ -66,6 +66,7 @@ class Session:
         self._text = hashlib.sha256("".join(keys).encode()).hexdigest()
         self.name = f"{TUNING}{tuning.study.name}:{self._text[:8]}"
         self._arms = [self._recalled(arm, key) for arm, key in zip(tuning.arms, keys, strict=True)]
+        self._over = False
         self.key = self._save()
 
     # What others ask ------------------------------------------------------------------------------------------------
@@ -113,9 +114,11 @@ class Session:
             while ask and self._waiting() < workers:
                 ready = [side for side in self._arms if self._may_ask(side)]
                 if not ready:
-                    return
+                    break
                 self._ask(min(ready, key=lambda side: side.asker.asked))
                 self._settle()
+            if self.over and not self._over:
+                self._save()
 
     def judge(self, run: Run, records: Sequence[EpochRecord]) -> str | None:
         """Why a run should end now, or None. It is asked after each recorded epoch, in its worker's thread.
@@ -273,9 +276,12 @@ class Session:
     # Saving ---------------------------------------------------------------------------------------------------------
 
     def _save(self) -> int:
-        """Queue what is missing of the open trials' runs, under a study of the tuning's own; the key of its request."""
+        """Queue what is missing of the open trials' runs, under a study of the tuning's own; the key of its request.
+        Whether every budget is spent is noted for those who look, and do not have the tuning's file."""
         study = self._study()
+        self._over = self.over
         settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
+        settings["over"] = self._over
         key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
         self._prepare(study, key)
         return key

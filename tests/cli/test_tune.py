@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ablate.cli import watch
 from ablate.store.store import Store
 from ablate.study.loader import load
 from ablate.study.tuning import load_tuning
@@ -247,6 +248,25 @@ def test_what_is_open_says_how_to_go_on(call: Any, tuned: Path) -> None:
     lines = [line for line in run(call, tuned).err.splitlines() if line.startswith("[")]
     assert "#" not in "".join(lines)
     assert lines[0].startswith("[1/24] done  plain trial 0  val_top1 0.")
+
+
+def test_a_tuning_is_over_when_its_budget_is_spent_and_not_before(call: Any, tuned: Path) -> None:
+    """Between two trials nothing of it is queued, and it goes on all the same."""
+    run(call, tuned, "--limit", 2)
+    looked = call("status").err
+    assert "Nobody is working on it." in looked
+    assert f"To go on: ablate tune run {tuned}" in looked
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        frame = watch.look(store, watch._plans(store, None, None, [])(), 0.0)
+        assert not frame.over
+        assert frame.idle == (True,)
+    run(call, tuned)
+    looked = call("status").err
+    assert "Nobody is working on it." not in looked
+    assert f"The report: ablate tune report {tuned}" in looked
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        assert watch.look(store, watch._plans(store, None, None, [])(), 0.0).over
+    assert call("watch").out.startswith("tuning of toy: ")
 
 
 def test_found_trials_are_said_and_the_count_ends_at_its_total(call: Any, tuned: Path) -> None:

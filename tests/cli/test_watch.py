@@ -171,3 +171,30 @@ def test_that_nobody_works_on_it_is_said(call, grid, tiny: Path) -> None:
         "by today's clock its lease ended long ago"
     )
     assert f"  {NOBODY}" in call("status", "tiny").err.splitlines()
+
+
+def told(frames: list[watch.Frame]) -> list[str]:
+    console = Console(record=True, width=100, file=io.StringIO())
+    watch._tell(iter(frames), console)
+    return console.export_text().splitlines()
+
+
+def test_off_a_terminal_it_tells_once_that_nobody_is_left(grid) -> None:
+    study, store, claim = grid
+    claim()
+    frames = [watch.look(store, [make_plan(study, store)], 1000.0)]
+    with Store.open(os.environ["ABLATE_DB"], read_only=True, clock=Clock(lambda: 5000.0)) as later:
+        frames += [watch.look(later, [make_plan(study, later)], 5000.0) for _ in range(2)]
+    assert not any(NOBODY in line for line in told(frames[:1]))
+    assert told(frames).count(f"tiny: {NOBODY}") == 1
+
+
+def test_off_a_terminal_a_trial_that_came_and_ended_between_two_looks_is_told(tuning) -> None:
+    tuning("running", "running")
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        plans = watch._plans(store, None, None, [])
+        frames = [watch.look(store, plans(), 0.0)]
+        tuning("done", "running", "running", "running")
+        frames.append(watch.look(store, plans(), 0.0))
+    new = told(frames)[len(told(frames[:1])) :]
+    assert [line.split()[0] for line in new] == ["done", "running"]

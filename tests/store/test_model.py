@@ -32,10 +32,17 @@ class ModelRun:
     until: float = 0.0
     values: dict[int, float] = field(default_factory=dict)
     was_done: bool = False
+    reached: int = 0
+    reached_before: int = 0
 
     def lose(self) -> None:
-        self.lost += 1
+        self.lost = 0 if self.reached > self.reached_before else self.lost + 1
+        self.leave()
         self.state = "queued" if self.lost < MAX_LOST else "lost"
+
+    def leave(self) -> None:
+        """The next attempt goes on from where this one got to."""
+        self.reached_before = max(self.reached_before, self.reached)
 
 
 @dataclass
@@ -92,6 +99,7 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
             if claim is not None:
                 run = self.model[claim.run.run_id]
                 run.state, run.attempt, run.until = "running", run.attempt + 1, fake.now + ttl
+                run.reached = 0
                 assert (claim.attempt, claim.request_key) == (run.attempt, request.key)
             return claim
 
@@ -129,6 +137,7 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
             if run is not None and claim is not None:
                 run.until = fake.now + claim.ttl
                 run.values[epoch] = value
+                run.reached = max(run.reached, epoch)
 
         @rule(claim=claims, how=st.sampled_from(["finish", "fail", "prune", "release", "lose"]))
         def end(self, claim: Claim | None, how: str) -> None:
@@ -153,6 +162,10 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
                 run.lose()
             else:
                 run.state = "queued" if how == "release" else ends[how]
+                if how == "release":
+                    run.leave()
+                else:
+                    run.reached_before = 0  # what is trained after an end may begin anew
                 run.lost = 0 if how == "finish" else run.lost
                 run.was_done |= how == "finish"
             self.settle()
@@ -163,6 +176,8 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
             taken = run_id in self.model and self.model[run_id].state in OPEN
             assert store.cancel([run_id]) == ((run_id,) if taken else ())
             if taken:
+                if self.model[run_id].state == "running":
+                    self.model[run_id].reached_before = 0
                 self.model[run_id].state = "cancelled"
                 self.settle()
 

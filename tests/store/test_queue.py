@@ -218,6 +218,53 @@ def test_a_run_that_gets_further_each_time_is_never_lost(store: Store, fake: Any
     assert attempt_states(store, claim) == ["lost"] * 8
 
 
+def killed_at(store: Store, remote: Make, claim: Any, *epochs: int, code: str | None = None) -> Any:
+    """An attempt that records these epochs and is killed, and the claim of the next one, if any."""
+    if code is not None:
+        store.set_environment(claim, {"code": code})
+    for epoch in epochs:
+        store.record_epoch(claim, [EpochRecord(epoch, "train", {"loss": 1.0})])
+    store.lose(claim, "signal 9")
+    return store.claim(claim.request_key, remote())
+
+
+def test_a_run_that_gets_further_is_never_lost(store: Store, take: Make, remote: Make) -> None:
+    """However often it is killed: in its first epoch and between two, before it got further and after."""
+    claim = take()
+    for epoch in range(1, 11):
+        claim = killed_at(store, remote, claim)
+        claim = killed_at(store, remote, claim, *range(1, epoch))
+        claim = killed_at(store, remote, claim, epoch)
+        assert claim is not None, epoch
+    store.finish(claim, DONE, 1.0)
+    assert attempt_states(store, claim) == ["lost"] * 30 + ["done"]
+
+
+def test_three_lost_attempts_in_a_row_that_get_no_further_lose_the_run(store: Store, take: Make, remote: Make) -> None:
+    claim = first = killed_at(store, remote, take(), 1, 2)
+    for epochs in ((1, 2), (2,)):
+        claim = killed_at(store, remote, claim, *epochs)
+    assert killed_at(store, remote, claim, 1) is None
+    assert state(store, first) == "lost"
+
+
+def test_a_run_on_other_code_or_trained_anew_begins_its_own_count(store: Store, take: Make, remote: Make) -> None:
+    """Its checkpoint was of the code before, so it cannot get further than that did at once."""
+    claim = killed_at(store, remote, take(), 1, 2, 3, code="old")
+    for epoch in (1, 2):
+        claim = killed_at(store, remote, claim)
+        claim = killed_at(store, remote, claim)
+        claim = killed_at(store, remote, claim, epoch, code="new")
+    store.finish(claim, DONE, 1.0)
+    store.requeue([claim.run.run_id], "its weights are gone", claim.request_key)
+    claim = store.claim(claim.request_key, remote())
+    for epoch in (1, 2):
+        claim = killed_at(store, remote, claim)
+        claim = killed_at(store, remote, claim)
+        claim = killed_at(store, remote, claim, epoch, code="new")
+    assert claim is not None
+
+
 def test_a_released_attempt_is_not_counted(store: Store, take: Make, remote: Make) -> None:
     claim = take()
     for number in range(1, 6):
