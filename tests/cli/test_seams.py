@@ -46,7 +46,7 @@ def test_runs_are_listed_whole_off_a_terminal(recorded, capsys: pytest.CaptureFi
     list_(study="tiny", state=None, limit=2, db=None, json_=False)
     first, second = (run.run_id[:12] for run in study.runs[:2])
     assert capsys.readouterr().out.splitlines() == [
-        "run           arm     seed  state  tries    top1    top5    loss   time",
-        f"{first}  plain      0  done       1  0.5000  0.7500  1.0000  2 min",
-        f"{second}  smooth     0  done       1  0.5000  0.7500  1.0000  2 min",
+        "run           arm     seed  state  tries    top1    top5  loss   time",
+        f"{first}  plain      0  done       1  0.5000  0.7500     1  2 min",
+        f"{second}  smooth     0  done       1  0.5000  0.7500     1  2 min",
     ]

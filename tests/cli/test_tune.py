@@ -138,7 +138,7 @@ def test_a_tuning_is_one_request_and_a_variant_of_it_another(call: Any, tuned: P
     assert "Tuning of toy [epochs=3]" in (tmp_path / "reports" / "toy[epochs=3]-tuning.html").read_text()
     said = call("status")
     assert "tuning of toy [epochs=3]: 2 of 2 runs done" in said.out
-    assert f"ablate tune report {tuned} --set epochs=3" in said.err
+    assert f"To go on: ablate tune run {tuned} --set epochs=3" in said.err
 
 
 def test_the_best_recipes_are_a_study_whose_first_seeds_are_done(call: Any, tuned: Path, tmp_path: Path) -> None:
