@@ -36,6 +36,7 @@ STUDY = """
 study: tiny
 recipe: {data: {name: digits}, model: {arch: three-layer-cnn}, epochs: 1}
 factors: {rate: {path: optimizer.lr, levels: [0.1, 0.2]}}
+baseline: {rate: 0.1}
 seeds: 2
 tables: {t: {rows: rate, columns: [top1]}}
 """
