@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ablate.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas
 
     from ablate.errors import StopRun
@@ -24,12 +26,17 @@ def __getattr__(name: str) -> Any:
 
 
 def frame(
-    study: str, *, by: Literal["run", "epoch"] = "run", profile: str | None = None, db: str | None = None
+    study: str,
+    *,
+    by: Literal["run", "epoch"] = "run",
+    profile: str | None = None,
+    set: str | Sequence[str] = (),
+    db: str | None = None,
 ) -> pandas.DataFrame:
     """A study's results as a data frame: one row a run, or one row an epoch of a run.
 
-    `study` is a file or the name of a study in the database; `db` a URL or a file, else `ABLATE_DB`, else `results.db`. The columns
-    are the study, the arm, one column a factor, the seed, the state, every metric in its own unit, seconds, device and run id.
+    `study` is a file or the name of a study in the database; `db` a URL or a file, else `ABLATE_DB`, else `results.db`. `set` names a
+    variant as `--set` does: "epochs=3", or several in a list. The columns are the study, the variant, the arm, one column a factor, the seed, the state, every metric in its own unit, seconds, device and run id.
     Raises `NotFound` where there is no such study or database.
     """
     from ablate.analysis import frame as build
@@ -37,5 +44,5 @@ def frame(
     from ablate.cli.stored import stored_study
 
     with require_reader(db) as store:
-        loaded = stored_study(store, study, profile)
+        loaded = stored_study(store, study, profile, [set] if isinstance(set, str) else list(set))
         return build(loaded, store.results([run.run_id for run in loaded.runs]), by=by)

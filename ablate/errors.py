@@ -8,6 +8,7 @@
     |   `-- BadData         4   an image that cannot be decoded, a class without images
     |-- NotFound            5   a study, run, data set or weights that are not there
     |-- StoreError          6   a results database that is locked, too old or unreadable
+    |   `-- DatabaseGone    6   the file that was opened is not at its path any more: removed, or replaced by another
     |-- ClaimContradicted   7   a claim contradicted under --check
     |-- NoSpaceOrPermission 8   a full disk, a read-only folder
     `-- LeaseLost          75   another worker holds the run now; only ever seen by workers
@@ -80,6 +81,10 @@ class NotFound(AblateError):
 
 class StoreError(AblateError):
     exit_code = 6
+
+
+class DatabaseGone(StoreError):
+    pass
 
 
 class ClaimContradicted(AblateError):

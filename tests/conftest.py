@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,21 @@ for number in (signal.SIGINT, signal.SIGHUP):
 POSTGRES = "ABLATE_TEST_POSTGRES"
 """The URL of a PostgreSQL database to test with, instead of a server of the tests' own. Only schemas of ours are touched."""
 
+REQUIRED = "ABLATE_TEST_REQUIRED"
+"""What this machine must have, among `ray slurm postgres real_data`: a test that skips for want of it fails."""
+
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    required = set(os.environ.get(REQUIRED, "").split())
+    wanted = {mark.name for mark in item.iter_markers()} | set(getattr(item, "fixturenames", ()))
+    if report.skipped and not hasattr(report, "wasxfail") and (missed := required & wanted):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{', '.join(sorted(missed))} is required here ({REQUIRED}): {why}"
+    return report
 
 
 @pytest.fixture(autouse=True)

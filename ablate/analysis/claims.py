@@ -6,12 +6,13 @@ Every claim comes to one or more comparisons, each a contrast that the claim say
     (a - b) > (c - d)        (a - b) - (c - d) - X
     a is best of o1, o2      a - o1, a - o2, in the metric's direction; worst the other way round
 
-`dunnett` takes the variance pooled over the arms of the table's column (the baseline included), `welch-holm` each
-arm's own with Satterthwaite's degrees of freedom. p is two-sided in both. **holds**: every comparison is above zero
-with p < 0.05, not adjusted, since all of them must be; chance alone makes one comparison hold in 2.5% of studies.
-**contradicted**: at least one is below zero with p < 0.05, adjusted by Holm over the claim's comparisons.
-**undecided** otherwise, and wherever an arm lacks a run, has fewer than three, does not vary, or is the same run as
-the other. **not testable**: prose, or a metric without direction.
+The variance is that of the rows: the table's rule on the family that holds all arms of the contrast. A contrast over
+two families takes each arm's variance from its own, with the fewer degrees of freedom; under `dunnett` the pool of both.
+p is two-sided. **holds**: every comparison is above zero with p < 0.05, not adjusted, since all of them must be; chance
+alone makes one comparison hold in 2.5% of studies. **contradicted**: at least one is below zero with p < 0.05, adjusted
+by Holm over the claim's comparisons. **undecided** otherwise, and wherever an arm lacks a run, has fewer than three, or
+does not vary. **not testable**: prose, a metric without direction, or arms that are all the same run. Where only some
+of the comparisons are of one run with itself, the others decide.
 
 A claim that leaves a factor open is about each of its levels in the table: one comparison for each. Best and worst are
 among the arms that the design has. In a table over classes, a class metric is taken as its macro mean.
@@ -27,12 +28,14 @@ from dataclasses import dataclass
 
 from ablate.analysis import distributions
 from ablate.analysis.classes import MACRO, ClassReader
-from ablate.analysis.compare import Pool, holm, obstacle, pool, standard_error
+from ablate.analysis.compare import holm, obstacle
 from ablate.analysis.distributions import ALPHA
-from ablate.analysis.layout import arms_of, compared_with, find_arm
+from ablate.analysis.families import Family, Rules, families_of
+from ablate.analysis.layout import find_arm
 from ablate.analysis.rows import direction
 from ablate.analysis.table import ClaimResult
 from ablate.analysis.values import Replicates, Sample, final
+from ablate.analysis.variance import standard_error
 from ablate.study.metrics import CLASS_METRICS
 from ablate.study.study import Arm, Claim, Study, TableSpec, Term
 
@@ -43,41 +46,63 @@ Weights = tuple[tuple[float, Term], ...]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One contrast that the claim says is above zero: its estimate and unadjusted p, or why there is none."""
+    """One contrast that the claim says is above zero: its estimate and unadjusted p, or why there is none.
+
+    `tied`: its arms are the same run, so that no number of runs could tell them apart.
+    """
 
     text: str
     estimate: float | None
     p: float | None
     why_not: str = ""
+    tied: bool = False
+    percent: bool = False
 
 
-def judge(study: Study, spec: TableSpec, runs: Replicates) -> tuple[ClaimResult, ...]:
-    """The verdicts on the table's claims, in their order."""
-    return tuple(_judge(claim, study, spec, runs) for claim in spec.claims)
+def judge(
+    study: Study, spec: TableSpec, runs: Replicates, judged: list[list[Sample]] | None = None
+) -> tuple[ClaimResult, ...]:
+    """The verdicts on the table's claims, in their order. `judged` collects the samples that shared a variance."""
+    families = families_of(study, spec) if spec.claims else []
+    return tuple(_judge(claim, study, spec, runs, families, judged) for claim in spec.claims)
 
 
-def _judge(claim: Claim, study: Study, spec: TableSpec, runs: Replicates) -> ClaimResult:
+def _judge(
+    claim: Claim,
+    study: Study,
+    spec: TableSpec,
+    runs: Replicates,
+    families: Sequence[Family],
+    judged: list[list[Sample]] | None,
+) -> ClaimResult:
     if claim.kind == "prose":
         return ClaimResult(claim.text, "not testable", "prose: no rows are named that could be compared")
     better, _ = direction(study, claim.metric)
     if claim.kind in ("best", "worst") and better not in ("higher", "lower"):
         return ClaimResult(claim.text, "not testable", f"{claim.metric} has no better direction")
-    court = _Court(claim, study, spec, runs)
+    court = _Court(claim, study, spec, runs, families)
     contrasts = _contrasts(claim, better)
     found = [court.compare(weights, levels) for levels in court.settings() for weights in contrasts]
+    if judged is not None:
+        judged += court.rules.judged
     return verdict(claim.text, [comparison for comparison in found if comparison is not None])
 
 
 def verdict(text: str, comparisons: Sequence[Comparison]) -> ClaimResult:
     """The rule of the module's head, on comparisons that have been worked out."""
-    adjusted = holm([1.0 if c.p is None else c.p for c in comparisons])
-    against = [c for c, p in zip(comparisons, adjusted, strict=True) if c.p is not None and _below(c) and p < ALPHA]
+    tied = [c for c in comparisons if c.tied]
+    if tied and len(tied) == len(comparisons):
+        return ClaimResult(text, "not testable", _spell(tied))
+    judged = [c for c in comparisons if not c.tied]
+    left_out = f"; left out, {tied[0].why_not}" if tied else ""
+    adjusted = holm([1.0 if c.p is None else c.p for c in judged])
+    against = [c for c, p in zip(judged, adjusted, strict=True) if c.p is not None and _below(c) and p < ALPHA]
     if against:
-        return ClaimResult(text, "contradicted", _spell(against, adjusted=True))
-    open_ = [c for c in comparisons if c.p is None or c.p >= ALPHA or _below(c)]
-    if open_ or not comparisons:
-        return ClaimResult(text, "undecided", _spell(open_) or "no row of the table matches")
-    return ClaimResult(text, "holds", _spell(comparisons))
+        return ClaimResult(text, "contradicted", _spell(against, adjusted=True) + left_out)
+    open_ = [c for c in judged if c.p is None or c.p >= ALPHA or _below(c)]
+    if open_ or not judged:
+        return ClaimResult(text, "undecided", (_spell(open_) or "no row of the table matches") + left_out)
+    return ClaimResult(text, "holds", _spell(judged) + left_out)
 
 
 def _below(comparison: Comparison) -> bool:
@@ -87,9 +112,14 @@ def _below(comparison: Comparison) -> bool:
 def _spell(comparisons: Sequence[Comparison], *, adjusted: bool = False) -> str:
     """The comparisons in words, those without a p first, then the weakest; the rest are counted."""
     order = sorted(comparisons, key=lambda c: -2.0 if c.p is None else (c.p if adjusted else -c.p))
-    shown = [c.why_not or f"{c.text} = {c.estimate:+.3g} ({p_text(c.p)})" for c in order[:_SHOWN]]
+    shown = [c.why_not or f"{c.text} = {_signed(c.estimate, c.percent)} ({p_text(c.p)})" for c in order[:_SHOWN]]
     more = len(order) - _SHOWN
     return "; ".join([*shown, f"and {more} more"] if more > 0 else shown)
+
+
+def _signed(number: float | None, percent: bool) -> str:
+    """An estimate in the unit that the table prints."""
+    return "?" if number is None else f"{100 * number:+.3g}%" if percent else f"{number:+.3g}"
 
 
 def p_text(p: float | None) -> str:
@@ -123,12 +153,14 @@ def _contrasts(claim: Claim, better: str) -> list[Weights]:
 class _Court:
     """The arms and samples that one claim speaks of."""
 
-    def __init__(self, claim: Claim, study: Study, spec: TableSpec, runs: Replicates) -> None:
-        self.claim, self.study, self.spec = claim, study, spec
+    def __init__(
+        self, claim: Claim, study: Study, spec: TableSpec, runs: Replicates, families: Sequence[Family]
+    ) -> None:
+        self.claim, self.study = claim, study
         self._runs = runs
-        self._shown = {arm.name: arm for arm in arms_of(study, spec)}
         self._samples: dict[str, Sample] = {}
-        self._pools: dict[frozenset[str], Pool | None] = {}
+        self.rules = Rules(families, spec.test, self._sample)
+        self._percent = spec.in_percent(claim.metric)
         self._reader = final(claim.metric)
         self._metric = claim.metric
         if spec.kind == "class" and claim.metric in CLASS_METRICS:
@@ -146,7 +178,7 @@ class _Court:
 
     def compare(self, weights: Weights, setting: Mapping[str, str]) -> Comparison | None:
         """One contrast in one setting; None for a rival of a best or worst arm that the design leaves out."""
-        text = _formula(weights, self.claim.by)
+        text = _formula(weights, self.claim.by, self._percent)
         chosen = [f"{name}={level}" for name, level in setting.items() if len(self._open[name]) > 1]
         if chosen:
             text += " at " + ", ".join(chosen)
@@ -166,32 +198,23 @@ class _Court:
         for weight, arm in arms:
             summed[arm.arm_id] += weight
             samples[arm.arm_id] = self._sample(arm)
-        parts = [(weight, samples[key]) for key, weight in summed.items() if weight]
-        if not parts:
+        kept = {key: (weight, samples[key]) for key, weight in summed.items() if weight}
+        if not kept:
             names = " and ".join(dict.fromkeys(arm.name for _, arm in arms))
-            return Comparison(text, None, None, f"{text}: {names} are the same run")
+            return Comparison(text, None, None, f"{text}: {names} are the same run", tied=True)
         estimate = None
-        if all(sample.values for _, sample in parts):
-            estimate = sum(weight * statistics.fmean(sample.values) for weight, sample in parts) - self.claim.by
-        why = obstacle(*(sample for _, sample in parts))
+        if all(sample.values for _, sample in kept.values()):
+            estimate = sum(weight * statistics.fmean(sample.values) for weight, sample in kept.values()) - self.claim.by
+        why = obstacle(*(sample for _, sample in kept.values()))
         if why or estimate is None:
-            number = "" if estimate is None else f" = {estimate:+.3g}"
+            number = "" if estimate is None else f" = {_signed(estimate, self._percent)}"
             return Comparison(text, estimate, None, f"{text}{number}: {why or 'no values'}")
-        pooled = self._pool(arms) if self.spec.test == "dunnett" else None
-        error, df = standard_error(parts, pooled)
-        return Comparison(text, estimate, distributions.two_sided_p(estimate / error, df))
-
-    def _pool(self, arms: list[tuple[float, Arm]]) -> Pool | None:
-        """The variance of the column's arms, of what they are compared with, and of the claim's own arms."""
-        factor = self.spec.column_factor
-        levels = frozenset(arm.levels[factor] for _, arm in arms) if factor is not None else frozenset()
-        outside = [arm for _, arm in arms if arm.name not in self._shown]
-        place = levels | {arm.name for arm in outside}
-        if place not in self._pools:
-            shown = [arm for arm in self._shown.values() if factor is None or arm.levels[factor] in levels]
-            others = [other for arm in shown if (other := compared_with(self.study, self.spec, arm)) is not None]
-            self._pools[place] = pool([self._sample(arm) for arm in [*shown, *others, *outside]])
-        return self._pools[place]
+        concerned = {arm.arm_id: arm for _, arm in arms if arm.arm_id in kept}
+        rules = self.rules.of(list(concerned.values()))
+        error, df = standard_error(
+            [(*kept[key], rule) for key, rule in zip(concerned, rules, strict=True) if rule is not None]
+        )
+        return Comparison(text, estimate, distributions.two_sided_p(estimate / error, df), percent=self._percent)
 
     def _sample(self, arm: Arm) -> Sample:
         if arm.name not in self._samples:
@@ -202,7 +225,8 @@ class _Court:
         return find_arm(self.study, {**setting, **term.levels, **self.claim.where})
 
 
-def _formula(weights: Weights, by: float) -> str:
+def _formula(weights: Weights, by: float, percent: bool) -> str:
     names = [term.text for _, term in weights]
     text = "({} - {}) - ({} - {})".format(*names) if len(names) == 4 else "{} - {}".format(*names)
-    return f"{text} - {by:g}" if by else text
+    margin = f"{100 * by:g}%" if percent else f"{by:g}"
+    return f"{text} - {margin}" if by else text

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 
 from ablate.analysis.values import Reader
 from ablate.study.records import Confusion, RunResult
 
-MACRO, WEIGHTED = "macro", "weighted"
-"""The rows below the classes: plain mean over the classes, and mean weighted by support."""
 
-ClassReport = Mapping[str, Mapping[str, float]]
+class Average(Enum):
+    """The rows below the classes: plain mean over the classes, and mean weighted by support. No text, as a class may be
+    called so."""
+
+    MACRO = "macro"
+    WEIGHTED = "weighted"
+
+    def __str__(self) -> str:
+        return self.value
+
+    def beside(self, classes: Sequence[str]) -> str:
+        """What this row is called in a table of these classes: `macro`, or `macro average` beside a class `macro`."""
+        name = str(self)
+        while name in classes:
+            name += " average"
+        return name
+
+
+MACRO, WEIGHTED = Average.MACRO, Average.WEIGHTED
+ClassReport = Mapping[str | Average, Mapping[str, float]]
 
 
 def class_report(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> ClassReport:
-    """Class name -> precision, recall, f1, support; then `macro` and `weighted`, whose support is the number of
-    examples.
+    """Class name -> precision, recall, f1, support; then the averages, whose support is the number of examples.
 
     counts    true classes by row, predicted ones by column
 
     A ratio without cases (precision of a class that was never guessed) counts as 0, as in scikit-learn. Classes without
     examples stay out of both means, where they could only be wrong.
     """
-    report: dict[str, dict[str, float]] = {}
+    report: dict[str | Average, dict[str, float]] = {}
     for index, name in enumerate(classes):
         right, true = counts[index][index], sum(counts[index])
         guessed = sum(row[index] for row in counts)
@@ -34,7 +51,7 @@ def class_report(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> Cla
         }
     present = [row for row in report.values() if row["support"]]
     total = sum(row["support"] for row in present)
-    means: dict[str, dict[str, float]] = {MACRO: {"support": total}, WEIGHTED: {"support": total}}
+    means: dict[str | Average, dict[str, float]] = {MACRO: {"support": total}, WEIGHTED: {"support": total}}
     for metric in ("precision", "recall", "f1"):
         if present:
             means[MACRO][metric] = sum(row[metric] for row in present) / len(present)
@@ -55,7 +72,7 @@ class ClassReader:
     def __init__(self) -> None:
         self._reports: dict[str, ClassReport] = {}
 
-    def of(self, class_: str, metric: str) -> Reader:
+    def of(self, class_: str | Average, metric: str) -> Reader:
         def read(result: RunResult) -> float | None:
             return self._report(result).get(class_, {}).get(metric)
 

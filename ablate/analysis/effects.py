@@ -8,55 +8,77 @@ of subsets, is coded -1/+1 with the baseline's level at -1; a factor of more lev
     a × b                  by how much the effect of one, at that level of the other, exceeds its average effect
                            (for two two-level factors: half the difference of the one's effect at the other's levels)
 
-p is of the t-test with the model's residual, adjusted by Holm over the column's rows; the 95% intervals are
-simultaneous by Bonferroni. There is no p where a level of the effect has fewer than three runs, or where nothing is
-left over to judge by.
+An effect is a weighted sum of the arms' means, w its least-squares weights. Its variance is the sum of w^2 q / n over the
+arms, q by the table's rule (see `variance`) with all arms of the model as the family. With one run an arm there is no
+such q, and under `dunnett` one variance is meant for all: then it is the model's residual. p is times the number of
+effects in the column, and the 95% intervals have the same critical value. There is no p where a level of the effect has
+fewer than three runs, where an arm's values are all equal, or where nothing is left over to judge by.
 
-A grid with holes: a main effect stays if the runs tell it apart from the other main effects, an interaction if they
-also tell it apart from every other interaction. What they do not is named with what it is confounded with, left out,
-and taken as zero.
+While any arm of the model lacks a run, or is in doubt, the effects are estimated from what there is, and nothing is
+decided: what is left of an arm that lost runs is a selection.
+
+A grid with holes: an effect is estimated by itself where the runs tell it apart from every other main effect and
+two-way interaction. A main effect that they tell apart from the other main effects only is named as the sum that it is,
+`c - a × b`. The others are named with what they are confounded with, and left out.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ablate.analysis import claims, distributions, factorial, notes
-from ablate.analysis.compare import LEAST_N, holm
+from ablate.analysis import cautions, claims, digits, distributions, factorial, notes
+from ablate.analysis.compare import LEAST_N, obstacle, other_data, single_step, unsound
 from ablate.analysis.distributions import ALPHA
-from ablate.analysis.factorial import Term
+from ablate.analysis.factorial import Part, Term
+from ablate.analysis.families import families_of
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys
 from ablate.analysis.rows import columns_of
 from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Cell, Row, Table
-from ablate.analysis.values import Replicates, final
+from ablate.analysis.values import Replicates, Sample, final
+from ablate.analysis.variance import TESTS, Rule, rule_of, standard_error, suspect
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Condition, Reported, Study, TableSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RESIDUAL = "residual"
+"""What `Cell.test` says of an effect that the model's residual judges."""
+
+IF_MISSING = "Missing runs are left out of the model, and while there are any no effect is decided."
 
 _NAMED = 6  # confounded effects and empty cells that a note spells out
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One row: estimate with standard error, or `None` where the model leaves nothing over to judge it by."""
+    """One row: `name` as printed, `base` without what it is confounded with; no `error` where `why_not` says why."""
 
     name: str
+    base: str
     levels: Mapping[str, str]
     estimate: float
-    error: float | None
-    df: int
-    n: int
-    p: float | None
+    error: float | None = None
+    df: float = 0.0
+    p: float | None = None
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The effects of one metric, and what could not be told apart."""
+    """The effects of one metric, by which variance they are judged, and what could not be told apart.
+
+    `samples` are the arms of the model, `df` the degrees of freedom of its residual.
+    """
 
     effects: tuple[Effect, ...]
+    samples: tuple[Sample, ...]
+    test: str
     n: int
     df: int
     left_out: tuple[str, ...]
@@ -71,15 +93,17 @@ def effects_table(
     *,
     where: Condition | None = None,
     comparable: bool | None = None,
+    test: str = TESTS[0],
 ) -> Table:
     """Main effects and two-way interactions on one metric, over all arms or those that `where` keeps.
 
     Each cell's `delta` is the effect, with its interval, adjusted p, `n` runs behind it and smallest detectable effect.
-    Raises StudyError where `where` leaves no arm.
+    `test` is one of `variance.TESTS`. Raises StudyError where `where` leaves no arm.
     """
     kept = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(where or {})
-    spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,))
-    return effects_of_table(study, spec, Replicates(study, results), comparable)
+    spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,), test=test)
+    table = effects_of_table(study, spec, Replicates(study, results), comparable)
+    return replace(table, columns=digits.fit(table.columns, table.rows))  # `where` brings no figures of a paper
 
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
@@ -93,14 +117,15 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
             fixed = at if spec.column_factor is None else {**at, spec.column_factor: key}
             found = fit(study, spec, [arm for arm in arms if fixed.items() <= arm.levels.items()], runs, metric)
             fits[", ".join([*fixed.values(), metric])] = found
-            adjusted = holm([1.0 if effect.p is None else effect.p for effect in found.effects])
+            adjusted = single_step([1.0 if effect.p is None else effect.p for effect in found.effects])
             for effect, p in zip(found.effects, adjusted, strict=True):
                 name = "/".join([*at.values(), effect.name])
-                figures = _reported(spec, name)
-                cell = _cell(effect, p, len(found.effects), figures[index] if index < len(figures) else None)
+                figures = _reported(spec, "/".join([*at.values(), effect.base]))
+                cell = _cell(effect, p, found, figures[index] if index < len(figures) else None)
                 rows.setdefault(name, ({**at, **effect.levels}, {}))[1][key] = cell
     return Table(
         study=study.name,
+        sets=study.sets,
         profile=study.profile,
         name=spec.name,
         kind="effect",
@@ -118,9 +143,9 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
         claims=claims.judge(study, spec, runs),
         comparable=fair,
         not_comparable=why_not,
-        test="holm",
+        test=spec.test,
         baseline=", ".join(f"{f}={level}" for f, level in baseline_levels(study, spec).items()),
-        notes=(*_notes(fits), *notes.about_runs(study, runs, arms, "Missing runs are left out of the model.")),
+        notes=(*_notes(study, spec, fits), *notes.about_runs(study, runs, arms, IF_MISSING)),
         scale=scale_of(study, runs, arms),
     )
 
@@ -138,47 +163,63 @@ def _reported(spec: TableSpec, name: str) -> Sequence[Reported | None]:
 
 
 def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, metric: str) -> Fit:
-    """Least squares of one metric on blocks, main effects and the two-way interactions that can be told apart."""
+    """Least squares of one metric on blocks, main effects and two-way interactions."""
     import numpy as np
-    from statsmodels.regression.linear_model import OLS
 
-    parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
+    arms = list({arm.arm_id: arm for arm in reversed(arms)}.values())[::-1]
+    samples = {arm.arm_id: runs.sample(arm, final(metric), metric) for arm in arms}
     observed = _observations(arms, runs, metric)
-    values = [value for _, _, value in observed]
+    parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
     coded = [{part: part.level_of(arm, study) for part in parts} for arm, _, _ in observed]
     cells = factorial.cells(study, parts, arms)
     empty = factorial.empty(cells, coded, parts)
     if not observed:
-        return Fit((), 0, 0, (), empty, len(cells))
-    mains: list[Term] = [(part,) for part in parts]
-    pairs: list[Term] = list(itertools.combinations(parts, 2))
+        return Fit((), tuple(samples.values()), "", 0, 0, (), empty, len(cells))
     blocks = factorial.blocks([seed for _, seed, _ in observed])
-    kept, left_out = factorial.estimable(blocks, mains, pairs, coded)
-    modelled = [*mains, *(term for term in kept if len(term) == 2)]
-    design, places = factorial.model_matrix(blocks, modelled, coded)
-    columns = factorial.independent(design)
-    model = OLS(np.asarray(values), design[:, columns]).fit()
-    df = int(model.df_resid)
-    judged = df > 0 and model.scale > 1e-20 * max(float(np.var(values)), 1e-300)
+    model = _Model(blocks, parts, coded)
+    values = np.asarray([value for _, _, value in observed])
+    judge = _Judge(spec.test, samples, [arm.arm_id for arm, _, _ in observed], *model.residual(values))
     effects = []
-    for term in kept:
-        thinnest = min(min(Counter(row[part] for row in coded).get(level, 0) for level in part.levels) for part in term)
-        for name, levels, weights in factorial.contrasts_of(term, places[term], design.shape[1]):
-            contrast = weights[columns]
-            error = p = None
-            if judged:
-                test = model.t_test(contrast)
-                error, p = float(np.squeeze(test.sd)), float(np.squeeze(test.pvalue))
-            estimate = float(contrast @ model.params)
-            effects.append(Effect(name, levels, estimate, error, df, len(values), p if thinnest >= LEAST_N else None))
-    return Fit(tuple(effects), len(values), df, tuple(left_out), empty, len(cells))
+    for name, base, term, levels, weights in model.effects():
+        levels_n = (Counter(row[part] for row in coded).get(level, 0) for part in term for level in part.levels)
+        error, df, why_not = judge.error(weights)
+        p = None
+        if error is not None and min(levels_n) < LEAST_N:
+            why_not = f"no p: a level of it has fewer than {LEAST_N} runs"
+        elif error is not None:
+            p = distributions.two_sided_p(float(weights @ values) / error, df)
+        effects.append(Effect(name, base, levels, float(weights @ values), error, df, p, why_not))
+    every = tuple(samples.values())
+    return Fit(tuple(effects), every, judge.test, len(values), judge.residual_df, model.left_out, empty, len(cells))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The effects of one column before anything is trained: name -> weights of the arms' means, and the model's rank."""
+
+    weights: Mapping[str, tuple[float, ...]]
+    rank: int
+
+
+def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
+    """What each fit of a table of effects will estimate once all runs are done. Raises StudyError as `arms_of` does."""
+    import numpy as np
+
+    for family in families_of(study, spec):
+        arms = list({arm.arm_id: arm for arm in reversed(family.arms)}.values())[::-1]
+        parts = factorial.parts_of(study, spec, arms)
+        coded = [{part: part.level_of(arm, study) for part in parts} for arm in arms]
+        if parts:
+            model = _Model(np.ones((len(arms), 1)), parts, coded)
+            weights = {name: tuple(map(float, w)) for name, _, _, _, w in model.effects()}
+            yield Planned(weights, model.rank)
 
 
 def _observations(arms: Sequence[Arm], runs: Replicates, metric: str) -> list[tuple[Arm, int, float]]:
-    """(arm, seed, value) of every run that is done, arms that are the same run once."""
+    """(arm, seed, value) of every run that is done."""
     read = final(metric)
     found = []
-    for arm in {arm.arm_id: arm for arm in reversed(arms)}.values():
+    for arm in arms:
         for replicate in runs.of(arm):
             value = read(replicate.result) if replicate.done and replicate.result is not None else None
             if value is not None:
@@ -186,39 +227,131 @@ def _observations(arms: Sequence[Arm], runs: Replicates, metric: str) -> list[tu
     return found
 
 
-def _cell(effect: Effect, p_adjusted: float, rows: int, figure: Reported | None) -> Cell:
-    reported, text = (figure.value, figure.text) if figure else (None, None)
-    if effect.error is None:
-        note = "no p: no runs are left over to judge by"
-        return Cell(n=effect.n, delta=effect.estimate, reported=reported, reported_text=text, note=note)
-    critical = distributions.t_critical(effect.df, ALPHA / rows)
-    half = critical * effect.error
+class _Model:
+    """Blocks, main effects and two-way interactions; an effect is the weights over single runs that estimate it."""
+
+    def __init__(self, blocks: np.ndarray, parts: Sequence[Part], coded: Sequence[Mapping[Part, str]]) -> None:
+        import numpy as np
+
+        mains: list[Term] = [(part,) for part in parts]
+        pairs: list[Term] = list(itertools.combinations(parts, 2))
+        told = factorial.tell_apart(blocks, mains, pairs, coded)
+        self.left_out = told.left_out
+        self._told, self._pairs = told, pairs
+        self._full, self._places = factorial.model_matrix(blocks, [*mains, *pairs], coded)
+        clear_pairs = [term for term in told.clear if len(term) == 2]
+        self._short, self._short_places = factorial.model_matrix(blocks, [*mains, *clear_pairs], coded)
+        self.rank = int(np.linalg.matrix_rank(self._full))
+
+    def effects(self) -> Iterator[tuple[str, str, Term, dict[str, str], np.ndarray]]:
+        """(name, name without what it is confounded with, term, levels, weights over the runs) of each effect."""
+        import numpy as np
+
+        full, short = np.linalg.pinv(self._full), np.linalg.pinv(self._short)
+        for term in sorted([*self._told.clear, *self._told.among_mains], key=list(self._places).index):
+            clear = term in self._told.clear
+            design, place = (full, self._places[term]) if clear else (short, self._short_places[term])
+            for base, levels, contrast in factorial.contrasts_of(term, place, design.shape[0]):
+                weights = contrast @ design
+                name = base
+                if not clear:
+                    name = factorial.sum_name(base, weights @ self._full, self._places, self._pairs)
+                yield name, base, term, levels, weights
+
+    def residual(self, values: np.ndarray) -> tuple[float, int]:
+        """The residual variance of the whole model, 0 where it is none to speak of, with its degrees of freedom."""
+        import numpy as np
+
+        df = len(values) - self.rank
+        if df == 0:
+            return 0.0, 0
+        left = values - self._full @ (np.linalg.pinv(self._full) @ values)
+        scale = float(left @ left) / df
+        return (scale if scale > 1e-20 * max(float(np.var(values)), 1e-300) else 0.0), df
+
+
+class _Judge:
+    """The standard error of an effect: by the table's rule over the arms, or by the model's residual."""
+
+    def __init__(
+        self, test: str, samples: Mapping[str, Sample], arm_ids: Sequence[str], scale: float, residual_df: int
+    ) -> None:
+        self._samples, self._arm_ids = samples, arm_ids
+        self._scale, self.residual_df = scale, residual_df
+        self._unsound = _all_unsound(list(samples.values()))
+        self._single = max(sample.planned for sample in samples.values()) < 2
+        self._rule: Rule | None = None
+        self.test = RESIDUAL
+        if test != "dunnett" and not self._single and not self._unsound:
+            self._rule = rule_of(list(samples.values()), test)
+            self.test = self._rule.name if self._rule else ""
+
+    def error(self, weights: np.ndarray) -> tuple[float | None, float, str]:
+        """Standard error, degrees of freedom, and why there is none."""
+        if self._unsound:
+            return None, 0.0, self._unsound
+        summed: dict[str, float] = {}
+        for arm_id, weight in zip(self._arm_ids, weights, strict=True):
+            summed[arm_id] = summed.get(arm_id, 0.0) + float(weight)
+        parts = [(weight, self._samples[arm_id]) for arm_id, weight in summed.items() if abs(weight) > 1e-9]
+        why = "" if self._single else obstacle(*(sample for _, sample in parts), least=2)
+        if why:
+            return None, 0.0, why
+        if self._rule is not None:
+            return *standard_error([(weight, sample, self._rule) for weight, sample in parts]), ""
+        if self._scale == 0:
+            return None, 0.0, "no p: no runs are left over to judge by"
+        return float(self._scale * (weights @ weights)) ** 0.5, float(self.residual_df), ""
+
+
+def _all_unsound(samples: Sequence[Sample]) -> str:
+    """Why the model decides nothing: the first arm that lacks a run or is in doubt, and how many more."""
+    found = [why for sample in samples if (why := unsound(sample))]
+    more = f", and {len(found) - 1} more arms lack runs or are in doubt" if len(found) > 1 else ""
+    return found[0] + more if found else other_data(samples)
+
+
+def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None) -> Cell:
+    interval = smallest = None
+    if effect.error is not None:
+        critical = distributions.t_critical(effect.df, ALPHA / len(found.effects))
+        half = critical * effect.error
+        interval = (effect.estimate - half, effect.estimate + half)
+        smallest = distributions.noncentrality(critical, effect.df) * effect.error
     tested = effect.p is not None
     return Cell(
-        n=effect.n,
+        n=found.n,
+        planned=sum(sample.planned for sample in found.samples),
         delta=effect.estimate,
-        delta_ci95=(effect.estimate - half, effect.estimate + half),
+        delta_ci95=interval,
         p_adjusted=p_adjusted if tested else None,
         decided=tested and p_adjusted < ALPHA,
-        detectable=distributions.noncentrality(critical, effect.df) * effect.error if tested else None,
-        reported=reported,
-        reported_text=text,
-        note="" if tested else f"no p: a level of it has fewer than {LEAST_N} runs",
+        test=found.test if effect.error is not None else "",
+        detectable=smallest if tested else None,
+        reported=figure.value if figure else None,
+        reported_text=figure.text if figure else None,
+        run_ids=tuple(run_id for sample in found.samples for run_id in sample.run_ids),
+        note=effect.why_not,
     )
 
 
-def _notes(fits: Mapping[str, Fit]) -> list[str]:
+def _notes(study: Study, spec: TableSpec, fits: Mapping[str, Fit]) -> list[str]:
     said = [
         "Main effects and two-way interactions by least squares over single runs, the replicate (seed) as block. The "
         "effect of two levels is the high one's mean minus the low one's; of a level among more, its mean minus "
         "that over the levels; of a × b, by how much one's effect, at that level of the other, exceeds its average.",
-        "p by Holm over the rows of a column, intervals simultaneous by Bonferroni. Decided: adjusted p < 0.05.",
+        *cautions.about_effects(study, spec, {found.test for found in fits.values() if found.test}),
     ]
+    if RESIDUAL in {found.test for found in fits.values()}:
+        said += filter(None, [suspect([found.samples for found in fits.values()])])
     for what, found in fits.items():
+        sums = [effect.name for effect in found.effects if effect.name != effect.base]
         if found.n:
             said.append(f"{what}: {found.n} run{'s' * (found.n != 1)}, {found.df} degrees of freedom left over.")
+        if sums:
+            said.append(f"{what}: confounded, and named as the sum that it is: {_some(sums, '; ')}.")
         if found.left_out:
-            said.append(f"{what}: left out and taken as zero: {_some(found.left_out, '; ')}.")
+            said.append(f"{what}: left out: {_some(found.left_out, '; ')}.")
         if found.n == 0:
             said.append(f"{what}: no run is done.")
         elif found.empty:

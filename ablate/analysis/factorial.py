@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-8  # of an entry of the null space's projector, whose true value is 0
 _NAMED = 4  # effects that a confounded one names
+_SUMMED = 3  # interactions that the name of a confounded main effect spells out
 
 
 @dataclass(frozen=True)
@@ -148,30 +149,71 @@ def contrasts_of(term: Term, place: range, width: int) -> list[tuple[str, dict[s
     return found
 
 
-def estimable(
-    blocks: np.ndarray, mains: Sequence[Term], pairs: Sequence[Term], coded: Sequence[Mapping[Part, str]]
-) -> tuple[list[Term], list[str]]:
-    """The terms that the runs tell apart, and the others in words.
+@dataclass(frozen=True)
+class Tellable:
+    """What the runs tell apart: `clear` terms from every other, `among_mains` main effects from each other only.
 
-    Main effects are judged among themselves, interactions among all terms.
+    `left_out` are the others in words.
+    """
+
+    clear: tuple[Term, ...]
+    among_mains: tuple[Term, ...]
+    left_out: tuple[str, ...]
+
+
+def tell_apart(
+    blocks: np.ndarray, mains: Sequence[Term], pairs: Sequence[Term], coded: Sequence[Mapping[Part, str]]
+) -> Tellable:
+    """Which effects can be estimated: by themselves, beside interactions that cannot be told from them, or not at all."""
+    clear: list[Term] = []
+    among_mains: list[Term] = []
+    left_out: list[str] = []
+    everything = [*mains, *pairs]
+    lost, places = _lost(blocks, everything, coded)
+    by_mains, main_places = _lost(blocks, mains, coded)
+    for term in everything:
+        if not (rivals := _rivals(term, lost, places)):
+            clear.append(term)
+        elif term in main_places and not (rivals := _rivals(term, by_mains, main_places)):
+            among_mains.append(term)
+        else:
+            others = [other for other in rivals if other != term]
+            named = ", ".join(map(term_name, others)) if len(others) <= _NAMED else f"{len(others)} other effects"
+            left_out.append(f"{term_name(term)} (confounded with {named or 'the mean'})")
+    return Tellable(tuple(clear), tuple(among_mains), tuple(left_out))
+
+
+def _rivals(term: Term, lost: np.ndarray, places: Mapping[Term, range]) -> list[Term]:
+    """The terms that the runs can't tell from this one, itself included; none where it stands by itself."""
+    import numpy as np
+
+    mine = lost[places[term].start : places[term].stop]
+    if float(np.abs(mine).max()) < _TOLERANCE:
+        return []
+    return [term, *(t for t in places if t != term and np.abs(mine[:, _columns(places[t])]).max() > _TOLERANCE)]
+
+
+def _columns(place: range) -> slice:
+    return slice(place.start, place.stop)
+
+
+def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, range], pairs: Sequence[Term]) -> str:
+    """What a confounded main effect really estimates: itself, and the interactions that are in it.
+
+    expected   weight of each column of the full model in the estimate's expectation
     """
     import numpy as np
 
-    kept: list[Term] = []
-    left_out: list[str] = []
-    for group, rivals in ((mains, mains), (pairs, [*mains, *pairs])):
-        lost, places = _lost(blocks, rivals, coded)
-        for term in group:
-            mine = lost[places[term].start : places[term].stop]
-            if float(np.abs(mine).max()) < _TOLERANCE:
-                kept.append(term)
-                continue
-            others = [
-                t for t in rivals if t != term and np.abs(mine[:, places[t].start : places[t].stop]).max() > _TOLERANCE
-            ]
-            named = ", ".join(map(term_name, others)) if len(others) <= _NAMED else f"{len(others)} other effects"
-            left_out.append(f"{term_name(term)} (confounded with {named or 'the mean'})")
-    return kept, left_out
+    inside = [pair for pair in pairs if np.abs(expected[_columns(places[pair])]).max() > _TOLERANCE]
+    if len(inside) > _SUMMED:
+        return f"{name} + parts of {len(inside)} interactions"
+    for pair in inside:
+        share = float(expected[places[pair].start]) / 2 if all(part.two_level for part in pair) else 0.0
+        if abs(abs(share) - 1) < _TOLERANCE:
+            name += (" + " if share > 0 else " - ") + " × ".join(part.shown()[0][0] for part in pair)
+        else:
+            name += f" + part of {term_name(pair)}"
+    return name
 
 
 def _lost(
@@ -182,22 +224,6 @@ def _lost(
 
     design, places = model_matrix(blocks, terms, coded)
     return np.eye(design.shape[1]) - np.linalg.pinv(design) @ design, places
-
-
-def independent(design: np.ndarray) -> list[int]:
-    """The columns that add to the rank, first come first kept.
-
-    What is dropped belongs to effects that can't be told apart anyway; a kept term's columns never are.
-    """
-    import numpy as np
-
-    if np.linalg.matrix_rank(design) == design.shape[1]:
-        return list(range(design.shape[1]))
-    kept: list[int] = []
-    for column in range(design.shape[1]):
-        if np.linalg.matrix_rank(design[:, [*kept, column]]) > len(kept):
-            kept.append(column)
-    return kept
 
 
 def term_name(term: Term) -> str:

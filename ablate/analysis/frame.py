@@ -13,13 +13,13 @@ from ablate.study.study import Arm, Study
 if TYPE_CHECKING:
     import pandas as pd
 
-_OURS = ("study", "profile", "arm", "aliases", "seed", "state", "seconds", "device", "run_id", "epoch")
+_OURS = ("study", "profile", "set", "arm", "aliases", "seed", "state", "seconds", "device", "run_id", "epoch")
 
 
 def frame(study: Study, results: Mapping[str, RunResult], *, by: Literal["run", "epoch"] = "run") -> pd.DataFrame:
     """One row a run of the study, or one row a run and epoch.
 
-    Columns: study, profile, arm, aliases (other arms that are the same run, joined by `, `), one column a factor with
+    Columns: study, profile, set (the variant: what `--set` changed, joined by `, `), arm, aliases (other arms that are the same run, joined by `, `), one column a factor with
     the level's name (`factor.NAME` where the name is taken), seed, state, then `epoch` if by epoch, the metrics (final
     ones, or the epoch's), seconds, device, run_id. Absent numbers are NaN. Runs that are not done are there, without
     metrics; by epoch, a run has the rows that it got to. Raises UsageError for another `by`.
@@ -37,7 +37,7 @@ def frame(study: Study, results: Mapping[str, RunResult], *, by: Literal["run", 
         for replicate in runs.of(same[0]):
             if replicate.run is not None:
                 rows += _rows(study, same, replicate, by)
-    first = ["study", "profile", "arm", "aliases", *_factor_columns(study).values(), "seed", "state"]
+    first = ["study", "profile", "set", "arm", "aliases", *_factor_columns(study).values(), "seed", "state"]
     first += ["epoch"] if by == "epoch" else []
     last = ["seconds", "device", "run_id"]
     metrics = sorted({name for row in rows for name in row} - {*first, *last})
@@ -55,6 +55,7 @@ def _rows(study: Study, arms: list[Arm], replicate: Replicate, by: str) -> list[
     same = {
         "study": study.name,
         "profile": study.profile,
+        "set": ", ".join(study.sets),
         "arm": arms[0].name,
         "aliases": ", ".join(arm.name for arm in arms[1:]),
         **{columns[factor]: level for factor, level in arms[0].levels.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ablate.analysis.classes import MACRO, WEIGHTED, reported_confusion
+from ablate.analysis.classes import Average, reported_confusion
 from ablate.analysis.values import Replicates, epochs_with, share_rows
 from ablate.errors import Problem, StudyError
 from ablate.study.study import Arm, Reported, Study, TableSpec
@@ -13,7 +13,10 @@ from ablate.study.study import Arm, Reported, Study, TableSpec
 
 @dataclass(frozen=True)
 class Line:
-    """One row to be filled: column key -> arm. A column without an arm is one that the design leaves out."""
+    """One row to be filled: column key -> arm. A column without an arm is one that the design leaves out.
+
+    `average` is set where `class_` is the name of an average over the classes.
+    """
 
     name: str
     arms: Mapping[str, Arm]
@@ -21,6 +24,7 @@ class Line:
     epoch: int | None = None
     class_: str | None = None
     reported: tuple[Reported | None, ...] = ()
+    average: Average | None = None
 
 
 def arms_of(study: Study, spec: TableSpec) -> tuple[Arm, ...]:
@@ -55,8 +59,9 @@ def lines_of(study: Study, spec: TableSpec, runs: Replicates) -> tuple[Line, ...
                     None,
                     class_,
                     _reported(spec, [_joined(name, key) for key in keys]),
+                    average,
                 )
-                for class_, keys in _classes(spec, arms.values(), runs)
+                for class_, keys, average in _classes(spec, arms.values(), runs)
             ]
         else:
             step = [arm.step for arm in arms.values() if arm.step]
@@ -159,17 +164,22 @@ def _epochs(spec: TableSpec, arms: Iterable[Arm], runs: Replicates) -> list[int]
     return sorted(seen | {int(text) for text in last if text.isdecimal()})
 
 
-def _classes(spec: TableSpec, arms: Iterable[Arm], runs: Replicates) -> list[tuple[str, tuple[str, ...]]]:
-    """Each class with the names that a study file may call it by: its name, or its number from 0."""
+def _classes(
+    spec: TableSpec, arms: Iterable[Arm], runs: Replicates
+) -> list[tuple[str, tuple[str, ...], Average | None]]:
+    """Each class with the names that a study file may call it by, its name or its number from 0; then the averages."""
     confusions = (reported_confusion(result) for arm in arms for result in runs.done(arm))
     confusion = next((c for c in confusions if c is not None), None)
     if confusion is not None:
         names = confusion.classes
     else:
-        names = tuple(n for n in (key.rpartition("/")[2] for key in spec.reported) if n not in (MACRO, WEIGHTED))
-    every: list[tuple[str, tuple[str, ...]]]
-    every = [(name, (name, str(index))) for index, name in enumerate(dict.fromkeys(names))]
-    every += [(name, (name,)) for name in (MACRO, WEIGHTED)]
+        averages = {str(average) for average in Average}
+        names = tuple(n for n in (key.rpartition("/")[2] for key in spec.reported) if n not in averages)
+    every: list[tuple[str, tuple[str, ...], Average | None]]
+    every = [(name, (name, str(index)), None) for index, name in enumerate(dict.fromkeys(names))]
+    every += [(name, (name,), average) for average in Average for name in [average.beside(names)]]
     if not spec.row_where:
         return every
-    return [next((known for known in every if wanted in known[1]), (wanted, (wanted,))) for wanted in spec.row_where]
+    return [
+        next((known for known in every if wanted in known[1]), (wanted, (wanted,), None)) for wanted in spec.row_where
+    ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ablate.analysis import resampling
+from ablate.analysis import cautions
+from ablate.analysis.data_notes import data_notes
 from ablate.analysis.layout import column_keys
+from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
-from ablate.analysis.values import Replicates, counted_by
+from ablate.analysis.values import Replicates, Sample, counted_by
 from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study, TableSpec
@@ -24,11 +26,21 @@ _COSTS = ("seconds", "examples_per_second", "peak_memory")
 
 
 def notes_of(
-    study: Study, spec: TableSpec, runs: Replicates, arms: Sequence[Arm], rows: Sequence[Row]
+    study: Study,
+    spec: TableSpec,
+    runs: Replicates,
+    arms: Sequence[Arm],
+    rows: Sequence[Row],
+    families: Sequence[Sequence[Sample]] = (),
 ) -> tuple[str, ...]:
-    """All notes of a table over arms, epochs or classes, most telling first; `arms` holds the baselines too."""
+    """All notes of a table over arms, epochs or classes, most telling first.
+
+    arms       those of the table, and the baselines
+    families   the samples that were judged together
+    """
     return (
-        *_test(study, spec, rows),
+        *cautions.about_test(study, spec, rows),
+        *cautions.about_rows(study, spec, rows, families),
         *_replicates(study, rows),
         *(_counted(spec, runs, arms) if spec.kind == "epoch" else ()),
         *about_runs(study, runs, arms, IF_MISSING),
@@ -41,28 +53,26 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
     return (
         *_missing(runs, arms, if_missing),
         *_merged(arms),
+        *data_notes(results),
         *_bit_equal(runs, arms),
         *_equal_arms(runs, arms),
         *(_selection(study, arms, results) if study.trainer is None else ()),
         *(_splits(arms, len(study.seeds)) if study.trainer is None else ()),
-        *_mixed(results),
+        *_mixed(runs, arms),
+        *_stale(results),
     )
 
 
-def _test(study: Study, spec: TableSpec, rows: Sequence[Row]) -> Iterable[str]:
-    if all(cell.delta is None for row in rows for cell in row.cells.values()):
-        return
-    path = study.design == "path"
-    within = {"epoch": ", each epoch by itself", "class": ", each class by itself"}.get(spec.kind, "")
-    if path:
-        spread = "a variance pooled over the steps" if spec.test == "dunnett" else "Welch's t"
-        test = f"t-tests with {spread}, Holm over the steps; 95% intervals simultaneous by Bonferroni"
-    elif spec.test == "dunnett":
-        test = "Dunnett's test with a variance pooled over the family's arms; simultaneous 95% intervals"
-    else:
-        test = "Welch's t-tests, p adjusted by Holm; 95% intervals simultaneous by Bonferroni"
-    to = "the step before" if path else "the baseline"
-    yield f"Differences from {to}: {test}; one family a column{within}; not paired by seed. Decided: adjusted p < 0.05."
+def on_looks(looks: int, known: bool) -> Iterable[str]:
+    """That the study grew while its results could be seen; `known` is False where an earlier part of its history is not."""
+    before = "" if known else "; what was asked for before the database was upgraded is not known"
+    if looks:
+        yield (
+            f"Seeds were added {looks} time{'s' * (looks != 1)} after results were there{before}. p-values and intervals do "
+            "not account for that: they hold where the number of seeds was fixed before."
+        )
+    elif before:
+        yield f"No seeds were added after results were there{before}."
 
 
 def _replicates(study: Study, rows: Sequence[Row]) -> Iterable[str]:
@@ -111,15 +121,12 @@ def _merged(arms: Sequence[Arm]) -> Iterable[str]:
 
 
 def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
+    """Only where all replicates agree: two of several may well do so on a coarse metric."""
     for arm in _distinct(arms):
-        seeds_by_numbers: dict[Any, list[int]] = {}
-        for replicate in runs.of(arm):
-            if replicate.done and replicate.result is not None and replicate.result.metrics:
-                seeds_by_numbers.setdefault(_numbers(replicate.result), []).append(replicate.seed)
-        for seeds in seeds_by_numbers.values():
-            if len(seeds) > 1:
-                listed = f"{', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
-                yield f"{arm.name}: seeds {listed} came out bit-equal: the seed did not reach the training."
+        found = [r for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics]
+        if len(found) > 1 and len({_numbers(r.result) for r in found if r.result is not None}) == 1:
+            listed = f"{', '.join(str(r.seed) for r in found[:-1])} and {found[-1].seed}"
+            yield f"{arm.name}: seeds {listed} came out bit-equal: the seed did not reach the training."
 
 
 def _equal_arms(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
@@ -170,32 +177,74 @@ def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
         if not isinstance(split, Mapping) or split.get("test") == "official":
             continue
         if n > 1:
-            train = float(split.get("train", 1.0))
-            scored = float(split.get("test", split.get("val", 0.0)))
-            wider = resampling.widening(n, scored / train) if train else 1.0
             yield (
-                "The seed draws the split, and random re-splits overlap, so these intervals are too narrow: paired by "
-                f"seed and corrected (Nadeau and Bengio 2003), one of n = {n} is {wider:.2f} times as wide as a plain "
-                "paired one."
+                "The seed draws the split, so replicates share images. Intervals that are not paired by seed, like these, "
+                "keep about their 95% or more under such re-splits; plain paired ones do not (docs/statistics.md)."
             )
         return
 
 
-def _mixed(results: Sequence[RunResult]) -> Iterable[str]:
-    prints: dict[str, int] = {}
-    for result in results:
-        fingerprint = result.attempts[-1].fingerprint if result.attempts else None
-        if fingerprint:
-            prints[fingerprint] = prints.get(fingerprint, 0) + 1
-    if len(prints) > 1:
-        shares = " + ".join(str(count) for count in sorted(prints.values(), reverse=True))
-        yield f"Mixed: {len(prints)} numerics fingerprints ({shares} runs), so bits differ by more than the seed."
-    stale = sum(result.stale for result in results)
-    if stale:
-        yield (
-            f"{STALE}{stale} of {len(results)} runs were trained by other code of the trainer than the present; "
-            "`ablate grid run` with --retry stale trains them again."
+def _mixed(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
+    """What of the runs is not of one kind: nothing is decided of such arms. Other arithmetic between whole runs is told only."""
+    doubted = [(arm.name, doubt) for arm in _distinct(arms) if (doubt := runs.doubt(arm))]
+    if doubted:
+        said = "; ".join(f"{name}: {doubt.removeprefix('mixed: ')}" for name, doubt in doubted[:MOST_NAMED])
+        more = f"; and {len(doubted) - MOST_NAMED} arms more" if len(doubted) > MOST_NAMED else ""
+        yield f"Mixed: {said}{more}. Nothing is decided across them."
+    read: dict[str, dict[str, list[str]]] = {}
+    for arm in _distinct(arms):
+        if not runs.doubt(arm) and (data := runs.data(arm)) is not None:
+            read.setdefault(data[0], {}).setdefault(data[1], []).append(arm.name)
+    for digests in read.values():
+        if len(digests) > 1:
+            said = ", ".join(f"{digest[:DIGITS]} ({_some(names)})" for digest, names in digests.items())
+            yield f"Mixed: arms read other data under one name: {said}. Nothing is decided between them."
+    yield from _fingerprints(runs, arms)
+
+
+def _fingerprints(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
+    """Whole runs under other arithmetic: told, with the runs of all but the commonest."""
+    places: dict[str, dict[str, list[int]]] = {}
+    for arm in _distinct(arms):
+        for replicate in runs.of(arm):
+            shown = replicate.result.shown if replicate.done and replicate.result is not None else None
+            if shown is not None and (fingerprint := shown.fingerprint):
+                places.setdefault(fingerprint, {}).setdefault(arm.name, []).append(replicate.seed)
+    if len(places) > 1:
+        ranked = sorted(places, key=lambda name: sum(map(len, places[name].values())), reverse=True)
+        counts = [sum(map(len, places[name].values())) for name in ranked]
+        common, *others = differing(ranked)
+        said = "; ".join(
+            f"{what}: {_some([f'{arm} {seeds_text(seeds)}' for arm, seeds in places[name].items()])}"
+            for what, name in zip(others, ranked[1:], strict=True)
         )
+        yield (
+            f"Mixed: {len(places)} numerics fingerprints ({' + '.join(map(str, counts))} runs), so bits differ by more "
+            f"than the seed. Most: {common}; {said}."
+        )
+
+
+def _stale(results: Sequence[RunResult]) -> Iterable[str]:
+    """Which results are of other code than the present, what differs, and of which nobody can tell."""
+    stale = [result for result in results if result.stale]
+    if stale:
+        causes = dict.fromkeys(result.why_stale for result in stale if result.why_stale)
+        shown = "; ".join(list(causes)[:MOST_NAMED]) + ("; and others" if len(causes) > MOST_NAMED else "")
+        yield (
+            f"{STALE}{len(stale)} of {len(results)} runs were trained by other code of the trainer than the present"
+            f"{f' ({shown})' if shown else ''}; `ablate grid run` with --retry stale trains them again."
+        )
+    unknown = sum(not result.code_known for result in results)
+    if unknown:
+        yield (
+            f"{STALE}not known of {unknown} of {len(results)} runs: the script that trained them is not where the study "
+            "lies, so whether it has changed cannot be told here."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _distinct(arms: Iterable[Arm]) -> list[Arm]:

@@ -1,27 +1,40 @@
 """What a study could have seen: the smallest difference that is decided in four studies of five.
 
-All figures are in sd of one run, for a planned study with equal n; the cells of a table carry the same worked out from
-their own spread. "Decided" is at the strictest place of the family: the one arm that differs, where no other does.
+All figures are in sd of one run, for a planned study with equal n and equal spreads; the cells of a table carry the same
+worked out from their own spread. "Decided" is at the strictest place of the family: the one arm that differs, where no
+other does.
+
+Where each arm has a variance of its own (`moderated`, `welch-holm`), the width of an interval and its degrees of freedom
+are chance as well. The probability of being decided is then a mean over drawn variances; the draws are fixed, so a
+figure is always the same, and good to half a percent.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from ablate.analysis import distributions
+from ablate.analysis import distributions, variance
 from ablate.analysis.compare import LEAST_N
 from ablate.analysis.distributions import ALPHA, POWER
 
-TESTS = ("dunnett", "pooled-holm", "welch-holm", "paired-holm")
+if TYPE_CHECKING:
+    import numpy as np
+
+TESTS = (*variance.TESTS, "pooled-holm", "paired-holm")
+
+_DRAWS, _MOST_DRAWN = 20_000, 400_000
 
 
-def detectable(n: int, comparisons: int, test: str = "dunnett", *, power: float = POWER) -> float | None:
+def detectable(n: int, comparisons: int, test: str = "moderated", *, power: float = POWER) -> float | None:
     """The smallest difference from the baseline, in sd of one run; None below n = 3, where nothing is decided.
 
     n             replicates of each arm
-    comparisons   arms of the family beside the baseline
-    test          `dunnett`; `pooled-holm`, the steps of a path; `welch-holm`, equal spreads assumed; or `paired-holm`,
-                  differences by seed of unrelated runs, which no table uses and which shows what pairing costs
+    comparisons   arms of the family beside the baseline, or steps of a path
+    test          that of the table; `pooled-holm`, the steps of a path under `dunnett`; or `paired-holm`, differences by
+                  seed of unrelated runs, which no table uses and which shows what pairing costs
     """
     if comparisons < 1:
         raise ValueError(f"a family has one arm beside the baseline at least, not {comparisons}")
@@ -29,7 +42,11 @@ def detectable(n: int, comparisons: int, test: str = "dunnett", *, power: float 
         raise ValueError(f"unknown test {test!r}; allowed: {', '.join(TESTS)}")
     if n < LEAST_N:
         return None
-    df = {"welch-holm": 2 * (n - 1), "paired-holm": n - 1}.get(test, (comparisons + 1) * (n - 1))
+    if test == "welch-holm":
+        return _by_arms((1.0, -1.0), n, comparisons, test, power)
+    if test == "moderated":
+        return _by_arms((1.0, -1.0, *(0.0,) * (comparisons - 1)), n, comparisons, test, power)
+    df = n - 1 if test == "paired-holm" else (comparisons + 1) * (n - 1)
     if test == "dunnett":
         critical = distributions.dunnett_critical(df, n, (n,) * comparisons)
     else:
@@ -37,23 +54,42 @@ def detectable(n: int, comparisons: int, test: str = "dunnett", *, power: float 
     return math.sqrt(2 / n) * distributions.noncentrality(critical, df, power)
 
 
-def detectable_main_effect(n: int, factors: int, *, comparisons: int = 1, power: float = POWER) -> float | None:
+def detectable_effect(
+    weights: Sequence[float], n: int, comparisons: int, test: str = "moderated", *, rank: int, power: float = POWER
+) -> float | None:
+    """The smallest effect of a table of effects, in sd of one run; None where nothing is left over to judge it by.
+
+    weights       of the arms' means in the effect, one for each arm of the model
+    n             replicates of each arm
+    comparisons   effects in the column
+    rank          of the model without blocks, whose residual judges under `dunnett` and at n = 1
+    """
+    if test == "dunnett" or n == 1:
+        df = n * len(weights) - (n - 1) - rank
+        if df < 1:
+            return None
+        error = math.sqrt(sum(weight * weight for weight in weights) / n)
+        return distributions.noncentrality(distributions.t_critical(df, ALPHA / comparisons), df, power) * error
+    return _by_arms(tuple(weights), n, comparisons, test, power)
+
+
+def detectable_main_effect(
+    n: int, factors: int, *, comparisons: int = 1, test: str = "moderated", power: float = POWER
+) -> float | None:
     """The smallest main effect of a full grid of two-level factors, in sd of one run.
 
     n             replicates of each of the 2^factors arms, taken as blocks
-    comparisons   effects that share the 5%: 1 for an effect by itself, the number of rows for a table with Holm
+    comparisons   effects that share the 5%: 1 for an effect by itself, the number of rows for a table
 
     The model has the main effects, the two-way interactions and the blocks. None where it leaves no run over.
     """
-    runs = n * 2**factors
-    df = runs - n - factors - math.comb(factors, 2)
-    if df < 1:
-        return None
-    critical = distributions.t_critical(df, ALPHA / comparisons)
-    return distributions.noncentrality(critical, df, power) * 2 / math.sqrt(runs)
+    arms = 2**factors
+    weights = [2 / arms if i % 2 else -2 / arms for i in range(arms)]
+    rank = 1 + factors + math.comb(factors, 2)
+    return detectable_effect(weights, n, comparisons, test, rank=rank, power=power)
 
 
-def replicates_needed(difference: float, comparisons: int, test: str = "dunnett", *, most: int = 1000) -> int | None:
+def replicates_needed(difference: float, comparisons: int, test: str = "moderated", *, most: int = 1000) -> int | None:
     """The least n at which `difference`, in sd of one run, is detectable; None where `most` do not suffice."""
     if difference <= 0:
         raise ValueError(f"a difference to be seen is above 0, not {difference!r}")
@@ -69,3 +105,44 @@ def replicates_needed(difference: float, comparisons: int, test: str = "dunnett"
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return low
+
+
+@lru_cache(maxsize=256)
+def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str, power: float) -> float:
+    """The smallest effect sum(weight * mean) that is decided where each arm is judged by a variance of its own."""
+    from scipy import special
+
+    reach = _reach(weights, n, comparisons, test)
+    sd = math.sqrt(sum(weight * weight for weight in weights) / n)
+
+    def missed(effect: float) -> float:
+        seen = special.ndtr((effect - reach) / sd) + special.ndtr((-effect - reach) / sd)
+        return power - float(seen.mean())
+
+    return _falling_root(missed, float(reach.max()) + 10 * sd)
+
+
+def _reach(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> np.ndarray:
+    """Half the width of the effect's interval in studies whose true variance is 1 everywhere, one for each draw."""
+    import numpy as np
+    from scipy import special
+
+    df, squares = n - 1, np.square(weights)
+    draws = max(1000, min(_DRAWS, _MOST_DRAWN // len(weights)))
+    drawn = np.random.default_rng(0).chisquare(df, (draws, len(weights))) / df
+    if test == "welch-holm":
+        shares = squares * drawn / n
+        total = shares.sum(axis=1)
+        dfs = total**2 / (shares**2 / df).sum(axis=1)
+    else:
+        d0, s0_squared = variance.fit(drawn, df)
+        total = variance.larger(drawn, df, d0[:, None], s0_squared[:, None]) @ squares / n
+        dfs = np.minimum(d0 + df, df * len(weights))
+    return np.asarray(-special.stdtrit(dfs, ALPHA / comparisons / 2) * np.sqrt(total))
+
+
+def _falling_root(f: Callable[[float], float], high: float) -> float:
+    """Where the falling function `f` crosses zero between 0 and `high`."""
+    from scipy import optimize
+
+    return float(optimize.brentq(f, 0.0, high, xtol=1e-6))

@@ -42,8 +42,3 @@ def nadeau_bengio(differences: Sequence[float], test_to_train: float) -> PairedD
         return PairedDifference(delta, None, None, n)
     half = distributions.t_critical(n - 1, ALPHA) * error
     return PairedDifference(delta, (delta - half, delta + half), distributions.two_sided_p(delta / error, n - 1), n)
-
-
-def widening(n: int, test_to_train: float) -> float:
-    """How much wider the corrected interval is than the plain paired one: sqrt(1 + n test_to_train)."""
-    return math.sqrt(1 + n * test_to_train)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ablate.analysis.aggregate import Agreement, aggregate, agreement
-from ablate.analysis.classes import ClassReader
+from ablate.analysis.classes import Average, ClassReader
 from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
+from ablate.analysis.families import key_of
 from ablate.analysis.layout import Line, apart_from_rows, arms_of, column_keys, compared_with, matched_baseline
 from ablate.analysis.table import Cell, Column, Row
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
@@ -17,19 +18,16 @@ from ablate.study.metrics import METRICS, SPLITS
 from ablate.study.study import Arm, Reported, Study, TableSpec
 from ablate.study.trainer import unit_of
 
-_DECIMALS = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
-
 
 def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
-    """The columns with direction, unit and decimals; in percent where the paper prints percentages."""
+    """The columns with direction, unit and the paper's decimals; in percent where the paper prints percentages."""
     columns = []
     for index, (key, metric) in enumerate(column_keys(spec)):
         better, unit = direction(study, metric)
         figures = [row[index] for row in spec.reported.values() if index < len(row)]
         printed = [figure for figure in figures if figure is not None]
         percent = any(figure.percent for figure in printed)
-        usual = 2 if percent else 0 if metric == "support" else _DECIMALS.get(unit, 3)
-        decimals = max([usual, *(figure.decimals for figure in printed)])
+        decimals = max((figure.decimals for figure in printed), default=0)
         columns.append(Column(key, metric, better, unit, percent, decimals))
     return tuple(columns)
 
@@ -58,14 +56,15 @@ class Slot:
 
 
 class Filler:
-    """Fills the lines of one table."""
+    """Fills the lines of one table. `judged` collects the samples of each family that was compared."""
 
     def __init__(self, study: Study, spec: TableSpec, runs: Replicates, *, comparable: bool) -> None:
         self.study, self.spec, self.runs, self.comparable = study, spec, runs, comparable
         self._path = study.design == "path"
         self._classes = ClassReader()
         self._apart = apart_from_rows(spec, runs, arms_of(study, spec)) if spec.kind == "epoch" else {}
-        self._samples: dict[tuple[str, str, int | None, str | None], Sample] = {}
+        self.judged: list[list[Sample]] = []
+        self._samples: dict[tuple[str, str, int | None, str | Average | None], Sample] = {}
 
     def rows(self, lines: tuple[Line, ...]) -> tuple[Row, ...]:
         cells: list[dict[str, Cell]] = [{} for _ in lines]
@@ -80,7 +79,7 @@ class Filler:
                 cells[n][key] = self._cell(slots.get(n), differences.get(n, Difference()), reported)
         return tuple(self._row(line, filled) for line, filled in zip(lines, cells, strict=True))
 
-    def sample(self, arm: Arm, metric: str, epoch: int | None = None, class_: str | None = None) -> Sample:
+    def sample(self, arm: Arm, metric: str, epoch: int | None = None, class_: str | Average | None = None) -> Sample:
         """The arm's values of a metric: final, of an epoch or of a class. Each is read once."""
         place = (arm.name, metric, epoch, class_)
         if place not in self._samples:
@@ -97,7 +96,7 @@ class Filler:
 
     def _slot(self, line: Line, arm: Arm, metric: str, shown: set[str]) -> Slot:
         def sample(of: Arm) -> Sample:
-            return self.sample(of, metric, line.epoch, line.class_)
+            return self.sample(of, metric, line.epoch, line.average or line.class_)
 
         other = compared_with(self.study, self.spec, arm)
         if self.spec.kind != "arms" and other is not None and other.name not in shown:
@@ -118,11 +117,11 @@ class Filler:
         families: dict[object, list[tuple[int, Slot, Arm, Sample]]] = defaultdict(list)
         for n, slot in slots.items():
             if slot.other is not None:
-                arm, sample = slot.other
-                baseline = arm.arm_id if not self._path else slot.start.key if slot.start else ""
-                families[lines[n].epoch, lines[n].class_, baseline].append((n, slot, arm, sample))
+                shared = key_of(self.study, self.spec, slot.arm)
+                families[lines[n].epoch, lines[n].class_, shared].append((n, slot, *slot.other))
         found: dict[int, Difference] = {}
         for members in families.values():
+            self.judged.append([sample for _, slot, _, before in members for sample in (before, slot.sample)])
             if self._path:
                 by_key = compare_steps([(before, slot.sample) for _, slot, _, before in members], self.spec.test)
             else:
@@ -137,7 +136,8 @@ class Filler:
     def _cell(self, slot: Slot | None, difference: Difference, reported: Reported | None) -> Cell:
         values = slot.sample.values if slot else ()
         summary = aggregate(values)
-        agreed = agreement(values, reported) if reported and self.comparable else Agreement(None, None)
+        fair = self.comparable and not (slot and slot.sample.doubt)
+        agreed = agreement(values, reported) if reported and fair else Agreement(None, None)
         total = None
         if slot and slot.start and slot.start.values and values:
             total = statistics.fmean(values) - statistics.fmean(slot.start.values)
@@ -145,10 +145,12 @@ class Filler:
             mean=summary.mean,
             sd=summary.sd,
             n=summary.n,
+            planned=slot.sample.planned if slot else 0,
             ci95=summary.ci95,
             delta=difference.delta,
             delta_ci95=difference.ci95,
             p_adjusted=difference.p_adjusted,
+            test=difference.test,
             decided=difference.decided,
             detectable=difference.detectable,
             reported=reported.value if reported else None,
@@ -157,7 +159,7 @@ class Filler:
             agreement_width=agreed.width,
             total=total,
             run_ids=slot.sample.run_ids if slot else (),
-            note=(slot.sample.note or difference.note) if slot else "not in the design",
+            note=(slot.sample.note or slot.sample.doubt or difference.note) if slot else "not in the design",
         )
 
     def _row(self, line: Line, cells: Mapping[str, Cell]) -> Row:

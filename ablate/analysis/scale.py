@@ -17,10 +17,12 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
     arms         those whose rows have figures of the paper
     comparable   False where the caller knows of other weights or other data than the paper's
 
-    Never under a profile, on other data than `cite.data` names, or from first weights that a run of ours made.
+    Never under a profile, for a variant, on other data than `cite.data` names, or from first weights that a run of ours made.
     """
     if study.profile is not None:
         return False, f"profile {study.profile} is another scale than the paper's"
+    if study.sets:
+        return False, f"{with_sets(study)} it is another recipe than the paper's"
     if comparable is False:
         return False, "other weights or other data than the paper's"
     held = list(arms)
@@ -34,6 +36,17 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
     return True, ""
 
 
+def with_sets(study: Study) -> str:
+    """`with --set y=2`; empty for a study as its file says it."""
+    return f"with --set {', '.join(study.sets)}" if study.sets else ""
+
+
+def run_as(study: Study) -> str:
+    """Under which profile and as which variant the runs are: `full scale`, `profile cpu with --set y=2`."""
+    profile = f"profile {study.profile}" if study.profile else ""
+    return " ".join(filter(None, (profile, with_sets(study)))) or "full scale"
+
+
 def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
     """One line: profile, data, image size, share and number of images, epochs, first weights of ours, hardware."""
     if study.trainer is not None:
@@ -45,7 +58,7 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
         return sorted({str(value): value for value in found}.values(), key=lambda v: (isinstance(v, str), v))
 
     results = [result for arm in arms for result in runs.done(arm)]
-    parts = [f"profile {study.profile}" if study.profile else "full scale"]
+    parts = [run_as(study)]
     parts += [_either(each("data", "name"))]
     parts += [f"{_either(sizes)} px" for sizes in [each("data", "image_size")] if sizes]
     parts += [
@@ -63,9 +76,8 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
 
 def _foreign_scale(study: Study, results: Sequence[RunResult]) -> str:
     """The same for a trainer of one's own, of whose settings no meaning is known: profile, trainer, hardware."""
-    profile = f"profile {study.profile}" if study.profile else "full scale"
     hardware = _either(sorted({result.device for result in results if result.device}))
-    return ", ".join(part for part in (profile, trainer_title(study.trainer or {}), hardware) if part)
+    return ", ".join(part for part in (run_as(study), trainer_title(study.trainer or {}), hardware) if part)
 
 
 def first_weights(study: Study, arms: Sequence[Arm]) -> list[str]:

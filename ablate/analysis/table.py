@@ -7,33 +7,42 @@ from dataclasses import dataclass, field
 
 Interval = tuple[float, float]
 
+_SCALE = {"bytes": 1e-6}  # printed as MB
+
 
 @dataclass(frozen=True)
 class Cell:
     """One metric of one row over its replicates, in the metric's own unit (accuracies are fractions).
 
     mean, sd         over n finished runs; sd is None below n = 2
+    planned          runs that n would be if none were missing; 0 where the design has no such cell
     ci95             95% t-interval of the mean; None below n = 2
     delta            mean minus the baseline's mean; None for the baseline itself
     delta_ci95       95% interval of delta, simultaneous over the family (the table's own test)
     p_adjusted       of the table's test, adjusted over the family; None below n = 3, at zero variance, or where a run
                      is missing
     decided          p_adjusted < 0.05
+    test             what p and interval come from: `moderated`, `dunnett`, `welch-holm`; `pooled-holm`, a path's steps
+                     under `dunnett`; `welch`, where too few arms vary to moderate; `residual`, the model's, in tables of
+                     effects. Empty without an interval
     detectable       the smallest absolute difference that this n could have shown at 80% power
     reported         the paper's figure with its text; agrees: it lies in the 95% interval for one new run, whose width
                      is `agreement_width`; None where the comparison means nothing
     total            in a path design: mean minus the baseline's, where delta is from the step before
+    run_ids          the runs behind the cell; of an effect, all that its model was fitted to
     note             why a cell is empty or undecided, for people: "2 of 3 runs", "not run: no weights", "diverged"
     """
 
     mean: float | None = None
     sd: float | None = None
     n: int = 0
+    planned: int = 0
     ci95: Interval | None = None
     delta: float | None = None
     delta_ci95: Interval | None = None
     p_adjusted: float | None = None
     decided: bool = False
+    test: str = ""
     detectable: float | None = None
     reported: float | None = None
     reported_text: str | None = None
@@ -59,7 +68,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """`key` indexes `Row.cells`; `metric` names the number; `percent` prints fractions times 100."""
+    """`key` indexes `Row.cells`; `metric` names the number; `percent` prints fractions times 100.
+
+    `decimals` are those printed, after `factor`: see `digits.fit`.
+    """
 
     key: str
     metric: str
@@ -67,6 +79,11 @@ class Column:
     unit: str
     percent: bool = False
     decimals: int = 3
+
+    @property
+    def factor(self) -> float:
+        """What a value is multiplied by before it is printed: 100 for percent columns, a unit's own scale, or 1."""
+        return 100.0 if self.percent else _SCALE.get(self.unit, 1.0)
 
 
 @dataclass(frozen=True)
@@ -107,10 +124,12 @@ class ConfusionTable:
 class Table:
     """A table with everything that is printed around it.
 
-    `comparable` is False under a profile, other weights or other data, and `not_comparable` says why.
+    `comparable` is False under a profile, for a variant, other weights or other data, and `not_comparable` says why.
     `mean_absolute_difference` maps a column key to the mean of |measured - reported|.
     `notes` are sentences under the table (test used, pairing, missing runs, mixed or stale results).
+    `looks` counts how often seeds were added to the study after results were there.
     `scale` says in a line what was trained: profile, data, image size, epochs, hardware.
+    `sets` is the variant of the study that `--set` made, as `path=value`.
     """
 
     study: str
@@ -124,9 +143,11 @@ class Table:
     comparable: bool = True
     not_comparable: str = ""
     mean_absolute_difference: Mapping[str, float] = field(default_factory=dict)
-    test: str = "dunnett"
+    test: str = "moderated"
     baseline: str = ""
     notes: tuple[str, ...] = ()
+    looks: int = 0
     scale: str = ""
     curves: tuple[Curve, ...] = ()
     confusions: tuple[ConfusionTable, ...] = ()
+    sets: tuple[str, ...] = ()

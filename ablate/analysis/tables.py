@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from ablate.analysis import claims, curves, effects, notes
+from ablate.analysis import claims, curves, digits, effects, notes, units
 from ablate.analysis.layout import Line, arms_of, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, columns_of
 from ablate.analysis.scale import comparison, scale_of
@@ -15,41 +16,60 @@ from ablate.study.study import Arm, Study, TableSpec
 
 
 def build_table(
-    study: Study, table: TableSpec, results: Mapping[str, RunResult], *, comparable: bool | None = None
+    study: Study,
+    table: TableSpec,
+    results: Mapping[str, RunResult],
+    *,
+    comparable: bool | None = None,
+    looks: int = 0,
+    looks_known: bool = True,
 ) -> Table:
     """The table with everything that is printed around it.
 
     results      by `run_id`; runs that are not in it count as not run
     comparable   False where the caller knows of other weights or other data than the paper's; a profile never is
+    looks        how often seeds were added after results were there; at least so often where not `looks_known`
 
     Under `comparable=False` the paper's figures stand beside ours, but no cell says that they agree or do not.
     Raises StudyError where the table's `where` leaves no arm, or leaves two in one cell.
     """
     runs = Replicates(study, results)
     if table.kind == "effect":
-        return effects.effects_of_table(study, table, runs, comparable)
+        built = effects.effects_of_table(study, table, runs, comparable)
+    else:
+        built = _of_lines(study, table, runs, comparable)
+    built = units.checked(built)
+    said = (*built.notes, *notes.on_looks(looks, looks_known))
+    return replace(built, columns=digits.fit(built.columns, built.rows), looks=looks, notes=said)
+
+
+def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool | None) -> Table:
+    """A table over arms, epochs or classes."""
     lines = lines_of(study, table, runs)
     held = [arm for line in lines if any(line.reported) for arm in line.arms.values()]
     fair, why_not = comparison(study, held, comparable)
-    rows = Filler(study, table, runs, comparable=fair).rows(lines)
+    filler = Filler(study, table, runs, comparable=fair)
+    rows = filler.rows(lines)
+    verdicts = claims.judge(study, table, runs, filler.judged)
     arms = _arms_in(lines)
     concerned = _with_baselines(study, table, arms)
     by_epoch = table.kind == "epoch"
     return Table(
         study=study.name,
+        sets=study.sets,
         profile=study.profile,
         name=table.name,
         kind=table.kind,
         caption=table.caption,
         columns=columns_of(study, table),
         rows=rows,
-        claims=claims.judge(study, table, runs),
+        claims=verdicts,
         comparable=fair,
         not_comparable=why_not,
         mean_absolute_difference=mean_absolute_difference(rows),
         test=table.test,
         baseline=baseline_name(study, table, arms),
-        notes=notes.notes_of(study, table, runs, concerned, rows),
+        notes=notes.notes_of(study, table, runs, concerned, rows, filler.judged),
         scale=scale_of(study, runs, arms),
         curves=curves.curves_of_lines(runs, lines, column_keys(table)) if by_epoch else curves.usual_curves(runs, arms),
         confusions=() if by_epoch else curves.confusions(runs, arms),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ablate.analysis.mixed import data_asked, digest_of, why_mixed
 from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
 from ablate.study.run import Run
@@ -20,7 +21,9 @@ class Sample:
     """One arm's values of one metric, in the order of the seeds.
 
     `key` is the arm's `arm_id`: arms that are the same run share it. `planned` is the number of seeds; `note` says what
-    became of the runs without a value, and is empty where none is missing.
+    became of the runs without a value, and is empty where none is missing. `doubt` says why nothing is decided from
+    these runs though they are done (two of them saw other data), and is empty where there is no such reason. `data` is
+    the data that the arm asks for and the digest of what its runs read, where that is told.
     """
 
     key: str
@@ -29,6 +32,8 @@ class Sample:
     planned: int
     run_ids: tuple[str, ...] = ()
     note: str = ""
+    doubt: str = ""
+    data: tuple[str, str] | None = None
 
     @property
     def n(self) -> int:
@@ -37,6 +42,11 @@ class Sample:
     @property
     def complete(self) -> bool:
         return self.n == self.planned
+
+    @property
+    def sound(self) -> bool:
+        """All planned runs are there, and nothing is known against them: only such samples are judged by."""
+        return self.complete and not self.doubt
 
     @property
     def varies(self) -> bool:
@@ -59,10 +69,15 @@ class Replicate:
 
 
 class Replicates:
-    """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`."""
+    """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`.
 
-    def __init__(self, study: Study, results: Mapping[str, RunResult]) -> None:
+    `doubts` maps an `arm_id` to a reason for which nothing is decided of it, besides those that the runs themselves give:
+    see `Sample.doubt`.
+    """
+
+    def __init__(self, study: Study, results: Mapping[str, RunResult], doubts: Mapping[str, str] | None = None) -> None:
         self.seeds = study.seeds
+        self._doubts = dict(doubts or {})
         self._results = results
         self._runs = {(run.arm_id, run.seed): run for run in study.runs}
 
@@ -72,6 +87,19 @@ class Replicates:
     def done(self, arm: Arm) -> tuple[RunResult, ...]:
         """The results of the arm's finished runs."""
         return tuple(r.result for r in self.of(arm) if r.done and r.result is not None)
+
+    def doubt(self, arm: Arm) -> str:
+        """Why nothing is decided from the arm's finished runs: they are mixed. Empty where there is no reason."""
+        if arm.arm_id not in self._doubts:
+            found = [(r.seed, r.result) for r in self.of(arm) if r.done and r.result is not None]
+            why = why_mixed(found)
+            self._doubts[arm.arm_id] = f"mixed: {why}" if why else ""
+        return self._doubts[arm.arm_id]
+
+    def data(self, arm: Arm) -> tuple[str, str] | None:
+        """The data that the arm asks for, and the digest that its first finished run read; None where none is told."""
+        digest = next((found for result in self.done(arm) if (found := digest_of(result))), None)
+        return None if digest is None else (data_asked(arm.recipe), digest)
 
     def sample(self, arm: Arm, reader: Reader, what: str) -> Sample:
         """The arm's values under `reader`; `what` names the number where a finished run lacks it."""
@@ -87,7 +115,16 @@ class Replicates:
             else:
                 reasons[f"no {what}" if replicate.done else _why_missing(replicate)] += 1
         note = _note(len(values), len(replicates), reasons)
-        return Sample(arm.arm_id, arm.name, tuple(values), len(replicates), tuple(run_ids), note)
+        return Sample(
+            key=arm.arm_id,
+            name=arm.name,
+            values=tuple(values),
+            planned=len(replicates),
+            run_ids=tuple(run_ids),
+            note=note,
+            doubt=self.doubt(arm),
+            data=self.data(arm),
+        )
 
     def _replicate(self, arm: Arm, seed: int) -> Replicate:
         run = self._runs.get((arm.arm_id, seed))

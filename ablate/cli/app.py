@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, tune, watch, worker
+from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, streams, tune, watch, worker
 from ablate.cli.common import READERS
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
@@ -50,13 +50,12 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> NoReturn:
     """Run the command line; every expected error is a sentence on stderr and an exit code."""
-    stdout = sys.stdout
+    streams.prepare()
     try:
         with READERS:
             app()
     except SystemExit as end:
-        # typer takes a reader that went away (`| head`) for a failure, and puts another stream in stdout's place
-        _leave(end.code if sys.stdout is stdout else 0)
+        _leave(end.code)
     except StudyError as error:
         count = len(error.problems)
         files = {problem.file for problem in error.problems if not problem.file.startswith("--")}
@@ -70,8 +69,6 @@ def main() -> NoReturn:
         _leave(stop.exit_code)
     except KeyboardInterrupt:
         _leave(130)
-    except BrokenPipeError:
-        _leave(0)
     except OSError as error:
         if error.errno not in NO_SPACE_OR_PERMISSION:
             raise
@@ -82,11 +79,9 @@ def main() -> NoReturn:
 
 
 def _leave(code: int | str | None) -> NoReturn:
-    """Exit; what nobody reads any more is dropped without a murmur."""
+    """Exit, once everything is written."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        pass
     except OSError as error:
         print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         code = 8

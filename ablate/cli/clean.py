@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli.common import Db, JsonOption, open_reader, plural, print_json, say
-from ablate.errors import NoSpaceOrPermission
-from ablate.study.places import home
+from ablate.errors import NoSpaceOrPermission, UsageError
+from ablate.study.places import MARKER, home, mark
 
 if TYPE_CHECKING:
     from ablate.cli.leftovers import Findings, Item
@@ -23,6 +23,10 @@ def clean(
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Free the folders of runs that this database does not know, too.")
     ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Take the folder for an ABLATE_HOME, where nothing in it shows that it is one."),
+    ] = False,
     unused_days: Annotated[
         float, typer.Option(min=0, help="Decoded data that was not used for so many days can go.")
     ] = UNUSED_DAYS,
@@ -31,7 +35,8 @@ def clean(
 ) -> None:
     """Say what ABLATE_HOME holds and what of it nobody needs; free that with --yes.
 
-    What is recorded in the database stays, and so do kept weights, logs, and whatever a run that is not done may go on from.
+    What is recorded in the database stays, and so do kept weights, logs, what scripts left, and whatever a run that is not done
+    may go on from. Nothing is freed in a folder that is not known for an ABLATE_HOME, unless --adopt says that it is one.
     """
     from ablate.cli.leftovers import KINDS, free, look
 
@@ -43,14 +48,20 @@ def clean(
         _print(findings)
     gone: list[Item] = []
     problems: list[str] = []
-    if items and (yes or (not json_ and _agreed(items))):
+    strange = bool(items) and not (findings.ours or adopt)
+    if items and not strange and (yes or (not json_ and _agreed(items))):
+        mark(findings.home)
         gone, problems = free(findings, store, kinds)
     if json_:
         _print_document(findings, gone)
     elif gone:
         say(f"{size(total(gone))} freed.")
-    else:
+    elif not strange:
         say(_next(findings, items, unknown))
+    if strange and yes:
+        raise UsageError(_strange(findings))
+    if strange:
+        say(_strange(findings))
     if problems:
         raise NoSpaceOrPermission("\n".join(problems))
 
@@ -76,6 +87,9 @@ def _print(findings: Findings) -> None:
         if mine:
             option = "  (--unknown)" if kind == "unknown" else ""
             rows.append((f"  can go: {what}", size(total(mine)), f"in {plural(len(mine), 'place')}{option}"))
+    if findings.scripts:
+        left = size(sum(findings.scripts.values()))
+        rows.append(("  stays: what scripts left in run folders", left, f"in {plural(len(findings.scripts), 'place')}"))
     width = max((len(row[0]) for row in rows), default=0)
     for name, held, more in rows:
         print(f"{name:<{width}}  {held:>9}  {more}".rstrip())
@@ -89,6 +103,14 @@ def _agreed(items: Sequence[Item]) -> bool:
 
 def _somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _strange(findings: Findings) -> str:
+    return (
+        f"{findings.home} is not known for an ABLATE_HOME: it has neither our marker ({MARKER}) nor folders of runs, so nothing "
+        "in it was freed. If all that is listed above is ablate's: ablate clean --yes --adopt. Else set ABLATE_HOME to another "
+        "folder."
+    )
 
 
 def _next(findings: Findings, items: Sequence[Item], unknown: bool) -> str:
@@ -117,6 +139,8 @@ def _print_document(findings: Findings, gone: Sequence[Item]) -> None:
                 }
                 for item in findings.items
             ],
+            "scripts": [{"path": str(path), "bytes": held} for path, held in findings.scripts.items()],
+            "ours": findings.ours,
             "freed_bytes": total(gone),
             "notes": list(findings.notes),
         }

@@ -6,9 +6,7 @@ Data goes to stdout, everything else to stderr.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ablate.cli import streams
 from ablate.errors import NotFound, UsageError
+from ablate.study import places
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ablate.dispatch.events import GridReport
     from ablate.store.store import Store
     from ablate.study.study import Study
-
-DEFAULT_DB = "sqlite:///results.db"
 
 READERS = contextlib.ExitStack()
 """The databases that the command has open for reading; `main` closes them."""
@@ -32,7 +31,7 @@ READERS = contextlib.ExitStack()
 Db = Annotated[
     str | None,
     typer.Option(
-        "--db", metavar="URL", help="Results database: a URL or a file.  [env: ABLATE_DB; default: results.db]"
+        "--db", metavar="URL", help="Results database: a file, or a URL.  [env: ABLATE_DB; default: results.db]"
     ),
 ]
 ProfileOption = Annotated[
@@ -50,9 +49,8 @@ StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study fil
 
 
 def database_url(db: str | None) -> str:
-    """The database that is meant: `--db`, else ABLATE_DB, else results.db; a bare path becomes a SQLite URL."""
-    given = db or os.environ.get("ABLATE_DB") or DEFAULT_DB
-    return given if "://" in given else f"sqlite:///{given}"
+    """The database that is meant: `--db`, else ABLATE_DB, else results.db. A path stays a path."""
+    return places.database(db)
 
 
 def open_reader(db: str | None) -> Store | None:
@@ -78,8 +76,8 @@ def require_reader(db: str | None, first: str = "ablate grid run STUDY.yaml") ->
 
 def safe_url(url: str) -> str:
     """A database URL without its password, a SQLite file as its path."""
-    if url.startswith("sqlite:///"):
-        return url.removeprefix("sqlite:///")
+    if url.startswith(places.SQLITE) or places.scheme(url) is None:
+        return url.removeprefix(places.SQLITE)
     scheme, mark, rest = url.partition("://")
     account, at, place = rest.rpartition("@")
     user, colon, _ = account.partition(":")
@@ -117,42 +115,49 @@ def command(*words: str, profile: str | None = None, sets: Iterable[str] = (), s
     for item in sets:
         options += ["--set", item]
     options += ["--seeds", seeds] if seeds else []
-    options += ["--db", safe_url(db) if "://" in db else db] if db else []
+    options += ["--db", safe_url(db)] if db else []
     return shlex.join(["ablate", *words, *options])
 
 
 def stderr_console() -> Console:
-    """A console on stderr; no colour where NO_COLOR is set or stderr is no terminal. Nobody reading it stops nothing."""
+    """A console on stderr; no colour where NO_COLOR is set or stderr is no terminal."""
     return _console(stderr=True)
 
 
 def stdout_console() -> Console:
-    """A console on stdout. Raises BrokenPipeError where its reader went away."""
+    """A console on stdout."""
     return _console(stderr=False)
 
 
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    class Quiet(Console):
-        """rich leaves with 1 when its reader goes away, in whatever thread it was."""
-
-        def on_broken_pipe(self) -> None:
-            if not stderr:
-                raise BrokenPipeError(errno.EPIPE, "nobody reads the output")
-
-    return Quiet(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, highlight=False)
 
 
 def say(message: str) -> None:
     """A sentence to a person, on stderr; lost where nobody reads it."""
-    with contextlib.suppress(BrokenPipeError):
-        print(message, file=sys.stderr, flush=True)
+    print(message, file=sys.stderr, flush=True)
+
+
+def say_errors(report: GridReport) -> None:
+    """What kept a grid from going on. Raises DatabaseGone: nothing can be shown of its results either."""
+    if report.gone is not None:
+        raise report.gone
+    for error in report.errors:
+        say(f"error: {error}")
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout; unknown is null, never NaN."""
-    print(json.dumps(document, allow_nan=False, indent=1, ensure_ascii=False))
+    print_json_text(json.dumps(document, allow_nan=False, indent=1, ensure_ascii=False))
+
+
+def print_json_text(text: str) -> None:
+    """A JSON document as text; where stdout cannot take its letters, as the same document in ASCII."""
+    if not streams.writes(text):
+        text = "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in text)
+    print(text)
 
 
 def duration(seconds: float) -> str:

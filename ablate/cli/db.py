@@ -1,4 +1,4 @@
-"""`ablate db info | check | upgrade | backup | export | import`: the results database itself."""
+"""`ablate db info | check | upgrade | backup | restore | export | import`: the results database itself."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check(db: Db = None) -> None:
     problems = require_reader(db).check()
     if problems:
         raise StoreError(
-            "the database is damaged:\n" + "\n".join(problems) + "\nRestore a backup (ablate db backup makes one)."
+            "the database is damaged:\n" + "\n".join(problems) + "\nPut a backup in its place: ablate db restore FILE."
         )
     print("ok")
 
@@ -78,6 +78,29 @@ def backup(
         raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
     store.backup(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} copied to {target}")
+
+
+@app.command(short_help="Put a backup in the database's place.")
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `db backup` wrote.")],
+    db: Db = None,
+) -> None:
+    """Put a backup in the place of the database, whole or not at all. Refused while anybody uses it.
+
+    FILE is checked first and stays as it is; the database before is kept beside, and a log that was left by a killed
+    process is moved out of the way. FILE may be the database itself, where a backup was copied there by hand.
+    """
+    from ablate.store.restore import restore as put
+    from ablate.store.schema import REVISIONS
+
+    done = put(database_url(db), source)
+    say(f"{safe_url(database_url(db))} is what {source} holds: {plural(done.runs, 'run')}, schema {done.revision}")
+    if done.kept:
+        say(f"the database before is kept as {done.kept}")
+    for log in done.moved:
+        say(f"a log that did not belong to it is kept as {log}")
+    if done.revision != REVISIONS[-1]:
+        say("It was made by an older ablate: ablate db upgrade")
 
 
 @app.command(short_help="Write everything to one file of JSON lines.")

@@ -9,7 +9,6 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 
@@ -27,7 +26,7 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.dispatch.slots import usable_cores
-from ablate.errors import AblateError
+from ablate.errors import AblateError, UsageError
 from ablate.study.places import data_root, home
 
 WAL_RESET_FIXED = (3, 51, 3)
@@ -92,13 +91,17 @@ def _sqlite() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    yield checkups.disk("ABLATE_HOME", home(), checkups.NEEDED_GB)
-    for slow in checkups.network_home(home()):
+    try:
+        ours, data = home(), data_root()
+    except UsageError as error:
+        yield Finding("folders", ERROR, "not known", str(error))
+        return
+    yield checkups.disk("ABLATE_HOME", ours, checkups.NEEDED_GB)
+    for slow in checkups.network_home(ours):
         yield slow
-        theirs = checkups.server_time(checkups.existing(home()))
+        theirs = checkups.server_time(checkups.existing(ours))
         if theirs is not None:
             yield checkups.clock("clock of ABLATE_HOME", theirs)
-    data = data_root()
     if data.is_dir():
         yield Finding("ABLATE_DATA", OK, str(data.absolute()))
     else:
@@ -107,10 +110,16 @@ def _folders() -> Iterator[Finding]:
 
 
 def _database(db: str | None) -> Iterator[Finding]:
+    from ablate.store.location import locate
+
     url = database_url(db)
     where = safe_url(url)
-    if url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///")).expanduser().absolute()
+    try:
+        path = locate(url).path
+    except AblateError as error:
+        yield Finding("database", ERROR, where, str(error))
+        return
+    if path is not None:
         yield from checkups.network_database(path)
         yield checkups.disk("ABLATE_DB", path.parent, checkups.NEEDED_FOR_RESULTS_GB)
     try:
@@ -120,13 +129,15 @@ def _database(db: str | None) -> Iterator[Finding]:
             return
         problems = store.check()
         info = store.info()
-        if not url.startswith("sqlite:"):
+        if path is None:
             yield checkups.clock("clock of the database", store.now())
         yield from checkups.leases(store.lapsed())
     except AblateError as error:
         yield Finding("database", ERROR, where, str(error))
         return
     if problems:
-        yield Finding("database", ERROR, f"{where}: {problems[0]}", "Restore a backup; ablate db backup makes one.")
+        yield Finding(
+            "database", ERROR, f"{where}: {problems[0]}", "Put a backup in its place: ablate db restore FILE."
+        )
     else:
         yield Finding("database", OK, f"{where}: {info.rows.get('runs', 0)} runs, schema {info.revision}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,15 +19,12 @@ from ablate.cli.common import (
     open_reader,
     plural,
     print_json,
-    safe_url,
     say,
     stdout_console,
 )
-from ablate.cli.engines import Engine, get_engine
-from ablate.cli.requests import trainer_options
-from ablate.cli.screens import TROUBLES, expected, next_step, print_plan, say_troubles, trained_again
+from ablate.cli.engines import get_engine
+from ablate.cli.screens import OF_SCRIPTS, next_step, print_plan, say_stale, say_troubles
 from ablate.errors import UsageError
-from ablate.study.places import home
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
@@ -72,10 +68,11 @@ def plan(
         if loaded.tune:
             from ablate.cli.tuning import tuning_of
 
-            tuning = tuning_of(loaded, set_ or ())
+            tuning = tuning_of(loaded)
             say(f"before it, {loaded.tune} tunes {plural(len(tuning.arms), 'arm')} with {tuning.budget} each")
         say_troubles(planned, db)
-        say(next_step(planned, study, set_ or (), seeds, db))
+        say_stale(planned)
+        say(next_step(planned, study, seeds, db))
 
 
 @app.command(short_help="Every mistake and every doubt about a study file.")
@@ -87,7 +84,7 @@ def check(
     if loaded.tune:
         from ablate.cli.tuning import tuning_of
 
-        tuning_of(loaded, set_ or ())
+        tuning_of(loaded)
     others = [name for name in loaded.profiles if name != profile] if profile is None else []
     for name in others:
         load_study(study, name, set_, seeds)
@@ -131,134 +128,26 @@ def run(
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
     loaded = load_study(study, profile, set_, seeds)
+    if retry == "stale" and loaded.trainer is not None:
+        say(OF_SCRIPTS)
     engine = get_engine(
         executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
     )  # fmt: skip
-    home().mkdir(parents=True, exist_ok=True)
-    if loaded.tune:
-        _tune_first(loaded, set_ or [], db, engine)
-    code, after = _run(loaded, engine, set_ or [], seeds, retry, db)
+    from ablate.cli.running import run_grid
+
+    code, after = run_grid(loaded, engine, seeds, retry, db)
     if json_:
         print_json(plan_document(after))
     else:
         with Store.open(database_url(db), read_only=True) as store:
-            _finish(loaded, after, store, study, set_, seeds, db, table=code < 128)
-    if code == 0 and any(after.counts[state] for state in TROUBLES):
-        code = 4
+            _finish(loaded, after, store, study, seeds, db, table=code < 128)
     raise typer.Exit(code)
 
 
-def _run(
-    loaded: Study, engine: Engine, sets: list[str], seeds: str | None, retry: str | None, db: str | None
-) -> tuple[int, Plan]:
-    """Queue what is missing and have it trained; the exit code so far, and the plan as it stands then."""
-    from ablate.cli.parents import train_parents_again
-    from ablate.cli.planning import make_plan
-    from ablate.store.store import Store
-    from ablate.study.provenance import code_of
-
-    with Store.open(database_url(db)) as store:
-        _say_other_file(loaded, store)
-        settings = {"set": sets, "seeds": seeds}
-        key = store.save_study(loaded, settings=settings, retry=retry, code=code_of(loaded.trainer)["code"])
-        again = train_parents_again(loaded, store, home(), key)
-        before = make_plan(loaded, store, workers=engine.given["workers"] or 1)
-        _announce(before, db)
-        if again:
-            say(trained_again(len(again)))
-        code = 0
-        if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-            code = _train(loaded, before, key, db, engine)
-        if loaded.tune and code == 0:
-            code = _compare(loaded, sets, store, db, engine)
-        return code, make_plan(loaded, store)
-
-
-def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine) -> int:
-    """Hand the study to the executor with a live display; the exit code that its report asks for."""
-    from ablate.cli.live import LiveDisplay
-    from ablate.dispatch.executor import GridRequest
-    from ablate.dispatch.signals import StopFlag, listening
-    from ablate.store.store import Store
-    from ablate.study.provenance import code_of
-    from ablate.study.trainer import fit_name
-
-    stop = StopFlag()
-    url = database_url(db)
-    with LiveDisplay(planned) as display:
-        request = GridRequest(
-            request_key=key,
-            open_store=lambda: Store.open(url, barred=planned.barred),
-            fit=fit_name(study.trainer),
-            home=home(),
-            total=planned.to_run,
-            options=trainer_options(study),
-            environment=code_of(study.trainer),
-            on_event=display.handle,
-            stop=stop,
-            database=url,
-            barred=planned.barred,
-            runs=(*study.parents, *study.runs),
-            **engine.given,
-        )
-        with listening(stop):
-            report = engine.executor.run(request)
-    for error in report.errors:
-        say(f"error: {error}")
-    return report.exit_code
-
-
-def _tune_first(study: Study, sets: list[str], db: str | None, engine: Engine) -> None:
-    """Tune every arm that the study's tuning file names, within the same budget each. Leaves where that was interrupted."""
-    from ablate.cli.tuning import train, tuning_of
-
-    code, _ = train(tuning_of(study, sets), db, engine)
-    if code:
-        raise typer.Exit(code)
-
-
-def _compare(study: Study, sets: list[str], store: Store, db: str | None, engine: Engine) -> int:
-    """Train each tuned arm as written and at its best, under the tuning's recipe; the exit code."""
-    from ablate.cli.planning import make_plan
-    from ablate.cli.tuning import comparison
-
-    both, _ = comparison(study, sets, store)
-    key = store.save_study(both, settings={"tune": study.tune, "keep": both.keep})
-    planned = make_plan(both, store, workers=engine.given["workers"] or 1)
-    say(f"as written and at their best: {plural(planned.counts['total'], 'run')}, {planned.counts['to_run']} to run")
-    if not planned.to_run and not planned.counts["running"]:
-        return 0
-    return _train(both, planned, key, db, engine)
-
-
-def _say_other_file(study: Study, store: Store) -> None:
-    """Two files may claim one name; the one run last is what the name means."""
-    for record in store.studies():
-        if (record.name, record.profile) == (study.name, study.profile):
-            if Path(record.file).resolve() != Path(study.file).resolve():
-                say(f"warning: {study.name} was last run from {record.file}; from now on that name means {study.file}.")
-            return
-
-
-def _announce(planned: Plan, db: str | None) -> None:
-    study, counts = planned.study, planned.counts
-    scale = f" (profile {study.profile})" if study.profile else ""
-    estimate = f", {expected(planned, planned.seconds)}" if planned.seconds else ""
-    blocked = f", {counts['blocked']} blocked" if counts["blocked"] else ""
-    say(
-        f"{study.name}{scale}: {plural(counts['total'], 'run')}, {counts['done']} done, "
-        f"{counts['to_run']} to run{estimate}{blocked}; results in {safe_url(database_url(db))}"
-    )
-    for warning in study.warnings:
-        say(f"warning: {warning}")
-    left_alone = [f"{counts[state]} {state}" for state in ("failed", "lost", "cancelled") if counts[state]]
-    if left_alone:
-        say(f"{', '.join(left_alone)}: left alone; --retry all runs them again.")
-
-
-def _finish(study: Study, after: Plan, store: Store, name: str, sets: list[str] | None, seeds: str | None,
-            db: str | None, *, table: bool) -> None:  # fmt: skip
+def _finish(
+    study: Study, after: Plan, store: Store, name: str, seeds: str | None, db: str | None, *, table: bool
+) -> None:
     """The first table for people, unless they have just interrupted the grid, and what to do next."""
     from ablate.cli.tables import build, print_tables
 
@@ -268,10 +157,11 @@ def _finish(study: Study, after: Plan, store: Store, name: str, sets: list[str] 
         if study.tune:
             from ablate.cli.tuning import comparison_tables
 
-            tables += comparison_tables(study, sets or (), store)[0][:1]
+            tables += comparison_tables(study, store)[0][:1]
         print_tables(tables, stdout_console())
     say_troubles(after, db)
-    say(next_step(after, name, sets or (), seeds, db))
+    say_stale(after)
+    say(next_step(after, name, seeds, db))
 
 
 @app.command()

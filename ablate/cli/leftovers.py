@@ -1,7 +1,8 @@
 """What lies under ABLATE_HOME, and which of it nobody needs any more: looked up here, freed by `ablate clean`.
 
 Nothing is followed out of ABLATE_HOME: symbolic links are left alone, whatever they point at. Several databases may share
-one ABLATE_HOME, so a run's folder that this database does not know is counted apart.
+one ABLATE_HOME, so a run's folder that this database does not know is counted apart. A folder that nothing shows to be an
+ABLATE_HOME is only looked at.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import AblateError
+from ablate.errors import AblateError, UsageError
+from ablate.study.places import MARKER, default_home
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -25,15 +27,20 @@ if TYPE_CHECKING:
     from ablate.study.run import Run
 
 KINDS = {
-    "checkpoints": "checkpoints of done runs",
+    "checkpoints": "checkpoints of done runs and pruned trials",
     "weights": "weights that no study keeps and no run starts from",
     "decoded": "decoded data, not used lately",
     "leftovers": "what killed processes left behind",
     "unknown": "runs that this database does not know",
 }
 DAY = 86400.0
+_PAIR = re.compile(r"[0-9a-f]{2}")
 _RUN = re.compile(r"[0-9a-f]{64}")
 _WEIGHTS = re.compile(r"model-(last|selected)\.(pt|json)")
+_OURS = re.compile(r"attempt-\d+\.log|checkpoint-.*\.pt|model-(last|selected)\.(pt|json)")
+_CACHED = frozenset({"images.u8", "labels.npy", "ids.npy", "sums.npy", "meta.json"})
+_FINISHED = ("done", "pruned")
+"""The states of a run that nothing goes on from by itself."""
 _HALF_WRITTEN = re.compile(r"\.ablate-\d+\.tmp|.*\.part|.*\.unfinished")
 
 
@@ -49,12 +56,34 @@ class Item:
 
 @dataclass(frozen=True)
 class Findings:
-    """`sizes` are the bytes under each name at the top of ABLATE_HOME; `notes` say what was left alone and why."""
+    """`sizes` are the bytes under each name at the top of ABLATE_HOME; `notes` say what was left alone and why.
+
+    `scripts` are the bytes that somebody's scripts left in a run's folder, which stay: whether they are needed is known to
+    the scripts' author alone. `ours`: whether the folder is known for an ABLATE_HOME.
+    """
 
     home: Path
     items: tuple[Item, ...]
     sizes: Mapping[str, int]
     notes: tuple[str, ...]
+    scripts: Mapping[Path, int]
+    ours: bool
+
+
+def is_ours(home: Path) -> bool:
+    """Whether the folder is known for an ABLATE_HOME: marked as one, in the default place, or with run folders in it."""
+    with contextlib.suppress(UsageError):  # there is no default place for a user without a home folder
+        if home.resolve() == default_home().resolve():
+            return True
+    if (home / MARKER).is_file():
+        return True
+    pairs = _entries(home / "runs")
+    return any(_is_run(entry) for pair in pairs if _PAIR.fullmatch(pair.name) for entry in _entries(Path(pair.path)))
+
+
+def _is_run(entry: os.DirEntry[str]) -> bool:
+    pair = os.path.basename(os.path.dirname(entry.path))
+    return bool(_RUN.fullmatch(entry.name)) and entry.name[:2] == pair and entry.is_dir(follow_symlinks=False)
 
 
 def look(home: Path, store: Store | None, *, unused_days: float, now: float | None = None) -> Findings:
@@ -65,14 +94,14 @@ def look(home: Path, store: Store | None, *, unused_days: float, now: float | No
 def free(findings: Findings, store: Store | None, kinds: Iterable[str]) -> tuple[list[Item], list[str]]:
     """Remove the items of these kinds; those that went, and a sentence for each that could not be removed.
 
-    A run's files stay if the run is no longer done: somebody has queued it again meanwhile.
+    A run's files stay if the run is no longer finished: somebody has queued it again meanwhile.
     """
     wanted = [item for item in findings.items if item.kind in set(kinds)]
     gone: list[Item] = []
     problems: list[str] = []
     for item in wanted:
         known = item.run_id is not None and item.kind != "unknown"
-        if known and (store is None or _state(store, str(item.run_id)) != "done"):
+        if known and (store is None or _state(store, str(item.run_id)) not in _FINISHED):
             continue
         try:
             shutil.rmtree(item.path) if item.path.is_dir() else item.path.unlink()
@@ -95,6 +124,7 @@ class _Search:
         self.unused = unused_days * DAY
         self.items: list[Item] = []
         self.notes: list[str] = []
+        self.scripts: dict[Path, int] = {}
         self.open_files = _open_files(home)
 
     def findings(self) -> Findings:
@@ -106,7 +136,7 @@ class _Search:
         self.cache()
         for place in ("splits", "weights"):
             self.half_written(_entries(self.home / place))
-        return Findings(self.home, tuple(self.items), sizes, tuple(self.notes))
+        return Findings(self.home, tuple(self.items), sizes, tuple(self.notes), self.scripts, is_ours(self.home))
 
     def add(self, kind: str, entry: os.DirEntry[str], run_id: str | None = None) -> None:
         self.items.append(Item(kind, Path(entry.path), _size(entry), run_id))
@@ -116,19 +146,34 @@ class _Search:
             entry.name: entry
             for pair in _entries(self.home / "runs")
             for entry in _entries(Path(pair.path))
-            if _RUN.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            if _is_run(entry)
         }
         states = self.store.states(folders) if self.store else {}
-        done = [run_id for run_id in folders if run_id in states and states[run_id].state == "done"]
-        results = self.store.results(done, epochs=False) if self.store else {}
-        needed = self.needed(results)
+        known = [run_id for run_id in folders if run_id in states]
+        results = self.store.results(known, epochs=False) if self.store else {}
+        needed = self.needed({run_id: results[run_id] for run_id in known if states[run_id].state == "done"})
         for run_id, entry in folders.items():
             if run_id not in states:
                 self.unknown(entry, run_id)
-            elif run_id in results:
-                self.done_run(Path(entry.path), results[run_id].run, needed[run_id])
+                continue
+            run = results[run_id].run
+            if run.trainer is not None:
+                self.of_script(Path(entry.path))
+            if states[run_id].state in _FINISHED:
+                self.finished(Path(entry.path), run, needed.get(run_id, {"last", "selected"}))
 
-    def done_run(self, folder: Path, run: Run, needed: set[str]) -> None:
+    def of_script(self, folder: Path) -> None:
+        """What lies there and is not ours, most of it in the folders that we made for the script."""
+        left = (
+            entry
+            for entry in _entries(folder)
+            if not (_OURS.fullmatch(entry.name) or _HALF_WRITTEN.fullmatch(entry.name))
+        )
+        size = sum(_size(entry) for entry in left)
+        if size:
+            self.scripts[folder] = size
+
+    def finished(self, folder: Path, run: Run, needed: set[str]) -> None:
         for entry in _entries(folder):
             if not entry.is_file(follow_symlinks=False):
                 continue
@@ -154,7 +199,7 @@ class _Search:
         needed = {run_id: _selected(result.run.recipe) for run_id, result in results.items()}
         for run_id, found in links.items():
             for link in found:
-                needed[run_id] |= _names(keeps[link.study, link.profile])
+                needed[run_id] |= _names(keeps[link.study, link.profile, link.sets])
         for child in self.store.list_runs(states=("queued", "running", "failed", "lost", "cancelled", "pruned")):
             parent = child.run.parent
             if parent in needed:
@@ -176,7 +221,7 @@ class _Search:
             if _HALF_WRITTEN.fullmatch(entry.name):
                 if self.now - _newest(entry) > DAY:
                     self.add("leftovers", entry)
-            elif entry.is_dir(follow_symlinks=False):
+            elif _is_decoded(entry):
                 self.half_written(_entries(Path(entry.path)))
                 if self.now - _newest(entry) > self.unused:
                     self.add("decoded", entry)
@@ -191,6 +236,14 @@ class _Search:
         return any(path == entry.path or path.startswith(inside) for path in self.open_files)
 
 
+def _is_decoded(entry: os.DirEntry[str]) -> bool:
+    """A folder with nothing in it but what decoding writes; others may keep a cache of theirs in a folder of that name."""
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    names = set(os.listdir(entry.path))
+    return bool(names & _CACHED) and all(name in _CACHED or _HALF_WRITTEN.fullmatch(name) for name in names)
+
+
 def _selected(recipe: Mapping[str, Any]) -> set[str]:
     return {"selected"} if recipe.get("select", "last") != "last" else set()
 
@@ -199,18 +252,18 @@ def _names(keep: str | None) -> set[str]:
     return {"last", "selected"} if keep == "all" else {keep} if keep else set()
 
 
-def _keeps(store: Store) -> dict[tuple[str, str | None], str | None]:
-    """What each study keeps, by name and profile. One that cannot be read any more keeps everything."""
+def _keeps(store: Store) -> dict[tuple[str, str | None, tuple[str, ...]], str | None]:
+    """What each study keeps, by name, profile and variant. One that cannot be read any more keeps everything."""
     from ablate.cli.stored import load_record
 
-    found: dict[tuple[str, str | None], str | None] = {}
+    found: dict[tuple[str, str | None, tuple[str, ...]], str | None] = {}
     for record in store.studies():
         try:
-            found[record.name, record.profile] = load_record(record).keep
+            found[record.name, record.profile, record.sets] = load_record(record).keep
         except AblateError:
-            found[record.name, record.profile] = "all"
+            found[record.name, record.profile, record.sets] = "all"
     for record in store.tunings():
-        found[record.name, record.profile] = record.settings.get("keep", "all")
+        found[record.name, record.profile, record.sets] = record.settings.get("keep", "all")
     return found
 
 

@@ -16,6 +16,7 @@ from ablate.cli.common import duration, stderr_console
 from ablate.cli.planning import Plan
 from ablate.dispatch import events
 from ablate.study import records
+from ablate.study.digits import brief
 
 ENDED = ("done", "failed", "lost", "pruned")
 
@@ -84,7 +85,7 @@ class LiveDisplay:
             self.bar.update(self.task, completed=self.ended, eta=f"{duration(left)} left" if left > 0 else "")
         name = self.names.get(event.run_id, event.run_id[:12])
         ours = [key for key in self.figures if key in event.metrics]
-        figures = "  ".join(f"{key} {event.metrics[key]:.4f}" for key in ours or list(event.metrics)[:2])
+        figures = "  ".join(f"{key} {brief(event.metrics[key])}" for key in ours or list(event.metrics)[:2])
         why = (event.error or "").strip().splitlines()
         tail = figures if event.state == "done" else (why[-1] if why else "")
         count = f"[{self.ended}{f'/{self.total}' if self.total else ''}] " if event.state in ENDED else ""
@@ -104,8 +105,8 @@ class LiveDisplay:
                 left = spent * (progress.steps - progress.step) / progress.step if progress.step else None
                 cells += [
                     f"epoch {progress.epoch}/{progress.epochs}",
-                    f"loss {progress.loss:.3f}" if progress.loss is not None else "",
-                    f"top1 {progress.top1:.3f}" if progress.top1 is not None else "",
+                    f"loss {brief(progress.loss)}" if progress.loss is not None else "",
+                    f"top1 {brief(progress.top1)}" if progress.top1 is not None else "",
                     f"{duration(left)} left" if left is not None else "",
                 ]
             table.add_row(*cells)

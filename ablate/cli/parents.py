@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ablate.store.store import Store
 
 
-def train_parents_again(study: Study, store: Store, home: Path, request_key: int) -> tuple[str, ...]:
+def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:
     """Queue again, for a request, each done parent without the weights that a waiting run needs; the ids that were.
 
     Weights are kept only where somebody wanted them at the time, so a run that was done before its child was planned has
@@ -23,4 +23,4 @@ def train_parents_again(study: Study, store: Store, home: Path, request_key: int
     again = Outlook(study, states, home).again
     if not again:
         return ()
-    return store.requeue(again, "its weights are gone, and a run that is to be trained starts from them", request_key)
+    return store.requeue(again, "its weights are gone, and a run that is to be trained starts from them", request)

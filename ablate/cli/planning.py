@@ -5,11 +5,12 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.cli.outlook import WAITING, Outlook
 from ablate.study.places import home
+from ablate.study.provenance import codes_of
 from ablate.study.run import Run
 from ablate.study.study import Study
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class PlannedRun:
     """One distinct run with its state; `arm` is the first name it has, `aliases` the others.
 
-    `cause` is what a blocked run shares with its replicates: `why` without the parent's id.
+    `cause` is what a blocked run shares with its replicates: `why` without the parent's id. A done run is `stale` where other
+    code than the present trained it, which `why` says; not `code_known`: its script is not here, so nobody can tell.
     """
 
     run: Run
@@ -31,6 +33,8 @@ class PlannedRun:
     state: str
     why: str = ""
     cause: str = ""
+    stale: bool = False
+    code_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Plan:
 def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     """The plan of a study; `store` is None where nothing has been recorded yet."""
     wanted = [*study.runs, *study.parents]
-    states = store.states([run.run_id for run in wanted]) if store else {}
+    states = store.states([run.run_id for run in wanted], code=codes_of(study)) if store else {}
     names: dict[str, list[str]] = {}
     levels: dict[str, Mapping[str, str]] = {}
     for arm in study.arms:
@@ -68,7 +72,7 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
 
     def planned(run: Run) -> PlannedRun:
         found = states.get(run.run_id)
-        state, why = (found.state, found.error or "") if found else ("queued", "")
+        state, why = (found.state, found.error or found.why_stale) if found else ("queued", "")
         block = outlook.blocks.get(run.run_id)
         if block is not None:
             state, why = "blocked", block.why
@@ -76,7 +80,10 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
             state, why = "queued", "done, but without the weights that another run starts from: it trains again"
         all_names = names.get(run.arm_id, ["parent"])
         cause = block.cause if block else ""
-        return PlannedRun(run, all_names[0], tuple(all_names[1:]), levels.get(run.arm_id, {}), state, why, cause)
+        stale, known = (found.stale, found.code_known) if found and state == "done" else (False, True)
+        return PlannedRun(
+            run, all_names[0], tuple(all_names[1:]), levels.get(run.arm_id, {}), state, why, cause, stale, known
+        )
 
     parents = tuple(planned(run) for run in study.parents)
     runs = tuple(planned(run) for run in study.runs)
@@ -84,6 +91,24 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     pending = [p.run for p in (*runs, *parents) if p.state in WAITING]
     seconds, untimed = _estimate(pending, store, workers, states)
     return Plan(study, runs, parents, counts, seconds, untimed, tuple(outlook.again), outlook.barred)
+
+
+def tuning_plan(trials: Study, store: Store) -> Plan:
+    """As `make_plan`, of a tuning's trials: one that was pruned has ended, and is not left to run. What the trials to come will
+    take is not known."""
+    plan = make_plan(trials, store)
+    to_run = sum(item.state == "queued" for item in plan.runs)
+    return replace(plan, counts={**plan.counts, "to_run": to_run}, seconds=None, untimed=0)
+
+
+def is_worked_on(plan: Plan, store: Store) -> bool:
+    """Whether a run of the plan is leased to somebody who is there, as far as that can be told from here."""
+    running = {item.run.run_id for item in (*plan.parents, *plan.runs) if item.state == "running"}
+    return bool(running - store.lapsed().keys())
+
+
+NOBODY = "Nobody is working on it."
+"""What is said of a study with runs left and no live lease."""
 
 
 def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRun, ...]) -> dict[str, int]:
@@ -97,6 +122,7 @@ def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRu
         **{state: states[state] for state in ("done", "running", "failed", "lost", "cancelled", "blocked")},
         "to_run": states["queued"] + states["pruned"],
         "parents": len(parents),
+        "stale": sum(planned.stale for planned in runs),
     }
 
 
@@ -147,6 +173,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "schema": 1,
         "study": plan.study.name,
         "profile": plan.study.profile,
+        "set": list(plan.study.sets),
         "counts": dict(plan.counts),
         "runs": [
             {
@@ -158,6 +185,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "seed": planned.run.seed,
                 "state": planned.state,
                 "why": planned.why,
+                "stale": planned.stale,
+                "code_known": planned.code_known,
             }
             for planned in plan.runs
         ],

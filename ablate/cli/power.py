@@ -2,51 +2,102 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablate.analysis.compare import LEAST_N
-from ablate.analysis.power import detectable, detectable_main_effect, replicates_needed
+from ablate.analysis.effects import planned
+from ablate.analysis.families import families_of
+from ablate.analysis.power import detectable, detectable_effect, replicates_needed
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.study.study import Study
+    from ablate.study.study import Study, TableSpec
 
 SHOWN_N = (3, 5, 10)
 ONE_SD = 1.0
 
 
+@dataclass(frozen=True)
+class Question:
+    """One kind of comparison that a study makes: its words, and the smallest difference that n seeds decide."""
+
+    text: str
+    smallest: Callable[[int], float | None]
+    needed: Callable[[], int | None] | None = None
+
+
 def print_power(study: Study, console: Console) -> None:
     """The smallest differences that are decided in four studies of five, by the number of seeds, in sd of one run."""
-    others = len({arm.arm_id for arm in study.arms}) - 1
-    if others < 1:
-        console.print("\nWith one arm there is nothing to compare.")
+    asked: dict[str, tuple[Question, list[str]]] = {}
+    for spec in study.tables.values():
+        for question in _questions(study, spec):
+            asked.setdefault(question.text, (question, []))[1].append(spec.name)
+    if not asked:
+        console.print("\nNo table compares anything.")
         return
-    planned, factors = len(study.seeds), _two_level_factors(study)
-    console.print("\nThe smallest difference that n seeds decide (80% power), in sd of one run:")
-    console.print(f"  n   from the baseline{'   main effect' if factors else ''}")
-    for n in sorted({planned, *SHOWN_N}):
-        effect = f"{_shown(_main_effect(n, factors)):>14}" if factors else ""
-        mark = "   (this study)" if n == planned else ""
-        console.print(f"{n:>3}{_shown(detectable(n, others)):>20}{effect}{mark}", highlight=False)
-    needed = replicates_needed(ONE_SD, others)
-    if needed is not None:
-        console.print(f"A difference of one sd from the baseline is decided with {needed} seeds.")
-    if planned < LEAST_N:
+    ns = sorted({len(study.seeds), *SHOWN_N})
+    heads = [f"n = {n}{'*' if n == len(study.seeds) else ''}" for n in ns]
+    lines = [(question, f"{', '.join(tables)}: {question.text}") for question, tables in asked.values()]
+    width = max(len(text) for _, text in lines)
+    console.print(
+        "\nThe smallest difference that n seeds decide (80% power), in sd of one run; * this study:", soft_wrap=True
+    )
+    console.print(" " * width + "".join(f"{head:>10}" for head in heads), highlight=False, soft_wrap=True)
+    for question, text in lines:
+        figures = "".join(f"{_shown(question.smallest(n)):>10}" for n in ns)
+        console.print(f"{text:<{width}}{figures}", highlight=False, markup=False, soft_wrap=True)
+    first = next((question for question, _ in lines if question.needed), None)
+    needed = first.needed() if first and first.needed else None
+    if first and needed is not None:
+        console.print(f"A difference of one sd {first.text} is decided with {needed} seeds.", soft_wrap=True)
+    if len(study.seeds) < LEAST_N:
         console.print(f"Below {LEAST_N} seeds nothing is decided.")
 
 
-def _two_level_factors(study: Study) -> int:
-    """How many two-level factors a full grid has, members of subsets among them; 0 for any other design."""
-    simple = all(factor.members or len(factor.levels) == 2 for factor in study.factors)
-    count = sum(len(factor.members) or 1 for factor in study.factors)
-    return count if simple and len({arm.arm_id for arm in study.arms}) == 2**count else 0
+def _questions(study: Study, spec: TableSpec) -> Iterator[Question]:
+    """A table's kinds of comparison, each where its family is largest: the strictest place."""
+    if spec.kind == "effect":
+        yield from _effects(study, spec)
+        return
+    most = max(family.comparisons for family in families_of(study, spec))
+    if most == 0:
+        return
+    path = study.design == "path"
+    test = "pooled-holm" if path and spec.test == "dunnett" else spec.test
+    where = "from the step before" if path else "from the baseline"
+    yield Question(
+        f"{where} ({most} comparison{'s' * (most > 1)}, {test})",
+        lambda n: detectable(n, most, test),
+        lambda: replicates_needed(ONE_SD, most, test),
+    )
 
 
-def _main_effect(n: int, factors: int) -> float | None:
-    """As in a table of effects: main effects and two-way interactions share the 5%."""
-    return detectable_main_effect(n, factors, comparisons=factors + math.comb(factors, 2))
+def _effects(study: Study, spec: TableSpec) -> Iterator[Question]:
+    """The effect of a table that is seen worst, main effects apart from interactions."""
+    for what, pairs in (("main effect", False), ("interaction", True)):
+        found = [
+            (weights, len(fit.weights), fit.rank)
+            for fit in planned(study, spec)
+            for name, weights in fit.weights.items()
+            if _is_interaction(name) == pairs
+        ]
+        if found:
+            weights, count, rank = max(found, key=lambda one: sum(w * w for w in one[0]))
+
+            def smallest(
+                n: int, weights: tuple[float, ...] = weights, count: int = count, rank: int = rank
+            ) -> float | None:
+                return detectable_effect(weights, n, count, spec.test, rank=rank)
+
+            yield Question(f"{what} ({count} effect{'s' * (count > 1)}, {spec.test})", smallest)
+
+
+def _is_interaction(name: str) -> bool:
+    """`a × b`, and not `a - b × c`, a main effect with an interaction in it."""
+    return " × " in name and " + " not in name and " - " not in name
 
 
 def _shown(smallest: float | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ from ablate.cli.common import Db, command, plural, require_reader, say
 from ablate.cli.runs import RunArgument
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
 from ablate.study.places import home
+from ablate.training.contents import printable
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -80,7 +79,7 @@ def predict(
     context = Context(run_dir=weights.parent, device=slot.label, threads=slot.threads)
     predictions = predict_images(kept, found, context, batch_size=batch_size, skip_bad=skip_bad)
     for file, reason in predictions.bad:
-        say(f"left out: {file} ({reason})")
+        say(printable(f"left out: {file} ({reason})"))
     names = [str(number) for number in range(len(kept.classes))] if label_index else kept.classes
     columns = (id_column, label_column) if id_column and label_column else None
     text = as_csv(predictions, dict(zip(found.files, ids, strict=True)), names, columns)
@@ -143,13 +142,14 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
 
 def _train_again(store: Store, result: RunResult) -> str:
     """The command that trains this run, among those of its seed, into a new database."""
+    from ablate.cli.stored import place_of
+
     link = next((link for link in store.links([result.run.run_id])[result.run.run_id] if link.arm), None)
-    known = [study for study in store.studies() if link and (study.name, study.profile) == (link.study, link.profile)]
+    known = store.studies(name=link.study, profile=link.profile or "", sets=link.sets) if link else ()
     if not known:
         return command("grid", "run", "STUDY", db=NEW_DB)
-    sets = known[0].settings.get("set", ())
-    seeds = f"{result.run.seed},"
-    return command("grid", "run", known[0].file, profile=known[0].profile, sets=sets, seeds=seeds, db=NEW_DB)
+    file, seeds = place_of(known[0]), f"{result.run.seed},"
+    return command("grid", "run", file, profile=known[0].profile, sets=known[0].sets, seeds=seeds, db=NEW_DB)
 
 
 def _check_classes(result: RunResult, classes: Sequence[str]) -> None:
@@ -190,17 +190,16 @@ def _announce(result: RunResult, weights: Path, kept: Kept, found: Found, folder
         ignored = (
             f"; ignored, hidden or without an image's ending: {plural(len(found.ignored), 'file')} ({shown}{more})"
         )
-    say(f"{folder}: {plural(len(found.files), 'image')}{ignored}")
+    say(printable(f"{folder}: {plural(len(found.files), 'image')}{ignored}"))
 
 
 def as_csv(
     predictions: Predictions, ids: Mapping[str, str], names: Sequence[str], columns: tuple[str, str] | None = None
 ) -> str:
     """`file,class,probability`, or two columns under the names in `columns`. `ids` maps a file to what stands for it."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(columns or ("file", "class", "probability"))
-    for row in predictions.rows:
-        probability = () if columns else (f"{row.probability:.6f}",)
-        rows.writerow((ids[row.file], names[row.label], *probability))
-    return text.getvalue()
+    from ablate.report.spreadsheet import csv_text
+
+    rows = [(ids[row.file], names[row.label], f"{row.probability:.6f}") for row in predictions.rows]
+    if columns:
+        return csv_text([columns, *(row[:2] for row in rows)])
+    return csv_text([("file", "class", "probability"), *rows])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ablate.cli.common import DEFAULT_DB, command, database_url, plural, require_reader, safe_url, say
+from ablate.cli.common import command, database_url, plural, require_reader, safe_url, say
 from ablate.cli.stored import best_scale, changed_since
-from ablate.cli.tables import stored_results
+from ablate.cli.tables import Looks, looks_of, stored_results
+from ablate.dispatch.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
 from ablate.study.source import read
 from ablate.study.tuning import is_tuning
@@ -38,6 +38,7 @@ class Gathered:
     shown: str
     study: Study
     results: Mapping[str, RunResult]
+    looks: Looks
 
     @property
     def done(self) -> list[RunResult]:
@@ -154,7 +155,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
             problems.append(Problem(shown, None, "", str(error)))
             continue
         owners[study.name] = shown
-        found[path] = Gathered(shown, study, _as_published(study, stored_results(study, store)))
+        found[path] = Gathered(shown, study, _as_published(study, stored_results(study, store)), looks_of(study, store))
         if not found[path].done and (changed := changed_since(store, study, str(path))):
             say(changed)
     return found, problems
@@ -191,7 +192,8 @@ def _nothing_done(files: tuple[Path, ...], db: str | None, problems: list[Proble
 
 def _database(db: str | None) -> str:
     """The database's name without the folder, the server or the password that lead to it."""
-    return re.split(r"[/\\]", safe_url(database_url(db)).partition("?")[0])[-1]
+    url = database_url(db)
+    return Path(safe_url(url)).name if is_sqlite(url) else safe_url(url).partition("?")[0].rpartition("/")[2]
 
 
 def _refuse_others(out: Path, names: Iterable[str]) -> None:
@@ -234,7 +236,9 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
     for spec in study.tables.values() if done else ():
         arms = {arm.arm_id for arm in arms_of(study, spec)}
         own = [run.run_id for run in study.runs if run.arm_id in arms]
-        tables.append(TableEntry(build_table(study, spec, results), len(finished.intersection(own)), len(own)))
+        tables.append(
+            TableEntry(build_table(study, spec, results, **item.looks), len(finished.intersection(own)), len(own))
+        )
     return StudyEntry(
         name=study.name,
         file=item.shown,
@@ -252,14 +256,14 @@ def _run(result: RunResult | None) -> RunEntry:
 
     if result is None:
         return RunEntry("queued")
-    if result.state != "done" or not result.attempts:
+    if result.state != "done" or result.shown is None:
         return RunEntry(result.state)
-    return RunEntry(result.state, result.attempts[-1].ended, _hardware(result), _code(result))
+    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result))
 
 
 def _hardware(result: RunResult) -> str:
     """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
-    known = result.attempts[-1].environment
+    known = result.shown.environment if result.shown else {}
     device = str(known.get("device") or result.device or "unknown hardware")
     threads = known.get("threads") if result.device in (None, "cpu") else None
     parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
@@ -268,14 +272,14 @@ def _hardware(result: RunResult) -> str:
 
 
 def _code(result: RunResult) -> str:
-    known = result.attempts[-1].environment
+    known = result.shown.environment if result.shown else {}
     return str(known.get("code") or "not recorded")[:12]
 
 
 def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:
     """What runs the study: at the scale that is shown, or at each that it has where nothing is done."""
-    name, is_file = _database(db), database_url(db).startswith("sqlite:")
-    other = name if is_file and name != _database(DEFAULT_DB) else None
+    name = _database(db)
+    other = name if is_sqlite(database_url(db)) and name != "results.db" else None
     profiles = (item.study.profile,) if item.done else (None, *item.study.profiles)
     return tuple(command("grid", "run", item.shown, profile=profile, db=other) for profile in profiles)
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import Db, ProfileOption, plural, require_reader, say, stdout_console
+from ablate.cli.common import (
+    Db,
+    ProfileOption,
+    SetOption,
+    plural,
+    print_json_text,
+    require_reader,
+    say,
+    stdout_console,
+)
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -30,7 +39,10 @@ def report(
         Path | None, typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY.html, else stdout]")
     ] = None,
     profile: ProfileOption = None,
-    check: Annotated[bool, typer.Option("--check", help="Leave with 7 where a claim is contradicted.")] = False,
+    set_: SetOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Leave with 4 while runs are missing, 7 where a claim is contradicted.")
+    ] = False,
     all_: Annotated[
         bool, typer.Option("--all", help="The pages of every study in --experiments, and an index of them.")
     ] = False,
@@ -45,14 +57,14 @@ def report(
     if all_:
         from ablate.cli.published import report_all
 
-        given = {"STUDY": study, "--table": table, "--profile": profile, "--check": check}
+        given = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_, "--check": check}
         given[f"--format {format_}"] = format_ != "html"
         _refuse_with_all([name for name, value in given.items() if value])
         return report_all(experiments or Path("experiments"), out or Path("reports"), db)
     if experiments is not None:
         raise UsageError("--experiments says which studies --all writes; add --all, or name one STUDY without it.")
     store = require_reader(db)
-    loaded = _which(store, study, table, profile)
+    loaded = _which(store, study, table, profile, set_ or [])
     names = [table] if table else list(loaded.tables)
     if table and format_ == "html" and out is None:
         names += [name for name in loaded.tables if name != table]  # the study's page stays whole
@@ -61,7 +73,7 @@ def report(
             f"CSV holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
         )
     from ablate.cli.planning import make_plan
-    from ablate.cli.screens import TROUBLES, next_step, say_troubles
+    from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.cli.stored import settings_of
 
     tables, results = _build(store, loaded, names, study, alone=table is not None)
@@ -70,10 +82,11 @@ def report(
     else:
         _texts(loaded, tables, format_, table, out)
     planned = make_plan(loaded, store)
+    say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
         say_troubles(planned, db)
-        file, sets, seeds = settings_of(store, loaded, study)
-        say(next_step(planned, file, sets, seeds, db))
+        file, seeds = settings_of(store, loaded, study)
+        say(next_step(planned, file, seeds, db))
     if check:
         _leave(planned, tables)
 
@@ -83,20 +96,22 @@ def _build(
 ) -> tuple[list[Table], dict[str, RunResult]]:
     """The tables of these names (with those that compare with the tuned arms, unless `alone`) and the results behind them."""
     from ablate.analysis import build_table
-    from ablate.cli.stored import changed_since, settings_of
-    from ablate.cli.tables import study_results
+    from ablate.analysis.scale import run_as
+    from ablate.cli.stored import changed_since
+    from ablate.cli.tables import looks_of, study_results
 
+    looks = looks_of(loaded, store)
     results = study_results(loaded, store)
-    tables = [build_table(loaded, loaded.tables[name], results) for name in names]
+    tables = [build_table(loaded, loaded.tables[name], results, **looks) for name in names]
     if loaded.tune and not alone:
         from ablate.cli.tuning import comparison_tables
 
-        more, behind = comparison_tables(loaded, settings_of(store, loaded, study)[1], store)
+        more, behind = comparison_tables(loaded, store)
         tables, results = [*tables, *more], {**results, **behind}
-    scale = f"profile {loaded.profile}" if loaded.profile else "full scale"
+    scale = run_as(loaded)
     done = sum(run.run_id in results and results[run.run_id].state == "done" for run in loaded.runs)
     say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")
-    if not done and (changed := changed_since(store, loaded, study)):
+    if changed := changed_since(store, loaded, study):
         say(changed)
     return tables, results
 
@@ -105,29 +120,36 @@ def _page(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], 
     """The first table for people, then the page with all: a folder that cannot be written to hides no number."""
     from ablate.cli.tables import print_tables
     from ablate.report.html import render_html
+    from ablate.study.study import full_name
+    from ablate.study.variants import file_name, recipe_yaml
 
     print_tables(tables[:1], stdout_console())
     if tables[1:]:
         say(f"more tables, with --table NAME: {', '.join(table.name for table in tables[1:])}")
     text = render_html(
         tables,
-        title=loaded.name,
+        title=full_name(loaded.name, None, loaded.sets),
         about=loaded.about,
         cite=loaded.cite,
         source=loaded.source,
+        ran=recipe_yaml(loaded.base) if loaded.sets else "",
         runs=list(results.values()),
     )
-    _write(text, out, f"{loaded.name}.html")
+    _write(text, out, f"{file_name(loaded.name, loaded.sets)}.html")
 
 
 def _texts(loaded: Study, tables: list[Table], format_: str, table: str | None, out: Path | None) -> None:
+    from ablate.study.variants import file_name
+
+    name = file_name(loaded.name, loaded.sets)
     if out is None:
-        print(_text(tables, format_).rstrip("\n"))
+        text = _text(tables, format_).rstrip("\n")
+        print_json_text(text) if format_ == "json" else print(text)
     elif format_ == "csv" and not out.suffix:
         for built in tables:
-            _write(_text([built], format_), out, f"{loaded.name}-{built.name}.csv")
+            _write(_text([built], format_), out, f"{name}-{built.name}.csv")
     else:
-        _write(_text(tables, format_), out, f"{loaded.name}{'-' + table if table else ''}{SUFFIX[format_]}")
+        _write(_text(tables, format_), out, f"{name}{'-' + table if table else ''}{SUFFIX[format_]}")
 
 
 def _refuse_with_all(given: list[str]) -> None:
@@ -138,25 +160,30 @@ def _refuse_with_all(given: list[str]) -> None:
         )
 
 
-def _which(store: Store, study: str | None, table: str | None, profile: str | None) -> Study:
+def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
     """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
-    from ablate.cli.stored import stored_study
+    from ablate.cli.stored import changed_since, stored_study
+    from ablate.study.study import full_name
 
     if study is None:
-        for record in store.studies():
+        if sets:
+            raise UsageError(f"--set {sets[0]}: name the STUDY that it is a variant of.")
+        for record in store.studies(sets=()):
             if profile is not None and record.profile != profile:
                 continue
             loaded = stored_study(store, record.name, profile)
             if table is None or table in loaded.tables:
                 say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
                 return loaded
-        known = sorted({item.name for item in store.studies()})
+        known = sorted({full_name(item.name, None, item.sets) for item in store.studies()})
         wanted = f"a table {table!r}" if table else "anything to show"
         raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
-    loaded = stored_study(store, study, profile)
+    loaded = stored_study(store, study, profile, sets)
     if table is not None and table not in loaded.tables:
+        changed = changed_since(store, loaded, study)
         raise NotFound(
             f"{loaded.name} has no table {table!r}.{nearest(table, loaded.tables)} Tables: {', '.join(loaded.tables)}."
+            + (f" {changed}" if changed else "")
         )
     return loaded
 
@@ -190,19 +217,23 @@ def _write(text: str, out: Path, name: str) -> None:
 
 
 def _leave(planned: Plan, tables: list[Table]) -> None:
-    """What --check asks: 4 where a run failed, was lost or is blocked, then 7 where a claim is contradicted."""
-    bad = [f"{planned.counts[state]} {state}" for state in ("failed", "lost", "blocked") if planned.counts[state]]
-    if bad:
-        raise RunFailure(
-            f"--check: {', '.join(bad)} of {plural(len(planned.runs), 'run')}, so the claims are not final"
-        )
+    """What --check asks: 4 while a planned run is missing, whatever keeps it; then 7 where a claim is contradicted."""
     contradicted = [
         f"{table.name}: {claim.text} ({claim.why})"
         for table in tables
         for claim in table.claims
         if claim.verdict == "contradicted"
     ]
-    if contradicted:
-        raise ClaimContradicted(
-            f"--check: {plural(len(contradicted), 'claim')} contradicted by the results: {'; '.join(contradicted)}"
+    told = f"{plural(len(contradicted), 'claim')} contradicted by the results: {'; '.join(contradicted)}"
+    total = planned.counts["total"]
+    if missing := total - planned.counts["done"]:
+        states = ("failed", "lost", "blocked", "cancelled", "running", "to_run")
+        why = ", ".join(
+            f"{planned.counts[state]} {state.replace('_', ' ')}" for state in states if planned.counts[state]
         )
+        also = f"; as things stand, {told}" if contradicted else ""
+        raise RunFailure(
+            f"--check: {missing} of {plural(total, 'run')} missing ({why}), so the claims are not final{also}"
+        )
+    if contradicted:
+        raise ClaimContradicted(f"--check: {told}")

@@ -1,4 +1,4 @@
-"""What trainers are told besides the run: the same, whoever starts the worker."""
+"""What a call asks for: what is stored with it, what trainers are told besides the run, and when its work is done."""
 
 from __future__ import annotations
 
@@ -6,17 +6,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.study.places import data_root, home
+from ablate.study.scripts import globs_of
 
 if TYPE_CHECKING:
+    from ablate.cli.planning import Plan
     from ablate.study.study import Study
 
 
-def trainer_options(study: Study) -> dict[str, Any]:
-    """`Context.options` for the runs of a study: what to keep, and where things lie."""
+def folder_of(study: Study) -> Path:
+    """Where a study's script runs and its relative files lie: its file's folder, as this call sees it."""
+    return Path(study.file).resolve().parent
+
+
+def code_in(study: Study, folder: Path | None = None) -> str | None:
+    """The digest of the code that a study's runs have in a folder, its file's own by default; None where a program is not there."""
+    from ablate.study.provenance import codes_of, digest_of
+
+    return digest_of(codes_of(study, folder))
+
+
+def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
+    """What is stored with a request so that the study can be read again from any folder; `seeds` as the command line gives them."""
+    return {
+        "set": list(study.sets),
+        "seeds": list(study.seeds),
+        "seeds_given": seeds,
+        "folder": str(folder_of(study)),
+        "parents": dict(study.parent_sources),
+        "weights": dict(study.weights),
+    }
+
+
+def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
+    """`Context.options` for the runs of a study: what to keep, where things lie, and which files are code too."""
+    watch = globs_of(study.trainer)
     return {
         "keep": study.keep,
         "home": str(home().resolve()),
         "data_root": str(data_root().resolve()),
-        "study_dir": str(Path(study.file).resolve().parent),
+        "study_dir": str(folder or folder_of(study)),
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
+        **({"watch": list(watch)} if watch else {}),
     }
+
+
+def left_over(plan: Plan) -> int:
+    """Runs that are asked for and not done, whatever keeps them."""
+    return plan.counts["total"] - plan.counts["done"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,12 +19,14 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.errors import UsageError, nearest
+from ablate.study.digits import brief
 from ablate.study.places import home
 from ablate.study.run import STATES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ablate.store.values import Asker
     from ablate.study.records import RunResult
 
 app = typer.Typer(no_args_is_help=True, help="List, show, compare and cancel single runs.")
@@ -33,6 +35,7 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or th
 SHOWN_METRICS = ("top1", "top5", "loss")
 LOG_LINES = 40
 SHOWN_IMAGES = 5
+SHOWN_CLASSES = 20
 
 
 @app.command("list")
@@ -52,7 +55,8 @@ def list_(
     found = store.list_runs(study=study, states=[state] if state else None, limit=limit)
     names = _arm_names(db, found, study)
     if json_:
-        print_json({"schema": 1, "runs": [run_document(result, names) for result in found]})
+        asked = store.asked_by([result.run.run_id for result in found])
+        print_json({"schema": 1, "runs": [run_document(result, names, asked) for result in found]})
         return
     _print_list(found, names)
     if not found:
@@ -66,12 +70,14 @@ def list_(
 def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
     """One line a run, whole at any width. Not a table of rich's: that takes half a minute for 10,000 runs."""
     there = dict.fromkeys(name for result in found for name in result.metrics)
-    known = [name for name in SHOWN_METRICS if name in there]  # then those of a trainer of one's own
-    shown = tuple(dict.fromkeys([*known, *there]))[: len(SHOWN_METRICS)] or SHOWN_METRICS
+    # ours, unless a trainer of one's own declares others: then those, by the names that it gave them
+    declared = [name for result in found for name in (result.run.trainer or {}).get("metrics", ()) if name in there]
+    known = [name for name in SHOWN_METRICS if name in there]
+    shown = tuple(dict.fromkeys([*declared, *known, *there]))[: len(SHOWN_METRICS)] or SHOWN_METRICS
     rows: list[tuple[str, ...]] = [("run", "arm", "seed", "state", "tries", *shown, "time")]
     for result in found:
         run = result.run
-        metrics = [f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in shown]
+        metrics = [brief(result.metrics[name]) if name in result.metrics else "" for name in shown]
         time = duration(result.seconds) if result.seconds is not None else ""
         rows.append(
             (run.run_id[:12], names.get(run.run_id, ""), str(run.seed), result.state, str(len(result.attempts)), *metrics, time)
@@ -90,8 +96,8 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     result = store.find(run)
     names = _arm_names(db, [result])
     if json_:
-        document = run_document(result, names)
-        last = result.attempts[-1] if result.attempts else None
+        document = run_document(result, names, store.asked_by([result.run.run_id]))
+        last = result.shown
         document |= {
             "recipe": result.run.recipe,
             "epochs": [{"epoch": epoch, **metrics} for epoch, metrics in sorted(result.epochs.items())],
@@ -106,9 +112,9 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     _print_run(result, names)
 
 
-@app.command()
+@app.command(short_help="Where two runs differ.")
 def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
-    """Where two runs differ: recipe, seed, environment, final metrics."""
+    """Where two runs differ: recipe, seed, environment, data, final metrics."""
     store = require_reader(db)
     one, other = store.find(first), store.find(second)
     rows = []
@@ -116,6 +122,7 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
         ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
         ("recipe ", _flat(one.run.recipe), _flat(other.run.recipe)),
         ("environment ", _environment(one), _environment(other)),
+        ("", _of_training(one), _of_training(other)),
         ("metric ", _once(one), _once(other)),
     ):
         for name in sorted({*left, *right}):
@@ -151,13 +158,15 @@ def cancel(
             say(f"{run_id[:12]} is {states[run_id].state}: left alone")
 
 
-def run_document(result: RunResult, names: dict[str, str]) -> dict[str, Any]:
-    """A run as `runs list --json` gives it."""
+def run_document(result: RunResult, names: dict[str, str], asked: Mapping[str, Sequence[Asker]]) -> dict[str, Any]:
+    """A run as `runs list --json` gives it. `asked_by` has every study, profile and variant that ever asked for it."""
+    askers = dict.fromkeys((one.study, one.profile, one.sets) for one in asked.get(result.run.run_id, ()))
     return {
         "run_id": result.run.run_id,
         "arm_id": result.run.arm_id,
         "arm": names.get(result.run.run_id),
         "studies": list(result.studies),
+        "asked_by": [{"study": study, "profile": profile, "set": list(sets)} for study, profile, sets in askers],
         "seed": result.run.seed,
         "state": result.state,
         "attempts": len(result.attempts),
@@ -198,6 +207,7 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
         split = result.reported_split or ("test" if "test_loss" in result.epochs[last] else "val")
         console.print(f"epoch {last}, the last one recorded")
         _print_values(console, _shown(result.epochs[last], split))
+    _print_data(console, result.details.get("data", {}))
     if skipped := result.details.get("data", {}).get("skipped"):
         console.print(f"data  {plural(len(skipped), 'image')} could not be decoded and left out (on_bad_image: skip)")
         for image in skipped[:SHOWN_IMAGES]:
@@ -215,6 +225,16 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
         console.print(f"log (the last {LOG_LINES} lines)\n{log}", markup=False, soft_wrap=True)
 
 
+def _print_data(console: Console, data: Mapping[str, Any]) -> None:
+    """The classes as they were found, and what the run noted of its data. Runs of before have neither."""
+    if names := data.get("class_names"):
+        more = ", ..." if len(names) > SHOWN_CLASSES else ""
+        shown = ", ".join(names[:SHOWN_CLASSES])
+        console.print(f"data  {len(names):,} classes: {shown}{more}", markup=False, soft_wrap=True)
+    for note in data.get("notes", ()):
+        console.print(f"data  {note}", markup=False, soft_wrap=True)
+
+
 def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]:
     """Metrics for people: each once (the reported split's stand without a prefix), bytes and rates readable."""
     shown = {}
@@ -225,7 +245,7 @@ def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]
         if name == "peak_memory":
             shown[name] = f"{value / 2**20:,.0f} MiB"
         else:
-            shown[name] = f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:.4f}"
+            shown[name] = brief(value)
     return shown
 
 
@@ -256,6 +276,18 @@ def _once(result: RunResult) -> dict[str, float]:
 
 def _environment(result: RunResult) -> dict[str, Any]:
     return _flat(result.attempts[-1].environment) if result.attempts else {}
+
+
+def _of_training(result: RunResult) -> dict[str, Any]:
+    """What a run was trained on and how: the digest and the numbers of its images, its fingerprints."""
+    data = result.details.get("data")
+    found = {f"data {name}": value for name, value in _flat(data if isinstance(data, dict) else {}).items()}
+    found.pop("data skipped", None)
+    if result.attempts and result.attempts[-1].fingerprint:
+        found["fingerprint"] = result.attempts[-1].fingerprint
+    if mixed := result.details.get("mixed_fingerprints"):
+        found["resumed under other numerics"] = "; ".join(map(str, mixed))
+    return found
 
 
 def _log(result: RunResult) -> str | None:

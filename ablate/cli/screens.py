@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
     from ablate.cli.planning import Plan, PlannedRun
 
+OF_SCRIPTS = (
+    "A script's code is its program, what that imports, and what trainer.watch names; where a change makes another "
+    "experiment, raise trainer.version instead: both are kept then"
+)
+"""What to know before results of a script are thrown away, or kept, as stale."""
 TROUBLES = ("failed", "lost", "blocked")
 SHOWN_ARMS = 64
 SHOWN_REASONS = 3
@@ -20,19 +26,42 @@ SHOWN_RUNS = 3
 MARKS = {"done": "✓", "queued": "·", "running": "▸", "failed": "✗", "lost": "?", "cancelled": "-", "pruned": "·", "blocked": "!"}  # fmt: skip
 LEGEND = {"done": "done", "queued": "to run", "running": "running", "failed": "failed", "lost": "lost", "cancelled": "cancelled", "blocked": "blocked"}  # fmt: skip
 
+_OF_ONE_RUN = re.compile(
+    r"(?<![\w.])~?/[^\s:'\"]+|(?<=seed)\W{0,3}\d+|(?<=pid)\W{0,3}\d+|0x[0-9a-fA-F]+|(?<![.\d])\d{4,}(?![.\d])"
+)
+
 
 def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
     """`3 done, 1 failed, 0 to run`."""
     states = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
     shown = [state for state in states if plan.counts[state] or state in always]
-    return ", ".join(f"{plan.counts[state]:,} {state.replace('_', ' ')}" for state in shown)
+    stale = f" ({plan.counts['stale']:,} stale)" if plan.counts["stale"] else ""
+    return ", ".join(
+        f"{plan.counts[state]:,} {state.replace('_', ' ')}{stale if state == 'done' else ''}" for state in shown
+    )
+
+
+def say_stale(plan: Plan) -> None:
+    """What differs between the code that trained runs and the code here, and what to do about it."""
+    if stale := [item for item in plan.runs if item.stale]:
+        causes = list(dict.fromkeys(item.why for item in stale if item.why))
+        shown = "; ".join(causes[:SHOWN_REASONS]) + ("; and others" if len(causes) > SHOWN_REASONS else "")
+        say(f"{plural(len(stale), 'run')} stale, trained by other code than the present{': ' if shown else ''}{shown}")
+        own = f". {OF_SCRIPTS}" if plan.study.trainer is not None else ""
+        say(f"  nothing trains them again but --retry stale{own}")
+    if unknown := [item for item in plan.runs if not item.code_known]:
+        say(
+            f"{plural(len(unknown), 'done run')} of unknown code: the script is not where the study lies "
+            f"({Path(plan.study.file).parent.absolute()}), so whether they are stale cannot be told here"
+        )
 
 
 def print_plan(plan: Plan, console: Console) -> None:
     """A plan for people, at most 80 columns wide where names allow it."""
+    from rich.text import Text
+
     study, counts = plan.study, plan.counts
-    scale = f"  (profile {study.profile})" if study.profile else ""
-    console.print(f"[bold]{study.name}[/bold]{scale}  {Path(study.file)}", soft_wrap=True)
+    console.print(Text.assemble((study.full_name, "bold"), f"  {Path(study.file)}"), soft_wrap=True)
     if study.about:
         console.print(study.about, markup=False)
     console.print(
@@ -96,9 +125,14 @@ def print_arms(plan: Plan, console: Console) -> None:
     console.print("  " + "  ".join(f"{MARKS[state]} {said}" for state, said in LEGEND.items() if state in there))
 
 
+def _kind(reason: str) -> str:
+    """A reason without what is of one run alone: paths, seeds, and numbers as long as a process's."""
+    return _OF_ONE_RUN.sub("…", reason)
+
+
 def say_troubles(plan: Plan, db: str | None) -> None:
     """Runs that failed, were lost or are blocked, by reason: one line each, and how to see more."""
-    groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    groups: dict[tuple[str, str], tuple[str, list[PlannedRun]]] = {}
     ended = {
         item.run.run_id for item in (*plan.parents, *plan.runs) if item.state in TROUBLES and item.state != "blocked"
     }
@@ -106,8 +140,9 @@ def say_troubles(plan: Plan, db: str | None) -> None:
         if item.state in TROUBLES:
             why = (item.cause or item.why).strip()
             reason = why.splitlines()[-1] if why else "no reason was recorded"
-            groups.setdefault((item.state, reason), []).append(item)
-    for (state, reason), items in list(groups.items())[:SHOWN_REASONS]:
+            _, items = groups.setdefault((item.state, _kind(reason)), (reason, []))
+            items.append(item)
+    for (state, _), (reason, items) in list(groups.items())[:SHOWN_REASONS]:
         named = ", ".join(f"{item.arm} seed {item.run.seed}" for item in items[:SHOWN_RUNS])
         more = f" and {len(items) - SHOWN_RUNS:,} more" if len(items) > SHOWN_RUNS else ""
         say(f"{len(items):,} {state} ({named}{more}): {reason}")
@@ -115,15 +150,15 @@ def say_troubles(plan: Plan, db: str | None) -> None:
         if state != "blocked" or shown in ended:  # a blocked run has no attempt to look at, its failed parent has
             say(f"  {command('runs', 'show', str(shown)[:12], db=db)}")
     if len(groups) > SHOWN_REASONS:
-        rest = sum(len(items) for items in list(groups.values())[SHOWN_REASONS:])
+        rest = sum(len(items) for _, items in list(groups.values())[SHOWN_REASONS:])
         say(
             f"and {plural(rest, 'run')} more for other reasons: {command('runs', 'list', '--study', plan.study.name, db=db)}"
         )
 
 
-def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None = None, db: str | None = None) -> str:
+def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = None) -> str:
     """What to do next with a study that was named `name`, as one sentence with a command to copy."""
-    counts, profile = plan.counts, plan.study.profile
+    counts, profile, sets = plan.counts, plan.study.profile, plan.study.sets
     again = command("grid", "run", name, profile=profile, sets=sets, seeds=seeds, db=db)
     left = counts["to_run"] + counts["running"]
     if left:
@@ -137,6 +172,4 @@ def next_step(plan: Plan, name: str, sets: Iterable[str] = (), seeds: str | None
     if ended:
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
         return f"Once the cause is gone: {again} --retry {rule}"
-    # a file is read as it is, a name as it was run: settings of the command line are only in the latter
-    shown = plan.study.name if sets or seeds else name
-    return f"Nothing left to run. The report: {command('report', shown, profile=profile, db=db)}"
+    return f"Nothing left to run. The report: {command('report', name, profile=profile, sets=sets, db=db)}"

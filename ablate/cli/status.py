@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from ablate.cli.common import (
     Db,
     JsonOption,
     ProfileOption,
+    SetOption,
     command,
     plural,
     print_json,
@@ -28,20 +29,17 @@ if TYPE_CHECKING:
 def status(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
     profile: ProfileOption = None,
+    set_: SetOption = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
     """Say what is done, running, failed and left, for one study or for all."""
-    from ablate.cli.planning import make_plan, plan_document
-    from ablate.cli.screens import next_step, print_arms, say_troubles
-    from ablate.cli.stored import settings_of, stored_study, tuning_studies
+    from ablate.cli.planning import make_plan, plan_document, tuning_plan
+    from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
+    from ablate.cli.stored import changed_since, every_study, is_compared, settings_of, stored_study, tuning_studies
 
     store = require_reader(db)
-    if study is None:
-        known = store.studies()
-        wanted: list[Any] = [stored_study(store, item.name, item.profile, exact=True) for item in known]
-    else:
-        wanted = [stored_study(store, study, profile)]
+    wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
     plans = [make_plan(item, store) for item in wanted]
     if json_:
         documents = [plan_document(planned) for planned in plans]
@@ -56,31 +54,47 @@ def status(
         if study is not None:
             print_arms(planned, console)
             say_troubles(planned, db)
-        file, sets, seeds = settings_of(store, planned.study, study)
-        say(f"  {next_step(planned, file, sets, seeds, db)}")
+            if changed := changed_since(store, planned.study, study):
+                say(changed)
+        say_stale(planned)
+        _say_nobody(planned, store)
+        file, seeds = settings_of(store, planned.study, study)
+        say(f"  {next_step(planned, file, seeds, db)}")
     for record, trials in tunings:
-        console.print(_head(make_plan(trials, store)), soft_wrap=True)
+        planned = make_plan(trials, store) if is_compared(record) else tuning_plan(trials, store)
+        console.print(_head(planned), soft_wrap=True)
+        _say_nobody(planned, store)
         say(f"  {_tuning_step(record, trials, store, db)}")
+
+
+def _say_nobody(planned: Plan, store: Store) -> None:
+    """That nobody works on runs which are called running. Where none is, that is plain to see."""
+    from ablate.cli.planning import NOBODY, is_worked_on
+
+    if planned.counts["running"] and not is_worked_on(planned, store):
+        say(f"  {NOBODY}")
 
 
 def _tuning_step(record: StoredStudy, trials: Study, store: Store, db: str | None) -> str:
     """What to do next with a tuning. Whether its budget is spent is known to its file alone."""
-    from ablate.cli.stored import COMPARED
+    from ablate.cli.stored import is_compared
 
-    if record.name.endswith(f":{COMPARED}"):
-        return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, db=db)}"
+    if is_compared(record):
+        return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"
     file = str(record.settings.get("tune", record.file))
+    sets = record.settings.get("set", ())
     states = store.states([run.run_id for run in trials.runs])
     if any(found.state in ("queued", "running") for found in states.values()):
-        return f"To go on: {command('tune', 'run', file, profile=record.profile, db=db)}"
-    return f"The report: {command('tune', 'report', file, profile=record.profile, db=db)}"
+        return f"To go on: {command('tune', 'run', file, profile=record.profile, sets=sets, db=db)}"
+    return f"The report: {command('tune', 'report', file, profile=record.profile, sets=sets, db=db)}"
 
 
 def _head(planned: Plan) -> str:
-    """`tiny (profile cpu): 3 of 4 runs done, 1 to run`, for a console."""
+    """`tiny (cpu): 3 of 4 runs done, 1 to run`, for a console."""
+    from rich.markup import escape
+
     from ablate.cli.screens import counted
 
-    scale = f" (profile {planned.study.profile})" if planned.study.profile else ""
     rest = counted(planned, always=()).removeprefix(f"{planned.counts['done']:,} done").removeprefix(", ")
     done = f"{planned.counts['done']:,} of {plural(planned.counts['total'], 'run')} done"
-    return f"[bold]{planned.study.name}[/bold]{scale}: {done}{', ' if rest else ''}{rest}"
+    return f"[bold]{escape(planned.study.full_name)}[/bold]: {done}{', ' if rest else ''}{rest}"

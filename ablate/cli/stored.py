@@ -1,35 +1,57 @@
-"""Studies by file or by name: a file is read as it is now, a name as it was last run."""
+"""Studies by file or by name: a file is read as it is now, a name as it was last run. Of either, all seeds that were asked for."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import NotFound, nearest
-from ablate.study.find import files_of
+from ablate.errors import AblateError, NotFound, nearest
+from ablate.study.find import files_of, says_study
 from ablate.study.loader import Settings, find, load, load_text
+from ablate.study.provenance import codes_of
 from ablate.study.run import Run
-from ablate.study.study import Arm, Study
+from ablate.study.study import Arm, Study, full_name
 
 COMPARED = "compared"
 """How the names end of what `ablate.tuning.compare` queues."""
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
-    from ablate.store.values import StoredStudy
+    from ablate.store.values import StoredRequest, StoredStudy
 
 
-def stored_study(store: Store, name: str, profile: str | None = None, *, exact: bool = False) -> Study:
-    """The study that a name or a file means, under the profile that is meant.
+def stored_study(
+    store: Store, name: str, profile: str | None = None, sets: Sequence[str] = (), *, exact: bool = False
+) -> Study:
+    """The study that a name or a file means, under the profile that is meant, as the variant that `sets` (`--set`) makes.
 
-    Without a profile: the full scale if any of its runs is done, else the profile run last. With `exact`, the profile is taken
-    as given, None being the full scale.
+    Without a profile: the full scale if any of its runs is done, else the profile run last. With `exact`, name, profile and
+    variant are taken as given, None being the full scale. Its seeds are all that were asked of its text.
     """
     file = _file(name) if not exact else None
     if file is not None:
-        return load(file, Settings(profile=profile)) if profile else best_scale(store, file)
-    records = [item for item in store.studies() if item.name == name]
-    if not records:
+        return as_asked(store, file, Settings(profile, tuple(sets))) if profile else best_scale(store, file, sets)
+    if exact:
+        known = store.studies(name=name, profile=profile or "", sets=tuple(sets))
+        return _latest(store, known[0])
+    records = records_of(store, name, sets, profile)
+    if profile is not None:
+        return _latest(store, records[0])
+    full = next((item for item in records if item.profile is None), None)
+    if full is not None:
+        study = _latest(store, full)
+        if _any_done(store, study) or len(records) == 1:
+            return study
+    return _latest(store, next(item for item in records if item.profile is not None))
+
+
+def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None = None) -> list[StoredStudy]:
+    """What is stored under a name, of the variant (and profile) alone, the one run last first. Raises NotFound."""
+    every = store.studies(name=name)
+    if not every:
         if files := files_of(name):
             raise NotFound(
                 f"{name} has no run in this database; its study file is {' or '.join(map(str, files))}. "
@@ -40,28 +62,95 @@ def stored_study(store: Store, name: str, profile: str | None = None, *, exact: 
             f"{name}: neither a study file nor a study in the database.{nearest(name, known)} "
             f"Studies there: {', '.join(known) or 'none'}."
         )
-    if exact or profile is not None:
-        found = next((item for item in records if item.profile == profile), None)
-        if found is None:
-            profiles = ", ".join(item.profile or "(full scale)" for item in records)
-            raise NotFound(f"{name} has not been run with profile {profile}; it has been with {profiles}.")
-        return load_record(found)
-    full = next((item for item in records if item.profile is None), None)
-    if full is not None:
-        study = load_record(full)
-        if _any_done(store, study) or len(records) == 1:
-            return study
-    return load_record(next(item for item in records if item.profile is not None))
+    found = [item for item in every if _is_variant(item, sets)]
+    if not found:
+        raise NotFound(_no_such_variant(name, every, sets))
+    if profile is None:
+        return found
+    of_profile = [item for item in found if item.profile == (profile or None)]
+    if not of_profile:
+        profiles = ", ".join(item.profile or "(full scale)" for item in found)
+        raise NotFound(f"{name} has not been run with profile {profile}; it has been with {profiles}.")
+    return of_profile
 
 
-def load_record(record: Any) -> Study:
-    """A study as it was last run, from the text and the settings in the database."""
-    seeds = record.settings.get("seeds")
+def _no_such_variant(name: str, every: Sequence[StoredStudy], sets: Sequence[str]) -> str:
+    """What to say where a name has been run, but not as this variant."""
+    known = ", ".join(full_name(item.name, item.profile, item.sets) for item in every)
+    if sets:
+        return f"{full_name(name, None, sets)} has not been run; there is {known}."
+    return f"{name} has been run with --set only: {known}. Name one of them with --set, as it stands there."
+
+
+def _is_variant(record: StoredStudy, sets: Sequence[str]) -> bool:
+    """Whether `--set` as given comes to the record's variant."""
+    if record.sets == tuple(sorted(sets)):
+        return True
+    migrated = not record.text  # its settings stand there as they were given
+    if not sets and not migrated:
+        return False
+    try:
+        return load_record(record, sets=tuple(sets)).sets == (load_record(record).sets if migrated else record.sets)
+    except AblateError:  # another version of the study, which has no such setting
+        return False
+
+
+def load_record(record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None = None,
+                sets: tuple[str, ...] | None = None) -> Study:  # fmt: skip
+    """A study as it was run, from the text and the settings in the database; with these seeds, else those of the last call."""
+    return load_text(record.source, place_of(record), _settings(record, seeds, sets))
+
+
+def _settings(
+    record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None, sets: tuple[str, ...] | None
+) -> Settings:
     from ablate.cli.common import parse_seeds
 
-    return load_text(
-        record.source, record.file, Settings(record.profile, tuple(record.settings.get("set", ())), parse_seeds(seeds))
+    stored: Mapping[str, Any] = record.settings
+    last = stored.get("seeds")
+    last = tuple(last) if isinstance(last, list) else parse_seeds(last)
+    return Settings(
+        record.profile,
+        record.sets if sets is None else sets,
+        seeds or last,
+        sources=stored.get("parents", {}),
+        weights=stored.get("weights", {}),
     )
+
+
+def _latest(store: Store, record: StoredStudy) -> Study:
+    """A study as it was last run, with all seeds that were asked of it. Tables and claims are those of its file where that
+    still comes to the same runs."""
+    seeds = store.seeds_asked(record.name, record.profile, record.sets, record.text)
+    stored = load_record(record, seeds or None)
+    if _text_now(stored) in (None, stored.source):
+        return stored
+    try:
+        now = load(stored.file, Settings(record.profile, record.sets, stored.seeds))
+    except AblateError:
+        return stored
+    return now if (now.name, now.text) == (stored.name, stored.text) else stored
+
+
+def place_of(record: StoredStudy | StoredRequest) -> str:
+    """The study's file as it is called from the working folder."""
+    folder = record.settings.get("folder")
+    if not folder:
+        return record.file
+    path, typed = Path(folder) / Path(record.file).name, Path(record.file)
+    if typed.resolve() == path or (typed.is_file() and not path.is_file()):  # there, or the project was moved to here
+        return record.file
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def every_study(store: Store) -> list[Study]:
+    """All studies of the database under each profile and as each variant, the one run last first."""
+    return [stored_study(store, item.name, item.profile, item.sets, exact=True) for item in store.studies()]
+
+
+def is_compared(record: StoredStudy) -> bool:
+    """Whether a record of a tuning holds what its study compares, and not trials."""
+    return record.name.endswith(f":{COMPARED}")
 
 
 def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
@@ -72,18 +161,15 @@ def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
 def _tuning_study(store: Store, record: StoredStudy) -> Study:
     """As a study, for displays. What a tuned study compares is kept beside its trials, under a name of its own."""
     _, base, rest = record.name.split(":", 2)
-    runs = {
-        one.run.run_id: one.run
-        for one in store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
-    }
+    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
+    runs = {one.run.run_id: one.run for one in found}
     arms: dict[str, Arm] = {}
     parents: list[Run] = []
+    mine = (record.name, record.profile, record.sets)
     for run_id, links in store.links(runs).items():
-        link = next(
-            link
-            for link in links
-            if (link.study, link.profile, link.sets) == (record.name, record.profile, record.sets)
-        )
+        link = next((link for link in links if (link.study, link.profile, link.sets) == mine), None)
+        if link is None:
+            continue
         if link.is_parent:
             parents.append(runs[run_id])
         else:
@@ -93,31 +179,61 @@ def _tuning_study(store: Store, record: StoredStudy) -> Study:
         name=f"{base}, as written and tuned" if rest == COMPARED else f"tuning of {base}", file=record.file, about="",
         cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
         excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run in runs.values() if run not in parents),
-        parents=tuple(parents),
+        parents=tuple(parents), sets=tuple(record.settings.get("set", ())),
     )  # fmt: skip
 
 
 def changed_since(store: Store, study: Study, given: str | None) -> str:
-    """What to say where a file has changed since its study was run, so that none of its runs is known; else empty."""
-    if given is None or _file(given) is None:
-        return ""
-    for record in store.studies():
-        if record.name == study.name and record.profile == study.profile and record.source != study.source:
-            return (
-                f"{given} has changed since {study.name} was last run, and its runs are others now; "
-                f"`ablate report {study.name}` shows what was run."
-            )
-    return ""
+    """What to say where a file and what was last run under its name are two designs; else empty."""
+    from ablate.cli.common import command
 
-
-def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, tuple[str, ...], str | None]:
-    """The file, `--set` and `--seeds` that run a study on: a file as given, a name as it was run last."""
     if given is not None and _file(given) is not None:
-        return given, (), None
-    for record in store.studies():
-        if record.name == study.name and record.profile == study.profile:
-            return record.file, tuple(record.settings.get("set", ())), record.settings.get("seeds")
-    return study.file, (), None
+        record = _record_of(store, study)
+        if record is not None and text_of(record) != study.text:
+            shown = command("report", study.name, profile=study.profile, sets=study.sets)
+            return (
+                f"{given} has changed since {study.full_name} was last run, and its runs are others now; "
+                f"`{shown}` shows what was run."
+            )
+        return ""
+    if _text_now(study) in (None, study.source):
+        return ""
+    return f"{study.file} has changed since {study.full_name} was last run: this is what was run, not what the file says now."
+
+
+def _text_now(study: Study) -> str | None:
+    """The text of a study's file as it is now; None where no such study stands there."""
+    try:
+        text = Path(study.file).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
+        return None
+    return text if says_study(text, study.name) else None
+
+
+def text_of(record: StoredStudy) -> str:
+    """The digest of a stored study's design; of one from an older database it is worked out."""
+    if record.text:
+        return record.text
+    try:
+        return load_record(record).text
+    except AblateError:
+        return ""
+
+
+def _record_of(store: Store, study: Study) -> StoredStudy | None:
+    """What is stored under a study's name, profile and variant."""
+    return next(iter(store.studies(name=study.name, profile=study.profile or "", sets=study.sets)), None)
+
+
+def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
+    """The file and `--seeds` that run a study on; no seeds where nobody asked for others than the file's own."""
+    asked = store.requests(study.name, study.profile or "", study.sets)
+    given_seeds = {one.settings.get("seeds_given") for one in asked if one.text in (study.text, "")}
+    seeds = given_seeds.pop() if len(given_seeds) == 1 else None
+    if given_seeds:
+        seeds = ",".join(map(str, study.seeds)) + ("," if len(study.seeds) == 1 else "")
+    file = given if given is not None and _file(given) is not None else study.file
+    return file, seeds
 
 
 def _file(name: str) -> Path | None:
@@ -130,17 +246,27 @@ def _file(name: str) -> Path | None:
         return None
 
 
-def best_scale(store: Store, file: Path) -> Study:
+def best_scale(store: Store, file: Path, sets: Sequence[str] = ()) -> Study:
     """A file without a profile: the full scale if any of its runs is done, else the profile of it that was run last."""
-    full = load(file)
+    full = as_asked(store, file, Settings(sets=tuple(sets)))
     if _any_done(store, full):
         return full
-    for record in store.studies():
-        if record.name == full.name and record.profile in full.profiles:
-            return load(file, Settings(profile=record.profile))
+    for record in store.studies(name=full.name):
+        if record.profile in full.profiles and _is_variant(record, sets):
+            return as_asked(store, file, Settings(record.profile, tuple(sets)))
     return full
 
 
+def as_asked(store: Store, file: Path, settings: Settings) -> Study:
+    """A file as it is, with all seeds that were asked of the text that it has now; its own where none were."""
+    study = load(file, settings)
+    text = study.text
+    seeds = store.seeds_asked(study.name, study.profile, study.sets, text)
+    if not seeds and (record := _record_of(store, study)) and not record.text and text_of(record) == text:
+        seeds = store.seeds_asked(study.name, study.profile, study.sets, "")
+    return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=tuple(seeds)))
+
+
 def _any_done(store: Store, study: Study) -> bool:
-    states = store.states([run.run_id for run in study.runs])
+    states = store.states([run.run_id for run in study.runs], code=codes_of(study))
     return any(state.state == "done" for state in states.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,11 +15,26 @@ if TYPE_CHECKING:
     from ablate.study.study import Study, TableSpec
 
 
+class Looks(TypedDict):
+    """Arguments of `ablate.analysis.build_table`."""
+
+    looks: int
+    looks_known: bool
+
+
 def build(study: Study, spec: TableSpec, store: Store) -> Table:
     """One table with what the database holds now."""
     from ablate.analysis import build_table
 
-    return build_table(study, spec, study_results(study, store))
+    return build_table(study, spec, study_results(study, store), **looks_of(study, store))
+
+
+def looks_of(study: Study, store: Store) -> Looks:
+    """How often seeds were added to the study after it had results, as `build_table` takes it."""
+    found = store.looks(study.name, study.profile, study.sets, study.text)
+    asked = store.requests(study.name, study.profile or "", study.sets)
+    known = not found.migrated and not any(request.settings.get("migrated") for request in asked)
+    return {"looks": found.count, "looks_known": known}
 
 
 def study_results(study: Study, store: Store) -> dict[str, RunResult]:
@@ -42,9 +57,9 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
 
 def stored_results(study: Study, store: Store) -> dict[str, RunResult]:
     """The same as the database has it, without a look at what could start on this machine."""
-    from ablate.study.provenance import code_of
+    from ablate.study.provenance import codes_of
 
-    return store.results([run.run_id for run in (*study.runs, *study.parents)], code=code_of(study.trainer)["code"])
+    return store.results([run.run_id for run in (*study.runs, *study.parents)], code=codes_of(study))
 
 
 def print_tables(tables: Sequence[Table], console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,14 +13,17 @@ from ablate.cli.common import (
     Db,
     JsonOption,
     ProfileOption,
+    SetOption,
     command,
     duration,
     print_json,
+    print_json_text,
     require_reader,
     say,
 )
 from ablate.cli.engines import get_engine
 from ablate.errors import UsageError, nearest
+from ablate.study.digits import brief
 
 if TYPE_CHECKING:
     from ablate.study.trials import TuningResult
@@ -37,6 +41,7 @@ TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning fi
 def run(
     tune: TuningArgument,
     profile: ProfileOption = None,
+    set_: SetOption = None,
     executor: engines.ExecutorOption = "local",
     workers: engines.WorkersOption = None,
     threads: engines.ThreadsOption = None,
@@ -64,7 +69,7 @@ def run(
 
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
-    tuning = load_tuning(tune, profile)
+    tuning = load_tuning(tune, profile, tuple(set_ or ()))
     engine = get_engine(
         executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
@@ -77,8 +82,10 @@ def run(
     else:
         _summary(result)
         if not over:
-            say(f"The budget is not spent. To go on: {command('tune', 'run', tune, profile=profile, db=db)}")
-        say(f"The report: {command('tune', 'report', tune, profile=profile, db=db)}")
+            say(
+                f"The budget is not spent. To go on: {command('tune', 'run', tune, profile=profile, sets=set_ or (), db=db)}"
+            )
+        say(f"The report: {command('tune', 'report', tune, profile=profile, sets=set_ or (), db=db)}")
     if code == 0 and any(arm.best is None for arm in result.arms):
         code = 4
     raise typer.Exit(code)
@@ -96,11 +103,13 @@ def report(
         Path | None, typer.Option("--write", metavar="STUDY.yaml", help="Write a study file with each arm at its best.")
     ] = None,
     profile: ProfileOption = None,
+    set_: SetOption = None,
     db: Db = None,
 ) -> None:
     """Write what came of a tuning: the trials, each arm's best recipe, and what it hangs on."""
     from ablate.report.html import write_report
     from ablate.study.tuning import load_tuning
+    from ablate.study.variants import file_name
     from ablate.tuning.best import best_study
     from ablate.tuning.reading import read_result
 
@@ -108,7 +117,7 @@ def report(
         raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}.{nearest(format_, FORMATS)}")
     if write is not None and write.exists():
         raise UsageError(f"--write {write}: is there already; name another file.")
-    tuning = load_tuning(tune, profile)
+    tuning = load_tuning(tune, profile, tuple(set_ or ()))
     with require_reader(db, "ablate tune run TUNE.yaml") as store:
         result = read_result(tuning, store, importance=format_ in ("html", "md"))
     if format_ != "text":
@@ -119,9 +128,11 @@ def report(
         else best_study(tuning, result, (write or out or Path("x")).parent)
     )
     text = _text(result, format_, best)
-    name = f"{result.study}-tuning{'-' + result.profile if result.profile else ''}.{format_}"
+    study = file_name(result.study, tuning.study.sets)
+    name = f"{study}-tuning{'-' + result.profile if result.profile else ''}.{format_}"
     if out is None and format_ != "html":
-        print(text.rstrip("\n"))
+        text = text.rstrip("\n")
+        print_json_text(text) if format_ == "json" else print(text)
     else:
         target = out or Path("reports")
         path = target if target.suffix else target / name
@@ -137,6 +148,7 @@ def export(
     tune: TuningArgument,
     storage: Annotated[Path, typer.Option("--storage", metavar="FILE", help="The SQLite file to write.")],
     profile: ProfileOption = None,
+    set_: SetOption = None,
     db: Db = None,
 ) -> None:
     """Copy the trials into a file that `optuna-dashboard` opens. It is a copy: nothing is read back from it."""
@@ -144,12 +156,15 @@ def export(
     from ablate.tuning.export import export as write
     from ablate.tuning.reading import read_result
 
-    tuning = load_tuning(tune, profile)
+    tuning = load_tuning(tune, profile, tuple(set_ or ()))
     with require_reader(db, "ablate tune run TUNE.yaml") as store:
         result = read_result(tuning, store, importance=False)
     for name in write(result, storage):
         print(name)
-    say(f"written: {storage}; look at it with: optuna-dashboard sqlite:///{storage}")
+    import sqlalchemy as sa
+
+    url = sa.URL.create("sqlite", database=str(storage)).render_as_string()
+    say(f"written: {storage}; look at it with: {shlex.join(['optuna-dashboard', url])}")
 
 
 def document(result: TuningResult) -> dict[str, object]:
@@ -185,7 +200,7 @@ def _summary(result: TuningResult) -> None:
             if state in states
         )
         best = "" if arm.best is None else (
-            f"; best {result.metric} {arm.best.value:.4f} (trial {arm.best.number}: "
+            f"; best {result.metric} {brief(arm.best.value)} (trial {arm.best.number}: "
             + ", ".join(f"{path} {_shown(value)}" for path, value in arm.best.params.items()) + ")"
         )  # fmt: skip
         seconds = sum(trial.seconds for trial in arm.trials)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 from ablate.analysis import build_table
 from ablate.analysis.table import Table
-from ablate.cli.common import database_url, plural, safe_url, say
+from ablate.cli.common import database_url, plural, safe_url, say, say_errors
 from ablate.cli.engines import Engine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import make_plan
 from ablate.cli.requests import trainer_options
-from ablate.cli.tables import study_results
+from ablate.cli.tables import looks_of, study_results
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.errors import NotFound, Problem, StudyError
 from ablate.store.store import Store
-from ablate.study.places import home
-from ablate.study.provenance import code_of
+from ablate.study.places import home, make_home
+from ablate.study.provenance import environment_of
 from ablate.study.records import RunResult
 from ablate.study.study import Study
 from ablate.study.trainer import fit_name
@@ -39,7 +39,7 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
 
     Failed trials are part of a tuning, so they do not make it fail.
     """
-    home().mkdir(parents=True, exist_ok=True)
+    make_home()
     url = database_url(db)
     with Store.open(url) as store:
         session = Session(tuning, store, prepare=lambda study, key: train_parents_again(study, store, home(), key))
@@ -55,8 +55,7 @@ def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] =
             request = _request(session, url, display, engine)
             with listening(request.stop):
                 report = tune(session, request, engine.executor, engine.slots)
-    for error in report.errors:
-        say(f"error: {error}")
+    say_errors(report)
     if session.found:
         say(f"{plural(session.found, 'run')} of trials had been trained before: not trained again")
     return replace(report, failed=0, lost=0, blocked=0).exit_code, session.over
@@ -85,7 +84,7 @@ def _request(session: Session, url: str, display: LiveDisplay, engine: Engine) -
         fit=fit_name(study.trainer),
         home=home(),
         options=trainer_options(study),
-        environment=code_of(study.trainer),
+        environment=environment_of(study.trainer),
         on_event=show,
         stop=StopFlag(),
         database=url,
@@ -95,10 +94,9 @@ def _request(session: Session, url: str, display: LiveDisplay, engine: Engine) -
 
 def _announce(session: Session, url: str) -> None:
     tuning = session.tuning
-    scale = f" (profile {tuning.study.profile})" if tuning.study.profile else ""
     ended = sum(done for done, _ in session.counts().values())
     say(
-        f"tuning {tuning.study.name}{scale}: {plural(len(tuning.arms), 'arm')}, {tuning.budget} each, {tuning.sampler}"
+        f"tuning {tuning.study.full_name}: {plural(len(tuning.arms), 'arm')}, {tuning.budget} each, {tuning.sampler}"
         f"{'' if tuning.pruner == 'none' else ' with ' + tuning.pruner}; {plural(ended, 'trial')} done; "
         f"results in {safe_url(url)}"
     )
@@ -106,11 +104,11 @@ def _announce(session: Session, url: str) -> None:
         say(f"warning: {warning}")
 
 
-def tuning_of(study: Study, sets: Sequence[str] = ()) -> Tuning:
+def tuning_of(study: Study) -> Tuning:
     """The tuning that a study names. Raises NotFound or StudyError, also where it tunes another study."""
     assert study.tune is not None
     beside = Path(study.file).parent / study.tune
-    tuning = load_tuning(beside if beside.is_file() else study.tune, study.profile, tuple(sets))
+    tuning = load_tuning(beside if beside.is_file() else study.tune, study.profile, study.sets)
     if tuning.study.name != study.name:
         message = (
             f"{study.tune} tunes the arms of {tuning.study.name}, not of {study.name}; its `study` must be this file."
@@ -119,16 +117,17 @@ def tuning_of(study: Study, sets: Sequence[str] = ()) -> Tuning:
     return tuning
 
 
-def comparison(study: Study, sets: Sequence[str], store: Store) -> tuple[Study, TuningResult]:
+def comparison(study: Study, store: Store) -> tuple[Study, TuningResult]:
     """The arms of a study as written and at their best so far, and what the tuning has come to."""
-    tuning = tuning_of(study, sets)
+    tuning = tuning_of(study)
     result = read_result(tuning, store, importance=False)
     return compared(tuning, result, study.seeds), result
 
 
-def comparison_tables(study: Study, sets: Sequence[str], store: Store) -> tuple[list[Table], dict[str, RunResult]]:
+def comparison_tables(study: Study, store: Store) -> tuple[list[Table], dict[str, RunResult]]:
     """Tuned and untuned side by side, with what the tuning cost, and the runs behind them."""
-    both, result = comparison(study, sets, store)
+    both, result = comparison(study, store)
     runs = study_results(both, store)
-    tables = [replace(build_table(both, spec, runs), study=study.name) for spec in both.tables.values()]
+    looks = looks_of(both, store)
+    tables = [replace(build_table(both, spec, runs, **looks), study=study.name) for spec in both.tables.values()]
     return [replace(table, notes=(*table.notes, *costs(result))) for table in tables], runs

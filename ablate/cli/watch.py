@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import Db, ProfileOption, duration, plural, require_reader, stdout_console
+from ablate.cli import streams
+from ablate.cli.common import Db, ProfileOption, SetOption, duration, plural, require_reader, stdout_console
+from ablate.study.digits import brief
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
     from ablate.cli.planning import Plan, PlannedRun
     from ablate.store.store import Store
     from ablate.study.records import RunResult
-    from ablate.study.study import Study
+
+    Plans = Callable[[], Sequence[Plan]]
 
 SHOWN_RUNNING = 30
 """Running runs that a frame names; a screen holds no more."""
@@ -30,6 +34,8 @@ class Frame:
     at: float
     plans: tuple[Plan, ...]
     running: dict[str, RunResult]
+    idle: tuple[bool, ...] = ()
+    """Of each plan: whether runs are left, and nobody works on it."""
 
     @property
     def over(self) -> bool:
@@ -44,6 +50,7 @@ class Frame:
 def watch(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
     profile: ProfileOption = None,
+    set_: SetOption = None,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and leave.")] = False,
     db: Db = None,
@@ -51,26 +58,32 @@ def watch(
     """Show what is running, with losses and times, until nothing is left to run. Off a terminal: a line for each change."""
     store = require_reader(db)
     console = stdout_console()
-    frames = _frames(store, _studies(store, study, profile), every, once)
+    frames = _frames(store, _plans(store, study, profile, set_ or []), every, once)
     if once or not console.is_terminal:
         _tell(frames, console)
     else:
         _show(frames, console)
 
 
-def _studies(store: Store, name: str | None, profile: str | None) -> list[Study]:
-    """The study that is meant; without a name, all of the database."""
-    from ablate.cli.stored import stored_study, tuning_studies
+def _plans(store: Store, name: str | None, profile: str | None, sets: list[str]) -> Plans:
+    """The plan of the study that is meant; without a name, of all of the database. Tunings grow, so their trials are looked up
+    each time."""
+    from ablate.cli.planning import make_plan, tuning_plan
+    from ablate.cli.stored import every_study, is_compared, stored_study, tuning_studies
 
-    if name is not None:
-        return [stored_study(store, name, profile)]
-    known = [stored_study(store, item.name, item.profile, exact=True) for item in store.studies()]
-    return [*known, *(study for _, study in tuning_studies(store))]
+    named = [stored_study(store, name, profile, sets)] if name is not None else every_study(store)
+
+    def plans() -> list[Plan]:
+        tunings = tuning_studies(store) if name is None else []
+        grown = [(make_plan if is_compared(record) else tuning_plan)(study, store) for record, study in tunings]
+        return [*(make_plan(study, store) for study in named), *grown]
+
+    return plans
 
 
 def _frames(
     store: Store,
-    studies: Sequence[Study],
+    plans: Plans,
     every: float,
     once: bool,
     clock: Callable[[], float] = time.time,
@@ -78,22 +91,22 @@ def _frames(
 ) -> Iterator[Frame]:
     """A look every `every` seconds, the last one when nothing is left to do."""
     while True:
-        frame = look(store, studies, clock())
+        frame = look(store, plans(), clock())
         yield frame
-        if once or frame.over:
+        if once or frame.over or streams.reader_is_gone():
             return
         sleep(every)
 
 
-def look(store: Store, studies: Sequence[Study], now: float) -> Frame:
+def look(store: Store, plans: Sequence[Plan], now: float) -> Frame:
     """How the studies stand; of several, those that have something left to run, or else all."""
-    from ablate.cli.planning import make_plan
+    from ablate.cli.planning import is_worked_on
 
-    plans = [make_plan(study, store) for study in studies]
     busy = [plan for plan in plans if plan.counts["running"] or plan.counts["to_run"]]
     chosen = tuple(busy or plans)
     running = [item.run.run_id for plan in chosen for item in _runs(plan) if item.state == "running"]
-    return Frame(now, chosen, store.results(running))
+    idle = tuple(plan in busy and not is_worked_on(plan, store) for plan in chosen)
+    return Frame(now, chosen, store.results(running), idle)
 
 
 def _runs(plan: Plan) -> tuple[PlannedRun, ...]:
@@ -108,9 +121,8 @@ def head(plan: Plan, rate: float | None) -> str:
     """`tiny: 1 of 4 runs done, 1 running, 2 to run; about 3 min left; 40 runs/h`. `rate` is in runs a second."""
     from ablate.cli.screens import counted, expected
 
-    scale = f" (profile {plan.study.profile})" if plan.study.profile else ""
     rest = counted(plan, always=()).removeprefix(f"{plan.counts['done']:,} done").removeprefix(", ")
-    text = f"{plan.study.name}{scale}: {plan.counts['done']:,} of {plural(plan.counts['total'], 'run')} done"
+    text = f"{plan.study.full_name}: {plan.counts['done']:,} of {plural(plan.counts['total'], 'run')} done"
     text += f", {rest}" if rest else ""
     if plan.seconds:
         text += f"; {expected(plan, plan.seconds / max(1, plan.counts['running']))} left"
@@ -126,7 +138,7 @@ def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
         parts.append(f"epoch {last}/{epochs}" if isinstance(epochs, int) else f"epoch {last}")
         figures = result.epochs.get(last, {})
         shown = {"loss": figures.get("train_loss", figures.get("loss")), "top1": figures.get("top1")}
-        parts += [f"{name} {value:.3f}" for name, value in shown.items() if value is not None]
+        parts += [f"{name} {brief(value)}" for name, value in shown.items() if value is not None]
         attempt = result.attempts[-1]
         parts += [duration(max(0.0, now - attempt.started)), result.device or "", attempt.worker]
         if attempt.number > 1:
@@ -136,13 +148,17 @@ def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
 
 def lines(frame: Frame, rate: float | None = None) -> list[str]:
     """A frame for people."""
+    from ablate.cli.planning import NOBODY
+
     found = []
-    for plan in frame.plans:
+    for plan, idle in itertools.zip_longest(frame.plans, frame.idle):
         found.append(head(plan, rate if len(frame.plans) == 1 else None))
         running = [item for item in _runs(plan) if item.state == "running"]
         found += [line(item, frame.running.get(item.run.run_id), frame.at) for item in running[:SHOWN_RUNNING]]
         if len(running) > SHOWN_RUNNING:
             found.append(f"  and {len(running) - SHOWN_RUNNING:,} more")
+        if idle:
+            found.append(f"  {NOBODY}")
     return found or ["No study has been run yet: ablate grid run STUDY.yaml"]
 
 

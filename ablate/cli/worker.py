@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli.common import Db, ProfileOption, database_url, say
-from ablate.errors import NotFound, UsageError
+from ablate.cli.common import Db, ProfileOption, SetOption, database_url, say, say_errors
+from ablate.errors import LeaseLost, NotFound, UsageError
 from ablate.study.places import home
+from ablate.study.study import full_name
 
 if TYPE_CHECKING:
     from ablate.dispatch.signals import StopFlag
     from ablate.store.store import Store
+    from ablate.store.values import StoredRequest, StoredStudy
 
 
 def worker(
     study: Annotated[
-        str | None, typer.Option("--study", metavar="NAME|KEY", help="A study of the database, as it was last run.")
+        str | None,
+        typer.Option("--study", metavar="NAME|KEY", help="A study of the database: all that is asked of it."),
     ] = None,
     grid: Annotated[
         Path | None, typer.Option("--grid", metavar="FILE", help="A grid file, as slurm and ray write it, instead.")
     ] = None,
     name: Annotated[str, typer.Option(help="This worker's name, with --grid.")] = "by-hand",
     profile: ProfileOption = None,
+    set_: SetOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time on this host.  [default: one a device]")
     ] = None,
@@ -37,69 +43,126 @@ def worker(
 
     For a second machine beside a running `ablate grid run`, or for schedulers that ablate does not know: start as many as
     you like, on any host that reaches the database (ABLATE_DB: PostgreSQL beyond one host) and shares ABLATE_HOME. The
-    study must have been run before, with `ablate grid run`, which queues its runs.
+    study must have been run before, with `ablate grid run`, which queues its runs. All open requests of the name are served,
+    the oldest first, each in the folder that it was made in where that has the scripts that it was made with, else in the current one.
 
     SIGINT, SIGTERM and SIGUSR2 have it checkpoint, give its runs back and leave. Exit codes: 0 nothing left; 4 runs failed,
-    were lost or are blocked; 75 lease lost, so that another worker has a run of this one; 130, 143, 140 after SIGINT,
-    SIGTERM, SIGUSR2; others as everywhere.
+    were lost or are blocked; 5 the scripts of a request are in neither folder; 75 lease lost, so that another worker has a run of
+    this one; 130, 143, 140 after SIGINT, SIGTERM, SIGUSR2; others as everywhere.
     """
     from ablate.dispatch.remote import WORKER_SIGNALS, serve
     from ablate.dispatch.signals import StopFlag, listening
 
     if (study is None) == (grid is None):
         raise UsageError("name what to work on: --study NAME, or --grid FILE.")
+    if grid is not None and (profile or set_):
+        raise UsageError("--profile and --set are for --study; a grid file says what it is of.")
     stop = StopFlag()
     with listening(stop, WORKER_SIGNALS):
         if grid is not None:
             code = serve(grid, name, stop, limit=limit, database=database_url(db) if db else None)
         else:
-            code = _work_on(str(study), profile, workers, threads, device, limit, database_url(db), stop)
+            given = {"workers": workers, "threads": threads, "device": device}
+            code = _Hand(str(study), profile, set_ or (), limit, given, database_url(db), stop).work()
     raise typer.Exit(code)
 
 
-def _work_on(study: str, profile: str | None, workers: int | None, threads: int | None, device: str, limit: int | None,
-             url: str, stop: StopFlag) -> int:  # fmt: skip
-    from ablate.cli.planning import make_plan
-    from ablate.cli.requests import trainer_options
-    from ablate.cli.stored import load_record
-    from ablate.dispatch.executor import GridRequest
-    from ablate.dispatch.remote import exit_code, work_here
-    from ablate.dispatch.stores import opener
-    from ablate.store.store import Store
-    from ablate.study.provenance import code_of
-    from ablate.study.trainer import fit_name
+@dataclass
+class _Hand:
+    """A worker's way through the open requests of a name, the oldest first. `limit` bounds the runs of all of them."""
 
-    with Store.open(url, read_only=True) as store:
-        record = _record(store, study, profile)
-        loaded = load_record(record)
-        barred = make_plan(loaded, store).barred
-        requested = store.requests(record.name, record.profile or "", record.sets)[-1].key
-    request = GridRequest(
-        request_key=requested,
-        open_store=opener(url, barred),
-        fit=fit_name(loaded.trainer),
-        home=home(),
-        workers=workers,
-        threads=threads,
-        device=device,
-        options=trainer_options(loaded),
-        limit=limit,
-        environment=code_of(loaded.trainer),
-        stop=stop,
-        database=url,
-    )
-    report = work_here(request)
-    for error in report.errors:
-        say(f"error: {error}")
-    return exit_code(report)
+    study: str
+    profile: str | None
+    sets: Sequence[str]
+    limit: int | None
+    given: Mapping[str, Any]
+    url: str
+    stop: StopFlag
 
+    def work(self) -> int:
+        """Until no request is open; the exit code. Raises NotFound where the scripts of one are not here, once the others are done."""
+        served: set[int] = set()
+        codes: list[int] = []
+        refused: list[NotFound] = []
+        while (request := self._next(served)) is not None:
+            served.add(request.key)
+            try:
+                codes.append(self._serve(request))
+            except NotFound as error:
+                refused.append(error)
+            if self.stop.signal or self.limit == 0:
+                break
+        if refused and not self.stop.signal:
+            raise NotFound("\n".join(dict.fromkeys(map(str, refused))))
+        return max(codes, key=lambda code: (code >= 128, code == LeaseLost.exit_code, code), default=0)
 
-def _record(store: Store, study: str, profile: str | None) -> Any:
-    """The study of that name (and profile), the one run last, or of that key. Raises NotFound."""
-    if study.isdigit():
-        found = next((item for item in store.studies() if item.key == int(study)), None)
-        if found is None:
-            known = ", ".join(f"{item.key} ({item.name})" for item in store.studies())
-            raise NotFound(f"{store.url} has no study with the key {study}; it has {known or 'none yet'}.")
+    def _next(self, served: set[int]) -> StoredRequest | None:
+        from ablate.store.store import Store
+
+        with Store.open(self.url, read_only=True) as store:
+            records = self._records(store)
+            open_ones = [
+                request
+                for record in records
+                for request in store.requests(record.name, record.profile or "", record.sets, open_only=True)
+                if request.key not in served
+            ]
+        return min(open_ones, key=lambda request: request.key, default=None)
+
+    def _records(self, store: Store) -> list[StoredStudy]:
+        """What is stored under the name, or under the key. Raises NotFound."""
+        from ablate.cli.stored import records_of
+
+        if not self.study.isdigit():
+            return records_of(store, self.study, self.sets, self.profile)
+        every = [*store.studies(), *store.tunings()]
+        found = [item for item in every if item.key == int(self.study)]
+        if not found:
+            known = ", ".join(
+                f"{item.key} ({full_name(item.name, item.profile, item.sets)})" for item in store.studies()
+            )
+            raise NotFound(f"{store.url} has no study with the key {self.study}; it has {known or 'none yet'}.")
         return found
-    return store.study_source(study, profile)
+
+    def _serve(self, request: StoredRequest) -> int:
+        """Train what is left of one request; the exit code."""
+        from ablate.cli.planning import make_plan
+        from ablate.cli.requests import trainer_options
+        from ablate.cli.stored import load_record, place_of
+        from ablate.dispatch.executor import GridRequest
+        from ablate.dispatch.folders import working_folder
+        from ablate.dispatch.remote import exit_code, work_here
+        from ablate.dispatch.stores import opener
+        from ablate.store.store import Store
+        from ablate.study.provenance import environment_of
+        from ablate.study.scripts import globs_of
+        from ablate.study.trainer import fit_name
+
+        loaded = load_record(request)
+        runs, watch = (*loaded.parents, *loaded.runs), globs_of(loaded.trainer)
+        try:
+            folder = working_folder(runs, watch, request.code, request.folder, place_of(request))
+        except NotFound as refusal:
+            raise NotFound(f"{loaded.full_name}: {refusal}") from None
+        loaded = replace(loaded, file=str(folder / Path(loaded.file).name))
+        with Store.open(self.url, read_only=True) as store:
+            barred = make_plan(loaded, store).barred
+        say(f"{loaded.full_name}: request {request.key}, made in {request.folder or 'an unknown folder'}")
+        report = work_here(
+            GridRequest(
+                request_key=request.key,
+                open_store=opener(self.url, barred),
+                fit=fit_name(loaded.trainer),
+                home=home(),
+                options=trainer_options(loaded, folder),
+                limit=self.limit,
+                environment=environment_of(loaded.trainer),
+                stop=self.stop,
+                database=self.url,
+                **self.given,
+            )
+        )
+        say_errors(report)
+        if self.limit is not None:
+            self.limit = max(0, self.limit - report.started)
+        return exit_code(report)

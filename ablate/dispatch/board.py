@@ -11,7 +11,7 @@ from typing import Any
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.failures import Failure
-from ablate.errors import AblateError, BadData, NotFound
+from ablate.errors import AblateError, BadData, DatabaseGone, NotFound
 
 MISSING_IN_A_ROW = 3
 """So many runs in a row without their data or weights end the grid: the others would miss them as well."""
@@ -31,6 +31,7 @@ class Board:
         self._failed = False
         self._states: dict[str, str] = {}
         self._errors: list[AblateError] = []
+        self._gone: DatabaseGone | None = None
         self._started = time.monotonic()
 
     def emit(self, event: events.Event) -> None:
@@ -51,9 +52,16 @@ class Board:
                 self._claims += 1
             return claim
 
+    @property
+    def gone(self) -> DatabaseGone | None:
+        """Set once the results database has gone: nothing can be recorded any more, so every slot ends its run."""
+        return self._gone
+
     def halt(self, error: AblateError) -> None:
         """No more claims: what happened would happen again."""
         with self._changed:
+            if isinstance(error, DatabaseGone):
+                self._gone = self._gone or error
             if str(error) not in [str(known) for known in self._errors]:
                 self._errors.append(error)
             self._changed.notify_all()
@@ -90,6 +98,8 @@ class Board:
                 fenced=count["fenced"],
                 blocked=blocked,
                 pruned=count["pruned"],
+                started=self._claims,
+                unrecorded=tuple(run_id for run_id, state in self._states.items() if state == "unrecorded"),
                 interrupted=self.stop.signal,
                 errors=tuple(self._errors),
                 seconds=time.monotonic() - self._started,

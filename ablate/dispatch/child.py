@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 
 from ablate.dispatch import wire
 from ablate.dispatch.failures import classify
-from ablate.errors import Interrupted
+from ablate.errors import AblateError, Interrupted
 from ablate.study.records import Context, EpochRecord, Progress
 from ablate.study.run import Run
 
@@ -175,7 +175,10 @@ class Worker:
         except Interrupted as stopped:
             answer = {"kind": "interrupted", "signal": stopped.signal_number}
         except BaseException as error:  # a trainer may call sys.exit
-            traceback.print_exc()
+            if not isinstance(
+                error, AblateError
+            ):  # one of ours says all: its traceback would hide what a script printed last
+                traceback.print_exc()
             failure = asdict(classify(error, run_dir))
             answer = {"kind": "failed", "failure": failure, "seconds": time.monotonic() - started}
         self._until = None

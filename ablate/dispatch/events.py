@@ -6,9 +6,11 @@ Events of one slot arrive in their order; the executor calls `on_event` from one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from ablate.errors import AblateError
+from ablate.errors import AblateError, DatabaseGone
+from ablate.study.digest import SHORT
 from ablate.study.records import EpochRecord, Progress
 from ablate.study.run import Run
 
@@ -18,8 +20,10 @@ class GridReport:
     """How a grid ended, each run counted once, by the last state that this grid saw of it.
 
     `released` runs were given back on a signal, a stop or a full disk; `fenced` ones were taken over by another
-    worker, whose result counts; `pruned` ones were ended early by a judge. `interrupted` is the signal's number, or 0. `errors` are what kept the grid from
-    going on, not the errors of single runs. `blocked` counts runs that nothing can start.
+    worker, whose result counts; `pruned` ones were ended early by a judge. `unrecorded` are the ids of those that were
+    trained when the results database had gone. `interrupted` is the signal's number, or 0. `errors` are what kept the
+    grid from going on, not the errors of single runs. `blocked` counts runs that nothing can start. `started` counts the
+    attempts that were begun here; it is 0 where workers are elsewhere.
     """
 
     done: int = 0
@@ -29,7 +33,9 @@ class GridReport:
     fenced: int = 0
     blocked: int = 0
     pruned: int = 0
+    started: int = 0
     interrupted: int = 0
+    unrecorded: tuple[str, ...] = ()
     errors: tuple[AblateError, ...] = ()
     seconds: float = 0.0
 
@@ -41,6 +47,31 @@ class GridReport:
         if self.errors:
             return self.errors[0].exit_code
         return 4 if self.failed or self.lost or self.blocked else 0
+
+    @property
+    def gone(self) -> DatabaseGone | None:
+        """Why nothing can be recorded any more, where that is so."""
+        return next((error for error in self.errors if isinstance(error, DatabaseGone)), None)
+
+    def explained(self, home: Path) -> GridReport:
+        """Where the results database has gone: the same, with one error that says what became of the runs and what to do."""
+        gone = self.gone
+        if gone is None:
+            return self
+        said = [f"{gone}. Everything was stopped at once, and nothing was written to what lies there now."]
+        if self.unrecorded:
+            ids = ", ".join(run_id[:SHORT] for run_id in self.unrecorded)
+            said.append(f"Trained and not recorded: {len(self.unrecorded)} of this grid's runs ({ids}).")
+        if self.done:
+            runs = "1 run" if self.done == 1 else f"{self.done} runs"
+            said.append(
+                f"{runs} of this grid had ended before; their results are in the file that is gone, and nowhere else."
+            )
+        said.append(
+            f"Checkpoints, weights and logs are in {home / 'runs'}, and a run goes on from its checkpoint. Put the file back, "
+            "or a backup with `ablate db restore FILE`, and start again."
+        )
+        return replace(self, errors=(DatabaseGone("\n".join(said)),))
 
 
 @dataclass(frozen=True)
@@ -75,7 +106,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """`state` is `done`, `failed`, `lost`, `released`, `pruned` or `fenced`; `seconds` the wall time of this attempt.
+    """`state` is `done`, `failed`, `lost`, `released`, `pruned`, `fenced` or `unrecorded`; `seconds` the wall time of this attempt.
 
     `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `queue.KINDS` where it
     failed.

@@ -41,7 +41,8 @@ class GridRequest:
     the number of runs, for the display. `environment` (code, packages) is recorded with each attempt, beside what the
     worker finds; its `device` key, from either, is the name that the store keeps. `worker_info` turns a device's name
     into what `Queue.claim` takes as the worker. `database` is the store's URL, and `runs` are what the study wants: for
-    executors whose workers are elsewhere, which open the store themselves and are followed by what it says. With `spool`
+    executors whose workers are elsewhere, which open the store themselves and are followed by what it says. `code` is
+    the digest of all their code as the asker sees it, without which such workers train nothing of scripts. With `spool`
     those reach it through a shared folder, and this process answers them. `barred` are runs that cannot start as things
     stand, such as without their first weights: `open_store` passes them over, and so must those workers. `judge` is asked after each
     recorded epoch, in the slot's thread: a text is the reason to end the run as `pruned`. It checkpoints first, and its
@@ -73,6 +74,7 @@ class GridRequest:
     spool: bool = False
     barred: Collection[str] = ()
     runs: Sequence[Run] = ()
+    code: str | None = None
     judge: Judge | None = None
     more: More | None = None
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ablate.dispatch import events
 from ablate.dispatch.executor import GridRequest
-from ablate.errors import AblateError, LeaseLost, RunFailure, StoreError
+from ablate.errors import AblateError, DatabaseGone, LeaseLost, RunFailure, StoreError
 from ablate.store.values import Claim
 from ablate.study.records import EpochRecord, Progress, RunResult
 from ablate.study.run import Run
@@ -75,7 +75,7 @@ def follow(request: GridRequest, fleet: Fleet) -> events.GridReport:
         if not any(isinstance(error, StoreError) for error in errors):
             with contextlib.suppress(StoreError):
                 blocked = watcher.look(store).blocked
-    report = watcher.report(blocked, tuple(errors), time.monotonic() - started)
+    report = watcher.report(blocked, tuple(errors), time.monotonic() - started).explained(request.home)
     request.on_event(events.GridEnded(report))
     return report
 
@@ -142,6 +142,9 @@ class Follower:
             try:
                 self._more = self._watcher.more(self._store)
                 return self._watcher.look(self._store)
+            except DatabaseGone:
+                self._fleet.end()  # its workers can record nothing either
+                raise
             except StoreError as error:
                 if trial == STORE_PATIENCE - 1 or self._request.stop.signal:
                     raise StoreError(
@@ -206,6 +209,8 @@ class Watcher:
 
     def report(self, blocked: int, errors: tuple[AblateError, ...], seconds: float) -> events.GridReport:
         count = Counter(self._last.values())
+        gone = any(isinstance(error, DatabaseGone) for error in errors)
+        running = tuple(run_id for run_id, seen in self._seen.items() if seen.state == "running")
         return events.GridReport(
             done=count["done"],
             failed=count["failed"],
@@ -214,6 +219,7 @@ class Watcher:
             pruned=count["pruned"],
             blocked=blocked,
             interrupted=self.request.stop.signal,
+            unrecorded=running if gone else (),
             errors=errors,
             seconds=seconds,
         )

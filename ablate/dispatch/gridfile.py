@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from typing import Any
 from ablate.dispatch.events import GridReport
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.failures import redact
+from ablate.dispatch.folders import working_folder
 from ablate.dispatch.stores import SPOOL
 from ablate.errors import (
     AblateError,
@@ -33,6 +33,9 @@ from ablate.errors import (
     UsageError,
 )
 from ablate.store.location import locate
+from ablate.study import places
+from ablate.study.digest import canonical_json
+from ablate.study.run import Run
 from ablate.study.trainer import BUILT_IN
 
 SCHEMA = 2
@@ -70,7 +73,11 @@ def portable(url: str) -> str | None:
 
 
 def is_sqlite(url: str) -> bool:
-    return "://" not in url or url.startswith("sqlite:")
+    """Whether it names a SQLite file: not a server, nor another queue's URL."""
+    try:
+        return locate(url).path is not None
+    except StoreError:
+        return False
 
 
 def write(request: GridRequest, *, failed_before: int = 0) -> Path:
@@ -88,6 +95,7 @@ def write(request: GridRequest, *, failed_before: int = 0) -> Path:
         else dict(request.environment),  # of our own code each host has its own
         "failed_before": failed_before,
         "barred": sorted(request.barred),
+        **scripts_of(request),
     }
     try:
         folder.mkdir(parents=True, mode=0o700)
@@ -98,6 +106,29 @@ def write(request: GridRequest, *, failed_before: int = 0) -> Path:
     except OSError as error:
         raise NoSpaceOrPermission(f"the grid file cannot be written to {folder}: {error.strerror}") from None
     return path
+
+
+def scripts_of(request: GridRequest) -> dict[str, Any]:
+    """What a worker needs to tell whether it has the request's scripts: their digest, and what is run with which seeds."""
+    if request.fit == BUILT_IN or request.code is None:
+        return {}
+    seeds: dict[str, list[int]] = {}
+    for run in request.runs:
+        seeds.setdefault(canonical_json(run.trainer), []).append(run.seed)
+    return {"code": request.code, "scripts": [[json.loads(trainer), own] for trainer, own in seeds.items()]}
+
+
+def place_for(document: Mapping[str, Any]) -> str:
+    """The folder that a worker here trains in. Raises NotFound where neither the request's nor the current one has its scripts."""
+    options = document["options"]
+    if "scripts" not in document:
+        return str(options.get("study_dir") or "")
+    runs = [
+        Run(f"{place}-{seed}", "", seed, {}, trainer)
+        for place, (trainer, seeds) in enumerate(document["scripts"])
+        for seed in seeds
+    ]
+    return str(working_folder(runs, options.get("watch", ()), document["code"], options["study_dir"]))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -120,15 +151,17 @@ def read(path: Path) -> dict[str, Any]:
 def request_from(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `GridRequest` that the file fixes. `database` comes from ABLATE_DB where the file has none.
 
-    Raises UsageError where neither names a database.
+    Raises UsageError where neither names a database, NotFound where the scripts of the request are not here.
     """
-    database = document["database"] or os.environ.get("ABLATE_DB")
+    database = document["database"] or places.variable(places.DATABASE)
     if not database:
         raise UsageError(
             f"ABLATE_DB is not set on this host, and {path} names no database because its URL holds a password. "
             "Set ABLATE_DB in the environment of workers."
         )
     fields = {key: document[key] for key in (*_COPIED, "environment")}
+    if folder := place_for(document):
+        fields["options"] = {**fields["options"], "study_dir": folder}
     return {**fields, "request_key": document["request"], "home": Path(document["home"]), "database": database}
 
 

@@ -25,7 +25,7 @@ from ablate.dispatch.failures import classify
 from ablate.dispatch.lease import Lease
 from ablate.dispatch.slots import Slot, plan_slots
 from ablate.dispatch.worker import Ending, Runner, execute_grid, options_of, work
-from ablate.errors import AblateError, Interrupted, LeaseLost, RunFailure
+from ablate.errors import AblateError, DatabaseGone, Interrupted, LeaseLost, RunFailure
 from ablate.study.records import Context, EpochRecord, Fit, Outcome
 
 
@@ -73,7 +73,7 @@ class InlineRunner(Runner):
             try:
                 outcome = self._train(lease, folder, heart)
                 return Ending("done", time.monotonic() - started, outcome=outcome)
-            except LeaseLost:
+            except (DatabaseGone, LeaseLost):
                 raise
             except Interrupted as stopped:
                 if self._pruned:
@@ -142,7 +142,7 @@ class Heart:
         self._board = board
         self._lease = lease
         self._over = threading.Event()
-        self._lost: LeaseLost | None = None
+        self._lost: LeaseLost | DatabaseGone | None = None
         self._thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
 
     def __enter__(self) -> Heart:
@@ -154,7 +154,8 @@ class Heart:
         self._thread.join(1.0)  # it may be waiting for a busy store; it writes nothing but heartbeats
 
     def should_stop(self) -> int:
-        """As `Context.should_stop`. Raises LeaseLost in the trainer's thread once the run is another worker's."""
+        """As `Context.should_stop`. Raises LeaseLost in the trainer's thread once the run is another worker's, and DatabaseGone
+        once nothing can be recorded any more."""
         if self._lost is not None:
             raise self._lost
         return self._board.stop.signal
@@ -166,7 +167,7 @@ class Heart:
                 while not self._over.wait(max(0.0, pulse.next_beat - time.monotonic())):
                     if pulse.beat():
                         self._lease.deadline = pulse.deadline
-        except LeaseLost as lost:
+        except (DatabaseGone, LeaseLost) as lost:
             self._lost = lost
         except AblateError as error:  # without a heartbeat the lease is as good as lost
             self._lost = LeaseLost(f"no more heartbeats: {error}")

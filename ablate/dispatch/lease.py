@@ -8,14 +8,15 @@ from typing import Any
 
 from ablate.dispatch.queue import Claim, Queue
 from ablate.dispatch.signals import StopFlag
-from ablate.errors import LeaseLost, StoreError
+from ablate.errors import DatabaseGone, LeaseLost, StoreError
 from ablate.study.records import EpochRecord, Outcome
 
 RETRY_AFTER = 1.0
 
 
 class Lease:
-    """Belongs to one thread. All of its methods raise LeaseLost once another worker may hold the run.
+    """Belongs to one thread. All of its methods raise LeaseLost once another worker may hold the run, and DatabaseGone at
+    once where the results database has gone: no other try would find it.
 
     That is so when the store says so, and also when the store has not answered until `deadline`: a time of the
     monotonic clock, counted from before the last heartbeat that succeeded, so that it is never later than the store's
@@ -56,6 +57,8 @@ class Lease:
             return False
         try:
             self._store.heartbeat(self.claim, self._ttl)
+        except DatabaseGone:
+            raise
         except StoreError as error:
             self._on_trouble(f"the heartbeat did not reach the results database, trying again: {error}")
             self.next_beat = self._clock() + self._ttl / 12
@@ -92,6 +95,8 @@ class Lease:
         while True:
             try:
                 return write()
+            except DatabaseGone:
+                raise
             except StoreError as error:
                 if not warned:
                     self._on_trouble(f"the results database does not answer, trying again: {error}")

@@ -103,7 +103,7 @@ class ChildRunner(Runner):
             return
         self._child.kill()
         self._child = None
-        if not self._board.stop.signal:
+        if not self._board.stop.signal and self._board.gone is None:
             self._board.emit(events.WorkerReplaced(self._slot.number, reason))
 
     def close(self) -> None:
@@ -273,6 +273,8 @@ class Attempt:
         """A signal, a grace period that is over, or a run that takes too long."""
         now = time.monotonic()
         stop = self._board.stop
+        if self._board.gone is not None:
+            raise self._board.gone
         if stop.hard:
             self.worn_out = "stopped at once"
             return self._over("released", "stopped by a second signal")

@@ -9,7 +9,6 @@ they stand in `$ABLATE_HOME/site.yaml` (or the file that ABLATE_SITE names), and
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import NotFound, StudyError, UsageError, nearest
-from ablate.study import source
+from ablate.study import places, source
 
 Settings = dict[str, Any]
 
@@ -124,9 +123,9 @@ SECTIONS: Mapping[str, Mapping[str, Option]] = {"slurm": SLURM, "ray": RAY}
 
 def site_file(home: Path) -> Path | None:
     """The site file: ABLATE_SITE, else `site.yaml` in ABLATE_HOME where there is one. Raises NotFound."""
-    named = os.environ.get("ABLATE_SITE")
+    named = places.variable(places.SITE)
     if named:
-        path = Path(named).expanduser()
+        path = places.expand(named, places.SITE)
         if not path.is_file():
             raise NotFound(f"ABLATE_SITE names {path}, which is not there.")
         return path

@@ -28,7 +28,7 @@ from typing import Any
 from ablate.dispatch import wire
 from ablate.dispatch.failures import explain
 from ablate.dispatch.queue import Queue
-from ablate.errors import AblateError, LeaseLost, NoSpaceOrPermission, StoreError, UsageError
+from ablate.errors import AblateError, DatabaseGone, LeaseLost, NoSpaceOrPermission, StoreError, UsageError
 from ablate.store.host import WorkerInfo, is_dead
 from ablate.store.values import Claim, Counts
 from ablate.study.records import Artifact, EpochRecord, Outcome
@@ -40,7 +40,7 @@ POLL = 0.5
 """Seconds between two looks into the folder, at most."""
 
 _ERRORS: dict[str, type[AblateError]] = {
-    kind.__name__: kind for kind in (LeaseLost, StoreError, NoSpaceOrPermission, UsageError)
+    kind.__name__: kind for kind in (LeaseLost, DatabaseGone, StoreError, NoSpaceOrPermission, UsageError)
 }
 
 

@@ -20,7 +20,7 @@ from ablate.dispatch.failures import Failure, explain
 from ablate.dispatch.lease import Lease
 from ablate.dispatch.queue import Claim, Queue
 from ablate.dispatch.slots import Slot
-from ablate.errors import AblateError, LeaseLost, NoSpaceOrPermission, RunFailure, StoreError
+from ablate.errors import AblateError, DatabaseGone, LeaseLost, NoSpaceOrPermission, RunFailure, StoreError
 from ablate.study.records import Outcome
 
 STORE_PATIENCE = 5
@@ -129,6 +129,8 @@ class SlotWorker:
         for trial in range(STORE_PATIENCE):
             try:
                 return question()
+            except DatabaseGone:
+                raise
             except StoreError as error:
                 if trial == STORE_PATIENCE - 1 or self._board.stop.signal:
                     raise
@@ -140,9 +142,14 @@ class SlotWorker:
         run, attempt = lease.claim.run, lease.claim.attempt
         started = time.monotonic()
         self._board.emit(events.RunStarted(run, self._slot.number, attempt))
+        ending = None
         try:
             ending = self._execute(lease)
             self._settle(lease, ending)
+        except DatabaseGone as gone:
+            self._board.halt(gone)
+            self._runner.discard(str(gone))
+            ending = _unrecorded(ending, gone)
         except LeaseLost as lost:
             self._runner.discard(str(lost))
             ending = Ending("fenced", reason=str(lost))
@@ -199,6 +206,14 @@ class SlotWorker:
             self._board.emit(events.Waiting(self._slot.number, reason))
 
 
+def _unrecorded(ending: Ending | None, gone: DatabaseGone) -> Ending:
+    """How a run ended that nothing can be recorded of: cut off, or with all of its numbers."""
+    if ending is None or ending.outcome is None:
+        return Ending("unrecorded", reason=f"cut off: {gone}")
+    figures = ", ".join(f"{name} {value:g}" for name, value in ending.outcome.metrics.items())
+    return Ending("unrecorded", ending.seconds, reason=f"trained to its end ({figures}), and not recorded: {gone}")
+
+
 def options_of(request: GridRequest, claim: Claim) -> dict[str, Any]:
     """`Context.options`: the request's, and whether another run starts from this one's weights."""
     needed = bool(getattr(claim, "needed_by_child", False))
@@ -226,6 +241,6 @@ def execute_grid(request: GridRequest, serve: Callable[[Board, int], None]) -> e
             blocked = waiting.blocked
     except StoreError as error:
         board.halt(error)
-    report = board.report(blocked)
+    report = board.report(blocked).explained(request.home)
     board.emit(events.GridEnded(report))
     return report

@@ -6,28 +6,23 @@ The columns, in this order:
     row, arm, levels.FACTOR..., epoch, class  what the row stands for, one column a factor
     KEY.mean .sd .n .ci95.low .ci95.high      and, for each metric, all that its cell holds, as JSON names it;
     .delta .delta_ci95.low .delta_ci95.high   accuracies are fractions, also where the table prints percent
-    .p_adjusted .decided .total .reported .reported_text .agrees .run_ids .note
+    .p_adjusted .decided .total .reported .reported_text .agrees .run_ids .note .planned .test .detectable
 
-`run_ids` are separated by blanks.
+`run_ids` are separated by blanks. Texts that a spreadsheet would run get an apostrophe: see `spreadsheet.csv_text`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 
 from ablate.analysis.table import Cell, Table
 from ablate.report.json import bounds, finite
-
-Value = str | int | float | bool | None
+from ablate.report.spreadsheet import Value, csv_text
 
 
 def render(table: Table) -> str:
     """The header line and one line a row, comma-separated, each ending in a newline."""
     factors = list(dict.fromkeys(name for row in table.rows for name in row.levels))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     keys = [column.key for column in table.columns]
     heads = [
         "study",
@@ -40,13 +35,13 @@ def render(table: Table) -> str:
         "epoch",
         "class",
     ]
-    writer.writerow(heads + [f"{key}.{name}" for key in keys for name, _ in _cell(Cell())])
+    rows: list[list[Value]] = [[*heads, *(f"{key}.{name}" for key in keys for name, _ in _cell(Cell()))]]
     for row in table.rows:
         values: list[Value] = [table.study, table.profile, table.name, table.comparable, row.name, row.arm]
         values += [*(row.levels.get(name) for name in factors), row.epoch, row.class_]
         values += [value for key in keys for _, value in _cell(row.cells.get(key, Cell()))]
-        writer.writerow(map(_text, values))
-    return out.getvalue()
+        rows.append(values)
+    return csv_text(rows)
 
 
 def _cell(cell: Cell) -> Iterator[tuple[str, Value]]:
@@ -67,9 +62,6 @@ def _cell(cell: Cell) -> Iterator[tuple[str, Value]]:
     yield "agrees", cell.agrees
     yield "run_ids", " ".join(cell.run_ids)
     yield "note", cell.note
-
-
-def _text(value: Value) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    yield "planned", cell.planned
+    yield "test", cell.test
+    yield "detectable", finite(cell.detectable)

@@ -328,7 +328,7 @@ def _family(metric: str) -> str:
 
 def _scaled(value: float | None, column: Column) -> float | None:
     # rounded, because 0.7497 * 100 is 74.97000000000001 and a hover would say so
-    return round(float(value) * fmt.factor(column), 12) if value is not None and fmt.known(value) else None
+    return round(float(value) * column.factor, 12) if value is not None and fmt.known(value) else None
 
 
 def _bounds(interval: Interval | None, column: Column) -> tuple[float | None, float | None]:

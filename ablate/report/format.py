@@ -17,9 +17,14 @@ MINUS = "−"
 MARK = "†"
 """Beside a cell whose note stands under the table."""
 
+_LEAST = 6  # decimals from which small numbers are written as powers of ten
+
 EVERYTHING = ("n", "delta", "reported", "width")
 
-_UNITS = {"bytes": (1e-6, "MB")}
+_UNITS = {"bytes": "MB"}
+
+LONGEST = 15
+"""Digits that a number shows at most: a double has no more."""
 
 
 def plain(text: str) -> str:
@@ -33,14 +38,9 @@ def known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def factor(column: Column) -> float:
-    """What a value is multiplied by before it is printed: 100 for percent columns, a unit's own scale, or 1."""
-    return 100.0 if column.percent else _UNITS.get(column.unit, (1.0, ""))[0]
-
-
 def unit(column: Column) -> str:
     """The printed unit: `%`, `MB`, or nothing where the metric's name says it all."""
-    return "%" if column.percent else _UNITS.get(column.unit, (1.0, ""))[1]
+    return "%" if column.percent else _UNITS.get(column.unit, "")
 
 
 def heading(column: Column) -> str:
@@ -49,18 +49,36 @@ def heading(column: Column) -> str:
     return f"{plain(column.key)} ({suffix})" if suffix else plain(column.key)
 
 
-def number(value: float | None, column: Column, *, signed: bool = False) -> str:
-    """`0.842`, or `+0.842` and `−0.842` where `signed`.
+def number(value: float | None, column: Column, *, signed: bool = False, seen: bool = False) -> str:
+    """`0.842`, or `+0.842` and `−0.842` where `signed`; `1.20e-05` and `1.234e+45` where decimals would not do.
 
     A value that rounds to zero has a minus sign only where `signed`: an interval that ends just below zero leaves it out.
+    With `seen` one that is not zero does not read as zero: `4.1e-09`.
     """
     if value is None or not math.isfinite(value):
         return MISSING
-    text = f"{value * factor(column):.{column.decimals}f}"
-    if not signed and not text.strip("-0."):
-        text = text.lstrip("-")
-    sign = "+" if signed and not text.startswith("-") else ""
-    return sign + text.replace("-", MINUS)
+    text = _digits(value * column.factor, column.decimals)
+    if not text.strip("-0."):
+        if seen and value:
+            text = f"{value * column.factor:.1e}"
+        elif not signed:
+            text = text.lstrip("-")
+    if text.startswith("-"):
+        return MINUS + text[1:]
+    return f"+{text}" if signed else text
+
+
+def _digits(value: float, decimals: int) -> str:
+    """`value` with so many decimals, in at most `LONGEST` digits; as a power of ten where that says it shorter."""
+    if value == 0:
+        return f"{value:.{max(0, min(decimals, _LEAST))}f}"
+    exponent = math.floor(math.log10(abs(value)))
+    significant = exponent + 1 + decimals
+    if abs(value) < 1e-4 and decimals > _LEAST:
+        return f"{value:.{min(max(2, significant), LONGEST - 1) - 1}e}"
+    if exponent >= LONGEST or (exponent >= 9 and significant <= _LEAST):
+        return f"{value:.{min(max(2, significant), 4) - 1}e}"
+    return f"{value:.{max(0, min(decimals, LONGEST - 1 - max(0, exponent)))}f}"
 
 
 def interval(bounds: Interval | None, column: Column, *, signed: bool = False) -> str:
@@ -81,9 +99,9 @@ def value(cell: Cell, column: Column, *, common_n: int | None = None) -> str:
         if common_n is not None:
             return f"{MISSING} {MARK}" if note else MISSING
         return f"{MISSING} ({note})" if note else MISSING
-    text = number(cell.mean, column)
+    text = number(cell.mean, column, seen=not cell.sd)
     if known(cell.sd):
-        text += f" ±{number(cell.sd, column)}"
+        text += f" ±{number(cell.sd, column, seen=True) if cell.sd else '0'}"
     if common_n is None:
         counted = f"sd, n={cell.n}" if known(cell.sd) else f"n={cell.n}"
         return f"{text} ({counted}; {plain(cell.note)})" if cell.note else f"{text} ({counted})"
@@ -231,7 +249,9 @@ def scale_line(table: Table) -> str:
     `profile cpu: digits, 8 px, 10 epochs; not comparable with the paper (a profile)`
     """
     scale = plain(table.scale)
-    name = f"profile {plain(table.profile)}" if table.profile else "full scale"
+    parts = [f"profile {plain(table.profile)}"] if table.profile else []
+    parts += [f"with --set {plain(', '.join(table.sets))}"] if table.sets else []
+    name = " ".join(parts) or "full scale"
     line = scale if scale and name in scale else f"{name}: {scale}" if scale else name
     if table.comparable:
         return line

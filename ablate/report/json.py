@@ -17,16 +17,23 @@ def render(table: Table) -> str:
 
 
 def document(table: Table) -> dict[str, Any]:
-    """The document as JSON-ready values. Cells are keyed by the columns' keys, in the order of `columns`."""
+    """The document as JSON-ready values. Cells are keyed by the columns' keys, in the order of `columns`; numbers are exact.
+
+    A cell's fields are those of `analysis.table.Cell`. Keys are added at the end, never taken away.
+    """
     return {
         "schema": SCHEMA,
         "study": table.study,
         "profile": table.profile,
+        "set": list(table.sets),
         "table": table.name,
         "comparable": table.comparable,
         "columns": [column.key for column in table.columns],
         "rows": [_row(table, row) for row in table.rows],
         "claims": [{"text": claim.text, "verdict": claim.verdict, "why": claim.why} for claim in table.claims],
+        "test": table.test,
+        "looks": table.looks,
+        "notes": list(table.notes),
     }
 
 
@@ -54,6 +61,12 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "reported_text": cell.reported_text,
         "agrees": cell.agrees,
         "run_ids": list(cell.run_ids),
+        "decided": cell.decided,
+        "note": cell.note,
+        "test": cell.test,
+        "detectable": finite(cell.detectable),
+        "total": finite(cell.total),
+        "planned": cell.planned,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from rich.cells import cell_len
@@ -138,7 +139,8 @@ def _print_left_out(table: Table, block: Grid, console: Console, max_rows: int) 
     if "reported" in hidden:
         missing.append("reported figures")
     if missing:
-        command = f"ablate report {table.study} --table {table.name} --format md"
+        sets = "".join(f" --set {shlex.quote(setting)}" for setting in table.sets)
+        command = f"ablate report {table.study}{sets} --table {table.name} --format md"
         console.print(_line(console, f"… and {', '.join(missing)}: {command}", "dim"))
 
 

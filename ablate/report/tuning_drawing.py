@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from ablate.report import theme
 from ablate.report.drawing import hover, short, text
+from ablate.study.digits import brief
 from ablate.study.trials import Dimension, Trial
 
 HEIGHT = 320
@@ -52,7 +53,7 @@ def curves(trials: Sequence[Trial], metric: str) -> go.Figure:
             x=epochs, y=[trial.curve[epoch] for epoch in epochs], mode="lines+markers", showlegend=False,
             line={"dash": "dot" if pruned else "solid", "width": 1.2, "color": theme.colour(2 if pruned else 1)},
             marker={"size": [0] * (len(epochs) - 1) + [8 if pruned else 4], "symbol": "x" if pruned else "circle"},
-            text=[hover(_words(trial))] * len(epochs), hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>",
+            text=[hover(_words(trial))] * len(epochs), hovertemplate="%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>",
         )  # fmt: skip
     return figure
 
@@ -170,7 +171,7 @@ def importance(shares: Mapping[str, float]) -> go.Figure:
 
 def _words(trial: Trial) -> str:
     """A trial for a tooltip."""
-    value = "" if trial.value is None else f"{trial.value:.4f}"
+    value = brief(trial.value)
     lines = [f"trial {trial.number}: {value} ({trial.state})"]
     return "\n".join(
         [

@@ -12,6 +12,7 @@ from ablate.report import tuning_drawing as drawing
 from ablate.report.html import fill
 from ablate.report.page import slug
 from ablate.report.tuning_text import CAUTION, budget_line, cost_line, ended, shown, value_text
+from ablate.study.study import full_name
 from ablate.study.trials import Trial, TunedArm, TuningResult
 
 Figure = tuple[str, str, go.Figure, bool]
@@ -26,7 +27,7 @@ def render_tuning(result: TuningResult, best: str, plotlyjs: Literal["inline", "
     arms = [_arm(result, arm, place) for place, arm in enumerate(result.arms, 1)]
     scale = f"Profile {result.profile}. " if result.profile else ""
     view = {
-        "title": f"Tuning of {fmt.plain(result.study)}",
+        "title": f"Tuning of {fmt.plain(full_name(result.study, None, result.sets))}",
         "about": fmt.plain(result.about),
         "how": f"{scale}{budget_line(result)} {CAUTION}",
         "warnings": [fmt.plain(warning) for warning in result.warnings],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv as csv_module
-import io
 import json
 from typing import Any
 
 from ablate.report.json import finite
 from ablate.report.markdown import escape
+from ablate.report.spreadsheet import Value, csv_text
+from ablate.study.digits import brief
+from ablate.study.study import full_name
 from ablate.study.trials import Trial, TunedArm, TuningResult
 
 ENDED = ("complete", "pruned", "failed")
@@ -19,6 +20,7 @@ def document(result: TuningResult) -> dict[str, Any]:
     return {
         "schema": 1,
         "study": result.study,
+        "set": list(result.sets),
         "arms": [_arm(arm) for arm in result.arms],
     }
 
@@ -55,22 +57,25 @@ def json_text(result: TuningResult) -> str:
 def csv(result: TuningResult) -> str:
     """One row a trial; fields that an arm does not sample are empty."""
     paths = list(dict.fromkeys(dimension.path for arm in result.arms for dimension in arm.space))
-    target = io.StringIO()
-    writer = csv_module.writer(target, lineterminator="\n")
-    writer.writerow(["arm", "number", "state", result.metric, "epochs", "seconds", *paths, "run_ids"])
+    rows: list[list[Value]] = [["arm", "number", "state", result.metric, "epochs", "seconds", *paths, "run_ids"]]
     for arm in result.arms:
         for trial in ended(arm):
-            value = "" if trial.value is None else trial.value
-            params = [trial.params.get(path, "") for path in paths]
-            row = [arm.arm, trial.number, trial.state, value, trial.epochs, round(trial.seconds, 3), *params]
-            writer.writerow([*row, " ".join(trial.run_ids)])
-    return target.getvalue()
+            params = [_param(trial.params.get(path)) for path in paths]
+            row = [arm.arm, trial.number, trial.state, trial.value, trial.epochs, round(trial.seconds, 3), *params]
+            rows.append([*row, " ".join(trial.run_ids)])
+    return csv_text(rows)
+
+
+def _param(value: Any) -> Value:
+    return (
+        value if isinstance(value, int | float) and not isinstance(value, bool) else "" if value is None else str(value)
+    )
 
 
 def markdown(result: TuningResult, best: str, most: int = 10) -> str:
     """For each arm its best trials, what they hang on, and the best recipes as a study file."""
     scale = f", profile {result.profile}" if result.profile else ""
-    lines = [f"## Tuning of {escape(result.study)}{escape(scale)}", ""]
+    lines = [f"## Tuning of {escape(full_name(result.study, None, result.sets))}{escape(scale)}", ""]
     lines += [f"{budget_line(result)}\n\n{CAUTION}", ""]
     lines += [f"> {escape(warning)}\n" for warning in result.warnings]
     for arm in result.arms:
@@ -150,7 +155,7 @@ def ranked(trials: list[Trial], better: str) -> list[Trial]:
 
 
 def value_text(trial: Trial) -> str:
-    return "" if trial.value is None else f"{trial.value:.4f}"
+    return brief(trial.value)
 
 
 def shown(value: Any) -> str:

@@ -45,9 +45,9 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
     try:
         part.unlink(missing_ok=True)
         yield part
-        _sync(part)
+        sync(part)
         os.replace(part, target)
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise NoSpaceOrPermission(f"{target} cannot be written: {error.strerror}") from None
     finally:
@@ -56,7 +56,8 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def _vacuum(connection: Any, target: Path) -> None:
-    connection.cursor().execute("VACUUM INTO ?", (str(target),))
+    # a cast of bytes, for a name need not be UTF-8
+    connection.cursor().execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(target),))
 
 
 def _settle(path: Path) -> None:
@@ -70,7 +71,8 @@ def _settle(path: Path) -> None:
         raise StoreError(f"the copy is damaged ({problem}), so the database is: look with `ablate db check`")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file or a folder on the disk before this returns."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

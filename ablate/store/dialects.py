@@ -34,7 +34,7 @@ class SQLite:
     def __init__(self, location: Location, timeout: float) -> None:
         assert location.path is not None
         self.location, self.path, self.timeout = location, location.path, timeout
-        self._wal_is_set = False
+        self.in_wal = False  # as far as this process has seen to it
         self._readers: dict[bool, Engine] = {}
 
     def engine(self) -> Engine:
@@ -96,11 +96,11 @@ class SQLite:
 
     def before_write(self, connection: Connection) -> None:
         """The first write of a process sets WAL: a published file (journal mode DELETE) changes only when used."""
-        if self._wal_is_set:
+        if self.in_wal:
             return
         cursor = connection.connection.cursor()
         try:
-            self._wal_is_set = cursor.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
+            self.in_wal = cursor.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
         except sqlite3.OperationalError as error:
             if not _is_busy(error):  # busy: somebody reads just now. It is only slower without; next time
                 raise
@@ -140,8 +140,8 @@ class SQLite:
             return unclean(shown)
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return StoreError(
-                f"{shown} is damaged ({error}); it was left as it is. Put a backup of `ablate db backup` in its place, "
-                "or look at it with `ablate db check`."
+                f"{shown} is damaged ({error}); it was left as it is. Put a backup in its place with "
+                "`ablate db restore FILE`, or look at it with `ablate db check`."
             )
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             return NoSpaceOrPermission(

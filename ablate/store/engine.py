@@ -8,6 +8,7 @@ is done twice.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import threading
@@ -21,10 +22,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.exc import DBAPIError
 
-from ablate.errors import AblateError, NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import AblateError, DatabaseGone, NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import location as places
 from ablate.store.dialects import WRITE, Dialect, SQLite, dialect_of, unclean
-from ablate.store.header import Header
+from ablate.store.header import File, Header, identity
 from ablate.store.location import Location
 from ablate.store.values import Clock
 
@@ -94,6 +95,7 @@ class Database:
         self._pid = os.getpid()
         self._closed = False
         self._answered = False
+        self._file: File | None = None
 
     # Transactions ---------------------------------------------------------------------------------------------------
 
@@ -107,9 +109,13 @@ class Database:
             raise StoreError(f"{self.location.shown} was opened to be read only")
 
         def once() -> T:
+            self.refuse_replaced()
             with self.dialect.write_lock():
+                self.refuse_replaced()
                 first()
-                return self._write_once(work, foreign_keys)
+                result = self._write_once(work, foreign_keys)
+            self.refuse_replaced()
+            return result
 
         try:
             return self._insist(once)
@@ -175,6 +181,7 @@ class Database:
         try:
             if self.read_only and isinstance(self.dialect, SQLite):
                 return self._read_file(self.dialect, once)
+            self.refuse_replaced()
             return self._insist(lambda: once(self.dialect.snapshot(self.engine)))
         except DBAPIError as error:
             raise self.dialect.translate(error.orig or error) from None
@@ -200,6 +207,32 @@ class Database:
                 return result
         raise StoreError(f"{self.location.shown} changes faster than it can be read; try again")
 
+    def refuse_replaced(self) -> None:
+        """DatabaseGone where the file at the path is not the one that was opened: connections would write into one that has
+        no name any more."""
+        what = self._replaced()
+        if what:
+            raise DatabaseGone(f"the results database {self.location.shown} {what} while it was in use")
+
+    def _replaced(self) -> str:
+        """What became of the file that was opened; empty where it is in its place. It asks for the identity of what lies there
+        now, and opens nothing. A copy over the file leaves it its identity, and takes the mark of the log that is in use."""
+        named = self.location.named
+        if named is None or self.read_only:
+            return ""
+        try:
+            if self._file is None:
+                self._file = self.header.hold(named)
+            if identity(named) != self._file:
+                return "was replaced by another file"
+            if isinstance(self.dialect, SQLite) and self.dialect.in_wal and not places.is_wal(named, self.header):
+                return "was overwritten"
+        except (FileNotFoundError, NotADirectoryError):
+            return "was removed"
+        except OSError as error:
+            raise self._translate(error) from None
+        return ""
+
     # Life -----------------------------------------------------------------------------------------------------------
 
     @property
@@ -220,6 +253,10 @@ class Database:
         with self._lock:
             engine, self._engine, self._closed = self._engine, None, True
         if engine is not None:
+            with suppress(AblateError):
+                if self._replaced():
+                    _abandon(engine)
+                    return
             self._dispose(engine)
         self.header.release()
 
@@ -238,6 +275,12 @@ class Database:
         if isinstance(error, OSError):
             return NoSpaceOrPermission(f"{self.location.shown}: {error.strerror}: {error.filename or ''}".rstrip(": "))
         return self.dialect.translate(error)
+
+
+def _abandon(engine: Engine) -> None:
+    """Leave the connections open for good, also when this process ends: the last one to close would write its log into the
+    file that lies at the path now."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
 
 
 def refuse_missing(location: Location, header: Header) -> None:

@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -80,8 +80,8 @@ def locked(shown: str, who: str, timeout: float) -> StoreError:
     )
 
 
-def holder(*paths: Path) -> str:
-    """`process 1234`: who holds a write lock on one of the files by Linux's lock table; else `another process`."""
+def holder(*paths: Path, kinds: Collection[str] = ("WRITE",)) -> str:
+    """`process 1234`: who holds a lock of such a kind on one of the files by Linux's lock table; else `another process`."""
     files = set()
     for path in paths:
         with suppress(OSError):
@@ -90,6 +90,6 @@ def holder(*paths: Path) -> str:
     with suppress(OSError):
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
             fields = line.split()
-            if fields[1] != "->" and fields[3] == "WRITE" and fields[5] in files and int(fields[4]) > 0:
+            if fields[1] != "->" and fields[3] in kinds and fields[5] in files and int(fields[4]) > 0:
                 return f"process {fields[4]}"
     return "another process"

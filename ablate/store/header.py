@@ -30,16 +30,25 @@ class Header:
     def read(self, path: Path) -> bytes:
         """The first 20 bytes of the file that is at `path` now. Raises OSError."""
         with _lock:
-            file = _identity(os.stat(path))
-            if file not in _open:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                file = _identity(os.fstat(descriptor))  # another one, if it was replaced meanwhile
-                _open.setdefault(file, ([], 0))[0].append(descriptor)
-            descriptors, holders = _open[file]
-            if file not in self._held:
-                self._held.add(file)
-                _open[file] = (descriptors, holders + 1)
+            descriptors, _ = _open[self._hold(path)]
             return os.pread(descriptors[0], LENGTH, 0)
+
+    def hold(self, path: Path) -> File:
+        """Which file is at `path` now; no other one gets its identity until `release`. Raises OSError."""
+        with _lock:
+            return self._hold(path)
+
+    def _hold(self, path: Path) -> File:
+        file = identity(path)
+        if file not in _open:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            file = _identity(os.fstat(descriptor))  # another one, if it was replaced meanwhile
+            _open.setdefault(file, ([], 0))[0].append(descriptor)
+        descriptors, holders = _open[file]
+        if file not in self._held:
+            self._held.add(file)
+            _open[file] = (descriptors, holders + 1)
+        return file
 
     def release(self) -> None:
         """To be called once the connections of this user are closed."""
@@ -52,6 +61,17 @@ class Header:
                     for descriptor in descriptors:
                         os.close(descriptor)
             self._held.clear()
+
+
+def identity(path: Path) -> File:
+    """Which file is at `path` now, without opening it. Raises OSError."""
+    return _identity(os.stat(path))
+
+
+def in_use(path: Path) -> bool:
+    """Whether a user in this process holds the file: its locks are not seen by this process itself. Raises OSError."""
+    with _lock:
+        return identity(path) in _open
 
 
 def _identity(status: os.stat_result) -> File:

@@ -16,12 +16,13 @@ from ablate.store import merge, older
 from ablate.store.engine import Database, Tx
 from ablate.store.header import Header
 from ablate.store.incoming import Requests
-from ablate.store.location import HEADER
+from ablate.store.location import HEADER, refuse_other_urls
 from ablate.store.migrate import prepare
 from ablate.store.portable import Export, Row, export_file
 from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs, trials
 from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Imported
+from ablate.study.places import is_database_url
 
 _BATCH = 2_000
 
@@ -49,7 +50,8 @@ def import_from(database: Database | None, source: str, *, keep: bool = False, d
 def _as_file(source: str, folder: Path) -> Path:
     """A database is exported first, as it is: one that others write to meanwhile may have to be read again, and one of an
     older ablate is brought up to date in a copy."""
-    if "://" not in source and not _is_sqlite(Path(source)):
+    refuse_other_urls(source)
+    if not is_database_url(source) and not _is_sqlite(Path(source)):
         return Path(source)
     database = Database(source, read_only=True)
     try:

@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError
 
 from ablate.errors import StoreError
 from ablate.store.header import Header
+from ablate.study import places
+from ablate.study.places import SQLITE, expand, is_database_url
 
 HEADER = b"SQLite format 3\x00"
 
@@ -25,11 +27,15 @@ NETWORK = frozenset(_NATIVE.split()) | {f"fuse.{name}" for name in _FUSE.split()
 
 @dataclass(frozen=True)
 class Location:
-    """A database: a SQLite file (`path` absolute) or a server (`url`). `shown` is what people see: never a password."""
+    """A database: a SQLite file or a server (`url`). `shown` is what people see: never a password.
+
+    `named` is the file's path as it was given, absolute; `path` the file that this led to, links followed.
+    """
 
     shown: str
     path: Path | None = None
     url: URL | None = None
+    named: Path | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -46,49 +52,66 @@ class Location:
         return self.path.with_name(self.path.name + suffix)
 
 
-def locate(url: str) -> Location:
-    """A URL (`sqlite:///results.db`, `postgresql+psycopg://...`) or the path of a SQLite file. Raises StoreError."""
-    if "://" not in url:
-        return _file(url)
-    scheme = url.partition("://")[0]
+def locate(given: str) -> Location:
+    """A URL (`sqlite:///results.db`, `postgresql+psycopg://...`) or the path of a SQLite file. Raises StoreError, UsageError.
+
+    Whatever is no such URL is a path, and so is what follows `sqlite:///`: its characters stand for themselves.
+    """
+    if given.startswith(SQLITE):
+        return _file(given.removeprefix(SQLITE))
+    refuse_other_urls(given)
+    if not is_database_url(given):
+        return _file(given)
+    scheme = given.partition("://")[0]
     try:
-        parsed = make_url(url)
+        parsed = make_url(given)
     except (ArgumentError, ValueError):
         raise StoreError(f"the database URL that starts with {scheme!r} cannot be read. {_ALLOWED}") from None
-    backend = parsed.get_backend_name() if scheme != "postgres" else "postgresql"
-    if backend == "sqlite":
-        if parsed.host:
-            raise StoreError(
-                f"{url}: a SQLite URL has three slashes before a relative path, four before an absolute one"
-            )
-        return _file(parsed.database or "")
-    if backend == "postgresql":
-        if "@" in (parsed.host or ""):  # a part of the password, which every message would show
-            raise StoreError(
-                f"the database URL that starts with {scheme!r} cannot be read: a password's @, : and / are written %40, "
-                f"%3A and %2F. {_ALLOWED}"
-            )
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        return Location(shown=parsed.set(query={}).render_as_string(hide_password=True), url=parsed)
-    raise StoreError(f"results cannot be kept in {scheme!r}. {_ALLOWED}")
+    if "@" in (parsed.host or ""):  # a part of the password, which every message would show
+        raise StoreError(
+            f"the database URL that starts with {scheme!r} cannot be read: a password's @, : and / are written %40, "
+            f"%3A and %2F. {_ALLOWED}"
+        )
+    parsed = parsed.set(drivername="postgresql+psycopg")
+    return Location(shown=parsed.set(query={}).render_as_string(hide_password=True), url=parsed)
 
 
 _ALLOWED = "Allowed: sqlite:///results.db, or postgresql+psycopg://user:password@host/name."
 
 
+def refuse_other_urls(given: str) -> None:
+    """StoreError for a URL that names no database of ours. It is not taken for a path: that could print its password."""
+    scheme = places.scheme(given)
+    if scheme is None or is_database_url(given):
+        return
+    if given == "sqlite://":
+        _file("")
+    if not scheme:
+        raise StoreError(f"the database URL that starts with '' cannot be read. {_ALLOWED}")
+    if scheme == "sqlite":
+        raise StoreError(f"{given}: a SQLite URL has three slashes before a relative path, four before an absolute one")
+    if scheme.startswith("postgres"):
+        raise StoreError(f"a database URL that starts with {scheme!r} is not known here. {_ALLOWED}")
+    raise StoreError(
+        f"results cannot be kept in {scheme!r}. {_ALLOWED} A path that begins so is written with ./ before it."
+    )
+
+
 def _file(path: str) -> Location:
-    if path in ("", ":memory:") or path.startswith("file:"):
+    if path in ("", ":memory:"):
         raise StoreError(
             f"results are kept in a file, as in sqlite:///results.db; {path or 'an empty path'!r} names none"
         )
     if "\x00" in path:
         raise StoreError("the database's path holds a NUL character")
-    return Location(shown=path, path=Path(path).expanduser().resolve())
+    named = expand(path, "the results database").absolute()
+    return Location(shown=path, path=named.resolve(), named=named)
 
 
 def file_uri(path: Path, options: str) -> str:
-    """`file:` URI for `sqlite3.connect(uri=True)`; every odd character of the path is quoted."""
-    return f"file:{urllib.parse.quote(str(path))}?{options}"
+    """`file:` URI for `sqlite3.connect(uri=True)`; every odd character of the path is quoted. The host is empty, so that
+    two slashes at the start of the path name none."""
+    return f"file://{urllib.parse.quote(os.fsencode(path))}?{options}"
 
 
 def is_wal(path: Path, header: Header) -> bool:
@@ -97,7 +120,8 @@ def is_wal(path: Path, header: Header) -> bool:
 
 
 def refuse_foreign(location: Location, header: Header) -> None:
-    """StoreError for a file that is neither empty nor SQLite's; reads its header and touches nothing."""
+    """StoreError for a file that is neither empty nor SQLite's, or lies beside another's log; reads its header and touches
+    nothing."""
     assert location.path is not None
     start = header.read(location.path)[: len(HEADER)]
     if start and start != HEADER:
@@ -105,6 +129,31 @@ def refuse_foreign(location: Location, header: Header) -> None:
             f"{location.shown} is not a results database (no SQLite file); it was left as it is. "
             "Name another file with --db or ABLATE_DB."
         )
+    if start:
+        _refuse_stale_log(location, header)
+
+
+def _refuse_stale_log(location: Location, header: Header) -> None:
+    """StoreError for a file in journal mode DELETE beside a write-ahead log, which is another file's then: SQLite would
+    write it into this one. Such is a backup that was copied to where a grid was killed."""
+    assert location.path is not None
+    log = location.beside("-wal")
+    before = _log(log)
+    if before is not None and not is_wal(location.path, header) and _log(log) == before:
+        raise StoreError(
+            f"{location.shown} is not the file that {log.name} beside it belongs to, and that log would be written into it; "
+            f"both were left as they are. If a backup was put here: `ablate db restore FILE`, where FILE is that backup, or "
+            f"{location.shown} itself, moves the log aside."
+        )
+
+
+def _log(path: Path) -> tuple[int, int] | None:
+    """Which write-ahead log lies there; None where there is none that holds anything."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_size else None
 
 
 def refuse_network(location: Location, mountinfo: str | None = None) -> None:

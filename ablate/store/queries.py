@@ -13,6 +13,7 @@ from ablate.errors import NotFound
 from ablate.store.codec import chunks, from_json, sets_of, variant
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs
+from ablate.store.seen import Codes, Seen, look
 from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Counts, Event, RunState, StoredStudy, StudyLink, Timing
 from ablate.study.digest import SHORT
@@ -24,13 +25,27 @@ TUNING = "tune:"
 _NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
 
 
-def states(tx: Tx, run_ids: Iterable[str]) -> dict[str, RunState]:
-    """Where each run stands; runs that the database does not know are absent."""
-    columns = (runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
+def states(tx: Tx, run_ids: Iterable[str], code: Codes = None) -> dict[str, RunState]:
+    """Where each run stands as seen with `code`; runs that the database does not know are absent."""
+    columns = (runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
     found: dict[str, RunState] = {}
     for part in chunks(list(run_ids)):
-        for row in tx.execute(sa.select(*columns).where(runs.c.run_id.in_(part))):
-            found[row[0]] = RunState(*row)
+        rows = tx.execute(sa.select(*columns).where(runs.c.run_id.in_(part))).all()
+        seen = look(tx, rows, code) if code is not None else {}
+        for row in rows:
+            view = seen.get(row.id, Seen(row.state, code=row.code))
+            same = view.state == row.state
+            found[row.run_id] = RunState(
+                row.run_id,
+                view.state,
+                attempts=row.attempt,
+                error=row.error if same else None,
+                kind=row.kind if same else None,
+                code=view.code,
+                stale=view.freshness.stale,
+                why_stale=view.freshness.why,
+                code_known=view.freshness.known,
+            )
     return found
 
 

@@ -215,7 +215,7 @@ def release(tx: Tx, claim: Claim, reason: str) -> None:
 
 
 def lose(tx: Tx, claim: Claim, reason: str) -> None:
-    """The training process ended without an outcome: queued again, up to three counted attempts."""
+    """The training process ended without an outcome: queued again, up to three attempts in a row that get no further."""
     held = hold(tx, claim, ended_as="lost")
     if held is not None:
         transitions.lose(tx, held, reason)

@@ -17,6 +17,7 @@ from ablate.store.codec import chunks, clean, from_json, sets_of, to_json, varia
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.queries import TUNING
 from ablate.store.schema import attempts, request_runs, requests, runs, studies, study_runs
+from ablate.store.seen import Codes, one_digest
 from ablate.store.values import Asker, Looks, StoredRequest
 from ablate.study.study import Study
 
@@ -31,7 +32,7 @@ class Call:
 
     settings: Mapping[str, Any]
     folder: str = ""
-    code: str | None = None
+    code: Codes = None
     retry: str | None = None
     requeue_pruned: bool = True
     join: bool = False
@@ -46,9 +47,10 @@ def ask(tx: Tx, study_key: int, study: Study, call: Call, keys: Sequence[int], w
 
     With `join`, the newest request for the same text is asked to wait for what is new to it.
     """
+    code = one_digest(call.code)
     said = {
         "source": clean(study.source), "file": clean(study.file), "folder": clean(call.folder),
-        "settings": to_json({**call.settings, "seeds": list(study.seeds)}), "code": None if call.code is None else clean(call.code),
+        "settings": to_json({**call.settings, "seeds": list(study.seeds)}), "code": None if code is None else clean(code),
     }  # fmt: skip
     key = _arrived(tx, call)
     if key is None and call.join:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -21,11 +21,12 @@ from ablate.store.schema import (
     runs,
     studies,
 )
+from ablate.store.seen import Codes, look
 from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
 
 
-def results(tx: Tx, run_ids: Iterable[str], *, epochs: bool, code: str | None = None) -> dict[str, RunResult]:
-    """The runs that the database knows, in the order asked for. With `code`, done runs of other code are `stale`."""
+def results(tx: Tx, run_ids: Iterable[str], *, epochs: bool, code: Codes = None) -> dict[str, RunResult]:
+    """The runs that the database knows, in the order asked for, as seen with `code`: done runs of other code are `stale`."""
     wanted = list(dict.fromkeys(run_ids))
     found: dict[str, RunResult] = {}
     for part in chunks(wanted):
@@ -33,47 +34,64 @@ def results(tx: Tx, run_ids: Iterable[str], *, epochs: bool, code: str | None = 
     return {run_id: found[run_id] for run_id in wanted if run_id in found}
 
 
-def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: str | None) -> dict[str, RunResult]:
+def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: Codes) -> dict[str, RunResult]:
     statement = sa.select(runs, arms.c.arm_id, arms.c.recipe, arms.c.trainer).join(arms, arms.c.id == runs.c.arm)
     rows = tx.execute(statement.where(runs.c.run_id.in_(run_ids))).all()
     keys = [row.id for row in rows]
     tried = _grouped(tx, sa.select(attempts).where(attempts.c.run.in_(keys)).order_by(attempts.c.number))
     in_studies = _studies_of(tx, keys)
-    done = [row.id for row in rows if row.state == "done"]
-    numbers = _grouped(tx, _of_newest(final_metrics, done))
-    tables = _grouped(tx, _of_newest(confusions, done))
-    files = _grouped(tx, _of_newest(artifacts, done))
+    seen = look(tx, rows, code)
+    counts = {key: found.attempt for key, found in seen.items() if found.attempt is not None}
+    numbers = _of_attempts(tx, final_metrics, counts)
+    tables = _of_attempts(tx, confusions, counts)
+    files = _of_attempts(tx, artifacts, counts)
     curves = _curves(tx, keys) if epochs else {}
     found = {}
     for row in rows:
-        mine = tried.get(row.id, [])
-        last = mine[-1] if mine else None
-        is_done = row.state == "done"
-        split = last.reported_split if last is not None and is_done else None
+        mine, view = tried.get(row.id, []), seen[row.id]
+        shown = next((one for one in reversed(mine) if view.attempt in (None, one.number)), None)
+        ended = shown if view.attempt is not None else None
+        split = ended.reported_split if ended is not None else None
+        kept = _alike(mine, shown, script=row.trainer is not None)
+        curve = [point for point in curves.get(row.id, []) if point[2] in kept]
         found[row.run_id] = RunResult(
             run=stored_run(row),
-            state=row.state,
+            state=view.state,
             attempts=tuple(_attempt(item) for item in mine),
             metrics={item.name: item.value for item in numbers.get(row.id, []) if item.value is not None},
-            epochs=_epochs(curves.get(row.id, []), split, last.last_epoch if last is not None and is_done else None),
+            epochs=_epochs(curve, split, ended.last_epoch if ended is not None else None),
             confusions=tuple(_confusion(item) for item in tables.get(row.id, [])),
             artifacts=tuple(Artifact(item.kind, item.path, item.size, item.sha256) for item in files.get(row.id, [])),
             studies=in_studies.get(row.id, ()),
             reported_split=split,
-            selected_epoch=last.selected_epoch if last is not None and is_done else None,
-            seconds=last.seconds if last is not None else None,
-            device=last.device if last is not None else None,
-            error=row.error,
-            stale=is_done and None not in (code, row.code) and row.code != code,
-            details=from_json(last.details) if last is not None and is_done else {},
+            selected_epoch=ended.selected_epoch if ended is not None else None,
+            seconds=shown.seconds if shown is not None else None,
+            device=shown.device if shown is not None else None,
+            error=None if view.state == "done" else row.error,
+            stale=view.freshness.stale,
+            why_stale=view.freshness.why,
+            code_known=view.freshness.known,
+            attempt=shown.number if shown is not None else None,
+            details=from_json(ended.details) if ended is not None else {},
         )
     return found
 
 
-def _of_newest(table: sa.Table, keys: Sequence[int]) -> AnySelect:
-    """The rows of the attempt that ended each run: the newest, for a done run has no later one."""
-    newest = sa.and_(runs.c.id == table.c.run, runs.c.attempt == table.c.attempt)
-    return sa.select(table).join(runs, newest).where(table.c.run.in_(keys)).order_by(*table.primary_key.columns)
+def _of_attempts(tx: Tx, table: sa.Table, counts: Mapping[int, int]) -> dict[int, list[AnyRow]]:
+    """The rows of the attempt that counts for each run."""
+    statement = sa.select(table).where(table.c.run.in_(list(counts))).order_by(*table.primary_key.columns)
+    found: dict[int, list[AnyRow]] = defaultdict(list)
+    for row in tx.execute(statement):
+        if row.attempt == counts[row.run]:
+            found[row.run].append(row)
+    return found
+
+
+def _alike(tried: Sequence[AnyRow], shown: AnyRow | None, *, script: bool) -> set[int]:
+    """The attempts whose epochs belong to the one shown: earlier ones, of a script only those of the same code."""
+    if shown is None:
+        return set()
+    return {one.number for one in tried if one.number <= shown.number and (not script or one.code == shown.code)}
 
 
 def _grouped(tx: Tx, statement: AnySelect) -> dict[int, list[AnyRow]]:

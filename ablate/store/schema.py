@@ -78,7 +78,7 @@ runs = Table(
     Column("parent", String(64)),
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False),  # the newest; 0: none yet
-    Column("counted", Integer, nullable=False),  # attempts lost since the last retry
+    Column("counted", Integer, nullable=False),  # attempts lost in a row that got no further
     Column("kind", Text),
     Column("error", Text),
     Column("code", Text),  # of the newest attempt that ended well

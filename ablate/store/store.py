@@ -26,6 +26,7 @@ from ablate.store import results as reading
 from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.requests import Call
+from ablate.store.seen import Codes
 from ablate.store.values import (
     Asker,
     Claim,
@@ -115,14 +116,14 @@ class Store:
         *,
         settings: Mapping[str, Any],
         folder: str = "",
-        code: str | None = None,
+        code: Codes = None,
         retry: str | None = None,
         requeue_pruned: bool = True,
         join: bool = False,
     ) -> int:
         """Store the study as it is about to be run, queue what is missing, and return the key of this request for it.
 
-        `folder` is where the study's relative names begin, `code` the digest of the code as it is here. `retry` is
+        `folder` is where the study's relative names begin, `code` the code as it is here. `retry` is
         `failed`, `lost`, `all` (these and cancelled) or `stale` (runs that other code has done and `code` has not; those
         without a record of their code stay). A run queued again starts a new count of three, and only this request waits
         for it. A pruned run is queued again unless `requeue_pruned` is false (tuning). With `join`, the newest request
@@ -233,7 +234,7 @@ class Store:
         self._db.write(lambda tx: queue.release(tx, claim, reason))
 
     def lose(self, claim: Claim, reason: str) -> None:
-        """The attempt ended without an outcome: queued again, or lost at the third. Raises LeaseLost."""
+        """The attempt ended without an outcome: queued again, or lost at the third in a row that got no further. Raises LeaseLost."""
         self._db.write(lambda tx: queue.lose(tx, claim, reason))
 
     def cancel(self, run_ids: Iterable[str]) -> tuple[str, ...]:
@@ -268,10 +269,10 @@ class Store:
 
     # Looking --------------------------------------------------------------------------------------------------------
 
-    def states(self, run_ids: Iterable[str]) -> dict[str, RunState]:
-        """Where each run stands; unknown runs are absent."""
+    def states(self, run_ids: Iterable[str], *, code: Codes = None) -> dict[str, RunState]:
+        """Where each run stands, as seen with `code`; unknown runs are absent."""
         ids = list(run_ids)
-        return self._db.read(lambda tx: queries.states(tx, ids))
+        return self._db.read(lambda tx: queries.states(tx, ids, code))
 
     def waiting(self, request_key: int) -> Counts:
         """The request's runs by state, with what of the queued ones can still run."""
@@ -285,12 +286,13 @@ class Store:
         """POSIX seconds by the database's clock, which decides when a lease of another host ends."""
         return self._db.read(lambda tx: tx.now)
 
-    def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: str | None = None) -> dict[str, RunResult]:
-        """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides `stale`."""
+    def results(self, run_ids: Iterable[str], *, epochs: bool = True, code: Codes = None) -> dict[str, RunResult]:
+        """All that is known of each run, in the order asked for; unknown runs are absent. `code` decides which attempt counts,
+        and `stale`."""
         ids = list(run_ids)
         return self._db.read(lambda tx: reading.results(tx, ids, epochs=epochs, code=code))
 
-    def find(self, prefix: str, *, code: str | None = None) -> RunResult:
+    def find(self, prefix: str, *, code: Codes = None) -> RunResult:
         """The one run whose id starts with `prefix`. NotFound lists the candidates, or the nearest."""
 
         def look(tx: Tx) -> RunResult:
@@ -307,7 +309,7 @@ class Store:
         sets: Sequence[str] | None = None,
         states: Sequence[str] | None = None,
         limit: int | None = None,
-        code: str | None = None,
+        code: Codes = None,
     ) -> list[RunResult]:
         """Runs without their epochs: a study's in its own order, else the newest first. `profile` and `sets` None mean any."""
 

@@ -6,7 +6,7 @@ under a lock that is held until the request waits for them: a run that ends mean
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from ablate.store import requests, transitions
 from ablate.store.codec import chunks, clean, to_json, variant
 from ablate.store.engine import Tx
 from ablate.store.requests import Call
-from ablate.store.schema import arms, attempts, request_runs, runs, studies, study_runs
+from ablate.store.schema import arms, request_runs, runs, studies, study_runs
+from ablate.store.seen import Seen, look, one_digest
 from ablate.store.transitions import UNDER_WAY
 from ablate.study.digest import canonical_json
 from ablate.study.run import Run
@@ -35,10 +36,10 @@ RETRIES: Mapping[str | None, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class _Stored:
-    key: int
+    id: int
+    run_id: str
     state: str
     attempt: int
-    code: str | None
 
 
 def save(tx: Tx, study: Study, call: Call) -> int:
@@ -51,7 +52,7 @@ def save(tx: Tx, study: Study, call: Call) -> int:
         raise UsageError(
             f"--retry {call.retry} is unknown; allowed: {', '.join(str(rule) for rule in RETRIES if rule)}"
         )
-    if call.retry == "stale" and not call.code:
+    if call.retry == "stale" and one_digest(call.code) is None:
         raise UsageError("--retry stale needs to know the code as it is now, and it is unknown here")
     tx.dialect.lock_studies(tx.connection)
     wanted = _wanted(study)
@@ -59,11 +60,11 @@ def save(tx: Tx, study: Study, call: Call) -> int:
     key, same = _upsert_study(tx, study, call.settings)
     stored = _stored(tx, [run.run_id for run in wanted], lock=True)
     missing = [stored[run.run_id] for run in wanted]
-    finished = _done_by(tx, call.code, wanted, stored)
-    again = [row.key for row in missing if row.key not in finished and _again(row, call)]
-    waits = {row.key for row in missing if row.state in UNDER_WAY and row.key not in finished}
+    seen = look(tx, missing, call.code)
+    again = [row.id for row in missing if row.state not in UNDER_WAY and _again(seen[row.id], call)]
+    waits = {row.id for row in missing if row.state in UNDER_WAY and seen[row.id].state in UNDER_WAY}
     _view(tx, key, study, wanted, stored, same)
-    request = requests.ask(tx, key, study, call, [row.key for row in missing], waits)
+    request = requests.ask(tx, key, study, call, [row.id for row in missing], waits)
     if again:
         transitions.requeue(tx, sorted(again), request)
         transitions.log(tx, "retried", f"{len(again)} runs, rule: {call.retry or 'pruned'}", study=key)
@@ -71,24 +72,10 @@ def save(tx: Tx, study: Study, call: Call) -> int:
     return request
 
 
-def _again(row: _Stored, call: Call) -> bool:
-    if row.state in UNDER_WAY:
-        return False
-    if call.retry == "stale" and row.code is not None and row.code != call.code:
+def _again(seen: Seen, call: Call) -> bool:
+    if call.retry == "stale" and seen.freshness.stale:
         return True
-    return row.state in RETRIES[call.retry] or (call.requeue_pruned and row.state == "pruned")
-
-
-def _done_by(tx: Tx, code: str | None, wanted: Collection[Run], stored: Mapping[str, _Stored]) -> set[int]:
-    """Runs that code has done, whatever others make of them since. One that another starts from is done when it is done:
-    its files are those of the newest attempt."""
-    parents = {run.parent for run in wanted}
-    tried = [row.key for run_id, row in stored.items() if row.attempt and run_id not in parents]
-    found: set[int] = set()
-    for part in chunks(tried):
-        mine = sa.and_(attempts.c.run.in_(part), attempts.c.state == "done", attempts.c.code == code)
-        found.update(tx.connection.scalars(sa.select(attempts.c.run).where(mine)))
-    return found
+    return seen.state in RETRIES[call.retry] or (call.requeue_pruned and seen.state == "pruned")
 
 
 def _wanted(study: Study) -> list[Run]:
@@ -166,13 +153,12 @@ def _arm_keys(tx: Tx, arm_ids: Iterable[str]) -> dict[str, int]:
 def _stored(tx: Tx, run_ids: list[str], *, lock: bool = False) -> dict[str, _Stored]:
     """What is known of these runs; `lock` keeps their states as they are until the transaction ends."""
     found: dict[str, _Stored] = {}
-    columns = sa.select(runs.c.run_id, runs.c.id, runs.c.state, runs.c.attempt, runs.c.code)
+    columns = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt)
     for part in chunks(run_ids):
         statement = columns.where(runs.c.run_id.in_(part))
         if lock:
             statement = statement.order_by(runs.c.id).with_for_update()
-        for run_id, *values in tx.execute(statement):
-            found[run_id] = _Stored(*values)
+        found.update((row.run_id, _Stored(*row)) for row in tx.execute(statement))
     return found
 
 
@@ -193,7 +179,7 @@ def _view(tx: Tx, key: int, study: Study, wanted: list[Run], stored: Mapping[str
         is_parent = run.run_id not in own
         arm, levels, aliases = ("", "{}", "[]") if is_parent else names.get(run.arm_id, ("", "{}", "[]"))
         new.append(
-            {"study": key, "position": position + len(new), "run": stored[run.run_id].key, "arm": arm, "levels": levels,
+            {"study": key, "position": position + len(new), "run": stored[run.run_id].id, "arm": arm, "levels": levels,
              "aliases": aliases, "is_parent": is_parent}
         )  # fmt: skip
     if new:

@@ -3,7 +3,7 @@
     queued -> running -> done | failed | pruned | cancelled
       ^          |
       |          |-- released: given back, not counted
-      '----------'-- lost: queued again, until MAX_LOST attempts were lost since the last retry
+      '----------'-- lost: queued again, until MAX_LOST attempts in a row were lost that got no further
 
 A request waits for a run that it queued, or found queued or running, until the run ends: `request_runs.queued`.
 
@@ -12,6 +12,7 @@ An attempt is `running` exactly as long as its run is and no newer attempt exist
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +30,13 @@ UNDER_WAY = ("queued", "running")
 """The states of a run that has not ended."""
 
 MAX_LOST = 3
-"""Attempts of a run that may be lost before it is called lost itself; a retry starts a new count."""
+"""Attempts of a run that may be lost one after another before it is called lost itself. One that reached a later epoch than
+every attempt before it starts a new count, and so does a retry: a run that is killed again and again goes on."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A run that this transaction holds for its claim: its key, and the attempts lost since the last retry."""
+    """A run that this transaction holds for its claim: its key, and the lost attempts that count."""
 
     key: int
     attempt: int
@@ -88,11 +90,24 @@ def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, re
 
 def lose(tx: Tx, held: Held, reason: str, ended: float | None = None) -> None:
     """End a held attempt as lost; the run is queued again unless it was the last of its count."""
-    counted = held.counted + 1
+    counted = 0 if _got_further(tx, held) else held.counted + 1
     state = "queued" if counted < MAX_LOST else "lost"
     end_attempt(tx, held.key, held.attempt, "lost", run_state=state, reason=reason, kind="lost", counted=counted,
                 ended=ended)  # fmt: skip
     log(tx, "lost", reason, run=held.key, attempt=held.attempt)
+
+
+def _got_further(tx: Tx, held: Held) -> bool:
+    """Whether the attempt recorded a later epoch than every attempt before it that it can have gone on from: of the same
+    code, and since an attempt last ended by itself, for a run that is done or failed may be trained anew."""
+    number, code = attempts.c.number, attempts.c.code
+    ours = sa.and_(attempts.c.run == held.key, number <= held.attempt)
+    rows = tx.execute(
+        sa.select(number, attempts.c.state, attempts.c.last_epoch, code).where(ours).order_by(number.desc())
+    )
+    mine, *earlier = rows.all()
+    since = itertools.takewhile(lambda row: row.state in ("lost", "released"), earlier)
+    return (mine.last_epoch or 0) > max((row.last_epoch or 0 for row in since if row.code == mine.code), default=0)
 
 
 def set_state(tx: Tx, keys: Sequence[int], state: str, **values: Any) -> None:

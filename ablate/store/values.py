@@ -43,7 +43,8 @@ class Claim:
 class RunState:
     """Where a run stands. `attempts` counts all of them; `kind` is `error`, `diverged`, `bad_data`, `oom` or `lost`.
 
-    `code` is the code that the done attempt ran, as `environment["code"]` recorded it.
+    `code` is the code that the done attempt ran, as `environment["code"]` recorded it. As `RunResult`: a done run of other code
+    than the one looked with is `stale`, `why_stale` names what differs, and not `code_known` is what nobody can tell here.
     """
 
     run_id: str
@@ -52,6 +53,9 @@ class RunState:
     error: str | None = None
     kind: str | None = None
     code: str | None = None
+    stale: bool = False
+    why_stale: str = ""
+    code_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -222,6 +226,17 @@ class Upgrade:
     before: str
     after: str
     backup: str | None = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `restore` did: the `revision` and number of `runs` of the database now, under which name the one before is kept,
+    and the logs that were moved aside as they belonged to neither."""
+
+    revision: str
+    runs: int
+    kept: str | None = None
+    moved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -13,6 +15,7 @@ from ablate.study.free import Written, apply_free, nested_values, plain
 from ablate.study.names import arm_name
 from ablate.study.normalise import contradictions, normalise
 from ablate.study.problems import Problems, show
+from ablate.study.readers import same_init
 from ablate.study.recipe import fields, nest
 from ablate.study.run import Run
 from ablate.study.source import flow_scalar
@@ -38,6 +41,13 @@ class RecipeText:
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """The flat recipe of the arm `name` as it is hashed, and why settings lost their value."""
         return normalise(apply(base, settings))
+
+    def meaning(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+        """What an arm comes to, to be compared: first weights as they are named, since nobody looks for them here."""
+        flat, _ = self.whole("", base, settings)
+        if "model.init" in flat and not isinstance(flat["model.init"], Written):
+            flat["model.init"] = same_init(flat["model.init"])
+        return canonical_json([self.nested(flat), self.trainer(flat)])
 
     def contradictions(self, flat: Mapping[str, Any]) -> list[tuple[str, str]]:
         """What cannot be meant in a whole recipe: (path, message) for each."""
@@ -169,6 +179,21 @@ def build_runs(
                 identity = run_id(recipe_json, seed, trainer_json)
             runs.setdefault(identity, Run(identity, arm.arm_id, seed, recipe, arm.trainer, parent))
     return tuple(runs.values())
+
+
+def joined_levels(points: Iterable[Point], factors: Sequence[Factor], *, free: bool) -> list[dict[str, Any]]:
+    """What the levels of each point set together; those that contradict each other are left out."""
+    conflicts = Conflicts(
+        {factor.name: {level.name: level for level in factor.levels} for factor in factors}, free=free
+    )
+    found = (conflicts.settings(point.levels) for point in points)
+    return [settings for settings in found if settings is not None]
+
+
+def text_of(arms: Iterable[Arm]) -> str:
+    """64 hex digits for a design as resolved: which arms there are, and what each of them trains."""
+    lines = sorted("\0".join([*itertools.chain(*arm.levels.items()), arm.arm_id]) for arm in arms)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class Conflicts:

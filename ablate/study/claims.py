@@ -39,7 +39,7 @@ class ClaimError(ValueError):
 class ClaimContext:
     """What a table offers its claims: `resolve` turns a row's text (and fixed levels) into levels; `rows` are all of its rows.
 
-    `better` has the directions of metrics that are not ours.
+    `better` has the directions of metrics that are not ours; `percent` are those that the table prints in percent.
     """
 
     resolve: Callable[[str, Mapping[str, str]], Mapping[str, str]]
@@ -48,6 +48,7 @@ class ClaimContext:
     metrics: tuple[str, ...]
     levels: Callable[[str, str], str]
     better: Mapping[str, str] = field(default_factory=dict)
+    percent: frozenset[str] = frozenset()
 
 
 def parse_claim(text: str, context: ClaimContext) -> Claim:
@@ -59,16 +60,19 @@ def parse_claim(text: str, context: ClaimContext) -> Claim:
     def term(row: str) -> Term:
         return Term(row, context.resolve(row, where))
 
+    def margin(given: str | None) -> float:
+        return _margin(given, metric, context.percent)
+
     by = 0.0
     if found := _GAIN.fullmatch(body):
         kind, terms = "gain", tuple(term(found[name]) for name in "abcd")
         if found["sign"] == "<":
             terms = (*terms[2:], *terms[:2])
-        by = _number(found["by"])
+        by = margin(found["by"])
         if [term.levels for term in terms[:2]] == [term.levels for term in terms[2:]]:
             raise ClaimError(f"{text!r} compares a difference with itself.")
     elif found := _COMPARE.fullmatch(body):
-        kind, terms, by = found["sign"], (term(found["a"]), term(found["b"])), _number(found["by"])
+        kind, terms, by = found["sign"], (term(found["a"]), term(found["b"])), margin(found["by"])
     elif found := _BEST.fullmatch(body):
         kind = found["which"]
         ours = METRICS[metric].better if metric in METRICS else ""
@@ -105,11 +109,13 @@ def _tails(text: str, context: ClaimContext) -> tuple[str, str, Mapping[str, str
     return body, metric or context.metric, where
 
 
-def _number(text: str | None) -> float:
+def _margin(text: str | None, metric: str, percent: frozenset[str]) -> float:
+    """`by X` in the metric's own unit. X is in the unit that the table prints: percent points where it prints percent."""
     if text is None:
         return 0.0
+    points = text.endswith("%") or metric in percent
     try:
-        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        number = float(text.removesuffix("%")) / (100 if points else 1)
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf or "_" in text:

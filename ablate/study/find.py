@@ -32,15 +32,19 @@ def find(name: str | Path) -> Path:
 
 def files_of(study: str) -> list[Path]:
     """The files here and in `experiments/` that say `study: NAME`, by their text: they need not be valid."""
-    line = re.compile(rf"^study:\s*['\"]?{re.escape(study)}['\"]?\s*(#.*)?$", re.MULTILINE)
     found = []
     for path in (*sorted(Path().glob("*.yaml")), *sorted(Path("experiments").glob("**/*.yaml"))):
         try:
-            if line.search(path.read_text(encoding="utf-8")):
+            if says_study(path.read_text(encoding="utf-8"), study):
                 found.append(path)
         except (OSError, ValueError):  # not to be read, or no text
             continue
     return found
+
+
+def says_study(text: str, study: str) -> bool:
+    """Whether a text, valid or not, has the line `study: NAME`."""
+    return bool(re.search(rf"^study:\s*['\"]?{re.escape(study)}['\"]?\s*(#.*)?$", text, re.MULTILINE))
 
 
 def _is_file(path: Path) -> bool:

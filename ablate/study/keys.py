@@ -62,6 +62,10 @@ TRAINER: Keys = {
         "Hashed: raise it when the script changes its numbers. Default: 1.",
         {"type": ["integer", "null"], "minimum": 0},
     ),
+    "watch": (
+        "Globs, relative to the study's folder: files that are code besides the program and what it imports. Not hashed.",
+        _ref("names"),
+    ),
     "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
     "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
 }
@@ -97,7 +101,7 @@ TABLE: Keys = {
         _ref("reported"),
     ),
     "claims": ("What the paper says of these rows.", _ref("claims")),
-    "test": ("How differences are tested. Default: dunnett.", _ref("test")),
+    "test": ("How differences are tested. Default: moderated.", _ref("test")),
     "caption": ("The line above the table.", _TEXT),
 }
 

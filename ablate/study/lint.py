@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from ablate.study.normalise import dict_get
 from ablate.study.problems import Problems, show
+from ablate.study.provenance import codes_of
 from ablate.study.reported import left_out_by
+from ablate.study.scripts import globs_of, matches
 from ablate.study.source import Key
 from ablate.study.study import Arm, Claim, Factor, Level, Study, TableSpec
 
@@ -28,6 +31,7 @@ def lint(problems: Problems, study: Study) -> None:
         _budgets(problems, study)
     else:
         _unheard(problems, study)
+        _not_here(problems, study)
     _tables(problems, study)
 
 
@@ -124,6 +128,23 @@ def _unheard(problems: Problems, study: Study) -> None:
                 f"sets {', '.join(unheard)}, and the command has no {{{unheard[0]}}}: "
                 "a script that does not read ABLATE_RECIPE sees no difference between its levels.",
             )
+
+
+def _not_here(problems: Problems, study: Study) -> None:
+    """A program, or files to watch, that are not where the study lies: its runs would fail, or go stale unnoticed."""
+    if not Path(study.file).is_file():  # a stored text: where its scripts lie is not known here
+        return
+    folder = Path(study.file).parent.absolute()
+    absent = dict.fromkeys(code.absent for code in codes_of(study).values() if code.absent)
+    if absent:
+        key = "command" if "command" in (study.trainer or {}) else "python"
+        what = "names" if key == "command" else "is in"
+        problems.warn(
+            ("trainer", key), f"{what} {', '.join(absent)}, which is not found from {folder}, where the study lies."
+        )
+    for glob in globs_of(study.trainer):
+        if not matches(folder, glob):
+            problems.warn(("trainer", "watch"), f"{show(glob)} matches no file in {folder}.")
 
 
 def _tables(problems: Problems, study: Study) -> None:

@@ -5,29 +5,29 @@ Every mistake in the file is reported at once, each with file, line, key, value,
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import NotFound, Problem, StudyError, nearest
-from ablate.study.arms import FreeText, RecipeText, build_arms, build_runs
+from ablate.errors import NotFound, Problem, nearest
+from ablate.study.arms import FreeText, RecipeText, build_arms, build_runs, joined_levels, text_of
 from ablate.study.assign import apply, read_settings
 from ablate.study.design import Design, path_steps, read_design
 from ablate.study.factors import read_baseline, read_factors
 from ablate.study.find import find as find
-from ablate.study.free import apply_free, unknown_path
+from ablate.study.free import apply_free
 from ablate.study.grid import Grid, Rule, build_grid, read_rules
 from ablate.study.keys import STUDY
 from ablate.study.lint import lint
-from ablate.study.parents import Parents
+from ablate.study.parents import Parents, digest_of
 from ablate.study.problems import Problems, show
 from ablate.study.profiles import (
     Profile,
     apply_profile,
     check_profiles,
-    fixed_by,
     known_paths,
     read_profiles,
 )
@@ -38,6 +38,8 @@ from ablate.study.source import Document, parse, read
 from ablate.study.study import Factor, Study, TableSpec
 from ablate.study.tables import TableReader, default_tables, known_metrics
 from ablate.study.trainer import Trainer, read_trainer
+from ablate.study.variants import effective, read_sets, texts_of
+from ablate.study.words import holes
 
 KEEP = ("selected", "last", "all")
 DEFAULT_SEEDS = 3
@@ -48,20 +50,36 @@ MAX_CHAIN = 20
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line changes: a profile, `--set path=value`, and the seeds; `recipe` is what a tuning file changes."""
+    """What the command line changes: a profile, `--set path=value`, and the seeds; `recipe` is what a tuning file changes.
+
+    `sources` are texts of studies that are named, and `weights` digests of files of weights, by their paths from the study's
+    folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`).
+    """
 
     profile: str | None = None
     sets: tuple[str, ...] = ()
     seeds: int | tuple[int, ...] | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Family:
-    """The studies that a study was named by, and what those of them that it names came to, by file and profile."""
+    """The studies that a study was named by, and what those of them that it names came to, by file and profile.
 
+    `root` is the folder of the first, from which paths are told; `sources` and `weights` collect what was read.
+    """
+
+    root: Path
     above: tuple[Path, ...] = ()
     known: dict[tuple[Path, str | None], Study] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+
+    def name(self, path: Path) -> str:
+        """A path from the first study's folder, whatever the working folder is."""
+        return Path(os.path.relpath(path, self.root)).as_posix()
 
 
 def load(path: str | Path, settings: Settings | None = None) -> Study:
@@ -78,7 +96,7 @@ def load_text(text: str, file: str, settings: Settings | None = None) -> Study:
 def load_document(document: Document, folder: Path, settings: Settings, family: Family | None = None) -> Study:
     """A document that has been read; `family` are the studies that named this one, so that circles are seen."""
     problems = Problems(document)
-    return _Reader(document, problems, folder, settings, family or Family()).read()
+    return _Reader(document, problems, folder, settings, family or Family(folder)).read()
 
 
 class _Reader:
@@ -86,7 +104,7 @@ class _Reader:
         self, document: Document, problems: Problems, folder: Path, settings: Settings, family: Family
     ) -> None:
         self.document, self.problems, self.folder, self.settings = document, problems, folder, settings
-        self.family = Family((*family.above, _resolved(Path(document.file))), family.known)
+        self.family = replace(family, above=(*family.above, _resolved(Path(document.file))))
         self.data = document.data
         self.trainer: Trainer | None = None
 
@@ -114,7 +132,8 @@ class _Reader:
             factors = apply_profile(problems, chosen, factors)
             base = self._apply(base, chosen.recipe)
             exclude = [*(replace(rule, may_miss=chosen.design is not None) for rule in exclude), *chosen.exclude]
-        base = self._apply(self._apply(base, self._sets(factors, known)), self.settings.recipe)
+        sets = read_sets(problems, self.settings.sets, factors, known)
+        unset, base = base, self._apply(self._apply(base, sets), self.settings.recipe)
         baseline = self._baseline(factors)
         design = self._design(factors, chosen)
         seeds = self._seeds(chosen)
@@ -127,7 +146,8 @@ class _Reader:
         study = Study(
             **head, profile=chosen.name if chosen else None, factors=factors, design=design.kind, seeds=seeds, baseline=baseline,
             excluded=grid.excluded, arms_before=grid.before, tables=tables, steps=steps,
-            profiles=tuple(profile.name for profile in profiles), base=base, **self._expand(grid, factors, base, seeds),
+            profiles=tuple(profile.name for profile in profiles), base=base, sets=self._variant(sets, unset, grid, factors),
+            **self._expand(grid, factors, base, seeds),
         )  # fmt: skip
         lint(problems, study)
         return replace(study, warnings=tuple(str(problem) for problem in problems.warnings))
@@ -156,7 +176,7 @@ class _Reader:
                 ("seeds",), f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are planned."
             )
         problems.stop()
-        parents = Parents(problems, self.folder, self._load_parent)
+        parents = Parents(problems, self.folder, self._load_parent, self._weights)
         text = FreeText(self.trainer) if self.trainer else RecipeText()
         resolve = None if self.trainer else parents.resolve
         arms = build_arms(problems, grid.points, factors, base, resolve, text)
@@ -164,7 +184,28 @@ class _Reader:
         runs = build_runs(arms, seeds, parents.parent_of, text)
         problems.stop()
         own = _not_own(parents.needed, runs)
-        return {"arms": arms, "runs": runs, "parents": own, "parent_folders": tuple(parents.folders)}
+        return {
+            "arms": arms, "runs": runs, "parents": own, "parent_folders": tuple(parents.folders), "text": text_of(arms),
+            "parent_sources": dict(self.family.sources), "weights": dict(self.family.weights),
+        }  # fmt: skip
+
+    def _variant(
+        self, sets: Mapping[str, Any], unset: Mapping[str, Any], grid: Grid, factors: tuple[Factor, ...]
+    ) -> tuple[str, ...]:
+        """What `--set` makes another of at least one arm, as sorted text."""
+        if not sets:
+            return ()
+        text = FreeText(self.trainer) if self.trainer else RecipeText()
+        levels = joined_levels(grid.points, factors, free=self.trainer is not None)
+
+        def come_to(settings: Mapping[str, Any]) -> dict[str, Any]:
+            return self._apply(self._apply(unset, settings), self.settings.recipe)
+
+        def differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+            left, right = come_to(one), come_to(other)
+            return left != right and any(text.meaning(left, own) != text.meaning(right, own) for own in levels)
+
+        return texts_of(effective(sets, differs), holes(self.trainer.command) if self.trainer else ())
 
     def _head(self) -> dict[str, Any]:
         """What a study says of itself."""
@@ -211,32 +252,6 @@ class _Reader:
 
     def _apply(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
         return apply_free(base, settings) if self.trainer else apply(base, settings)
-
-    def _sets(self, factors: tuple[Factor, ...], known: Sequence[str]) -> dict[str, Any]:
-        """`--set path=value` as settings; they change the base, and levels apply after them."""
-        settings: dict[str, Any] = {}
-        for text in self.settings.sets:
-            path, equals, value = (part.strip() for part in text.partition("="))
-            shown = f"--set {text}"
-            if not equals or not path:
-                self._command(shown, "must be PATH=VALUE, as in --set epochs=3.")
-                continue
-            try:
-                document = parse(f"{path}: {value}", shown)
-            except StudyError as error:
-                self.problems.errors += [replace(problem, line=None) for problem in error.problems]
-                continue
-            problems = Problems(document, free=self.problems.free)
-            for name, item in read_settings(problems, (), document.data).items():
-                if name in settings:
-                    self._command(shown, f"{name} is set twice on the command line.")
-                elif wrong := self.problems.free and unknown_path(name, known):
-                    self._command(shown, wrong)
-                elif factor := fixed_by(factors, name):
-                    self._command(shown, f"every level of {factor} sets {name}, so this would change nothing.")
-                settings[name] = item
-            self.problems.errors += [Problem(shown, None, "", problem.message) for problem in problems.errors]
-        return settings
 
     def _command(self, what: str, message: str) -> None:
         self.problems.errors.append(Problem(what, None, "", message))
@@ -294,9 +309,20 @@ class _Reader:
         if len(self.family.above) >= MAX_CHAIN:
             raise NotFound(f"more than {MAX_CHAIN} studies start from each other in a row.")
         if (file, profile) not in self.family.known:
-            study = load_document(read(path), path.parent, Settings(profile=profile), self.family)
-            self.family.known[file, profile] = study
+            name, stored = self.family.name(path), self.settings
+            document = parse(stored.sources[name], str(path)) if name in stored.sources else read(path)
+            self.family.sources[name] = document.text
+            settings = Settings(profile=profile, sources=stored.sources, weights=stored.weights)
+            self.family.known[file, profile] = load_document(document, path.parent, settings, self.family)
         return self.family.known[file, profile]
+
+    def _weights(self, path: Path) -> str | None:
+        """The SHA-256 of a file of weights, as it was when the study's text was stored, else as it is; None for no such file."""
+        name = self.family.name(path)
+        found = self.settings.weights.get(name) or digest_of(path)
+        if found is not None:
+            self.family.weights[name] = found
+        return found
 
 
 def _all_there(data: Mapping[str, Any], factors: Sequence[Factor]) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.study.study import Arm, Study
 
 LoadStudy = Callable[[Path, str | None], "Study"]
+Digest = Callable[[Path], str | None]
 
 
 _UNUSABLE = "the parent study cannot be used: "
@@ -27,10 +28,11 @@ _UNUSABLE = "the parent study cannot be used: "
 class Parents:
     """Resolves `model.init` for one study file; remembers the runs that others wait for, and their studies' folders."""
 
-    def __init__(self, problems: Problems, folder: Path, load: LoadStudy) -> None:
+    def __init__(self, problems: Problems, folder: Path, load: LoadStudy, digest: Digest) -> None:
         self.problems = problems
         self.folder = folder
         self.load = load
+        self.digest = digest
         self.needed: dict[str, Run] = {}
         self.folders: dict[str, None] = {}
         self._resolved: dict[str, Any] = {}
@@ -83,11 +85,7 @@ class Parents:
 
     def _file(self, place: Key, init: Mapping[str, Any]) -> Any:
         name = str(init["file"])
-        try:
-            with (self.folder / name).open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-        except (OSError, ValueError):
-            found = None
+        found = self.digest(self.folder / name)
         declared = init.get("sha256")
         if found and declared not in (None, found):
             self.problems.add(place, f"{name} has SHA-256 {found}, not {declared}.")
@@ -137,6 +135,15 @@ class Parents:
             message = f"{init['arm']!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."
             self.problems.add((*place, "arm"), message)
         return arm, study
+
+
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 of a file; None where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 def _cause(error: AblateError) -> str:

@@ -1,17 +1,35 @@
-"""Which code a result came from: recorded with each attempt, never part of a run's identity."""
+"""Which code a result came from: recorded with each attempt, never part of a run's identity.
+
+Of our own trainer it is the syntax tree of what it imports; of another, the bytes of its files (`scripts`) and our reader.
+"""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import posixpath
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ablate.study.digest import canonical_json
+from ablate.study.metrics import READER
+from ablate.study.run import Run
+from ablate.study.scripts import RUN_DIR, Files, Scripts, globs_of
+from ablate.study.study import Study
+from ablate.study.words import expand
+
 TRAINER = "training.trainer"
 """Where the code that can change a number begins: what `study` decides is in the recipe, which is hashed whole."""
+FIRST_READER = 1
+"""The reader of attempts that name none."""
+MOST_NAMED = 4
+"""So many files that differ are named one by one; more are counted."""
+_DECLARED = "trainer:"
+"""How the code of a script was recorded once: by the version that its study declares."""
 
 
 @cache
@@ -32,13 +50,148 @@ def code_version() -> dict[str, Any]:
     return {"code": source.hexdigest(), "commit": commit, "dirty": bool(status) if status is not None else None}
 
 
-def code_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
-    """As `code_version`, for a study with a trainer of its own: its code is the version that the study declares, which is part of
-    each run's identity. So nothing of ours ages its results, and `commit` stays unknown."""
-    if trainer is None:
-        return code_version()
-    version = trainer.get("version")
-    return {"code": f"trainer:{1 if version is None else version}", "commit": None, "dirty": None}
+@dataclass(frozen=True)
+class Code:
+    """The code that would train a run here. `digest` has 64 hex digits.
+
+    Of a script, `files` maps names (relative to the study's folder) to SHA-256s, `absent` is its program as the command names it,
+    where that is not here, and `reader` the version of our reader of its output, None where it reports by itself.
+    """
+
+    digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    absent: str = ""
+    reader: int | None = None
+    script: bool = False
+
+    def recorded(self) -> dict[str, Any]:
+        """What an attempt's environment keeps of it."""
+        reader = {} if self.reader is None else {"reader": self.reader}
+        return {"code": self.digest, "commit": None, "dirty": None, "files": dict(self.files), **reader}
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How the code of a result stands to the code here. `why` names the files that differ; not `known`: nobody can tell here."""
+
+    stale: bool = False
+    known: bool = True
+    why: str = ""
+
+
+def code_of(trainer: Mapping[str, Any] | None, seed: int = 0, folder: Path = Path(), watch: Sequence[str] = ()) -> Code:
+    """The code of one run: our own trainer's, or, of another (`Run.trainer`), its files as they lie in the study's folder."""
+    return _Codes(folder, watch).of(trainer, seed)
+
+
+def environment_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What each attempt of a grid records of its code. Of another trainer the worker notes it, for each run as it begins."""
+    return code_version() if trainer is None else {}
+
+
+def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:
+    """The code of each run of a study and of each parent, by run id, as it is now. `folder`: where not the study file's own."""
+    return codes_in(folder or Path(study.file).parent, (*study.parents, *study.runs), globs_of(study.trainer))
+
+
+def codes_in(folder: Path, runs: Iterable[Run], watch: Sequence[str]) -> dict[str, Code]:
+    """The code of each run, by run id, as it is in a folder."""
+    codes = _Codes(folder, watch)
+    return {run.run_id: codes.of(run.trainer, run.seed) for run in runs}
+
+
+def digest_of(codes: Mapping[str, Code]) -> str | None:
+    """One digest for all of a study's runs; None where a program is not here."""
+    digests = sorted({code.digest for code in codes.values()})
+    if not digests or any(code.absent for code in codes.values()):
+        return None
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+class _Codes:
+    """The codes of many runs, each set of files being looked at once."""
+
+    def __init__(self, folder: Path, watch: Sequence[str]) -> None:
+        self._scripts = Scripts(folder, watch)
+        self._known: dict[Any, Code] = {}
+
+    def of(self, trainer: Mapping[str, Any] | None, seed: int) -> Code:
+        if trainer is None:
+            return Code(code_version()["code"])
+        if "python" in trainer:
+            key: Any = str(trainer["python"])
+        else:  # of the run itself only the seed may stand in a file's name
+            given = tuple(map(str, trainer["command"]))
+            key = (given, seed if any("{seed}" in word for word in given) else 0)
+        if key not in self._known:
+            self._known[key] = self._look(key)
+        return self._known[key]
+
+    def _look(self, key: Any) -> Code:
+        if isinstance(key, str):
+            return _code(self._scripts.of_module(key.partition(":")[0]), None)
+        given, seed = key
+        return _code(self._scripts.of_command(expand(given, seed, RUN_DIR)), READER)
+
+
+def _code(files: Files, reader: int | None) -> Code:
+    digest = hashlib.sha256(canonical_json({"files": files.digests, "reader": reader}).encode()).hexdigest()
+    return Code(digest, files.digests, files.absent, reader, script=True)
+
+
+def compare(code: Code, recorded: str | None, environment: Mapping[str, Any]) -> Freshness:
+    """How a result stands to the code here: `recorded` and `environment` are its attempt's.
+
+    Attempts of before scripts had a digest (`trainer:VERSION`) are compared by those files that are known of both, and their
+    numbers were read by the first reader.
+    """
+    if recorded is None or recorded == code.digest:
+        return Freshness()
+    if not code.script:
+        return Freshness(stale=True)
+    old = recorded.startswith(_DECLARED)
+    theirs = _normal(environment.get("files"), str(environment.get("folder") or ""))
+    read_by = environment.get(
+        "reader", FIRST_READER if old and _has_pattern(environment.get("trainer")) else code.reader
+    )
+    reread = ["its numbers were read by an older ablate"] if read_by != code.reader else []
+    if code.absent or (theirs and not code.files):
+        return Freshness(bool(reread), bool(reread), ", ".join(reread))
+    both = set(theirs) & set(code.files)
+    names = both if old else set(theirs) | set(code.files)
+    why = [*reread, *_differences(theirs, code.files, sorted(names))]
+    if old and not why:
+        return Freshness(known=bool(both))
+    return Freshness(stale=True, why=", ".join(why))
+
+
+def _differences(theirs: Mapping[str, str], ours: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """`train.py changed`, `model.py is new`, `old.py is gone`: the first few, and how many more."""
+    found = []
+    for name in names:
+        if name not in theirs:
+            found.append(f"{name} is new")
+        elif name not in ours:
+            found.append(f"{name} is gone")
+        elif theirs[name] != ours[name]:
+            found.append(f"{name} changed")
+    more = [f"and {len(found) - MOST_NAMED} files more"] if len(found) > MOST_NAMED + 1 else []
+    return [*found[:MOST_NAMED], *more] if more else found
+
+
+def _normal(files: Any, folder: str) -> dict[str, str]:
+    """Recorded files under the names that they have here: older attempts kept a command's words as they stood."""
+    if not isinstance(files, Mapping):
+        return {}
+    inside = posixpath.join(folder, "")
+    names = {name: posixpath.normpath(str(name)) for name in files}
+    return {normal.removeprefix(inside) if folder else normal: str(files[name]) for name, normal in names.items()}
+
+
+def _has_pattern(trainer: Any) -> bool:
+    """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
+    metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
+    return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False
 
 
 def _reached(package: Path, start: str) -> list[Path]:

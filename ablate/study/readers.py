@@ -6,6 +6,7 @@ A reader raises ValueError with what is allowed; it takes its own result unchang
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -168,6 +169,18 @@ def read_init(value: Any) -> Any:
     return {name: item for name, item in value.items() if item is not None}
 
 
+def same_init(init: Any) -> Any:
+    """First weights in one form for all ways to write them; nothing is looked for on the disk."""
+    if isinstance(init, str):
+        return init if init == "scratch" or init in WEIGHTS else os.path.normpath(init)
+    if "file" in init:
+        file = os.path.normpath(init["file"])
+        return {**init, "file": file} if "sha256" in init or file in ("scratch", *WEIGHTS) else file
+    usual = {"seed": "same", "weights": "last"}
+    short = {name: value for name, value in init.items() if value != usual.get(name)}
+    return {**short, "study": os.path.normpath(str(init["study"]))} if "study" in init else short
+
+
 def _only(value: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
     for name, item in value.items():
         if name not in allowed:
@@ -178,10 +191,19 @@ def _only(value: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
         raise ValueError(f"file must be text, not {value['file']!r}")
 
 
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+"""What the largest class weight may be: the loss is summed in float32, where others vanish or overflow."""
+
+
 def read_class_weights(value: Any) -> Any:
     if value in ("none", "balanced"):
         return value
     if isinstance(value, list | tuple) and all(is_number(w) and w >= 0 for w in value) and any(value):
+        if not LEAST_WEIGHT <= max(value) <= MOST_WEIGHT:
+            raise ValueError(
+                f"the largest class weight must lie between {LEAST_WEIGHT:g} and {MOST_WEIGHT:g}, not {max(value):g}: "
+                "only their ratios count, so write them around 1"
+            )
         return tuple(float(w) + 0.0 for w in value)
     raise ValueError("must be 'none', 'balanced' or a list of one weight a class, none negative and not all 0")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ablate.study.provenance import Code
 from ablate.study.run import Run
 
 
@@ -85,7 +86,8 @@ class Context:
     `on_epoch` takes the records of all splits of one epoch (one commit). `should_stop` is polled at each step: a signal
     number to checkpoint and raise `Interrupted`, or 0. `options` changes speed, never what is drawn:
     `channels_last`, `compile`, `deterministic`, `keep`, `checkpoint_seconds`, `needed_by_child`.
-    `parent_dir` is the run folder of the run that this one starts from.
+    `parent_dir` is the run folder of the run that this one starts from. `code` is what a trainer that is not ours noted of its
+    files as the attempt began.
     """
 
     run_dir: Path
@@ -96,6 +98,7 @@ class Context:
     should_stop: Callable[[], int] = lambda: 0
     options: Mapping[str, Any] = field(default_factory=dict)
     parent_dir: Path | None = None
+    code: Code | None = None
 
 
 class Fit(Protocol):
@@ -125,7 +128,9 @@ class RunResult:
     `epochs` maps an epoch to {name: value}, `train_`, `val_` and `test_` before the split's own metrics, and the reported
     split's again without a prefix; for each epoch and split the newest attempt counts.
     `metrics` holds the final numbers of a done run, `seconds` the wall time of the attempt that ended it, `details` what its
-    trainer told besides (`Outcome.details`).
+    trainer told besides (`Outcome.details`). A done run whose code is another here is `stale`, and `why_stale` names the files
+    that differ, where they are known; not `code_known`: its script is not here, so nobody can tell. `attempt` is the number of the
+    attempt that all of this is of: the one that counts for the code that was looked with, else the newest.
     """
 
     run: Run
@@ -142,4 +147,13 @@ class RunResult:
     device: str | None = None
     error: str | None = None
     stale: bool = False
+    why_stale: str = ""
+    code_known: bool = True
+    attempt: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> AttemptResult | None:
+        """The attempt that the numbers are of; the newest where none is told."""
+        told = (attempt for attempt in self.attempts if attempt.number == self.attempt)
+        return next(told, self.attempts[-1] if self.attempts else None)

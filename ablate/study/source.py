@@ -113,7 +113,12 @@ def _flow(node: Node) -> str:
 
 def flow_scalar(text: str) -> str:
     """A name as it can be written inside `{}` and `[]`: quoted where YAML would read it as something else."""
-    return text if _PLAIN.fullmatch(text) else "'" + text.replace("'", "''") + "'"
+    return text if is_plain_word(text) else "'" + text.replace("'", "''") + "'"
+
+
+def is_plain_word(text: str) -> bool:
+    """Whether a text can stand inside `{}` and `[]` without quotes."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def read(path: Path) -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,8 +99,17 @@ class TableSpec:
     baseline: Mapping[str, str] | None = None
     reported: Mapping[str, tuple[Reported | None, ...]] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
-    test: str = "dunnett"
+    test: str = "moderated"
     caption: str = ""
+
+    def in_percent(self, metric: str) -> bool:
+        """Whether the table prints this metric in percent, as it does where the paper does."""
+        places = [i for i, column in enumerate(self.columns) if (self.metric or column) == metric]
+        return any(
+            figure is not None and figure.percent
+            for figures in self.reported.values()
+            for figure in (figures[i] for i in places if i < len(figures))
+        )
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,10 @@ class Study:
     `base` is the recipe by dotted path before any level is applied.
     `trainer` is what the file declares of a trainer of its own, `metrics` the metrics that are not ours with their direction.
     `parent_folders` are those of the studies that `parents` come from: files of weights that they name lie there.
+    `parent_sources` are the texts of those studies' files, and `weights` the SHA-256 of the files of weights that were read, by their
+    paths from this study's folder: with them a stored text is read again without its neighbours.
+    `sets` is the variant that `--set` made: `path=value`, sorted; empty where nothing resolved is another.
+    `text` is the digest of the design as resolved: the arms with their recipes and trainer, never seeds, tables or comments.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
     """
 
@@ -172,6 +185,18 @@ class Study:
     sets: tuple[str, ...] = ()
     text: str = ""
     parent_sources: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """`quickstart (cpu) [y=2]`."""
+        return full_name(self.name, self.profile, self.sets)
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
+
+
+def full_name(name: str, profile: str | None = None, sets: Iterable[str] = ()) -> str:
+    """A study as lists name it, with its profile and its variant: `quickstart`, `quickstart (cpu) [y=2]`."""
+    variant = ", ".join(sets)
+    return name + (f" ({profile})" if profile else "") + (f" [{variant}]" if variant else "")

@@ -20,7 +20,7 @@ from ablate.study.source import Key
 from ablate.study.study import Claim, Condition, Factor, TableSpec, Term
 
 KINDS = ("epoch", "class", "effect")
-TESTS = ("dunnett", "welch-holm")
+TESTS = ("moderated", "dunnett", "welch-holm")
 
 
 class TableReader:
@@ -69,8 +69,9 @@ class TableReader:
         defaults = {**self.baseline, **(table.baseline or {})}
         reader = ReportedReader(self.problems, table, shown, defaults, self.steps)
         reported = reader.read((*key, "reported"), spec.get("reported"))
+        table = replace(table, reported=reported)
         claims = self._claims((*key, "claims"), spec.get("claims"), table, self._context(table, shown, defaults))
-        return replace(table, reported=reported, claims=claims)
+        return replace(table, claims=claims)
 
     def _layout(self, key: Key, spec: Mapping[str, Any], name: str) -> TableSpec:
         rows, kind = self._rows(key, spec)
@@ -237,6 +238,7 @@ class TableReader:
             metrics=tuple(metrics),
             better=self.better,
             levels=levels,
+            percent=frozenset(name for name in metrics if table.in_percent(name)),
         )
 
     def _row_terms(self, table: TableSpec, shown: Sequence[Factor], fixed: Levels) -> list[Term]:

@@ -1,11 +1,13 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, and their units where given. Not hashed: which direction of a metric is better.
+that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
+`watch` names.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import shlex
@@ -78,6 +80,8 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
         problems.add((*_KEY, "seed"), f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
+    if spec.get("watch") is not None:
+        _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
     return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
 
@@ -89,15 +93,34 @@ def fit_name(trainer: Mapping[str, Any] | None) -> str:
     return f"ablate.training.foreign.{'command' if 'command' in trainer else 'python'}:fit"
 
 
+_SHELLS = ("sh", "bash", "zsh", "dash")
+_WITH_VALUE = ("-u", "-C", "--unset", "--chdir")  # options of `env` whose value is a word of its own
+
+
 def trainer_title(trainer: Mapping[str, Any]) -> str:
     """A declared trainer in a few words, for the line that says how a table was measured: `own command python train.py`."""
     if "python" in trainer:
         return f"own trainer {trainer['python']}"
     command = trainer["command"]
-    given = list(map(str, command)) if isinstance(command, list) else shlex.split(str(command))
+    given = _program(list(map(str, command)) if isinstance(command, list) else shlex.split(str(command)))
     head = list(itertools.takewhile(lambda word: not word.startswith("-") and "{" not in word, given))
     text = " ".join(head or given[:1])
     return f"own command {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _program(given: list[str]) -> list[str]:
+    """The words from the program on that `env` or a shell starts."""
+    first = given[0].rpartition("/")[2] if given else ""
+    rest = given[1:]
+    if first == "env":
+        while rest and (rest[0].startswith("-") or "=" in rest[0]):
+            rest = rest[2:] if rest[0] in _WITH_VALUE else rest[1:]
+        return _program(rest) if rest else given
+    if first in _SHELLS and len(rest) > 1 and re.fullmatch("-[a-z]*c", rest[0]):
+        line = next(iter(rest[1].strip().splitlines()), "")
+        with contextlib.suppress(ValueError):  # a quote that goes on in the next line
+            return _program(shlex.split(line)) or given
+    return given
 
 
 def known_names(declared: Mapping[str, Any]) -> set[str]:
@@ -185,6 +208,12 @@ def _python(problems: Problems, value: Any) -> str:
         return value
     problems.add((*_KEY, "python"), f"must be package.module:function, not {show(value)}.")
     return ""
+
+
+def _check_globs(problems: Problems, key: Key, value: Any) -> None:
+    for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
+        if not glob.strip() or glob.startswith(("/", "~")):
+            problems.add(key, f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one.")
 
 
 def _version(problems: Problems, value: Any) -> int:

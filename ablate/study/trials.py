@@ -133,3 +133,4 @@ class TuningResult:
     arms: tuple[TunedArm, ...]
     about: str = ""
     warnings: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.study.digest import SHORT
+from ablate.study.places import expand, variable
 
 URL = "https://download.pytorch.org/models/"
 """Where torchvision's `Weights.url` points to, without the file's name."""
@@ -38,8 +39,9 @@ def folder(home: Path) -> Path:
 
 def torch_cache() -> Path:
     """torch.hub's folder of downloaded weights, by torch's own rule: TORCH_HOME, else XDG_CACHE_HOME, else ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))).expanduser() / "hub" / "checkpoints"
+    cache = variable("XDG_CACHE_HOME") or "~/.cache"
+    given = variable("TORCH_HOME") or os.path.join(cache, "torch")
+    return expand(given, "torch's folder of weights") / "hub" / "checkpoints"
 
 
 def absent(model: Mapping[str, Any], *, home: Path, folders: Iterable[Path] = ()) -> str:

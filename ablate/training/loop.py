@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ablate.errors import Diverged
+from ablate.errors import Diverged, StudyError
 from ablate.study.recipe import Recipe
 from ablate.training import sources, streams
 from ablate.training.batches import Batch, Feed, bounds
@@ -25,6 +25,7 @@ from ablate.training.metrics import Evaluation, TrainingSums, evaluate, finite
 from ablate.training.numerics import Numerics
 from ablate.training.optimizer import set_rates
 from ablate.training.refinements.mixup import Mix, draw_mix, mix_images
+from ablate.training.registry import recipe_error
 from ablate.training.schedule import LearningRate
 
 
@@ -132,14 +133,36 @@ class Loop:
         set_rates(self.optimizer, self.rate.scale(self.step))
         torch.manual_seed(streams.derive(self.seed, "dropout", self.epoch, self.position))
         images, mix = self._augmented(batch)
-        logits = self.forward(images)
+        try:
+            logits = self.forward(images)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise self._one_value(batch) from error
         loss = self.objective(logits, batch.labels, mix)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:
+            if "without overflow" not in str(error):
+                raise
+            raise recipe_error(
+                "optimizer.lr", f"is {self.recipe.optimizer.lr:g}, which no float32 holds; rates are mostly below 1"
+            ) from error
         self.optimizer.zero_grad(set_to_none=True)
         self._count(logits.detach(), loss.detach(), batch.labels, mix)
         self.position += 1
         self.step += 1
+
+    def _one_value(self, batch: Batch) -> StudyError:
+        """BatchNorm has no variance to divide by where one image has become one pixel."""
+        _, _, height, width = batch.images.shape
+        return recipe_error(
+            "batch_size",
+            f"is {self.recipe.batch_size}: in {self.recipe.model.arch} images of {width}x{height} pixels come down to one "
+            "pixel, and BatchNorm cannot train on one value a channel; give batch_size at least 2, or a larger "
+            "data.image_size",
+        )
 
     def _augmented(self, batch: Batch) -> tuple[torch.Tensor, Mix | None]:
         images, transforms = batch.images, self.recipe.data.augment

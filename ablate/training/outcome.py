@@ -68,7 +68,9 @@ def _details(session: Session, last: Mapping[str, float] | None) -> dict[str, An
         "data": {
             "digest": splits.digest,
             "classes": len(splits.classes),
+            "class_names": list(splits.classes),
             "images": sizes,
+            **{name: splits.details[name] for name in ("ignored_files", "ignored", "notes") if name in splits.details},
             "skipped": [{"path": str(path), "reason": reason} for path, reason in splits.skipped],
         },
         "fingerprint": session.fingerprints[0],

@@ -27,9 +27,11 @@ from ablate.study.records import Context
 from ablate.study.run import Run
 from ablate.training import sources
 from ablate.training.batches import EVALUATION_PIXELS
+from ablate.training.contents import printable
 from ablate.training.data.images import Pixels
 from ablate.training.models import build_model
 from ablate.training.numerics import numerics, settings
+from ablate.training.state_dict import NotWeights, read_tensors, state_in
 from ablate.training.trainer import parse_recipe
 from ablate.training.unlabelled import Found, Preparation, decoded
 
@@ -120,14 +122,11 @@ def _state(path: Path, sha256: str) -> Mapping[str, torch.Tensor]:
             "training, and is not loaded; bring the recorded file back, or train the run again"
         )
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a foreign file raises nearly anything
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise BadData(
-            f"{path} is no file of plain tensors, and nothing else is loaded, since it could run code: {reason}"
-        ) from None
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise BadData(f"{path} is no state dict, a mapping of names to tensors")
+        state, inside = state_in(read_tensors(io.BytesIO(content)))
+    except NotWeights as error:
+        raise BadData(f"{path} cannot be read as weights: {error}") from None
+    if inside:
+        raise BadData(f"{path} is no state dict but holds one under {inside!r}: a run of ours writes none like it")
     return state
 
 
@@ -170,7 +169,9 @@ def predict(
     if bad and not skip_bad:
         raise BadData(_bad_text(found, bad))
     if not rows:
-        raise BadData(f"{found.root}: none of {len(bad):,} images can be decoded; the first: {_shown(bad[:1])}")
+        raise BadData(
+            f"{printable(str(found.root))}: none of {len(bad):,} images can be decoded; the first: {_shown(bad[:1])}"
+        )
     return Predictions(tuple(rows), tuple(bad))
 
 
@@ -204,10 +205,10 @@ def _guesser(kept: Kept, context: Context) -> Guess:
 def _bad_text(found: Found, bad: list[tuple[str, str]]) -> str:
     rest = f"; and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
     return (
-        f"{found.root}: {len(bad):,} of {len(found.files):,} images cannot be used: {_shown(bad[:SHOWN])}{rest}. "
+        f"{printable(str(found.root))}: {len(bad):,} of {len(found.files):,} images cannot be used: {_shown(bad[:SHOWN])}{rest}. "
         "Replace or remove them, or leave them out with --skip-bad; nothing was written"
     )
 
 
 def _shown(bad: list[tuple[str, str]]) -> str:
-    return "; ".join(f"{file} ({reason})" for file, reason in bad)
+    return "; ".join(f"{printable(file)} ({reason})" for file, reason in bad)

@@ -65,20 +65,38 @@ def import_callable(name: str, path: str) -> Callable[..., Any]:
 
     Raises StudyError, with the recipe field `path`, where the module cannot be imported or holds no such callable.
     """
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise recipe_error(path, f"{name!r} is not of the form package.module:callable")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        return find_callable(name)
     except ImportError as error:
+        module = name.partition(":")[0]
         raise recipe_error(
-            path,
-            f"cannot import {module_name!r} of {name!r}: {error}; install it, or run from the folder that holds it",
+            path, f"cannot import {module!r} of {name!r}: {error}; install it, or run from the folder that holds it"
         ) from error
+    except (LookupError, ValueError) as error:
+        raise recipe_error(path, str(error)) from error
+
+
+def find_callable(name: str) -> Callable[..., Any]:
+    """What `package.module:callable` names; modules in the working folder and in those of `search_also` are found too.
+
+    Raises ImportError where there is no such module, ValueError for a name of another form, LookupError where the module
+    holds no such callable.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute or module_name.startswith("."):
+        raise ValueError(f"{name!r} is not of the form package.module:callable")
+    if "" not in sys.path:
+        search_also(os.getcwd())
+    importlib.invalidate_caches()  # a module may have come since another was looked for
+    module = importlib.import_module(module_name)
     found = getattr(module, attribute, None)
     if not callable(found):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise recipe_error(path, f"{module_name!r} has no callable {attribute!r}.{nearest(attribute, known)}")
+        raise LookupError(f"{module_name!r} has no callable {attribute!r}.{nearest(attribute, known)}")
     return found  # type: ignore[no-any-return]
+
+
+def search_also(folder: str) -> None:
+    """Let modules in `folder` be imported, after all others."""
+    if folder not in sys.path:
+        sys.path.append(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ablate.training.metrics import Evaluation
 from ablate.training.models import Built, build_model
 from ablate.training.numerics import numerics
 from ablate.training.optimizer import build_optimizer
+from ablate.training.registry import search_also
 from ablate.training.schedule import learning_rate
 from ablate.training.selection import Watch, watch
 
@@ -95,7 +97,11 @@ class Session:
 
 def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
     """Load the data, build the network and the loop, and take up the newest checkpoint of this run if there is one."""
+    if context.options.get("study_dir"):
+        search_also(str(context.options["study_dir"]))
     splits = sources.load_data(recipe.data, run.seed, context.options)
+    for note in splits.details.get("notes", ()):
+        print(note, file=sys.stderr)  # the run's log
     evaluated = {name: split for name in ("val", "test") if (split := getattr(splits, name)) is not None}
     forget_others([splits.train, *evaluated.values()])
     classes, has_val = len(splits.classes), splits.val is not None

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ablate.store.queries import TUNING
+from ablate.study.arms import text_of
+from ablate.study.digits import brief
 from ablate.study.loader import Settings, load
 from ablate.study.run import Run
 from ablate.study.study import Arm, Factor, Level, Study, TableSpec
@@ -46,7 +48,7 @@ def compared(tuning: Tuning, result: TuningResult, seeds: Sequence[int]) -> Stud
     return replace(
         base, name=f"{TUNING}{base.name}:compared", factors=factors, design="full", baseline={"arm": baseline, "tuning": WRITTEN},
         arms=tuple(arms), excluded=(), arms_before=len(arms), tables=_tables(names, tuning.metric, baseline, result.budget),
-        runs=tuple(in_turns.values()), parents=parents_of(base, in_turns.values()), steps={}, warnings=(),
+        runs=tuple(in_turns.values()), parents=parents_of(base, in_turns.values()), steps={}, warnings=(), text=text_of(arms),
     )  # fmt: skip
 
 
@@ -57,7 +59,7 @@ def costs(result: TuningResult) -> tuple[str, ...]:
         best = (
             "no trial is complete"
             if arm.best is None
-            else f"best {result.metric} {arm.best.value:.4f}, of trial {arm.best.number}"
+            else f"best {result.metric} {brief(arm.best.value)}, of trial {arm.best.number}"
         )
         lines.append(f"Tuning {arm.arm} cost {_cost([arm])}; {best}.")
     if len(result.arms) > 1:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
+import sqlalchemy as sa
 from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, RDBStorage
 
 from ablate.errors import NoSpaceOrPermission, UsageError
 from ablate.study.trials import Dimension, Trial, TuningResult
@@ -16,9 +19,9 @@ from ablate.tuning.samplers import distribution
 
 
 def optuna_study(
-    name: str, trials: Sequence[Trial], space: Sequence[Dimension], better: str, storage: str | None = None
+    name: str, trials: Sequence[Trial], space: Sequence[Dimension], better: str, storage: BaseStorage | None = None
 ) -> optuna.Study:
-    """An `optuna.Study` with the trials that have ended; in memory unless `storage` is an SQLAlchemy URL."""
+    """An `optuna.Study` with the trials that have ended; in memory unless `storage` is given."""
     study = optuna.create_study(
         study_name=name, storage=storage, direction="maximize" if better == "higher" else "minimize"
     )
@@ -49,9 +52,10 @@ def export(result: TuningResult, path: Path) -> tuple[str, ...]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
+            storage = RDBStorage("sqlite://", {"creator": lambda: sqlite3.connect(path), "poolclass": sa.NullPool})
             for arm in result.arms:
                 names.append(f"{result.study}{f' ({result.profile})' if result.profile else ''}: {arm.arm}")
-                optuna_study(names[-1], arm.trials, arm.space, result.better, f"sqlite:///{path}")
+                optuna_study(names[-1], arm.trials, arm.space, result.better, storage)
     except OSError as error:
         raise NoSpaceOrPermission(f"cannot write {path}: {error.strerror}. Name another file for --storage.") from error
     return tuple(names)

@@ -31,6 +31,8 @@ def tune(session: Session, request: GridRequest, executor: Executor, workers: in
         before = session.counts()
         round_ = executor.run(watch.request())
         total = _added(total, round_)
+        if round_.gone:
+            break
         session.step(workers, ask=False)
         if round_.interrupted or round_.errors or (request.fail_fast and round_.failed):
             break
@@ -85,6 +87,7 @@ def _added(one: GridReport, other: GridReport) -> GridReport:
     return GridReport(
         done=one.done + other.done, failed=one.failed + other.failed, lost=one.lost + other.lost,
         released=one.released + other.released, fenced=one.fenced + other.fenced, blocked=other.blocked,
-        pruned=one.pruned + other.pruned, interrupted=other.interrupted, errors=(*one.errors, *other.errors),
+        pruned=one.pruned + other.pruned, interrupted=other.interrupted, unrecorded=other.unrecorded,
+        errors=(*one.errors, *other.errors),
         seconds=one.seconds + other.seconds,
     )  # fmt: skip

@@ -30,6 +30,7 @@ def read_result(tuning: Tuning, store: Store | None, *, importance: bool = True)
         arms=tuple(_arm(tuning, arm, store, importance) for arm in tuning.arms),
         about=study.about,
         warnings=tuning.warnings,
+        sets=study.sets,
     )
 
 

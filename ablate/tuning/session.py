@@ -275,7 +275,7 @@ class Session:
     def _save(self) -> int:
         """Queue what is missing of the open trials' runs, under a study of the tuning's own; the key of its request."""
         study = self._study()
-        settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep}
+        settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
         key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
         self._prepare(study, key)
         return key

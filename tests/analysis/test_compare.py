@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ablate.analysis.compare import compare_steps, compare_with_baseline, holm, pool, standard_error
+from ablate.analysis.compare import compare_steps, compare_with_baseline, holm
 from ablate.analysis.values import Sample
+from ablate.analysis.variance import Own, Pooled, rule_of, standard_error
 
 CONTROL = (7.40, 8.50, 7.20, 8.24, 9.84, 8.32)
 DRUG_A = (9.76, 8.80, 7.68, 9.36)
@@ -71,7 +72,7 @@ def test_the_variance_rule_decides_what_is_seen() -> None:
     assert (pooled.decided, welch.decided) == (False, True)
 
 
-@pytest.mark.parametrize("test", ["dunnett", "welch-holm"])
+@pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
 class TestWhatIsNotDecided:
     def test_no_p_below_three(self, test: str) -> None:
         found = compare_with_baseline(sample("c", 0.1, 0.2), [sample("a", 0.8, 0.9)], test)["a"]
@@ -125,20 +126,19 @@ class TestWhatIsNotDecided:
 
 def test_a_flat_arm_does_not_shrink_the_pool() -> None:
     arms = [sample("a", 0.1, 0.2, 0.3), sample("b", 0.5, 0.5, 0.5)]
-    found = pool(arms)
-    assert found is not None
+    found = rule_of(arms, "dunnett")
+    assert isinstance(found, Pooled)
     assert (found.variance, found.df) == (pytest.approx(0.01), 2)
-    assert pool(arms[1:]) is None
+    assert rule_of(arms[1:], "dunnett") is None
 
 
 def test_detectable_is_power_times_the_standard_error() -> None:
-    """Equal spreads of exactly 1: the cell's figure is the planner's."""
+    """Equal spreads of exactly 1: the cell's figure is the planner's, where a study knows its variance only by pooling."""
     from ablate.analysis import power
 
     arms = [sample(str(i), i - 1.0, i + 0.0, i + 1.0) for i in range(4)]
-    for test in ("dunnett", "welch-holm"):
-        found = compare_with_baseline(arms[0], arms[1:], test)
-        assert found["1"].detectable == pytest.approx(power.detectable(3, 3, test))
+    found = compare_with_baseline(arms[0], arms[1:], "dunnett")
+    assert found["1"].detectable == pytest.approx(power.detectable(3, 3, "dunnett"))
 
 
 def test_steps_share_a_variance_and_holm() -> None:
@@ -156,17 +156,18 @@ def test_steps_share_a_variance_and_holm() -> None:
 
 def test_satterthwaite_by_hand() -> None:
     # variances 1 and 4, n = 3 each: se^2 = 5/3; df = (5/3)^2 / ((1/3)^2/2 + (4/3)^2/2) = 2.9412
-    error, df = standard_error([(1.0, sample("a", 0.0, 1.0, 2.0)), (-1.0, sample("b", 0.0, 2.0, 4.0))], None)
+    rule = Own()
+    error, df = standard_error([(1.0, sample("a", 0.0, 1.0, 2.0), rule), (-1.0, sample("b", 0.0, 2.0, 4.0), rule)])
     assert (error, df) == (pytest.approx(np.sqrt(5 / 3)), pytest.approx(2.941176, abs=1e-6))
 
 
 def test_an_unknown_test_is_refused() -> None:
     for call in (compare_with_baseline, compare_steps):
-        with pytest.raises(ValueError, match="unknown test 'tukey'; allowed: dunnett, welch-holm"):
+        with pytest.raises(ValueError, match="unknown test 'tukey'; allowed: moderated, dunnett, welch-holm"):
             call(sample("c", 1.0), [], "tukey") if call is compare_with_baseline else call([], "tukey")
 
 
-@pytest.mark.parametrize("test", ["dunnett", "welch-holm"])
+@pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
 def test_one_family_of_twenty_raises_a_false_alarm(test: str) -> None:
     """No arm differs: the share of families with any decided difference is 5%, or less for Welch with Holm."""
     rng = np.random.default_rng(7)

@@ -41,7 +41,7 @@ def test_members_are_factors_of_their_own(grid: Any) -> None:
     table = effects_table(made.study, made.results, "top1")
     assert [row.name for row in table.rows] == ["c", "l", "m", "c × l", "c × m", "l × m"]
     assert table.rows[3].levels == {"c": "with c", "l": "with l"}
-    assert (table.kind, table.test, {row.arm for row in table.rows}) == ("effect", "holm", {None})
+    assert (table.kind, table.test, {row.arm for row in table.rows}) == ("effect", "moderated", {None})
 
 
 def test_effects_are_differences_of_means(grid: Any) -> None:
@@ -60,8 +60,8 @@ def test_effects_are_differences_of_means(grid: Any) -> None:
 
 
 def test_p_and_interval_are_those_of_a_formula(grid: Any) -> None:
+    """Under `dunnett`: the residual of the model, p and interval adjusted by the number of effects."""
     from statsmodels.formula.api import ols
-    from statsmodels.stats.multitest import multipletests
 
     values = scores(np.random.default_rng(4), c=0.2, l=-0.1, c_m=0.15)
     rows = [
@@ -71,23 +71,37 @@ def test_p_and_interval_are_those_of_a_formula(grid: Any) -> None:
     ]
     theirs = ols("y ~ C(seed) + (c + l + m) ** 2", pd.DataFrame(rows)).fit()
     keys = {"c": "c", "l": "l", "m": "m", "c × l": "c:l", "c × m": "c:m", "l × m": "l:m"}
-    adjusted = multipletests([theirs.pvalues[key] for key in keys.values()], method="holm")[1]
     made = grid(values)
-    effects = by_name(effects_table(made.study, made.results, "top1"))
+    effects = by_name(effects_table(made.study, made.results, "top1", test="dunnett"))
     intervals = theirs.conf_int(0.05 / 6)
-    for p, (ours, key) in zip(adjusted, keys.items(), strict=True):
+    for ours, key in keys.items():
         assert effects[ours].delta == pytest.approx(2 * theirs.params[key])
-        assert effects[ours].p_adjusted == pytest.approx(p)
+        assert effects[ours].p_adjusted == pytest.approx(min(1.0, 6 * theirs.pvalues[key]))
         assert effects[ours].delta_ci95 == pytest.approx(tuple(2 * intervals.loc[key]))
-        smallest = detectable_main_effect(3, 3, comparisons=6)
+        assert effects[ours].test == "residual"
+        smallest = detectable_main_effect(3, 3, comparisons=6, test="dunnett")
         assert effects[ours].detectable == pytest.approx(smallest * np.sqrt(theirs.scale), rel=1e-6)
 
 
+def test_an_effect_is_judged_by_its_arms_variances(grid: Any) -> None:
+    """Under `welch-holm` by hand: c is the mean of four arms less that of four, its variance the sum of s^2 / 3 / 16."""
+    values = scores(np.random.default_rng(4), c=0.2)
+    made = grid(values)
+    found = by_name(effects_table(made.study, made.results, "top1", test="welch-holm"))["c"]
+    shares = [np.var(column, ddof=1) / 3 / 16 for column in values.values()]
+    error, df = np.sqrt(sum(shares)), sum(shares) ** 2 / sum(share**2 / 2 for share in shares)
+    assert found.p_adjusted == pytest.approx(min(1.0, 6 * 2 * stats.t.sf(found.delta / error, df)))
+    half = stats.t.isf(0.05 / 12, df) * error
+    assert found.delta_ci95 == pytest.approx((found.delta - half, found.delta + half))
+
+
 def test_replicates_are_blocks(grid: Any) -> None:
-    """What a seed does to every arm alike is taken out: the intervals stay as they were."""
+    """What a seed does to every arm alike is taken out of the model's residual: the intervals stay as they were."""
     values = scores(np.random.default_rng(5), c=0.2)
     shifted = {name: [v + 10.0 * seed for seed, v in enumerate(column)] for name, column in values.items()}
-    first, second = (by_name(effects_table((made := grid(v)).study, made.results, "top1")) for v in (values, shifted))
+    first, second = (
+        by_name(effects_table((made := grid(v)).study, made.results, "top1", test="dunnett")) for v in (values, shifted)
+    )
     assert second["c"].delta_ci95 == pytest.approx(first["c"].delta_ci95)
 
 
@@ -137,25 +151,29 @@ def test_the_baselines_level_is_the_low_one(maker: Any, factor: Any) -> None:
 
 
 class TestHoles:
-    def test_one_at_a_time_has_main_effects_only(self, grid: Any) -> None:
+    def test_one_at_a_time_has_sums_only(self, grid: Any) -> None:
+        """What is seen of c is its effect where l and m are off: the main effect less both interactions."""
         values = {name: column for name, column in scores(np.random.default_rng(1)).items() if "+" not in name}
         made = grid(values)
         table = effects_table(made.study, made.results, "top1")
         effects = by_name(table)
-        assert list(effects) == ["c", "l", "m"]
-        assert effects["c"].delta == pytest.approx(np.mean(values["c"]) - np.mean(values["none"]))
+        assert list(effects) == ["c - c × l - c × m", "l - c × l - l × m", "m - c × m - l × m"]
+        assert effects["c - c × l - c × m"].delta == pytest.approx(np.mean(values["c"]) - np.mean(values["none"]))
 
     def test_a_half_fraction_names_the_confounded(self, maker: Any, factor: Any) -> None:
-        """a b c with c = a b: each main effect is confounded with the other two's interaction, which is left out."""
+        """a b c with c = a b: each main effect can't be told from the other two's interaction, and is named so."""
         rng = np.random.default_rng(2)
         arms = ["0/0/1", "1/0/0", "0/1/0", "1/1/1"]
         made = maker([factor(f, "0", "1") for f in "abc"], {arm: rng.standard_normal(3).tolist() for arm in arms})
         table = effects_table(made.study, made.results, "top1")
-        assert [row.name for row in table.rows] == ["a=1", "b=1", "c=1"]
+        assert [row.name for row in table.rows] == ["a=1 + b=1 × c=1", "b=1 + a=1 × c=1", "c=1 + a=1 × b=1"]
         assert (
-            "top1: left out and taken as zero: a × b (confounded with c); a × c (confounded with b); "
-            "b × c (confounded with a)."
+            "top1: left out: a × b (confounded with c); a × c (confounded with b); b × c (confounded with a)."
         ) in table.notes
+        assert (
+            "top1: confounded, and named as the sum that it is: a=1 + b=1 × c=1; b=1 + a=1 × c=1; c=1 + a=1 × b=1."
+        ) in table.notes
+        assert not any("taken as zero" in note for note in table.notes)
         assert any("4 of 8 cells of the grid have no run: a=0 b=0 c=0," in note for note in table.notes)
 
     def test_factors_that_move_together_are_both_left_out(self, maker: Any, factor: Any) -> None:
@@ -180,8 +198,11 @@ class TestHoles:
             baseline={"tweak": "A", "refinements": "none"},
         )
         whole = effects_table(made.study, made.results, "top1")
+        with_all = " + part of tweak × c + part of tweak × l + part of tweak × m"
         assert [row.name for row in whole.rows] == [
-            *("tweak=A", "tweak=B", "tweak=C", "tweak=D", "c", "l", "m", "c × l", "c × m", "l × m"),
+            *(f"tweak={tweak}{with_all}" for tweak in "ABCD"),
+            *(f"{member} + part of tweak × {member}" for member in "clm"),
+            *("c × l", "c × m", "l × m"),
         ]
         assert any("tweak × c (confounded with" in note for note in whole.notes)
         assert any("14 of 32 cells of the grid have no run: tweak=C +c -l -m," in note for note in whole.notes)
@@ -194,7 +215,7 @@ class TestHoles:
         rng = np.random.default_rng(3)
         made = maker([subsets("r", "c", "l")], {name: rng.standard_normal(3).tolist() for name in ("none", "c", "l")})
         table = effects_table(made.study, made.results, "top1")
-        assert [row.name for row in table.rows] == ["c", "l"]
+        assert [row.name for row in table.rows] == ["c - c × l", "l - c × l"]
         assert any("left out" in note and "c × l" in note for note in table.notes)
 
     def test_a_level_still_to_come_does_not_stop_the_others(self, maker: Any, factor: Any) -> None:
@@ -210,15 +231,62 @@ class TestHoles:
         table = effects_table(made.study, made.results, "top1")
         assert "top1: 1 of 4 cells of the grid have no run: +c +l." in table.notes
 
-    def test_lost_runs_are_left_out_and_said(self, grid: Any) -> None:
+    def test_lost_runs_are_left_out_and_nothing_is_decided(self, grid: Any) -> None:
         made = grid(scores(np.random.default_rng(1), c=1.0))
         made.lose("c+l", 2)
         made.change("m", 0, state="failed", error="diverged: the loss is not finite at step 7", metrics={})
         table = effects_table(made.study, made.results, "top1")
         assert by_name(table)["c"].n == 22
-        assert by_name(table)["c"].decided
-        said = "Missing runs are left out of the model. m: 2 of 3 runs (1 diverged), c+l: 2 of 3 runs (1 not run)."
+        assert by_name(table)["c"].planned == 24
+        assert by_name(table)["c"].delta == pytest.approx(1.0, abs=0.15)
+        said = {(c.delta_ci95, c.p_adjusted, c.decided, c.detectable, c.note) for c in by_name(table).values()}
+        assert said == {(None, None, False, None, "m has 2 of 3 runs, and 1 more arms lack runs or are in doubt")}
+        said = (
+            "Missing runs are left out of the model, and while there are any no effect is decided. "
+            "m: 2 of 3 runs (1 diverged), c+l: 2 of 3 runs (1 not run)."
+        )
         assert said in table.notes
+
+    @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
+    @pytest.mark.parametrize("state", ["failed", "blocked", "queued", "lost", "gone"])
+    def test_one_run_missing_in_any_way(self, grid: Any, test: str, state: str) -> None:
+        made = grid(scores(np.random.default_rng(1), c=1.0))
+        assert by_name(effects_table(made.study, made.results, "top1", test=test))["c"].decided
+        if state == "gone":
+            made.lose("l+m", 1)
+        else:
+            made.change("l+m", 1, state=state, metrics={})
+        cells = by_name(effects_table(made.study, made.results, "top1", test=test)).values()
+        assert {(c.delta_ci95, c.p_adjusted, c.decided) for c in cells} == {(None, None, False)}
+        assert all(c.delta is not None and "l+m has 2 of 3 runs" in c.note for c in cells)
+
+    def test_an_arm_in_doubt_decides_nothing(self, grid: Any) -> None:
+        from ablate.analysis.effects import effects_of_table
+        from ablate.analysis.values import Replicates
+
+        made = grid(scores(np.random.default_rng(1), c=1.0))
+        doubts = {made.study.arm("l").arm_id: "its runs saw two data sets"}
+        runs = Replicates(made.study, made.results, doubts)
+        found = by_name(effects_of_table(made.study, made.spec(kind="effect", factors=()), runs))["c"]
+        assert (found.p_adjusted, found.decided, found.note) == (None, False, "l: its runs saw two data sets")
+
+    def test_an_arm_of_the_design_without_any_run(self, maker: Any, factor: Any) -> None:
+        values = {f"{a}/{b}": [0.1 + (a == "1"), 0.2 + (a == "1"), 0.15 + (a == "1")] for a in "01" for b in "01"}
+        values["2/0"] = []
+        made = maker([factor("a", *"012"), factor("b", "0", "1")], values)
+        cells = by_name(effects_table(made.study, made.results, "top1")).values()
+        assert {(cell.p_adjusted, cell.note) for cell in cells} == {(None, "2/0 has 0 of 3 runs")}
+        kept = by_name(effects_table(made.study, made.results, "top1", where={"a": ("0", "1")}))
+        assert kept["a=1"].decided
+
+    def test_a_clear_main_effect_beside_confounded_pairs_is_itself(self, maker: Any, factor: Any) -> None:
+        """Resolution IV, d = abc: main effects stand by themselves, pairs are confounded with pairs."""
+        rng = np.random.default_rng(2)
+        arms = [f"{a}/{b}/{c}/{a ^ b ^ c}" for a, b, c in itertools.product((0, 1), repeat=3)]
+        made = maker([factor(f, "0", "1") for f in "abcd"], {arm: rng.standard_normal(3).tolist() for arm in arms})
+        table = effects_table(made.study, made.results, "top1")
+        assert [row.name for row in table.rows] == ["a=1", "b=1", "c=1", "d=1"]
+        assert any("a × b (confounded with c × d)" in note for note in table.notes)
 
 
 class TestNoP:
@@ -233,6 +301,16 @@ class TestNoP:
         assert (cell.delta_ci95, cell.p_adjusted, cell.decided) == (None, None, False)
         assert cell.note == "no p: no runs are left over to judge by"
 
+    def test_one_run_an_arm_is_judged_by_the_residual(self, maker: Any, factor: Any) -> None:
+        rng = np.random.default_rng(2)
+        arms = ["/".join(levels) for levels in itertools.product("01", repeat=4)]
+        values = {arm: [float(arm[0]) + 0.1 * rng.standard_normal()] for arm in arms}
+        made = maker([factor(f, "0", "1") for f in "abcd"], values, seeds=(0,))
+        table = effects_table(made.study, made.results, "top1")
+        cell = by_name(table)["a=1"]
+        assert (cell.decided, cell.test) == (True, "residual")
+        assert any("residual variance (one run an arm, so no arm has a variance of its own)" in n for n in table.notes)
+
     def test_a_level_with_two_runs(self, maker: Any, factor: Any) -> None:
         made = maker([factor("a", "0", "1")], {"0": [0.1, 0.2], "1": [0.3, 0.5]}, seeds=(0, 1))
         cell = by_name(effects_table(made.study, made.results, "top1"))["a=1"]
@@ -243,6 +321,13 @@ class TestNoP:
         made = grid(scores(np.random.default_rng(1), spread=0.0, c=0.5))
         cell = by_name(effects_table(made.study, made.results, "top1"))["c"]
         assert (cell.delta, cell.p_adjusted) == (pytest.approx(0.5), None)
+
+    def test_an_arm_that_does_not_vary(self, grid: Any) -> None:
+        made = grid(scores(np.random.default_rng(1), c=5.0) | {"l+m": [0.5, 0.5, 0.5]})
+        for test in ("moderated", "dunnett", "welch-holm"):
+            cell = by_name(effects_table(made.study, made.results, "top1", test=test))["c"]
+            assert (cell.p_adjusted, cell.delta_ci95) == (None, None)
+            assert cell.note == "no p: all 3 values of l+m are equal"
 
     def test_no_runs(self, grid: Any) -> None:
         made = grid({name: [] for name in NAMES})
@@ -304,14 +389,18 @@ def test_arms_that_are_the_same_run_count_once(maker: Any, factor: Any) -> None:
     values = {"A/0": [0.1, 0.2, 0.3], "A/1": [0.5, 0.6, 0.8], "B/0": [], "B/1": [0.2, 0.3, 0.2]}
     made = maker([factor("tweak", "A", "B"), factor("b", "0", "1")], values, merged={"B/0": "A/0"})
     table = effects_table(made.study, made.results, "top1")
-    assert by_name(table)["b=1"].n == 9
+    assert [row.name for row in table.rows] == ["tweak=B + tweak=B × b=1", "b=1 - tweak=B × b=1"]
+    assert by_name(table)["b=1 - tweak=B × b=1"].n == 9
 
 
-def test_effects_raise_few_false_alarms(grid: Any) -> None:
+@pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
+def test_effects_raise_few_false_alarms(grid: Any, test: str) -> None:
     """Nothing has an effect: the share of tables with any decided row is 5% at most."""
     rng = np.random.default_rng(11)
     tables, alarms = 150, 0
     for _ in range(tables):
         made = grid(scores(rng))
-        alarms += any(row.cells["top1"].decided for row in effects_table(made.study, made.results, "top1").rows)
+        alarms += any(
+            row.cells["top1"].decided for row in effects_table(made.study, made.results, "top1", test=test).rows
+        )
     assert alarms <= stats.binom.ppf(0.999, tables, 0.05)

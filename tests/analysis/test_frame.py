@@ -22,7 +22,7 @@ def made(maker: Any, factor: Any) -> Any:
 def test_one_row_a_run(made: Any) -> None:
     found = frame(made.study, made.results)
     assert list(found.columns) == [
-        *("study", "profile", "arm", "aliases", "arch", "tweak", "seed", "state"),
+        *("study", "profile", "set", "arm", "aliases", "arch", "tweak", "seed", "state"),
         *("top1", "seconds", "device", "run_id"),
     ]
     assert len(found) == 6  # three distinct arms, two seeds

@@ -104,7 +104,7 @@ class TestCells:
         assert cell.n == 3
         assert cell.run_ids == tuple(made.of("B/none"))
         samples = {name: Sample(name, name, tuple(values), 3) for name, values in LEE.items()}
-        family = compare_with_baseline(samples.pop("A/none"), list(samples.values()), "dunnett")["B/none"]
+        family = compare_with_baseline(samples.pop("A/none"), list(samples.values()), "moderated")["B/none"]
         assert (cell.delta, cell.delta_ci95, cell.p_adjusted) == (family.delta, family.ci95, family.p_adjusted)
         assert (cell.decided, cell.detectable, cell.note) == (True, family.detectable, "")
 
@@ -119,7 +119,7 @@ class TestCells:
         assert found["B/c"].delta == pytest.approx(0.20)
         assert found["B/none"].delta is None
         pair = [Sample(n, n, tuple(LEE[n]), 3) for n in ("B/none", "B/c")]
-        assert found["B/c"].p_adjusted == compare_with_baseline(pair[0], pair[1:], "dunnett")["B/c"].p_adjusted
+        assert found["B/c"].p_adjusted == compare_with_baseline(pair[0], pair[1:], "moderated")["B/c"].p_adjusted
 
     def test_a_baseline_outside_the_table_counts(self, lee: Any) -> None:
         made = lee()
@@ -204,7 +204,7 @@ class TestPaths:
     def test_the_note_names_the_steps(self, maker: Any, factor: Any) -> None:
         values = {"base": [0.5, 0.51, 0.52], "wide": [0.6, 0.61, 0.62]}
         made = maker([factor("step", *values)], values, baseline={"step": "base"}, design="path")
-        assert build_table(made.study, made.spec(), made.results).notes[0] == (
+        assert build_table(made.study, made.spec(test="dunnett"), made.results).notes[0] == (
             "Differences from the step before: t-tests with a variance pooled over the steps, Holm over the steps; 95% "
             "intervals simultaneous by Bonferroni; one family a column; not paired by seed. Decided: adjusted p < 0.05."
         )
@@ -332,8 +332,9 @@ class TestNotes:
     def test_the_usual_table_says_its_test_and_n(self, lee: Any) -> None:
         table = build_table((made := lee()).study, made.spec(), made.results)
         assert table.notes == (
-            "Differences from the baseline: Dunnett's test with a variance pooled over the family's arms; simultaneous "
-            "95% intervals; one family a column; not paired by seed. Decided: adjusted p < 0.05.",
+            "Differences from the baseline: t-tests with moderated variances (Smyth 2004; an arm's own where that is "
+            "larger), p times the number of comparisons; 95% intervals simultaneous by the same rule; one family a "
+            "column; not paired by seed. Decided: adjusted p < 0.05.",
             "n = 3 runs a cell, of 3 planned.",
         )
 
@@ -362,27 +363,56 @@ class TestNotes:
         assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
 
     def test_bit_equal_replicates(self, lee: Any) -> None:
-        made = lee({**LEE, "B/c": [0.9, 0.9, 0.91]})
+        made = lee({**LEE, "B/c": [0.9, 0.9, 0.9]})
         table = build_table(made.study, made.spec(), made.results)
-        assert "B/c: seeds 0 and 1 came out bit-equal: the seed did not reach the training." in table.notes
-        for seed in (0, 1):
-            made.change("B/c", seed, metrics={"top1": 0.9, "loss": 1.0 + seed})
+        assert "B/c: seeds 0, 1 and 2 came out bit-equal: the seed did not reach the training." in table.notes
+        made.change("B/c", 2, metrics={"top1": 0.9, "loss": 1.5})
         assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
-        for seed in (0, 1):
+        for seed in (0, 1, 2):
             made.change("B/c", seed, metrics={"top1": 0.9, "loss": 1.0, "examples_per_second": 10.0 + seed})
         assert any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
 
-    def test_mixed_and_stale(self, lee: Any) -> None:
+    def test_a_coarse_metric_on_which_some_seeds_agree_accuses_nobody(self, lee: Any) -> None:
+        made = lee({**LEE, "B/c": [0.82, 0.84, 0.86, 0.82, 0.84]}, seeds=(0, 1, 2, 3, 4))  # accuracy on 50 items
+        assert not any("bit-equal" in note for note in build_table(made.study, made.spec(), made.results).notes)
+
+    def test_other_numerics_are_told_with_their_runs(self, lee: Any) -> None:
         from dataclasses import replace
 
         made = lee()
-        first = next(iter(made.results.values()))
-        other = (replace(first.attempts[0], fingerprint="cuda-bf16"),)
-        made.change("A/none", 0, attempts=other)
+        first = next(iter(made.results.values())).attempts[0]
+        for name, seed in (("A/none", 0), ("B/c", 2)):
+            made.change(name, seed, attempts=(replace(first, fingerprint="cpu, AVX2, 2 threads"),))
+        for key, result in made.results.items():
+            if result.attempts[0].fingerprint == "cpu-fp32":
+                made.results[key] = replace(result, attempts=(replace(first, fingerprint="cpu, AVX2, 1 threads"),))
+        table = build_table(made.study, made.spec(), made.results)
+        assert (
+            "Mixed: 2 numerics fingerprints (13 + 2 runs), so bits differ by more than the seed. Most: 1 threads; "
+            "2 threads: A/none seed 0, B/c seed 2."
+        ) in table.notes
+        assert cells(table)["B/c"].decided  # told, not held against them
+
+    def test_stale(self, lee: Any) -> None:
+        made = lee()
         made.change("A/none", 1, stale=True)
         notes = build_table(made.study, made.spec(), made.results).notes
-        assert "Mixed: 2 numerics fingerprints (14 + 1 runs), so bits differ by more than the seed." in notes
         assert any(note.startswith("Stale: 1 of 15 runs were trained by other code of the trainer") for note in notes)
+
+    def test_looks(self, lee: Any) -> None:
+        made = lee()
+
+        def said(**looks: Any) -> tuple[str, ...]:
+            return tuple(
+                n for n in build_table(made.study, made.spec(), made.results, **looks).notes if "eeds were" in n
+            )
+
+        assert said() == ()
+        assert said(looks=1)[0].startswith(
+            "Seeds were added 1 time after results were there. p-values and intervals do not"
+        )
+        assert "2 times after results were there; what was asked for before the" in said(looks=2, looks_known=False)[0]
+        assert said(looks_known=False)[0].startswith("No seeds were added after results were there; what was asked for")
 
     def test_selection_on_the_reported_split(self, lee: Any) -> None:
         made = lee(recipe={"select": "val_top1", "early_stopping": {"metric": "val_loss", "patience": 3}})
@@ -401,10 +431,9 @@ class TestNotes:
 
     def test_random_splits(self, lee: Any) -> None:
         made = lee(recipe={"data": {"name": "caltech101", "split": {"train": 0.8, "val": 0.2}}})
-        assert (
-            "The seed draws the split, and random re-splits overlap, so these intervals are too narrow: paired by seed "
-            "and corrected (Nadeau and Bengio 2003), one of n = 3 is 1.32 times as wide as a plain paired one."
-        ) in build_table(made.study, made.spec(), made.results).notes
+        (note,) = (n for n in build_table(made.study, made.spec(), made.results).notes if "re-splits" in n)
+        assert note.startswith("The seed draws the split, so replicates share images.")
+        assert "too narrow" not in note  # it is the paired interval that would be, and none is printed
         fixed = lee(recipe={"data": {"name": "cifar10", "split": {"val": 0.1, "test": "official"}}})
         assert not any("re-splits" in note for note in build_table(fixed.study, fixed.spec(), fixed.results).notes)
 

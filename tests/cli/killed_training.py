@@ -1,15 +1,14 @@
-"""A grid of one process that is killed by SIGKILL in the middle of anything: `killed_training.py STUDY FOLDER KILLS`.
+"""A grid of one process that is killed by SIGKILL in the middle of anything: `killed_training.py STUDY FOLDER`.
 
-Trains the study in FOLDER/undisturbed, then in FOLDER/killed, where the first KILLS processes end at a call of a Python
-function that was drawn: between two lines of a step, of a commit, of the write of a checkpoint. Each process is a fork of
-this one, which has imported all that is needed and has not used it, so a start costs little. Prints a JSON line a process: how it ended.
+Trains the study in FOLDER/undisturbed, then in FOLDER/killed, where one process after the other dies at the next of
+PLACES: between two lines of a step, of a commit, of the write of a checkpoint. Each process is a fork of this one, which
+has imported all that is needed and has not used it, so a start costs little. Prints a JSON line a process: how it ended.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import sys
 from pathlib import Path
@@ -23,35 +22,42 @@ from ablate.dispatch.inline import InlineExecutor
 from ablate.store import transitions
 from ablate.store.store import Store
 from ablate.study.loader import load
-from ablate.training import trainer
 
 transitions.MAX_LOST = 1000
-STEP = 3500
-"""About as many calls as a step makes with its checkpoint; a kill comes within three of them."""
+
+PLACES = (
+    # ends of a training: before and within what is written last, and before it is recorded
+    ("checkpoint.save_weights", 1, 0), ("checkpoint.save_weights", 2, 40), ("checkpoint.write_text", 1, 0),
+    ("checkpoint.delete_checkpoints", 1, 6), ("recorder.finish", 1, 0), ("recorder.finish", 1, 300),
+    # starts
+    ("queue._claim", 1, 0), ("queue._claim", 1, 400), ("session.prepare", 1, 0), ("session._resume", 1, 0),
+    # the first checkpoint, half written and just renamed
+    ("checkpoint._HashingFile.write", 5, 0), ("checkpoint._sync_folder", 1, 0),
+    # within steps and between them, from the checkpoint of the process before
+    ("loop.Loop._step", 2, 0), ("loop.Loop._step", 2, 60), ("loop.Loop._count", 2, 0), ("checkpoint._sync_folder", 2, 0),
+    ("checkpoint._remove", 1, 0), ("recorder.record_epoch", 1, 0), ("recorder.record_epoch", 1, 200), ("loop.Loop.evaluate", 1, 80),
+)  # fmt: skip
+"""Where each process dies: at the n-th call of a function in this process, and so many calls of any function later."""
 
 
 class Killer:
-    """Ends the process at the n-th call that the training thread makes: from its start on, or from the first step on."""
+    """Ends the process by SIGKILL at a place, whatever the machine's speed: only the training thread's calls count."""
 
-    def __init__(self, draw: random.Random) -> None:
-        self.left = draw.randrange(3 * STEP)
-        if draw.random() < 0.75:
-            poll = trainer._Trainer._poll
-
-            def first(one: Any) -> None:
-                trainer._Trainer._poll = poll  # type: ignore[method-assign]
-                sys.setprofile(self.count)
-
-            trainer._Trainer._poll = first  # type: ignore[method-assign]
-        else:
-            self.left *= 5
-            sys.setprofile(self.count)
+    def __init__(self, name: str, number: int, later: int) -> None:
+        module, _, self.function = name.partition(".")
+        self.file, self.number, self.later = f"/{module}.py", number, later
+        sys.setprofile(self.count)
 
     def count(self, frame: Any, event: str, argument: Any) -> None:
-        if event == "call":
-            self.left -= 1
-            if self.left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event != "call":
+            return
+        code = frame.f_code
+        if self.number:
+            self.number -= code.co_qualname == self.function and code.co_filename.endswith(self.file)
+        else:
+            self.later -= 1
+        if not self.number and self.later <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def work(study: Path, folder: Path) -> int:
@@ -69,12 +75,12 @@ def work(study: Path, folder: Path) -> int:
     return report.exit_code
 
 
-def in_a_process(study: Path, folder: Path, draw: random.Random | None) -> int:
+def in_a_process(study: Path, folder: Path, place: tuple[str, int, int] | None) -> int:
     """How it ended: its exit code, or minus the signal that killed it."""
     child = os.fork()
     if not child:
-        if draw is not None:
-            Killer(draw)
+        if place is not None:
+            Killer(*place)
         code = work(study, folder)
         sys.setprofile(None)
         os._exit(code)
@@ -82,12 +88,11 @@ def in_a_process(study: Path, folder: Path, draw: random.Random | None) -> int:
 
 
 def main() -> None:
-    study, folder, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    for name, starts in (("undisturbed", 0), ("killed", kills)):
+    study, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    for name, places in (("undisturbed", (None,)), ("killed", (*PLACES, None))):
         (folder / name).mkdir()
-        for start in range(starts + 1):
-            draw = random.Random(start) if start < starts else None
-            print(json.dumps([name, in_a_process(study, folder / name, draw)]), flush=True)
+        for place in places:
+            print(json.dumps([name, in_a_process(study, folder / name, place)]), flush=True)
 
 
 if __name__ == "__main__":

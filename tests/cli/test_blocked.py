@@ -127,7 +127,7 @@ def test_a_grid_trains_the_others_and_the_rest_once_the_weights_are_there(call, 
     said = call("status", "warm")
     assert said.out.startswith("warm: 2 of 4 runs done, 2 blocked\n")
     assert said.err.endswith(f"Once the weights are there: ablate grid run {warm}\n")
-    assert "--check: 2 blocked of 4 runs" in call("report", "warm", "--check", code=4).err
+    assert "--check: 2 of 4 runs missing (2 blocked)" in call("report", "warm", "--check", code=4).err
 
     file = warm.parent / "home" / "weights" / "first.pt"
     file.parent.mkdir(parents=True)

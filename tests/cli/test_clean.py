@@ -17,6 +17,7 @@ from ablate.dispatch.executor import run_folder
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import load
+from ablate.study.places import MARKER, make_home
 
 FILES = (
     "checkpoint-000000001-ab.pt", ".ablate-7.tmp", "model-last.pt", "model-last.json", "model-selected.pt",
@@ -69,7 +70,7 @@ def test_it_is_dry_unless_told(call, tiny: Path, fill, lay: Lay, home: Path) -> 
     said = call("clean")
     assert [line.split() for line in said.out.splitlines()] == [
         [f"{home}/runs", "131", "kB"],
-        ["can", "go:", "checkpoints", "of", "done", "runs", "16", "kB", "in", "4", "places"],
+        ["can", "go:", "checkpoints", "of", "done", "runs", "and", "pruned", "trials", "16", "kB", "in", "4", "places"],
         [
             "can",
             "go:",
@@ -159,6 +160,7 @@ def test_an_open_file_is_in_use(call, home: Path) -> None:
 
 
 def test_decoded_data_goes_when_it_was_not_used_lately_and_nothing_runs(call, tiny: Path, fill, home: Path) -> None:
+    write(home, MARKER)
     old = write(home / "cache" / "digits-1", "images.u8", "meta.json", days=40)
     used = write(home / "cache" / "digits-2", "images.u8", days=3)
     write(used, "labels.npy", days=60)
@@ -287,3 +289,103 @@ def test_the_document(call, tiny: Path, fill, lay: Lay, home: Path) -> None:
 
 def test_without_a_home_or_a_database_there_is_nothing(call) -> None:
     assert call("clean").err == "Nothing to free.\n"
+
+
+# Whose folder it is ---------------------------------------------------------------------------------------------------
+
+
+def decoded(home: Path) -> Path:
+    return write(home / "cache" / "digits-1", "images.u8", "meta.json", days=90)
+
+
+@pytest.mark.parametrize("place", [".", "project"])
+def test_a_folder_that_is_not_ours_is_listed_and_left_alone(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:  # fmt: skip
+    """Somebody's project with a cache of its own, to which ABLATE_HOME points by mistake."""
+    monkeypatch.setenv("ABLATE_HOME", place)
+    folder = tmp_path / place
+    theirs = decoded(folder)
+    before = everything(folder)
+    said = call("clean")
+    assert "can go: decoded data, not used lately" in said.out
+    assert said.err.startswith(f"{folder} is not known for an ABLATE_HOME: ")
+    assert call("clean", "--yes", code=2).err == f"error: {said.err}"
+    document = call("clean", "--yes", "--json", code=2).document
+    assert (document["ours"], document["freed_bytes"], len(document["items"])) == (False, 0, 1)
+    assert everything(folder) == before
+    call("clean", "--yes", "--adopt")
+    assert not theirs.exists()
+    decoded(folder)
+    assert call("clean", "--yes").err == "8 kB freed.\n", "adopted once"
+
+
+def test_a_home_with_our_runs_and_the_default_one_are_adopted(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    default = tmp_path / "me" / ".cache" / "ablate"
+    with_runs = tmp_path / "older"
+    write(run_folder(with_runs, "a" * 64), "attempt-1.log")
+    for folder, given in ((default, ""), (with_runs, str(with_runs))):
+        monkeypatch.setenv("ABLATE_HOME", given)
+        gone = decoded(folder)
+        assert call("clean", "--yes").err == "8 kB freed.\n"
+        assert not gone.exists()
+        assert (folder / MARKER).is_file()
+
+
+@pytest.mark.parametrize("name", ["runs/experiment-1", "runs/ab/notes", f"runs/ab/{'c' * 64}", f"runs/{'a' * 64}"])
+def test_a_runs_folder_of_others_is_no_layout_of_ours(call, home: Path, name: str) -> None:
+    write(home / name, "events.log", days=90)
+    kept = decoded(home)
+    call("clean", "--yes", "--unknown", code=2)
+    assert kept.exists()
+
+
+def test_a_grid_marks_a_new_home_and_no_folder_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, inside, marked in (("new", None, True), ("full", "notes.txt", False)):
+        monkeypatch.setenv("ABLATE_HOME", str(tmp_path / name))
+        if inside:
+            write(tmp_path / name, inside)
+        assert (make_home() / MARKER).is_file() is marked
+
+
+def test_folders_in_a_cache_that_hold_other_things_stay(call, home: Path) -> None:
+    decoded(home)
+    write(home, MARKER)
+    mixed = write(decoded(home).with_name("mixed"), "images.u8", "thesis.txt", days=90)
+    theirs = write(home / "cache" / "pip", "wheel.whl", days=90)
+    call("clean", "--yes")
+    assert listing(home / "cache") == {mixed.name, theirs.name}
+
+
+def test_checkpoints_of_pruned_trials_go(call, tiny: Path, lay: Lay) -> None:
+    study = load(tiny)
+    with Store.open(os.environ["ABLATE_DB"]) as store:
+        key = store.save_study(study, settings={"set": [], "seeds": None})
+        claim = store.claim(key, WorkerInfo.here())
+        assert claim is not None
+        store.prune(claim, "worse than the median")
+    folders = lay(tiny)
+    call("clean", "--yes")
+    left = {folder.name: listing(folder) for folder in folders.values()}
+    assert left.pop(claim.run.run_id) == set(FILES) - {"checkpoint-000000001-ab.pt", ".ablate-7.tmp"}
+    assert all(names == set(FILES) for names in left.values())
+
+
+def test_what_scripts_left_is_said_and_stays(call, tmp_path: Path, fill, home: Path) -> None:
+    (tmp_path / "train.py").write_text("print('top1: 0.5')\n")
+    study = tmp_path / "mine.yaml"
+    study.write_text(
+        "study: mine\nseeds: 2\nfactors: {lr: {path: lr, levels: [0.1]}}\nbaseline: {lr: 0.1}\ntrainer:\n  command: python train.py --seed {seed} --lr {lr}\n"
+        "  metrics: {top1: {better: higher, pattern: 'top1: (\\S+)'}}\nrecipe: {lr: 0.1}\n"
+    )
+    fill(study, lambda arm, seed: {"top1": 0.5} if seed else "failed")
+    folders = [run_folder(home, run.run_id) for run in load(study).runs]
+    for folder in folders:
+        write(folder, "attempt-1.log", "model.pth")
+        write(folder / "code-0123456789ab", "last.ckpt")
+    said = call("clean", "--yes")
+    assert "stays: what scripts left in run folders" in said.out
+    assert said.out.splitlines()[-1].split()[-5:] == ["16", "kB", "in", "2", "places"]
+    assert call("clean", "--json").document["scripts"] == [
+        {"path": str(path), "bytes": 8192} for path in sorted(folders)
+    ]
+    assert all(listing(path) == {"attempt-1.log", "model.pth", "code-0123456789ab"} for path in folders)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-COUNTS = ["arms_before", "excluded", "arms", "merged", "total", "done", "running", "failed", "lost", "cancelled", "blocked", "to_run", "parents"]  # fmt: skip
+COUNTS = ["arms_before", "excluded", "arms", "merged", "total", "done", "running", "failed", "lost", "cancelled", "blocked", "to_run", "parents", "stale"]  # fmt: skip
 STATES = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
-PLANNED = ["run_id", "arm_id", "arm", "aliases", "levels", "seed", "state", "why"]
-RUN = ["run_id", "arm_id", "arm", "studies", "seed", "state", "attempts", "metrics", "seconds", "device"]
+PLANNED = ["run_id", "arm_id", "arm", "aliases", "levels", "seed", "state", "why", "stale", "code_known"]
+RUN = ["run_id", "arm_id", "arm", "studies", "asked_by", "seed", "state", "attempts", "metrics", "seconds", "device"]
 CELL = [
     "mean",
     "sd",
@@ -23,6 +23,12 @@ CELL = [
     "reported_text",
     "agrees",
     "run_ids",
+    "decided",
+    "note",
+    "test",
+    "detectable",
+    "total",
+    "planned",
 ]
 
 
@@ -35,7 +41,7 @@ def states(document: dict[str, Any]) -> dict[str, int]:
 
 def test_plan_without_a_database(call, tiny: Path) -> None:
     document = call("grid", "plan", tiny, "--json").document
-    assert list(document) == ["schema", "study", "profile", "counts", "runs"]
+    assert list(document) == ["schema", "study", "profile", "set", "counts", "runs"]
     assert (document["schema"], document["study"], document["profile"]) == (1, "tiny", None)
     assert states(document) == {"to_run": 4}
     first = document["runs"][0]
@@ -114,7 +120,9 @@ def test_runs_show(call, tiny: Path, fill) -> None:
 def test_report(call, three: Path, fill, table: str) -> None:
     fill(three)
     document = call("report", "tiny", "--table", table, "--format", "json").document
-    assert list(document) == ["schema", "study", "profile", "table", "comparable", "columns", "rows", "claims"]
+    assert list(document) == [
+        "schema", "study", "profile", "set", "table", "comparable", "columns", "rows", "claims", "test", "looks", "notes",
+    ]  # fmt: skip
     row = document["rows"][0]
     assert list(row) == ["row", "arm", "levels", "epoch", "class", "cells"]
     assert list(row["cells"]["top1"]) == CELL

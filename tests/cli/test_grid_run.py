@@ -44,8 +44,8 @@ def numbers(study: Path, sets: tuple[str, ...] = (), db: Path | None = None) -> 
     }
 
 
-def counts(call, study: object) -> dict[str, int]:
-    found = call("status", study, "--json").document["counts"]
+def counts(call, study: object, *more: str) -> dict[str, int]:
+    found = call("status", study, *more, "--json").document["counts"]
     return {name: found[name] for name in ("done", "running", "failed", "lost", "to_run") if found[name]}
 
 
@@ -85,7 +85,7 @@ def test_limit_and_seeds_and_set_and_json(call, tiny: Path) -> None:
 def test_another_profile_is_other_runs(call, tiny: Path) -> None:
     tiny.write_text("profiles:\n  cpu: {recipe: {epochs: 1}}\n" + tiny.read_text())
     said = call("grid", "run", tiny, *INLINE, "--profile", "cpu", "--limit", "1")
-    assert said.err.startswith("tiny (profile cpu): 4 runs, 0 done, 4 to run")
+    assert said.err.startswith("tiny (cpu): 4 runs, 0 done, 4 to run")
     assert said.err.splitlines()[-1] == f"3 runs left: ablate grid run {tiny} --profile cpu"
     assert "profile cpu" in said.out
     assert call("grid", "plan", tiny, "--json").document["counts"]["done"] == 0
@@ -95,7 +95,7 @@ def test_fail_fast_stops_at_the_first_failure(call, tiny: Path) -> None:
     said = call("grid", "run", tiny, *INLINE, "--fail-fast", "--set", "optimizer.lr=1e30", code=4)
     assert "[1/4] failed  plain seed 0" in said.err
     assert "3 runs left: " in said.err
-    assert call("status", "tiny", "--json").document["counts"]["failed"] == 1
+    assert call("status", "tiny", "--set", "optimizer.lr=1e30", "--json").document["counts"]["failed"] == 1
     without = call("grid", "run", tiny, *INLINE, "--set", "optimizer.lr=1e30", code=4)
     assert "4 failed (plain seed 0, smooth seed 0, plain seed 1 and 1 more): " in without.err
     assert "not finite" in without.err
@@ -112,7 +112,7 @@ def test_retry_takes_what_it_names_and_nothing_else(call, tiny: Path, fill) -> N
     left_alone = call("grid", "run", tiny, *INLINE, code=4)
     assert "1 failed, 1 lost, 1 cancelled: left alone; --retry all runs them again." in left_alone.err
     assert "1 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "lost", code=4).err
-    assert "2 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "failed").err
+    assert "2 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "failed", code=4).err
     assert "3 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "all").err
     assert "4 done, 0 to run" in call("grid", "run", tiny, *INLINE, "--retry", "all").err
     assert sorted(attempts().values()) == [1, 2, 2, 4], "done, was cancelled, failed once, lost three times"
@@ -229,7 +229,7 @@ def test_a_stopped_grid_goes_on_and_ends_as_if_undisturbed(
     assert grid.returncode == code, err
     assert "Traceback" not in out + err
     assert f"left: ablate grid run {tiny} --set {LONG}" in err
-    found = counts(call, "tiny")
+    found = counts(call, "tiny", "--set", LONG)
     assert "running" not in found, "leases are given back"
     assert found["done"] + found["to_run"] == 4
     assert 1 <= found["done"] <= 3

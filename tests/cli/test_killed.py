@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from ablate.dispatch.executor import run_folder
 from ablate.store.store import Store
 from ablate.study.records import RunResult
 
-KILLS = 20
+DRIVER = Path(__file__).with_name("killed_training.py")
 COSTS = ("examples_per_second", "peak_memory")
 STUDY = """
 study: killed
@@ -42,19 +43,14 @@ def measured(result: RunResult) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_killed_twenty_times_in_the_middle_a_run_ends_as_if_undisturbed(tmp_path: Path) -> None:
+def test_killed_at_twenty_places_a_run_ends_as_if_undisturbed(tmp_path: Path) -> None:
     study = tmp_path / "killed.yaml"
     study.write_text(STUDY)
-    script = Path(__file__).with_name("killed_training.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(study), str(tmp_path), str(KILLS)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    kills = len(runpy.run_path(str(DRIVER))["PLACES"])
+    done = subprocess.run([sys.executable, str(DRIVER), str(study), str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     ends = [json.loads(line) for line in done.stdout.splitlines()]
-    assert ends == [["undisturbed", 0], *[["killed", -9]] * KILLS, ["killed", 0]], done.stderr
+    assert ends == [["undisturbed", 0], *[["killed", -9]] * kills, ["killed", 0]], done.stderr
     found = []
     for name in ("undisturbed", "killed"):
         with Store.open(str(tmp_path / name / "results.db")) as store:
@@ -65,7 +61,7 @@ def test_killed_twenty_times_in_the_middle_a_run_ends_as_if_undisturbed(tmp_path
     assert measured(killed) == measured(undisturbed)
     states = [attempt.state for attempt in killed.attempts]
     assert states == ["lost"] * (len(states) - 1) + ["done"]
-    assert len(killed.details["resumed_at"]) > KILLS / 3, "most kills came in the middle of a training"
+    assert len(killed.details["resumed_at"]) >= 5, "of the ten places within a training, half leave a newer checkpoint"
     folders = [run_folder(tmp_path / name / "home", killed.run.run_id) for name in ("undisturbed", "killed")]
     assert len(killed.artifacts) == 2
     for artifact in killed.artifacts:

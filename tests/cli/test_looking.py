@@ -42,15 +42,34 @@ def test_planning_without_a_database_makes_none(call, tiny: Path, tmp_path: Path
 
 
 def test_a_plan_says_what_its_seeds_can_show(call, tiny: Path) -> None:
-    """One arm beside the baseline: with two groups Dunnett's test is Student's, and its power is known."""
-    lines = call("grid", "plan", tiny, "--power").out.split("in sd of one run:\n")[1].splitlines()
-    heads, two, three = (line.split() for line in lines[:3])
-    assert heads == ["n", "from", "the", "baseline", "main", "effect"]
-    assert two == ["2", "nothing", "16.3", "(this", "study)"]
-    assert three[:2] == ["3", "3.1"]
-    assert [line.split()[0] for line in lines[3:5]] == ["5", "10"]
-    assert "A difference of one sd from the baseline is decided with 17 seeds." in lines
-    assert "Below 3 seeds nothing is decided." in lines
+    """The study's own test and family; the head marks the study's own number of seeds."""
+    text = call("grid", "plan", tiny, "--power").out.split("* this study:\n")[1]
+    heads, rows = (line.strip() for line in text.splitlines()[:2])
+    assert heads.split() == ["n", "=", "2*", "n", "=", "3", "n", "=", "5", "n", "=", "10"]
+    assert rows.split() == [
+        *["top1_top5:", "from", "the", "baseline", "(1", "comparison,", "moderated)"],
+        "nothing",
+        "3.7",
+        "2.2",
+        "1.4",
+    ]
+    assert "A difference of one sd from the baseline (1 comparison, moderated) is decided with 18 seeds." in text
+    assert "Below 3 seeds nothing is decided." in text
+
+
+def test_power_is_of_each_tables_test_and_design(call, tiny: Path) -> None:
+    tables = """tables:
+  pooled: {rows: refinements, columns: [top1], test: dunnett}
+  own: {rows: refinements, columns: [top1], test: welch-holm}
+  effects: {rows: effect, columns: [top1]}
+"""
+    text = tiny.read_text()
+    factor = text.split("factors:\n")[1].split(":")[0].strip()
+    tiny.write_text(text.split("tables:")[0] + tables.replace("refinements", factor))
+    said = call("grid", "plan", tiny, "--power").out
+    assert "pooled: from the baseline (1 comparison, dunnett)" in said
+    assert "own: from the baseline (1 comparison, welch-holm)" in said
+    assert "effects: main effect (1 effect, moderated)" in said
 
 
 def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
@@ -88,9 +107,17 @@ def test_without_a_name_the_study_run_last_that_has_the_table(call, tiny: Path, 
 
 def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill) -> None:
     fill(tiny)
-    tiny.write_text(tiny.read_text().replace("top1_top5:", "renamed:"))
+    text = tiny.read_text()
+    tiny.write_text(text.replace("top1_top5:", "renamed:"))
     assert "### renamed" in call("report", tiny, "--format", "md").out
-    assert "### top1_top5" in call("report", "tiny", "--format", "md").out
+    by_name = call("report", "tiny", "--format", "md")
+    assert "### renamed" in by_name.out, "the runs are the same, so the file's tables are those of the name"
+    assert "has changed" not in by_name.err
+    tiny.write_text(text.replace("top1_top5:", "renamed:").replace("epochs: 2", "epochs: 1"))
+    by_name = call("report", "tiny", "--format", "md")
+    assert "### top1_top5" in by_name.out
+    assert f"{tiny} has changed since tiny was last run: this is what was run" in by_name.err
+    assert "changed since" in call("status", "tiny").err
     tiny.write_text("broken: [")
     call("report", tiny, "--format", "md", code=3)
     assert "### top1_top5" in call("report", "tiny", "--format", "md").out
@@ -110,15 +137,15 @@ def test_full_scale_is_preferred_once_any_of_its_runs_is_done(call, tiny: Path, 
     assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
     said = call("status")
     assert "tiny: 1 of 4 runs done, 3 to run" in said.out
-    assert "tiny (profile cpu): 4 of 4 runs done" in said.out
+    assert "tiny (cpu): 4 of 4 runs done" in said.out
     assert f"3 runs left: ablate grid run {tiny}\n" in said.err
     assert f"Nothing left to run. The report: ablate report {tiny} --profile cpu\n" in said.err
 
 
 def test_a_study_run_with_settings_is_continued_with_them(call, tiny: Path) -> None:
     call("grid", "run", tiny, "--set", "epochs=1", "--seeds", "1", "--limit", "1", "--executor", "inline")
-    said = call("status", "tiny")
-    assert "tiny: 1 of 2 runs done, 1 to run" in said.out
+    said = call("status")
+    assert "tiny [epochs=1]: 1 of 2 runs done, 1 to run" in said.out
     assert f"1 run left: ablate grid run {tiny} --set epochs=1 --seeds 1\n" in said.err
     assert call("status", tiny).out.startswith("tiny: 0 of 4 runs done, 4 to run"), "the file alone is another study"
 

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from ablate.store.store import Store
 from ablate.study import provenance
-from ablate.study.loader import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -73,7 +71,7 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
     assert "6 to run" in call("grid", "plan", own).out
     run = call("grid", "run", own)
     assert "[6/6] done  1e-1 seed 2  bpc 0.4" in run.err
-    assert len(list((tmp_path / "my 'home'; x").glob("runs/*/*/weights.txt"))) == 6
+    assert len(list((tmp_path / "my 'home'; x").glob("runs/*/*/code-*/weights.txt"))) == 6
     assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6
     text = call("report", own, "--format", "md").out
     assert text.startswith("own, full scale, own command python train.py, ")
@@ -98,20 +96,21 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
 def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", own, "--seeds", 1)
     monkeypatch.setattr(provenance, "code_version", lambda: {"code": "another", "commit": None, "dirty": None})
-    assert "2 done, 0 to run" in call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
+    said = call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
+    assert "2 done, 0 to run" in said
+    assert "A script's code is its program, what that imports, and what trainer.watch names" in said
+    assert "raise trainer.version" in said
     assert "Stale" not in call("report", own, "--format", "md").out
     own.write_text(STUDY.replace("  metrics:", "  version: 2\n  metrics:"))
     assert "0 done, 2 to run" in call("grid", "run", own, "--seeds", 1).err
-    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
-        run = load(own).runs[0].run_id
-        assert store.states([run])[run].code == "trainer:2"
+    assert "2 done, 0 to run" in call("grid", "run", own, "--seeds", 1).err
 
 
-def test_a_script_edited_without_a_new_version_shows(call: Any, own: Path) -> None:
-    call("grid", "run", own, "--seeds", 1)
-    (own.parent / "train.py").write_text(SCRIPT + "# faster now\n")
-    call("grid", "run", own)
-    assert "Mixed: 2 numerics fingerprints (4 + 2 runs)" in call("report", own, "--format", "md").out
+def test_lists_name_the_metrics_as_the_study_does(call: Any, own: Path) -> None:
+    own.write_text(STUDY.replace("{bpc: {better", "{test_loss: {pattern: 'bpc ([0-9.]+)'}, bpc: {better"))
+    (own.parent / "train.py").write_text(SCRIPT + "print('items: 5019')\n")
+    call("grid", "run", own, "--seeds", 1, "--limit", 1)
+    assert call("runs", "list").out.split("\n")[0].split() == ["run", "arm", "seed", "state", "tries", "bpc", "test_loss", "loss", "time"]  # fmt: skip
 
 
 def test_a_seed_that_does_not_reach_the_script_is_flagged(call: Any, own: Path) -> None:
@@ -133,6 +132,9 @@ def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> No
     error = call("runs", "show", failed[:12], "--json").document["error"]
     assert error.splitlines()[0].startswith("python train.py --lr 1e-1 --seed 0 --out ")
     assert "  epoch 3: bpc 0.4" in error
+    log = call("runs", "show", failed[:12], "--json").document["log"].splitlines()
+    assert log[-1] == "ValueError: the rate is too low", "the script's own words, and no traceback of ours after them"
+    assert not any("ablate" in line for line in log)
     script.write_text(SCRIPT)
     call("grid", "run", own, "--retry", "failed")
     assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6

@@ -265,7 +265,7 @@ def test_bad_images(look: Predict, here: Path) -> None:
 
 def test_nothing_to_predict(look: Predict, here: Path) -> None:
     (here / "empty").mkdir()
-    assert look("empty", code=5).err.startswith("error: empty: no image is there; images end in .bmp")
+    assert look("empty", code=5).err.startswith("error: empty: no image is there; images end in .")
     assert look("absent", code=5).err == "error: absent: no such folder; give a folder of images, or one image file\n"
 
 
@@ -276,8 +276,8 @@ def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) ->
     (here / "colours.yaml").write_text(STUDY.replace("[7]", "[7, 8]"))
     study = load(here / "colours.yaml")
     with Store.open(f"sqlite:///{here / 'results.db'}") as store:
-        store.save_study(study, settings={"set": [], "seeds": None})
-        claim = store.claim(1, WorkerInfo.here(device="cpu"))
+        key = store.save_study(study, settings={"set": [], "seeds": None})
+        claim = store.claim(key, WorkerInfo.here(device="cpu"))
         assert claim is not None
         store.fail(claim, "the loss is not finite", "diverged")
     said = call("predict", claim.run.run_id, VAL, *LOOK, code=5).err
@@ -285,8 +285,8 @@ def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) ->
     assert said == f"error: run {short} is failed: only a run that is done has weights to predict with.\n"
 
 
-def test_a_run_without_weights_says_how_to_get_them(call, look: Predict, here: Path) -> None:
-    """And what it says works."""
+def test_a_run_without_weights_says_how_to_get_them(call, look: Predict, here: Path, trained: Path) -> None:
+    """And what it says works: the study's file is where the run was asked for, though this folder has a copy."""
     with sqlite3.connect(here / "results.db") as database:
         database.execute("delete from artifacts")
     database.close()
@@ -297,7 +297,7 @@ def test_a_run_without_weights_says_how_to_get_them(call, look: Predict, here: P
         "train again for that, so train it into a database of its own, where it has the same id:"
     )
     assert said[1:] == [
-        "  ablate grid run colours.yaml --seeds 7, --db weights.db",
+        f"  ablate grid run {trained / 'colours.yaml'} --seeds 7, --db weights.db",
         f"  ablate predict {run[:12]} {VAL} --db weights.db",
     ]
     call(*said[1].split()[1:], "--executor", "inline", *LOOK)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ablate.cli.screens import _kind
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9](;[0-9;]*)?m")
 
 
@@ -121,6 +123,22 @@ def test_many_failures_are_told_by_reason_not_one_by_one(call, tiny: Path, fill)
     assert said[4].endswith("--retry failed")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("worker 4711 was killed", "worker 8123 was killed", True),
+        ("pid 12 is gone", "pid 713 is gone", True),
+        ("no data in /a/b c: seed 1", "no data in /x/y c: seed 2", True),
+        ("/tmp/run1/x.py: no such file", "/tmp/run2/x.py: no such file", True),
+        ("the command left with status 1", "the command left with status 2", False),
+        ("lr 0.1234 is too high", "lr 0.5678 is too high", False),
+        ("3/4 of the images", "1/4 of the images", False),
+    ],
+)
+def test_reasons_that_differ_by_what_is_of_one_run_are_one(one: str, other: str, same: bool) -> None:
+    assert (_kind(one) == _kind(other)) is same
+
+
 def test_missing_runs_of_many_arms_are_counted_and_said_once(call, tmp_path: Path, fill) -> None:
     study = tmp_path / "wide.yaml"
     levels = ", ".join(f"l{n}: {n / 10}" for n in range(8))
@@ -144,4 +162,4 @@ def test_a_second_file_of_the_same_name_is_told(cli, tiny: Path) -> None:
     said = cli(
         "grid", "run", str(other), "--executor", "inline", "--limit", "1", "--seeds", "1", "--threads", "1"
     ).stderr
-    assert f"warning: tiny was last run from {tiny}; from now on that name means {other}." in said
+    assert f"warning: tiny was last run from {tiny}, as another design; from now on that name means {other}." in said

@@ -11,7 +11,7 @@ import pytest
 
 COMMANDS = (
     "grid plan", "grid check", "grid run", "grid schema", "status", "runs list", "runs show", "runs diff", "runs cancel",
-    "report", "tune run", "tune report", "tune export", "predict", "data list", "data fetch", "data verify", "db info", "db check", "db upgrade", "db backup",
+    "report", "tune run", "tune report", "tune export", "predict", "data list", "data fetch", "data verify", "db info", "db check", "db upgrade", "db backup", "db restore",
     "db export", "db import", "watch", "clean", "doctor", "worker",
 )  # fmt: skip
 HEAVY = ("torch", "torchvision", "plotly", "optuna", "pandas", "scipy", "statsmodels")

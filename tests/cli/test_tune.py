@@ -61,6 +61,7 @@ DOCUMENT = {
     "properties": {
         "schema": {"const": 1},
         "study": {"type": "string"},
+        "set": {"type": "array", "items": {"type": "string"}},
         "arms": {
             "type": "array",
             "items": {
@@ -71,7 +72,7 @@ DOCUMENT = {
             },
         },
     },
-    "required": ["schema", "study", "arms"],
+    "required": ["schema", "study", "set", "arms"],
     "additionalProperties": False,
 }
 
@@ -118,6 +119,25 @@ def test_run_then_every_format(call: Any, tuned: Path, tmp_path: Path) -> None:
     titles = ("History", "Intermediate values", "Slice: optimizer.lr", "optimizer.lr × optimizer.momentum", "Parallel coordinates")  # fmt: skip
     shown = [title for title in titles if f"<h3>{title}</h3>" in page]
     assert shown == list(titles)
+
+
+def test_a_tuning_is_one_request_and_a_variant_of_it_another(call: Any, tuned: Path, tmp_path: Path) -> None:
+    run(call, tuned, "--limit", "3")
+    run(call, tuned)
+    said = run(call, tuned, "--set", "epochs=3", "--limit", "2")
+    assert "tuning toy [epochs=3]: 2 arms" in said.err
+    assert f"To go on: ablate tune run {tuned} --set epochs=3" in said.err
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        requests = [store.requests(record.name) for record in store.tunings()]
+    assert [len(found) for found in requests] == [1, 1], "never one a trial, nor one a call"
+    document = call("tune", "report", tuned, "--set", "epochs=3", "--format", "json").document
+    assert document["set"] == ["epochs=3"]
+    assert call("tune", "report", tuned, "--format", "json").document["set"] == []
+    call("tune", "report", tuned, "--set", "epochs=3")
+    assert "Tuning of toy [epochs=3]" in (tmp_path / "reports" / "toy[epochs=3]-tuning.html").read_text()
+    said = call("status")
+    assert "tuning of toy [epochs=3]: 2 of 2 runs done" in said.out
+    assert f"ablate tune report {tuned} --set epochs=3" in said.err
 
 
 def test_the_best_recipes_are_a_study_whose_first_seeds_are_done(call: Any, tuned: Path, tmp_path: Path) -> None:

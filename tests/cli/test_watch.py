@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from ablate.cli import watch
+from ablate.cli.planning import NOBODY, make_plan
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.store.values import Clock
@@ -38,9 +40,9 @@ def test_a_frame_says_what_runs_where(grid) -> None:
     study, store, claim = grid
     store.finish(claim(), Outcome({"top1": 0.5}, "test"), 60.0)
     begin(store, claim())
-    assert watch.lines(watch.look(store, [study], 1130.0)) == [
+    assert watch.lines(watch.look(store, [make_plan(study, store)], 1130.0)) == [
         "tiny: 1 of 4 runs done, 1 running, 2 to run; about 2 min left",
-        "  smooth seed 0  epoch 1/2  loss 0.500  top1 0.250  2 min  cuda:0  far:7:ab",
+        "  smooth seed 0  epoch 1/2  loss 0.5000  top1 0.2500  2 min  cuda:0  far:7:ab",
     ]
 
 
@@ -50,7 +52,7 @@ def test_a_second_attempt_is_told_and_many_runs_are_counted(grid, monkeypatch: p
     for _ in range(3):
         claim()
     monkeypatch.setattr(watch, "SHOWN_RUNNING", 1)
-    assert watch.lines(watch.look(store, [study], 1000.0)) == [
+    assert watch.lines(watch.look(store, [make_plan(study, store)], 1000.0)) == [
         "tiny: 0 of 4 runs done, 3 running, 1 to run",
         "  plain seed 0  epoch 0/2  0 s  cuda:0  far:7:ab  attempt 2",
         "  and 2 more",
@@ -75,7 +77,7 @@ def test_off_a_terminal_it_tells_changes_until_nothing_is_left(grid) -> None:
         next(steps)()
 
     console = Console(record=True, width=100, file=io.StringIO())
-    watch._tell(watch._frames(store, [study], 2.0, False, lambda: 1000.0, sleep), console)
+    watch._tell(watch._frames(store, lambda: [make_plan(study, store)], 2.0, False, lambda: 1000.0, sleep), console)
     assert waits == [2.0] * 4
     names = {run.run_id: f"{arm} seed {run.seed}" for run in study.runs for arm in [_arm(study, run)]}
     assert console.export_text().splitlines()[5:] == [
@@ -99,7 +101,9 @@ def test_on_a_terminal_the_screen_says_the_rate(grid) -> None:
             store.finish(one, Outcome({"top1": 0.5}), 90.0)
 
     console = Console(record=True, width=100, force_terminal=True, file=io.StringIO())
-    watch._show(watch._frames(store, [study], 2.0, False, lambda: next(times), sleep), console)
+    watch._show(
+        watch._frames(store, lambda: [make_plan(study, store)], 2.0, False, lambda: next(times), sleep), console
+    )
     assert "tiny: 4 of 4 runs done; 160 runs/h" in console.export_text()
 
 
@@ -120,3 +124,50 @@ def test_it_ends_by_itself_where_nothing_is_left(call, tiny: Path, fill) -> None
 
 def test_without_a_database_it_says_what_to_do(call) -> None:
     assert "Run something first (ablate grid run STUDY.yaml)" in call("watch", code=5).err
+
+
+@pytest.fixture
+def tuning(tiny: Path) -> Callable[..., None]:
+    """Runs of the tiny study as if a tuning had asked for them: the ends of the first ones, the others stay queued."""
+
+    def record(*ends: str) -> None:
+        study = replace(load(tiny), name="tune:tiny:random")
+        with Store.open(os.environ["ABLATE_DB"]) as store:
+            key = store.save_study(replace(study, runs=study.runs[: len(ends)]), settings={"set": [], "seeds": None})
+            for end in ends:
+                claim = store.claim(key, WorkerInfo.here(), 600.0)
+                if claim is not None and end == "pruned":
+                    store.prune(claim, "worse than the median")
+                elif claim is not None and end == "done":
+                    store.finish(claim, Outcome({"top1": 0.5}, "test"), 1.0)
+
+    return record
+
+
+def test_a_finished_tuning_is_finished_though_trials_were_pruned(call, tuning) -> None:
+    tuning("done", "pruned", "done", "pruned")
+    said = call("status")
+    assert said.out == "tuning of tiny: 2 of 4 runs done\n"
+    assert "The report: ablate tune report" in said.err
+    assert call("watch", "--every", "0.1").out == "tuning of tiny: 2 of 4 runs done\n", "and watch ends by itself"
+
+
+def test_trials_that_come_while_one_watches_are_seen(tuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuning("running", "running")
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        plans = watch._plans(store, None, None, [])
+        assert [plan.counts["total"] for plan in plans()] == [2]
+        tuning("running", "running", "running", "running")
+        assert [plan.counts["total"] for plan in plans()] == [4]
+
+
+def test_that_nobody_works_on_it_is_said(call, grid, tiny: Path) -> None:
+    study, store, claim = grid
+    store.finish(claim(), Outcome({"top1": 0.5}, "test"), 60.0)
+    claim()
+    live = watch.lines(watch.look(store, [make_plan(study, store)], 1000.0))
+    assert not any(NOBODY in line for line in live)
+    assert f"  {NOBODY}" in call("watch", "tiny", "--once").out.splitlines(), (
+        "by today's clock its lease ended long ago"
+    )
+    assert f"  {NOBODY}" in call("status", "tiny").err.splitlines()

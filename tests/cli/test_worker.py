@@ -32,9 +32,9 @@ def test_one_thing_to_work_on_is_named(call, options: tuple[str, ...]) -> None:
 
 def test_studies_that_are_not_there(call, tiny: Path, fill) -> None:
     fill(tiny)
-    assert "has no study 'tni'" in call("worker", "--study", "tni", code=5).err
+    assert "tni: neither a study file nor a study in the database." in call("worker", "--study", "tni", code=5).err
     assert "has no study with the key 7; it has 1 (tiny)." in call("worker", "--study", "7", code=5).err
-    assert "with profile 'cpu'" in call("worker", "--study", "tiny", "--profile", "cpu", code=5).err
+    assert "tiny has not been run with profile cpu" in call("worker", "--study", "tiny", "--profile", "cpu", code=5).err
 
 
 def test_a_grid_file_that_is_not_there(call) -> None:

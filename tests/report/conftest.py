@@ -83,7 +83,7 @@ def table1() -> Table:
         notes=(
             "Differences from the baseline: Dunnett's test with a variance pooled over the family's arms; simultaneous "
             "95% intervals; one family a column; not paired by seed. Decided: adjusted p < 0.05.",
-            "The seed draws the split, and random re-splits overlap, so these intervals are too narrow.",
+            "The seed draws the split, so replicates share images.",
         ),
         scale=SCALE,
     )

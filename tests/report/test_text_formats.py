@@ -12,12 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ablate.analysis.table import Cell, Table
 from ablate.errors import UsageError
 from ablate.report import FORMATS, render
 from ablate.report.latex import escape as escape_latex
 from ablate.report.markdown import escape as escape_markdown
+from ablate.report.spreadsheet import csv_text
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = ("table1", "table3", "path", "effects", "epochs")
@@ -49,12 +52,25 @@ def test_an_unknown_format_is_a_usage_error(table1: Table) -> None:
 
 def test_json_has_the_contracts_keys_and_no_others(table1: Table) -> None:
     document = json.loads(render(table1, "json"))
-    assert list(document) == ["schema", "study", "profile", "table", "comparable", "columns", "rows", "claims"]
+    heads = ["schema", "study", "profile", "set", "table", "comparable", "columns", "rows", "claims"]
+    heads += ["test", "looks", "notes"]
+    assert list(document) == heads
     assert document["schema"] == 1
     assert document["columns"] == ["top1", "top5"]
     assert all(list(row) == ["row", "arm", "levels", "epoch", "class", "cells"] for row in document["rows"])
     keys = ["mean", "sd", "n", "ci95", "delta", "delta_ci95", "p_adjusted"]
-    keys += ["reported", "reported_text", "agrees", "run_ids"]
+    keys += [
+        "reported",
+        "reported_text",
+        "agrees",
+        "run_ids",
+        "decided",
+        "note",
+        "test",
+        "detectable",
+        "total",
+        "planned",
+    ]
     assert all(list(cell) == keys for row in document["rows"] for cell in row["cells"].values())
     assert all(list(claim) == ["text", "verdict", "why"] for claim in document["claims"])
 
@@ -86,6 +102,43 @@ def test_csv_is_one_line_a_row_at_full_precision(table1: Table) -> None:
     assert (b["top1.decided"], b["comparable"], b["profile"]) == ("true", "true", "")
     assert len(b["top5.run_ids"].split()) == 3
     assert (d["top1.mean"], d["top1.n"], d["top1.note"], d["top1.agrees"]) == ("", "0", "not run: no weights", "")
+
+
+def test_csv_cells_are_read_as_what_they_are(hostile: Table) -> None:
+    r"""No name is run as a formula, and none makes a row too many: `\r` ends a line for every reader."""
+    texts = [
+        "=HYPERLINK(1)",
+        "+A",
+        "-lr",
+        "@x",
+        "\tx",
+        "a\rb",
+        "a\nb",
+        'say "hi", twice',
+        "plain",
+        "-1e-5",
+        "+.5",
+        "-1_0",
+    ]
+    text = csv_text([["file", "number"], *([t, -0.1] for t in texts), [None, True]])
+    read = list(csv.reader(io.StringIO(text, newline="")))
+    apostrophe = ["=HYPERLINK(1)", "+A", "-lr", "@x", "\tx", "-1_0"]
+    assert [row[0] for row in read[1:-1]] == [f"'{t}" if t in apostrophe else t for t in texts]
+    assert {row[1] for row in read[1:-1]} == {"-0.1"}
+    assert read[-1] == ["", "true"]
+    assert "\r\n" not in text
+    universal = list(csv.reader(io.StringIO(text)))  # a reader that takes a bare \r for the end of a line
+    assert len(universal) == len(read)
+    rows = list(csv.DictReader(io.StringIO(render(hostile, "csv"), newline="")))
+    assert len(rows) == len(hostile.rows)
+    assert not any(value.startswith(("=", "@", "+", "\t")) for row in rows for value in row.values())
+
+
+@given(rows=st.lists(st.lists(st.text(max_size=8), min_size=2, max_size=2), min_size=1, max_size=4))
+def test_csv_comes_back_as_it_went(rows: list[list[str]]) -> None:
+    read = list(csv.reader(io.StringIO(csv_text(rows), newline="")))
+    for went, came in zip(rows, read, strict=True):
+        assert [c if c == w else c.removeprefix("'") for w, c in zip(went, came, strict=True)] == went
 
 
 def test_csv_documents_its_columns(table1: Table) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.errors import StoreError
+from ablate.errors import StoreError, UsageError
 from ablate.store import location as places
 from ablate.store.dialects import PostgreSQL
 from ablate.store.location import Location, file_system, locate
@@ -38,10 +38,12 @@ def test_postgresql_goes_through_psycopg(url: str) -> None:
         ("sqlite://results.db", "three slashes"),
         ("postgresql://u:hush@h:port/d", "starts with 'postgresql' cannot be read"),
         ("://hush", "starts with '' cannot be read"),
+        ("postgresql+asyncpg://u:hush@h/d", "starts with 'postgresql+asyncpg' is not known here"),
+        ("~no-such-user/results.db", "there is no user 'no-such-user'"),
     ],
 )
 def test_urls_that_mean_nothing(url: str, said: str) -> None:
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises((StoreError, UsageError)) as caught:
         locate(url)
     assert said in str(caught.value)
     assert "hush" not in str(caught.value)

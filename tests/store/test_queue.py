@@ -205,6 +205,19 @@ def test_the_third_lost_attempt_loses_the_run(store: Store, fake: Any, take: Mak
     assert [event.kind for event in store.events(claim.run.run_id)] == ["lost"] * 3
 
 
+def test_a_run_that_gets_further_each_time_is_never_lost(store: Store, fake: Any, take: Make, remote: Make) -> None:
+    """Killed five times with an epoch more each time, then three times at one place."""
+    claim = take()
+    for epoch in (1, 2, 3, 4, 5, None, 5, None):
+        assert state(store, claim) == "running"
+        if epoch is not None:
+            store.record_epoch(claim, [EpochRecord(epoch, "train", {"loss": 0.5})])
+        fake.pass_(61)
+        claim = store.claim(claim.request_key, remote()) or claim
+    assert state(store, claim) == "lost"
+    assert attempt_states(store, claim) == ["lost"] * 8
+
+
 def test_a_released_attempt_is_not_counted(store: Store, take: Make, remote: Make) -> None:
     claim = take()
     for number in range(1, 6):

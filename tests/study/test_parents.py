@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ablate.errors import StudyError
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Settings, load, load_text
 from ablate.study.study import Study
 
 
@@ -258,3 +258,40 @@ def test_the_folders_of_parents_are_known_where_their_files_of_weights_lie(tmp_p
     assert first.parent_folders == ()
     assert [Path(folder).resolve().name for folder in third.parent_folders] == ["b", "a"]
     assert [Path(folder).resolve().name for folder in second.parent_folders] == ["a"]
+
+
+def stored(study: Study, file: str) -> Study:
+    """The study as its stored text says it, its file now being called `file`."""
+    return load_text(study.source, file, Settings(sources=study.parent_sources, weights=study.weights))
+
+
+def test_a_stored_text_needs_neither_its_parents_files_nor_its_weights(two: Path, tmp_path: Path) -> None:
+    (two / "w.pt").write_bytes(b"weights")
+    (two / "deep").mkdir()
+    top = two / "deep" / "top.yaml"
+    top.write_text("study: top\nseeds: 3\nrecipe: {epochs: 1, model.init: ../w.pt}\n")
+    child(two, "{study: deep/top.yaml, arm: baseline}", name="middle")
+    study = child(two, "{study: middle.yaml, arm: baseline}")
+    assert sorted(study.parent_sources) == ["deep/top.yaml", "middle.yaml"]
+    assert study.weights == {"w.pt": hashlib.sha256(b"weights").hexdigest()}
+    (two / "w.pt").write_bytes(b"others")
+    top.write_text("study: top\nrecipe: {epochs: 9}\n")
+    (two / "middle.yaml").unlink()
+    for file in (str(two / "child.yaml"), "elsewhere/child.yaml"):
+        again = stored(study, file)
+        assert (again.runs, again.parents, again.text) == (study.runs, study.parents, study.text)
+        assert (again.parent_sources, again.weights) == (study.parent_sources, study.weights)
+
+
+def test_a_stored_text_is_the_same_from_any_folder(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child(two, "{study: parent.yaml, arm: resnet50}")
+    monkeypatch.chdir(two)
+    study = load("child.yaml")
+    (two / "empty").mkdir()
+    monkeypatch.chdir(two / "empty")
+    assert stored(study, study.file).runs == study.runs == load(two / "child.yaml").runs
+
+
+def test_what_a_stored_text_does_not_hold_is_read_from_the_disk(two: Path) -> None:
+    study = child(two, "{study: parent.yaml, arm: resnet50}")
+    assert load_text(study.source, study.file).runs == study.runs

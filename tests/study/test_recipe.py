@@ -401,3 +401,9 @@ def test_the_json_schema_of_each_field_comes_from_its_type() -> None:
     for path, field in fields().items():
         assert isinstance(field.adapter, TypeAdapter)
         assert field.adapter.json_schema(), path
+
+
+def test_class_weights_that_vanish_or_overflow_are_refused(recipe_of: Any, refused: Any) -> None:
+    assert recipe_of("loss.class_weights: [1e-6, 1e-30]")["loss"]["class_weights"] == [1e-6, 1e-30]
+    for wrong in ("[1e-30, 1e-30]", "[1, 1e300]"):
+        assert "the largest class weight must lie between 1e-06 and 1e+06" in refused(f"loss.class_weights: {wrong}")

@@ -47,7 +47,7 @@ def test_rows_and_columns(read: Any) -> None:
     assert (table.factors, table.columns, table.test, dict(table.where)) == (
         ("tweak",),
         ("top1",),
-        "dunnett",
+        "moderated",
         {"refine": ("none",)},
     )
 
@@ -172,7 +172,7 @@ ROWS = "rows: tweak, where: {refine: none}"
         (f"{{{ROWS}, columns: {{a: b}}}}", [".columns: must be a metric, a list of metrics, or a factor, not {a: b}."]),
         (f"{{{ROWS}, metric: top1}}", [".metric: is only for tables whose columns are a factor."]),
         (f"{{{ROWS}, column: top1}}", [".column: unknown key. Did you mean 'columns'? Allowed here: rows, columns, metric, where, baseline, reported, claims, test, caption."]),
-        (f"{{{ROWS}, test: t}}", [".test: must be one of dunnett, welch-holm, not 't'."]),
+        (f"{{{ROWS}, test: t}}", [".test: must be one of moderated, dunnett, welch-holm, not 't'."]),
         (f"{{{ROWS}, caption: [a]}}", [".caption: must be a line of text, not a list."]),
         ("{rows: tweak, where: {refine: {not: [none, c, l, c+l]}}}", [".where.refine: leaves no level of refine."]),
         ("{rows: tweak, where: {refin: none}}", [".where.refin: there is no factor 'refin'. Did you mean 'refine'? Factors: tweak, refine.", ": the factor refine is in neither"]),

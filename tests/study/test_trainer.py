@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from ablate.study.digest import canonical_json, run_id
 from ablate.study.free import apply_free
 from ablate.study.keys import METRIC, TRAINER
-from ablate.study.provenance import code_of, code_version
+from ablate.study.loader import load
 from ablate.study.trainer import fit_name, trainer_title
 from ablate.study.words import expand, fill, holes, parse_word
 
@@ -304,6 +305,34 @@ tables:
 """
 
 
+def test_watch_is_globs_and_no_part_of_identity(read: Any, mistakes: Any) -> None:
+    watched = LORA.replace("  metrics:", "  watch: [model.py, 'src/**/*.py']\n  metrics:")
+    assert watched != LORA
+    assert [run.run_id for run in read(watched).runs] == [run.run_id for run in read(LORA).runs]
+    assert read(watched).trainer["watch"] == ["model.py", "src/**/*.py"]
+    for bad in ("/etc/*", "~/x", "''"):
+        (line,) = mistakes(LORA.replace("  metrics:", f"  watch: [{bad}]\n  metrics:"))
+        assert "trainer.watch: " in line
+        assert "is no glob relative to the study's folder" in line
+    (line,) = mistakes(LORA.replace("  metrics:", "  watch: {a: b}\n  metrics:"))
+    assert "trainer.watch: must be a glob or a list of globs" in line
+
+
+def test_a_program_or_watched_files_that_are_not_there_are_doubted(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(one("python train.py {a}", "{a: 1}", "seeds: 1"))
+    (warning,) = load(file).warnings
+    assert "trainer.command: names train.py, which is not found from " in warning
+    (tmp_path / "train.py").write_text("")
+    assert load(file).warnings == ()
+    file.write_text(file.read_text().replace("trainer:\n", "trainer:\n  watch: [model.py, '*.py']\n"))
+    (warning,) = load(file).warnings
+    assert "trainer.watch: 'model.py' matches no file in " in warning
+    file.write_text("study: s\ntrainer: {python: pkg.mod:f}\nseeds: 1\n")
+    (warning,) = load(file).warnings
+    assert "trainer.python: is in pkg.mod, which is not found from " in warning
+
+
 def test_tables_and_claims_know_the_declared_metrics(read: Any, mistakes: Any) -> None:
     tables = read(LORA + TABLES).tables
     assert tables["t"].columns == ("perplexity",)
@@ -330,12 +359,11 @@ def test_what_a_study_asks_of_the_worker_and_says_of_itself(read: Any) -> None:
     assert trainer_title({"command": "python train.py --lr {lr} x"}) == "own command python train.py"
     assert trainer_title({"command": ["--x", 3]}) == "own command --x"
     assert trainer_title({"python": "a:b"}) == "own trainer a:b"
-
-
-def test_the_code_of_another_trainer_is_its_declared_version(read: Any) -> None:
-    assert code_of(read(LORA).trainer)["code"] == "trainer:1"
-    assert code_of({"python": "a:b", "version": 4})["code"] == "trainer:4"
-    assert code_of(None) == code_version()
+    assert trainer_title({"command": "env -C sub -u X A=1 python main.py --lr {lr}"}) == "own command python main.py"
+    assert trainer_title({"command": ["/bin/bash", "-euc", "./train --x\nrest"]}) == "own command ./train"
+    assert trainer_title({"command": ["bash", "-c", "it's"]}) == "own command bash"
+    assert trainer_title({"command": ["env"]}) == "own command env"
+    assert trainer_title({"command": ["bash", "run.sh"]}) == "own command bash run.sh"
 
 
 def test_mistakes_outside_the_trainer_are_told_as_ever(mistakes: Any) -> None:

@@ -38,6 +38,7 @@ class TinySplits:
     std: torch.Tensor
     digest: str = "d" * 64
     skipped: tuple[tuple[str, str], ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

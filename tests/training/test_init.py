@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ablate.errors import BadData, NotFound, StudyError
 from ablate.study import weights
 from ablate.study.normalise import BASIC, BOTTLENECK
 from ablate.study.recipe import Model
-from ablate.training import init as init_module
+from ablate.training import find_weights
 from ablate.training.init import InitReport, initialise
 from ablate.training.models import build_model
 from ablate.training.trainer import fit
@@ -117,7 +118,7 @@ def test_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     for init in (str(path), {"file": str(path), "sha256": digest}):
         with pytest.raises(
-            BadData, match=r"model.init: .*trap.pt cannot be read as weights: .*Weights only load failed"
+            BadData, match=r"model.init: .*trap.pt cannot be read as weights: it holds more than tensors"
         ):
             load(Model(init=init), tmp_path)
     assert not sprung.exists()
@@ -134,12 +135,16 @@ def test_weights_of_b_do_not_load_into_a_without_a_word(tmp_path: Path) -> None:
     with pytest.raises(StudyError) as refused:
         load(Model(arch="resnet50", tweak="A", init=path), tmp_path)
     assert str(refused.value) == (
-        "recipe: model.init: file resnet50.pt was trained with stride_in_3x3: true, the recipe's network has the opposite; "
-        "use the tweak that the weights were trained with, weights of this variant, or model.allow_variant_mismatch: true"
+        "recipe: model.init: file resnet50.pt says nothing of its variant, so it counts as torchvision's where its tensors "
+        "do not tell: stride_in_3x3: true; the recipe's network has the opposite; use the tweak that the weights were "
+        "trained with, weights of this variant, or model.allow_variant_mismatch: true. If you know that it was trained as "
+        'the recipe says, write resnet50.json beside it: {"arch": "resnet50", "variant": {"stride_in_3x3": false}}'
     )
     allowed = Model(arch="resnet50", tweak="A", init=path, allow_variant_mismatch=True)
     assert load(allowed, tmp_path)[1].random == ()
-    with pytest.raises(StudyError, match="was trained with deep_stem: false, avgpool_shortcut: false"):
+    with pytest.raises(
+        StudyError, match="tell: deep_stem: false, avgpool_shortcut: false; the recipe's network has the opposite"
+    ):
         load(Model(arch="resnet50", tweak="D", init=path), tmp_path)
     report = load(Model(arch="resnet50", tweak="D", init=path, allow_variant_mismatch=True), tmp_path)[1]
     assert all(name.startswith("conv1.") for name in report.random)
@@ -165,10 +170,131 @@ def test_weights_of_b_load_into_resnet18_a(file: Any, tmp_path: Path) -> None:
 
 
 def test_a_small_stem_is_another_variant(file: Any, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="was trained with small_stem: false"):
+    with pytest.raises(StudyError, match="tell: small_stem: false; the recipe's"):
         load(Model(init=str(file[0]), small_stem=True), tmp_path)
     report = load(Model(init=str(file[0]), small_stem=True, allow_variant_mismatch=True), tmp_path)[1]
     assert report.random == ("conv1.weight",)
+
+
+def test_what_an_error_says_of_a_variant_is_what_to_write_beside_the_file(tmp_path: Path) -> None:
+    path = Path(torchvision_file(tmp_path))
+    model = Model(arch="resnet50", tweak="A", init=str(path))
+    with pytest.raises(StudyError) as refused:
+        load(model, tmp_path)
+    beside, _, declaration = str(refused.value).partition("write resnet50.json beside it: ")
+    path.with_suffix(".json").write_text(declaration)
+    assert beside
+    assert load(model, tmp_path)[1].random == ()
+    with pytest.raises(StudyError, match="was trained with stride_in_3x3: false"):
+        load(Model(arch="resnet50", tweak="B", init=str(path)), tmp_path)
+    with pytest.raises(StudyError, match="was trained with deep_stem: false"):
+        load(Model(arch="resnet50", tweak="A", deep_stem=True, init=str(path)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "notes", [{"0": "cat", "1": "dog"}, {"sha256": "0" * 64}, {"variant": "large"}, {"classes": 10}, {"arch": "resnet50"}, []]
+)  # fmt: skip
+def test_a_json_that_is_not_ours_does_not_speak_for_the_file_beside_it(notes: Any, tmp_path: Path) -> None:
+    path = Path(torchvision_file(tmp_path))
+    path.with_suffix(".json").write_text(json.dumps(notes))
+    with pytest.raises(StudyError, match=r"says nothing of its variant, .* stride_in_3x3: true"):
+        load(Model(arch="resnet50", tweak="A", init=str(path)), tmp_path)
+    assert load(Model(arch="resnet50", tweak="B", init=str(path)), tmp_path)[1].random == ()
+
+
+def test_a_declaration_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
+    path = Path(torchvision_file(tmp_path))
+    for variant in ({"stride_in_3x3": "no"}, {"stride": False}):
+        path.with_suffix(".json").write_text(json.dumps({"arch": "resnet50", "variant": variant}))
+        with pytest.raises(
+            BadData, match=r"resnet50.json: variant: .* is no flag of a variant; allowed: stride_in_3x3, deep"
+        ):
+            load(Model(arch="resnet50", init=str(path)), tmp_path)
+
+
+def timm_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict of our tweak D under the names of timm's resnet50d, whose shortcuts count their pooling."""
+    return {
+        re.sub(r"downsample\.(\d)", lambda found: f"downsample.{int(found[1]) + 1}", name): tensor
+        for name, tensor in state.items()
+    }
+
+
+def test_timms_names_of_tweak_d_load_into_ours(tmp_path: Path) -> None:
+    model = Model(arch="resnet18", tweak="D")
+    source = build_model(model, num_classes=10, image_shape=(3, 8, 8), seed=1).network.state_dict()
+    path = tmp_path / "resnet18d.pth"
+    torch.save(timm_names(source), path)
+    network, report = load(model.model_copy(update={"init": str(path)}), tmp_path)
+    assert (report.random, report.unused) == ((), ())
+    assert all(torch.equal(tensor, source[name]) for name, tensor in network.state_dict().items())
+    with pytest.raises(StudyError, match="tell: deep_stem: true, avgpool_shortcut: true; the recipe's"):
+        load(Model(arch="resnet18", tweak="B", init=str(path)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("inside", "prefix"),
+    [
+        ("", "module."),
+        ("", "_orig_mod."),
+        ("", "module._orig_mod."),
+        ("state_dict", ""),
+        ("state_dict", "module."),
+        ("state_dict", "model."),
+        ("model", ""),
+        ("model_state_dict", "module.model."),
+        ("model.state_dict", ""),
+        ("model_ema", ""),
+    ],
+)
+def test_wrapped_state_dicts_are_read(inside: str, prefix: str, file: Any, tmp_path: Path) -> None:
+    _, _, state = file
+    saved: Any = {f"{prefix}{name}": tensor for name, tensor in state.items()}
+    for key in reversed(inside.split(".") if inside else []):
+        saved = {"epoch": 3, "optimizer": {"state": {}}, key: saved}
+    path = tmp_path / "wrapped.pt"
+    torch.save(saved, path)
+    network, report = load(Model(init=str(path)), tmp_path)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert (report.inside, report.prefix, report.random, report.unused) == (inside, prefix, (), ())
+    assert report.as_details().get("inside", "") == inside
+
+
+def test_trained_weights_come_before_their_average(file: Any, tmp_path: Path) -> None:
+    _, _, state = file
+    path = tmp_path / "both.pt"
+    torch.save({"model_ema": {n: t * 0 for n, t in state.items()}, "model": state}, path)
+    network, report = load(Model(init=str(path)), tmp_path)
+    assert report.inside == "model"
+    assert torch.equal(network.state_dict()["conv1.weight"], state["conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.to(torch.int8), "conv1.weight holds int8 numbers, the network's are float32"),
+        (lambda t: t.to(torch.complex64), "conv1.weight holds complex64 numbers, the network's are float32"),
+        (lambda t: t.bool(), "conv1.weight holds bool numbers, the network's are float32"),
+        (lambda t: t * torch.nan, "conv1.weight holds NaN or infinity"),
+        (lambda t: t / 0.0, "conv1.weight holds NaN or infinity"),
+        (lambda t: t.to_sparse(), "conv1.weight is no plain tensor"),
+    ],
+    ids=["int8", "complex", "bool", "nan", "inf", "sparse"],
+)
+def test_numbers_that_are_no_weights_are_refused(change: Any, said: str, file: Any, tmp_path: Path) -> None:
+    path, _, state = file
+    torch.save({**state, "conv1.weight": change(state["conv1.weight"])}, path)
+    with pytest.raises(BadData, match=rf"resnet18.pt cannot be trained from: {re.escape(said)}"):
+        load(Model(init=str(path)), tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_load(dtype: torch.dtype, file: Any, tmp_path: Path) -> None:
+    path, _, state = file
+    torch.save(
+        {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}, path
+    )
+    assert load(Model(init=str(path)), tmp_path)[0].state_dict()["conv1.weight"].dtype == torch.float32
 
 
 def test_weights_of_another_network_are_refused(file: Any, tmp_path: Path) -> None:
@@ -204,7 +330,7 @@ def test_imagenet_weights_are_found(init: Any, place: str, tmp_path: Path, monke
     torch.save(state, path)
     with pytest.raises(BadData, match=r"expected f37072fd"):
         load(Model(init=init), tmp_path / "home")
-    monkeypatch.setattr(init_module, "_sha256", lambda path: "f37072fd" + "0" * 56)
+    monkeypatch.setattr(find_weights, "_sha256", lambda path: "f37072fd" + "0" * 56)
     network, report = load(Model(init=init), tmp_path / "home")
     assert (report.source, report.head) == ("ResNet18_Weights.IMAGENET1K_V1", "new")
     assert torch.equal(network.state_dict()["conv1.weight"], state["conv1.weight"])
@@ -221,7 +347,7 @@ def seen_by_both(model: Model, home: Path, folders: list[Path]) -> bool:
     """Whether the weights are here; the plan and the trainer must be of one mind."""
     why = weights.absent(model.model_dump(), home=home, folders=folders)
     try:
-        init_module.locate(model, home=home, folders=folders)
+        find_weights.locate(model, home=home, folders=folders)
     except NotFound:
         assert why.startswith("no weights: ")
         return False
@@ -248,7 +374,7 @@ def test_plan_and_trainer_look_for_imagenet_weights_in_the_same_places(
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     for name, value in environment.items():
         monkeypatch.setenv(name, value.format(tmp_path))
-    monkeypatch.setattr(init_module, "_sha256", lambda path: "0676ba61" + "0" * 56)
+    monkeypatch.setattr(find_weights, "_sha256", lambda path: "0676ba61" + "0" * 56)
     model, home = Model(arch="resnet50", init={"entry": "IMAGENET1K_V1"}), tmp_path / "home"
     assert weights.torch_cache() == Path(torch.hub.get_dir()) / "checkpoints"
     assert not seen_by_both(model, home, [])

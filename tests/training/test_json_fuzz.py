@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ablate.errors import AblateError, BadData
 from ablate.training.data import cache
-from ablate.training.init import _described
+from ablate.training.find_weights import _described
 
 META = {
     "shape": [4, 3, 2, 2], "classes": ["a", "b"], "parts": {"all": [0, 4]}, "bad": [], "ignored": [], "total": 4,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -422,3 +423,33 @@ def test_a_device_that_is_not_there(new_run: Any, watched: Any) -> None:
     here.context.device = "cuda"
     with pytest.raises(UsageError, match="torch sees no CUDA device here"):
         fit(new_run(), here.context)
+
+
+def test_one_value_a_channel_is_an_error_of_the_recipe(room: Any, new_run: Any, watched: Any) -> None:
+    room.sizes = {"train": 4, "val": 4}
+    with pytest.raises(StudyError) as refused:
+        fit(new_run(model__arch="resnet18", batch_size=1, epochs=1), watched().context)
+    assert str(refused.value) == (
+        "recipe: batch_size: is 1: in resnet18 images of 8x8 pixels come down to one pixel, and BatchNorm cannot train on "
+        "one value a channel; give batch_size at least 2, or a larger data.image_size"
+    )
+
+
+def test_a_rate_that_no_float_holds_is_an_error_of_the_recipe(new_run: Any, watched: Any) -> None:
+    with pytest.raises(StudyError, match=r"optimizer.lr: is 1e\+308, which no float32 holds"):
+        fit(new_run(optimizer__lr=1e308, epochs=1), watched().context)
+
+
+def test_what_is_to_be_known_of_the_data_is_told(
+    room: Any, new_run: Any, watched: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, noted = room.load_data, {"notes": ["3 files were left out."], "ignored": ["a.heic"], "ignored_files": 3}
+
+    def load_noted(*given: Any, **more: Any) -> Any:
+        return replace(load(*given, **more), details=noted)
+
+    monkeypatch.setattr(room, "load_data", load_noted)
+    details = fit(new_run(epochs=1), watched().context).details["data"]
+    assert details["class_names"] == [f"class{number}" for number in range(6)]
+    assert {name: details[name] for name in noted} == noted
+    assert capsys.readouterr().err == "3 files were left out.\n"

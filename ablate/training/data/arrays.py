@@ -3,9 +3,6 @@ function."""
 
 from __future__ import annotations
 
-import importlib
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +15,14 @@ import torch
 
 from ablate.errors import BadData, NotFound
 from ablate.training import streams
-from ablate.training.data.images import Pixels, resize_square, to_planes
+from ablate.training.data.images import Pixels, check_pixels, resize_square, resized_shape, to_planes
+from ablate.training.data.npz import load_npz
 from ablate.training.data.source import PARTS, WHOLE, Block, Labels, Reading, Source, some
+from ablate.training.registry import find_callable
 
 BLOCK = 4096
-"""Images that are converted at a time; bounds the memory that decoding takes."""
+BLOCK_BYTES = 2**28
+"""At most so many images, or bytes of them, are converted at a time; bounds the memory that decoding takes."""
 KEYS = "train_images, train_labels, val_images, val_labels, test_images, test_labels, class_names"
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -44,31 +44,79 @@ def stat_line(path: Path, name: str) -> str:
 
 def reading(parts: list[Part], classes: tuple[str, ...] | None, where: str, image_size: int | None) -> Reading:
     """Checked parts as blocks. Without `classes` they are numbered from 0 to the largest label."""
-    top = max((int(part.labels.max()) for part in parts if len(part.labels)), default=-1)
-    names = classes if classes is not None else tuple(str(c) for c in range(top + 1))
     for part in parts:
-        _check_part(part, len(names), where)
+        _check_part(part, where)
+    names = _numbered(parts, where) if classes is None else classes
+    if len(names) < 2:
+        raise BadData(
+            f"{where}: {len(names)} class found, at least 2 are needed; allowed: labels from 0, one number a class"
+        )
+    for part in parts:
+        low, high = _range(part)
+        if low < 0 or high >= len(names):
+            raise BadData(
+                f"{where}: {part.name} has labels from {low} to {high}; "
+                f"allowed: 0 to {len(names) - 1} for {len(names)} classes{_from_one(low, high, len(names))}"
+            )
+    if image_size is None:
+        _check_sizes(parts, where)
     return Reading(names, sum(len(part.labels) for part in parts), _blocks(parts, where, image_size))
 
 
-def _check_part(part: Part, n_classes: int, where: str) -> None:
+def _check_part(part: Part, where: str) -> None:
+    check_pixels(part.images, f"{where}: {part.name}")
     if len(part.images) != len(part.labels):
         raise BadData(f"{where}: {part.name} has {len(part.images)} images but {len(part.labels)} labels")
     if not len(part.labels):
         raise BadData(f"{where}: {part.name} holds no images; leave the part out or fill it")
-    low, high = int(part.labels.min()), int(part.labels.max())
-    if low < 0 or high >= n_classes:
+
+
+def _range(part: Part) -> tuple[int, int]:
+    return int(part.labels.min()), int(part.labels.max())
+
+
+def _from_one(low: int, high: int, classes: int) -> str:
+    return "; labels start at 0: subtract 1" if low == 1 and high == classes else ""
+
+
+def _numbered(parts: list[Part], where: str) -> tuple[str, ...]:
+    """`0` to the largest label, each of which must be there: a label may be any 64-bit number, so they are counted first."""
+    present = np.unique(np.concatenate([part.labels for part in parts]))
+    low, high, count = int(present[0]), int(present[-1]), len(present)
+    if low < 0 or (low == 1 and high == count):
+        part = next(part for part in parts if _range(part)[0] == low)
         raise BadData(
-            f"{where}: {part.name} has labels from {low} to {high}; "
-            f"allowed: 0 to {n_classes - 1} for {n_classes} classes"
+            f"{where}: {part.name} has labels from {low} to {_range(part)[1]}; allowed: from 0, one number a class"
+            f"{_from_one(low, high, count)}"
         )
+    if count <= high:
+        missing = np.setdiff1d(np.arange(min(high, count + 5)), present)[:5]
+        rest = high + 1 - count - len(missing)
+        raise BadData(
+            f"{where}: no readable images of class {', '.join(map(str, missing))}{f' and {rest} more' if rest else ''}; "
+            f"each of the {high + 1} classes (labels 0 to {high}) needs some"
+        )
+    return tuple(str(number) for number in range(count))
+
+
+def _check_sizes(parts: list[Part], where: str) -> None:
+    """The network sees one size: parts that differ are refused, as image folders are."""
+    sizes = {part.name: f"{part.images.shape[2]}x{part.images.shape[1]}" for part in parts}
+    first, *others = sizes.items()
+    for other in others:
+        if other[1] != first[1]:
+            raise BadData(
+                f"{where}: images differ in size ({first[0]} is {first[1]} pixels, {other[0]} is {other[1]}); "
+                "set data.image_size to the side of the square that all are brought to"
+            )
 
 
 def _blocks(parts: list[Part], where: str, image_size: int | None) -> Iterator[Block]:
     first = 0
     for part in parts:
-        for start in range(0, len(part.labels), BLOCK):
-            rows = slice(start, start + BLOCK)
+        step = _block_size(part, image_size)
+        for start in range(0, len(part.labels), step):
+            rows = slice(start, start + step)
             images: Pixels = to_planes(part.images[rows], f"{where}: {part.name}")
             if image_size is not None:
                 images = resize_square(images, image_size)
@@ -77,36 +125,20 @@ def _blocks(parts: list[Part], where: str, image_size: int | None) -> Iterator[B
         first += len(part.labels)
 
 
+def _block_size(part: Part, image_size: int | None) -> int:
+    height, width = part.images.shape[1:3]
+    tall, wide = (height, width) if image_size is None else resized_shape(height, width, image_size)
+    return max(1, min(BLOCK, int(BLOCK_BYTES // (3 * max(tall * wide, height * width)))))
+
+
 def npz_source(name: str, path: Path) -> Source:
     """An npz file with MedMNIST's keys; pickled content is never loaded."""
 
     def read(image_size: int | None) -> Reading:
-        try:
-            with path.open("rb") as file:
-                opened = np.load(file, allow_pickle=False)
-                if isinstance(opened, np.ndarray):
-                    raise BadData(f"{path}: holds one bare array; allowed: an npz file with {KEYS}")
-                found = list(opened)
-                arrays = {key: _member(opened, key, path) for key in found if key in KEYS.split(", ")}
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
-            raise BadData(
-                f"{path}: not a readable npz file ({error}); get it again or save it with numpy.savez"
-            ) from None
+        arrays, found = load_npz(path, KEYS.split(", "), f"an npz file with {KEYS}")
         return arrays_reading(arrays, str(path), image_size, found)
 
     return Source(name, f"npz ({path.name})", str(path), (stat_line(path, path.name), str(path)), read)
-
-
-def _member(opened: Arrays, key: str, path: Path) -> npt.NDArray[Any]:
-    try:
-        return opened[key]
-    except ValueError as error:
-        if "pickle" not in str(error) and "Object" not in str(error):
-            raise
-        raise BadData(
-            f"{path}: {key} holds Python objects (a pickle), which are never loaded because they can run code; "
-            "save it as an array of numbers or text"
-        ) from None
 
 
 def arrays_reading(arrays: Arrays, where: str, image_size: int | None, found: list[str] | None = None) -> Reading:
@@ -196,13 +228,12 @@ def callable_source(name: str, path: Path) -> Source:
 
     It must give the same arrays whenever it is called with the same path: the digest shows where it does not.
     """
-    module, _, attribute = name.partition(":")
     try:
-        function: Callable[[Path], Arrays] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        function: Callable[[Path], Arrays] = find_callable(name)
+    except (ImportError, LookupError, ValueError) as error:
         raise NotFound(
-            f"data.name {name!r}: {error}; it must be package.module:callable, with the package installed or in the "
-            "folder that ablate is started from"
+            f"data.name {name!r}: {error}; it must be package.module:callable, with the package installed, or in the "
+            "study's folder or the one that ablate is started from"
         ) from None
 
     def read(image_size: int | None) -> Reading:

@@ -52,7 +52,6 @@ class Decoded:
     classes: tuple[str, ...]
     parts: dict[str, tuple[int, int]]
     bad: tuple[tuple[str, str], ...]
-    ignored: tuple[str, ...]
     total: int
     digest: str
     folder: Path | None
@@ -79,7 +78,8 @@ def decode(source: Source, image_size: int | None, home: Path) -> Decoded:
 def cache_key(source: Source, image_size: int | None) -> str:
     """32 hexadecimal digits from everything that the decoded content follows from."""
     lines = [str(DECODE_VERSION), source.name, source.form, str(image_size), *(source.fingerprint or ())]
-    return f"{_safe(source.name)}-{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:32]}"
+    digest = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{_safe(source.name)}-{digest[:32]}"
 
 
 def _safe(name: str) -> str:
@@ -130,11 +130,18 @@ class _Sink:
         self.hash = hashlib.sha256()
 
     def take(self, block: Block) -> None:
+        """Raises `BadData` for images of another shape than those before: their bytes would be read as other pixels."""
         self.bad += block.bad
         self.parts[block.part] = self.parts.get(block.part, 0) + len(block.labels)
         if not len(block.labels):
             return
-        self.shape = block.images.shape[1:]
+        shape = block.images.shape[1:]
+        if self.shape and shape != self.shape:
+            raise BadData(
+                f"images differ in shape (channels, height, width): {shape} in {block.part}, {self.shape} before; "
+                "set data.image_size to the side of the square that all are brought to"
+            )
+        self.shape = shape
         images = np.ascontiguousarray(block.images)
         self.hash.update(images.data)
         self.labels.append(block.labels.astype(np.int64, copy=False))
@@ -173,7 +180,6 @@ class _Sink:
             "classes": reading.classes,
             "parts": parts,
             "bad": self.bad,
-            "ignored": reading.ignored,
             "total": reading.total,
             "digest": self.hash.hexdigest(),
         }
@@ -200,7 +206,6 @@ def _decoded(
         classes=tuple(meta["classes"]),
         parts={name: (start, stop) for name, (start, stop) in meta["parts"].items()},
         bad=tuple((path, reason) for path, reason in meta["bad"]),
-        ignored=tuple(meta["ignored"]),
         total=meta["total"],
         digest=meta["digest"],
         folder=folder,

@@ -1,4 +1,8 @@
-"""Image folders: one folder a class, with or without train/, val/ and test/ above them; Caltech-101 is one of these."""
+"""Image folders: one folder a class, with or without train/, val/ and test/ above them; Caltech-101 is one of these.
+
+Names are kept as the system gives them, bytes that are no UTF-8 as surrogates; what is shown or stored goes through
+`printable`.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import BadData, NoSpaceOrPermission
+from ablate.study.metrics import SPLIT_WORDS
+from ablate.training.contents import printable
 from ablate.training.data.images import EXTENSIONS, MAX_BYTES, BadImage, Pixels, decode_image, strict_decoding
-from ablate.training.data.source import WHOLE, Block, Reading, Source, some
+from ablate.training.data.source import PARTS, WHOLE, Block, Reading, Source, some
 
 log = logging.getLogger(__name__)
 
-SYNONYMS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+WORDS = {**SPLIT_WORDS, "testing": "test"}
+"""What people call the folders of the parts, in lower case; they may be written in any."""
+NO_CLASSES = frozenset({"__MACOSX"})
+"""What macOS leaves in archives: no class and no part."""
 BLOCK = 256
 """Images that are decoded before they are written; bounds the memory that decoding takes."""
 
@@ -32,13 +41,20 @@ Chunk = tuple[str, int, list[File]]
 
 @dataclass
 class Listing:
-    """The files of an image folder: (part, class, path) in the order of their ids, and what was passed over."""
+    """The files of an image folder: (part, class, path) in the order of their ids, and what was passed over.
+
+    `loose` counts images beside the class folders, which have no label. `unlabelled` maps a part to its folder's name
+    where there is no class folder in it; `beside` are the folders beside those of the parts.
+    """
 
     root: Path
     classes: tuple[str, ...] = ()
     files: list[File] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    loose: int = 0
+    unlabelled: dict[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
 
 def folder_source(name: str, root: Path, leave_out: frozenset[str] = frozenset()) -> Source:
@@ -53,26 +69,46 @@ def folder_source(name: str, root: Path, leave_out: frozenset[str] = frozenset()
 
     def read(image_size: int | None) -> Reading:
         blocks = _blocks(listing, image_size)
-        return Reading(listing.classes, len(listing.files), blocks, tuple(listing.ignored))
+        return Reading(listing.classes, len(listing.files), blocks)
 
-    return Source(name, "image folder", str(root), fingerprint, read)
+    return Source(
+        name,
+        "image folder",
+        printable(str(root)),
+        fingerprint,
+        read,
+        tuple(listing.ignored),
+        listing.loose,
+        listing.unlabelled,
+        listing.beside,
+    )
 
 
 def list_folder(root: Path, leave_out: frozenset[str] = frozenset()) -> Listing:
     """Every image under `root` with its part and class; raises `BadData` for folders without classes or images."""
     parts = _parts(root)
     names = {part: _class_folders(folder, leave_out) for part, folder in parts.items()}
+    listing = Listing(root)
+    if WHOLE not in parts:
+        listing.beside = tuple(name for name in _class_folders(root, leave_out) if root / name not in parts.values())
+    for part in [part for part, found in names.items() if part not in ("train", WHOLE) and not found]:
+        listing.unlabelled[part] = printable(parts[part].name)
+        del names[part]
     classes = sorted({name for found in names.values() for name in found})
     if len(classes) < 2:
         raise BadData(
-            f"{root}: {len(classes)} class folders found, at least 2 are needed; allowed: one folder a class, "
+            f"{_shown(root)}: {len(classes)} class folders found, at least 2 are needed; allowed: one folder a class, "
             "or train/ and val/ or test/ with one folder a class in each"
         )
-    listing = Listing(root, tuple(classes))
+    listing.classes = tuple(classes)
     for part, found in names.items():
         missing = [name for name in classes if name not in found]
         if part in ("train", WHOLE) and missing:
-            raise BadData(f"{root}: no folder in {part}/ for {some(missing)}; each class needs training images")
+            place = printable(parts[part].name) if part == "train" else part
+            raise BadData(
+                f"{_shown(root)}: no folder in {place}/ for {some(missing)}; each class needs training images"
+            )
+        listing.loose += sum(1 for entry in _entries(parts[part]) if _is_image(entry))
         for number, name in enumerate(classes):
             if name in found:
                 _list_class(listing, part, number, found[name])
@@ -81,16 +117,43 @@ def list_folder(root: Path, leave_out: frozenset[str] = frozenset()) -> Listing:
 
 
 def _parts(root: Path) -> dict[str, Path]:
-    there = {entry.name: root / entry.name for entry in _entries(root) if entry.is_dir() and entry.name in SYNONYMS}
-    if "train" not in there or len(there) < 2:
+    """The folders of the parts: where one means train and another val or test, whatever lies beside them."""
+    folders = [entry.name for entry in _entries(root) if entry.is_dir() and entry.name not in NO_CLASSES]
+    words = [(name, WORDS[name.casefold()]) for name in folders if name.casefold() in WORDS]
+    meant = {part for _, part in words}
+    if len(words) < 2 or (len(words) < len(folders) and ("train" not in meant or len(meant) < 2)):
         return {WHOLE: root}
     official: dict[str, Path] = {}
-    for name, part in SYNONYMS.items():
-        if name in there:
-            if part in official:
-                raise BadData(f"{root}: both {official[part].name}/ and {name}/ are there; keep one validation folder")
-            official[part] = there[name]
+    for part in PARTS:
+        named = [name for name, means in words if means == part]
+        if len(named) > 1:
+            raise BadData(
+                f"{_shown(root)}: both {named[0]}/ and {named[1]}/ are there, which both mean {part}; keep one folder a part"
+            )
+        if named:
+            official[part] = root / named[0]
+    if "train" not in official:
+        there = " and ".join(f"{path.name}/" for path in official.values())
+        raise BadData(f"{_shown(root)}: {there} are parts, and no folder train/ is beside them; add it")
+    if len(words) < len(folders):
+        _refuse_doubt(root, official, folders)
     return official
+
+
+def _refuse_doubt(root: Path, official: dict[str, Path], folders: list[str]) -> None:
+    """Folders called like parts beside others: they are parts where class folders lie in train/, else nobody knows."""
+    if _class_folders(official["train"], frozenset()):
+        return
+    parts = " and ".join(f"{path.name}/" for path in official.values())
+    others = [f"{printable(name)}/" for name in folders if root / name not in official.values()]
+    raise BadData(
+        f"{_shown(root)}: {parts} are names of parts, but hold no class folders, and {some(others)} lie beside them; if they "
+        "are parts, put one folder a class into each; if they are classes, give them other names"
+    )
+
+
+def _shown(root: Path) -> str:
+    return printable(str(root))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -98,11 +161,25 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
-        raise NoSpaceOrPermission(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+        raise NoSpaceOrPermission(
+            f"{_shown(folder)}: cannot be read ({error.strerror}); check its permissions"
+        ) from None
 
 
 def _class_folders(folder: Path, leave_out: frozenset[str]) -> dict[str, Path]:
-    return {e.name: folder / e.name for e in _entries(folder) if e.is_dir() and e.name not in leave_out}
+    """Class name, as it is shown, to its folder."""
+    found: dict[str, Path] = {}
+    for entry in _entries(folder):
+        if entry.is_dir() and entry.name not in leave_out | NO_CLASSES:
+            name = printable(entry.name)
+            if name in found:
+                raise BadData(f"{_shown(folder)}: two folders are shown as {name}; rename the one that is not UTF-8")
+            found[name] = folder / entry.name
+    return found
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file()
 
 
 def _list_class(listing: Listing, part: str, number: int, folder: Path) -> None:
@@ -118,11 +195,11 @@ def _list_class(listing: Listing, part: str, number: int, folder: Path) -> None:
             name = f"{current}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 pending.append(name)
-            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file():
+            elif _is_image(entry):
                 stat = entry.stat()
                 found.append((name, stat.st_size, stat.st_mtime_ns))
             else:
-                listing.ignored.append(name)
+                listing.ignored.append(printable(name))
     for name, size, modified in sorted(found):
         listing.files.append((part, number, name))
         listing.lines.append(f"{part}\t{name}\t{size}\t{modified}")
@@ -131,7 +208,7 @@ def _list_class(listing: Listing, part: str, number: int, folder: Path) -> None:
 def _refuse_empty(listing: Listing, names: dict[str, dict[str, Path]]) -> None:
     filled = {(part, number) for part, number, _ in listing.files}
     empty = [
-        name if part == WHOLE else f"{folders[name].parent.name}/{name}"
+        name if part == WHOLE else f"{printable(folders[name].parent.name)}/{name}"
         for part, folders in names.items()
         for number, name in enumerate(listing.classes)
         if name in folders and (part, number) not in filled
@@ -139,14 +216,14 @@ def _refuse_empty(listing: Listing, names: dict[str, dict[str, Path]]) -> None:
     if empty:
         allowed = " ".join(sorted(EXTENSIONS))
         raise BadData(
-            f"{listing.root}: no images in {some(empty)}; fill or remove the folder (images end in {allowed})"
+            f"{_shown(listing.root)}: no images in {some(empty)}; fill or remove the folder (images end in {allowed})"
         )
 
 
 def _blocks(listing: Listing, image_size: int | None) -> Iterator[Block]:
     """Decodes in as many threads as there are cores, one chunk ahead of the one that is taken; the order is kept."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    log.info("decoding %s images of %s once, in %d threads", f"{len(listing.files):,}", listing.root, threads)
+    log.info("decoding %s images of %s once, in %d threads", f"{len(listing.files):,}", _shown(listing.root), threads)
     first: tuple[Pixels, str] | None = None
     pool = ThreadPoolExecutor(threads)
     try:
@@ -175,7 +252,7 @@ def _block(
     bad: list[tuple[str, str]] = []
     for number, ((_, label, path), image) in enumerate(zip(rows, decoded, strict=True), start):
         if isinstance(image, str):
-            bad.append((path, image))
+            bad.append((printable(path), image))
             continue
         first = first or (image, path)
         if image.shape != first[0].shape:
@@ -198,9 +275,9 @@ def _chunks(listing: Listing) -> Iterator[Chunk]:
 
 
 def _refuse_sizes(root: Path, one: tuple[Pixels, str], other: tuple[Pixels, str]) -> None:
-    (a, first), (b, second) = [(f"{image.shape[2]}x{image.shape[1]}", path) for image, path in (one, other)]
+    (a, first), (b, second) = [(f"{image.shape[2]}x{image.shape[1]}", printable(path)) for image, path in (one, other)]
     raise BadData(
-        f"{root}: images differ in size ({first} is {a} pixels, {second} is {b}); "
+        f"{_shown(root)}: images differ in size ({first} is {a} pixels, {second} is {b}); "
         "set data.image_size to the side of the square that all are brought to"
     )
 
@@ -213,7 +290,7 @@ def _decode_file(path: Path, image_size: int | None) -> Pixels | str:
         content = path.read_bytes()
     except OSError as error:
         raise NoSpaceOrPermission(
-            f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
+            f"{_shown(path)}: cannot be read ({error.strerror}); check the file and its permissions"
         ) from None
     try:
         return decode_image(content, image_size)

@@ -1,8 +1,8 @@
 """One image file to one uint8 array: what is accepted, what is refused, and how it becomes a square.
 
 The rule, the same for every data set: three channels (grey is repeated, CMYK and palettes are converted, alpha is
-dropped, 16 bits become 8 by the nearest value, the first frame of an animation counts, EXIF orientation is not applied,
-as in torchvision's `ImageFolder`); then, where `image_size` is set, the shorter side is resized to it (bilinear,
+dropped, grey of 16 bits becomes 8 by the nearest value, of RGB of 16 bits Pillow keeps the upper byte, the first frame of
+an animation counts, EXIF orientation is not applied, as in torchvision's `ImageFolder`); then, where `image_size` is set, the shorter side is resized to it (bilinear,
 antialiased, the longer side rounded down) and the centre is cropped: torchvision's `Resize(image_size)` and
 `CenterCrop(image_size)`.
 
@@ -21,11 +21,15 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from ablate.errors import BadData
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+    | ({".avif"} if features.check("avif") else set())
+)
+"""What an image file's name ends in, in lower case. AVIF is read where this Pillow was built with it."""
 MAX_PIXELS = 89_478_485
 """An image of more pixels is taken for a decompression bomb: Pillow's own line for a warning (a quarter gigabyte of
 RGB)."""
@@ -107,21 +111,33 @@ def resize_square(images: Pixels, image_size: int) -> Pixels:
     if (height, width) == (image_size, image_size):
         return np.ascontiguousarray(images)
     tall, wide = resized_shape(height, width, image_size)
-    resized = torch.nn.functional.interpolate(torch.from_numpy(images), (tall, wide), mode="bilinear", antialias=True)
+    pixels = torch.from_numpy(images)
+    if image_size == 1:  # torch's uint8 kernel breaks on a side of one pixel
+        exact = torch.nn.functional.interpolate(pixels.float(), (tall, wide), mode="bilinear", antialias=True)
+        resized = exact.round().clamp(0, 255).to(torch.uint8)
+    else:
+        resized = torch.nn.functional.interpolate(pixels, (tall, wide), mode="bilinear", antialias=True)
     top, left = round((tall - image_size) / 2.0), round((wide - image_size) / 2.0)
     return resized[..., top : top + image_size, left : left + image_size].contiguous().numpy()
 
 
 def to_planes(images: npt.NDArray[np.generic], where: str) -> Pixels:
     """uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3) to (N, 3, H, W), grey repeated; else raises `BadData`."""
-    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))):
-        raise BadData(
-            f"{where}: images are {images.dtype} of shape {images.shape}; "
-            "allowed: uint8 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
-        )
+    check_pixels(images, where)
     if images.ndim == 3:
         images = images[..., None]
     planes = images.transpose(0, 3, 1, 2)
     if planes.shape[1] == 1:
         planes = planes.repeat(3, axis=1)
     return np.ascontiguousarray(planes).astype(np.uint8, copy=False)
+
+
+def check_pixels(images: npt.NDArray[np.generic], where: str) -> None:
+    """Raises `BadData` for an array that `to_planes` cannot take."""
+    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3))):
+        raise BadData(
+            f"{where}: images are {images.dtype} of shape {images.shape}; "
+            "allowed: uint8 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
+        )
+    if len(images) and not images.shape[1] * images.shape[2]:
+        raise BadData(f"{where}: images of {images.shape[2]}x{images.shape[1]} pixels; each needs at least one pixel")

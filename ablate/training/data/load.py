@@ -18,6 +18,7 @@ from ablate.study.normalise import default_split
 from ablate.study.recipe import Data
 from ablate.training.data.cache import Decoded, decode, write_rows
 from ablate.training.data.catalog import find_source
+from ablate.training.data.notes import data_notes
 from ablate.training.data.source import Labels
 from ablate.training.data.split import saved_rows, subset
 
@@ -111,7 +112,7 @@ def _load(data: Data, seed: int, home: Path, data_root: Path) -> tuple[DataSplit
     decoded = decode(source, data.image_size, home)
     if decoded.bad and data.on_bad_image == "fail":
         raise BadData(_bad_text(decoded, source.where))
-    rows, file = saved_rows(decoded, data.split, seed, data.name, home)
+    rows, file = saved_rows(decoded, data.split, seed, data.name, home, source.unlabelled)
     whole = len(rows["train"])
     rows["train"] = subset(rows["train"], decoded, seed, data.fraction, data.limit)
     parts: dict[str, Split] = {}
@@ -127,8 +128,9 @@ def _load(data: Data, seed: int, home: Path, data_root: Path) -> tuple[DataSplit
         "train_before_subset": whole,
         "size": list(decoded.images.shape[1:]),
         "split_file": file,
-        "ignored_files": len(decoded.ignored),
-        "ignored": list(decoded.ignored[:20]),
+        "ignored_files": len(source.ignored),
+        "ignored": list(source.ignored[:20]),
+        "notes": list(data_notes(source, decoded, data.split)),
         "classes_without_training_images": _absent(decoded, rows["train"]),
     }
     reported = "test" if "test" in parts else "val"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,6 @@ class Reading:
     classes: tuple[str, ...]
     total: int
     blocks: Iterator[Block]
-    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,9 @@ class Source:
     """A data set that was found.
 
     `form` says in which form it lay. `fingerprint` names its files with sizes and times; None: it is made in memory, so
-    there is nothing to cache on disk. `read(image_size)` opens it.
+    there is nothing to cache on disk. `read(image_size)` opens it. `ignored` are files whose ending is no image's,
+    `loose` is how many images lie beside the class folders, and `unlabelled` maps a part to the name of its folder where
+    that has no class folders, so that it is left out. `beside` are folders beside the parts, which are left out, too.
     """
 
     name: str
@@ -57,3 +58,7 @@ class Source:
     where: str
     fingerprint: tuple[str, ...] | None
     read: Callable[[int | None], Reading]
+    ignored: tuple[str, ...] = ()
+    loose: int = 0
+    unlabelled: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,10 @@ Rows = dict[str, Labels]
 """Part to row numbers, ascending."""
 
 
-def split_rows(decoded: Decoded, spec: Any, seed: int, name: str) -> Rows:
+def split_rows(decoded: Decoded, spec: Any, seed: int, name: str, unlabelled: Mapping[str, str] | None = None) -> Rows:
     """The rows of train and of val and test where they exist; `spec` is the recipe's `data.split`.
+
+    `unlabelled` maps parts that are left out to their folders' names, for messages. No part comes out empty.
 
     `official`: the set's own parts. Fractions: of all images, whatever their official part. `{val: 0.1, test:
     official}`: val is cut from the official training images, the official test set is reported, an official val is left
@@ -40,13 +42,17 @@ def split_rows(decoded: Decoded, spec: Any, seed: int, name: str) -> Rows:
     """
     everything = np.arange(len(decoded.labels))
     if spec == "official":
-        _require(decoded, name, {"train"})
+        _require(decoded, name, {"train"}, unlabelled)
+        if "val" not in decoded.parts and "test" not in decoded.parts:
+            _require(decoded, name, {"val", "test"}, unlabelled)
         rows = {part: everything[slice(*decoded.parts[part])] for part in PARTS if part in decoded.parts}
+        _refuse_unreadable(decoded, name, rows)
         _refuse_missing_classes(decoded, rows, name)
         return rows
     keys = draws(decoded.ids, seed)[0]
     if spec.get("test") == "official":
-        _require(decoded, name, {"train", "test"})
+        _require(decoded, name, {"train", "test"}, unlabelled)
+        _refuse_unreadable(decoded, name, decoded.parts)
         pool, shares = everything[slice(*decoded.parts["train"])], {"train": 1 - spec["val"], "val": spec["val"]}
         return {**_cut(decoded, pool, shares, keys, name), "test": everything[slice(*decoded.parts["test"])]}
     return _cut(decoded, everything, spec, keys, name)
@@ -58,16 +64,39 @@ def draws(ids: Labels, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[
     return numbers[ids, 0], numbers[ids, 1]
 
 
-def _require(decoded: Decoded, name: str, wanted: set[str]) -> None:
+def _require(decoded: Decoded, name: str, wanted: set[str], unlabelled: Mapping[str, str] | None) -> None:
     missing = [part for part in PARTS if part in wanted and part not in decoded.parts]
     if not missing:
         return
     if WHOLE in decoded.parts:
-        raise BadData(f"data set {name!r} has no official split; give fractions, as in data.split: {FRACTIONS}")
+        raise BadData(
+            f"data set {name!r} has no official split, and its {len(decoded.classes)} classes are "
+            f"{some(list(decoded.classes))}; give fractions, as in data.split: {FRACTIONS}"
+        )
+    part = next((part for part in missing if part in (unlabelled or {})), missing[-1])
+    folder = (unlabelled or {}).get(part)
+    if folder is not None:
+        raise BadData(
+            f"data set {name!r}: {folder}/ has no class folders, so its images have no labels and cannot be scored; give "
+            f"fractions of the labelled images, as in data.split: {FRACTIONS}, and use `ablate predict RUN FOLDER` for "
+            f"{folder}/; or put one folder a class into it"
+        )
     raise BadData(
-        f"data set {name!r} has no official {missing[0]} set (it has {', '.join(decoded.parts)}); "
+        f"data set {name!r} has no official {part} set (it has {', '.join(decoded.parts)}); "
         f"give fractions, as in data.split: {FRACTIONS}, or 'official'"
     )
+
+
+def _refuse_unreadable(decoded: Decoded, name: str, parts: Iterable[str]) -> None:
+    """A part without one readable image: what `on_bad_image: skip` left of it."""
+    for part in parts:
+        start, stop = decoded.parts[part]
+        if start == stop:
+            shown = "; ".join(f"{path} ({reason})" for path, reason in decoded.bad[:3])
+            raise BadData(
+                f"data set {name!r}: no image of the official {part} set can be decoded ({len(decoded.bad):,} bad images "
+                f"in all: {shown}); replace them, or give fractions, as in data.split: {FRACTIONS}"
+            )
 
 
 def _refuse_missing_classes(decoded: Decoded, rows: Rows, name: str) -> None:
@@ -141,19 +170,21 @@ def subset(train: Labels, decoded: Decoded, seed: int, fraction: float, limit: i
     return np.sort(train[ranking[:size]])
 
 
-def saved_rows(decoded: Decoded, spec: Any, seed: int, name: str, home: Path) -> tuple[Rows, str | None]:
+def saved_rows(
+    decoded: Decoded, spec: Any, seed: int, name: str, home: Path, unlabelled: Mapping[str, str] | None = None
+) -> tuple[Rows, str | None]:
     """`split_rows`, kept by sample id in `home/splits/`, and the name of the file there (none for an official split).
 
     A saved split is used again as it is, so that the same seed keeps its split if the random numbers of a library
     change.
     """
     if spec == "official":
-        return split_rows(decoded, spec, seed, name), None
+        return split_rows(decoded, spec, seed, name, unlabelled), None
     text = json.dumps([spec, seed], sort_keys=True)
     path = home / "splits" / f"{decoded.digest[:16]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
     rows = _load(path, decoded)
     if rows is None:
-        rows = split_rows(decoded, spec, seed, name)
+        rows = split_rows(decoded, spec, seed, name, unlabelled)
         _save(path, {part: decoded.ids[chosen] for part, chosen in rows.items()}, decoded.digest, text)
     return rows, path.name
 

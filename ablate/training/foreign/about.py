@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ablate.study.digest import SHORT
+from ablate.study.provenance import Code, code_of
 from ablate.study.records import Context
 from ablate.study.run import Run
 from ablate.version import __version__
@@ -21,20 +23,36 @@ def study_folder(context: Context) -> Path:
     return Path(context.options.get("study_dir") or ".").absolute()
 
 
-def about(run: Run, context: Context, names: Iterable[Path]) -> tuple[dict[str, Any], str]:
-    """(environment, fingerprint) of an attempt. A script that was edited without a new version shows in the fingerprint."""
+def code(run: Run, context: Context) -> Code:
+    """The run's code as it was when its attempt began, whatever is edited meanwhile."""
+    if context.code is None:
+        watch = context.options.get("watch") or ()
+        context.code = code_of(run.trainer, run.seed, study_folder(context), tuple(map(str, watch)))
+    return context.code
+
+
+def own_folder(run: Run, context: Context) -> Path:
+    """What `{run_dir}` is: a folder for each code within the run's, so that a script never meets a checkpoint of other code."""
+    folder = context.run_dir.absolute() / f"code-{code(run, context).digest[:SHORT]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def about(run: Run, context: Context, names: Iterable[Path] = ()) -> tuple[dict[str, Any], str]:
+    """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint."""
     folder = study_folder(context)
-    files = {str(name): digest for name in names if (digest := _digest(folder / name)) is not None}
+    known = code(run, context)
+    others = {str(name): digest for name in names if (digest := _digest(folder / name)) is not None}
     environment: dict[str, Any] = {
+        **known.recorded(),
         "trainer": dict(run.trainer or {}),
         "folder": str(folder),
-        "files": files,
         "packages": {"ablate": __version__},
     }
     if context.device == "cpu":
         environment["device"] = _processor()
-    parts = [context.device, f"{context.threads} threads", *(f"{name} {digest[:12]}" for name, digest in files.items())]
-    return environment, ", ".join(parts)
+    data = (f"{name} {digest[:12]}" for name, digest in others.items() if digest not in known.files.values())
+    return environment, ", ".join((context.device, f"{context.threads} threads", *data))
 
 
 def _digest(path: Path) -> str | None:

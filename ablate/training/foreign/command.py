@@ -20,7 +20,7 @@ from ablate.errors import Interrupted, NotFound, RunFailure
 from ablate.study.records import Context, Outcome
 from ablate.study.run import Run
 from ablate.study.words import expand
-from ablate.training.foreign.about import about, study_folder
+from ablate.training.foreign.about import about, own_folder, study_folder
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
@@ -49,7 +49,7 @@ def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
 def words_of(run: Run, context: Context) -> list[str]:
     """The words of this run's command."""
     assert run.trainer is not None
-    return expand(run.trainer["command"], run.seed, str(context.run_dir.absolute()))
+    return expand(run.trainer["command"], run.seed, str(own_folder(run, context)))
 
 
 def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[[], float] = time.monotonic) -> Outcome:
@@ -105,7 +105,8 @@ def _outcome(ending: Ending, measured: Measured, output: Output) -> Outcome:
 
 def environment_of(run: Run, context: Context) -> Mapping[str, str]:
     """The command's environment; writes the recipe where `ABLATE_RECIPE` says."""
-    recipe = context.run_dir.absolute() / RECIPE_FILE
+    folder = own_folder(run, context)
+    recipe = folder / RECIPE_FILE
     text = json.dumps(run.recipe, indent=1, ensure_ascii=False)
     part = recipe.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
@@ -116,7 +117,7 @@ def environment_of(run: Run, context: Context) -> Mapping[str, str]:
     return {
         **inherited,
         "ABLATE_RUN_ID": run.run_id,
-        "ABLATE_RUN_DIR": str(context.run_dir.absolute()),
+        "ABLATE_RUN_DIR": str(folder),
         "ABLATE_RECIPE": str(recipe),
         "ABLATE_SEED": str(run.seed),
     }

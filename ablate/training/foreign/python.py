@@ -23,9 +23,10 @@ from typing import Any
 
 from ablate.errors import Interrupted, NotFound, RunFailure, StopRun, nearest
 from ablate.study.metrics import SPLIT_WORDS, split_of
+from ablate.study.provenance import Code
 from ablate.study.records import Context, Outcome
 from ablate.study.run import Run
-from ablate.training.foreign.about import about, study_folder
+from ablate.training.foreign.about import about, code, own_folder, study_folder
 from ablate.training.foreign.measured import Measured
 
 SIGNATURE = "function(recipe, *, seed, run_dir, report)"
@@ -36,9 +37,10 @@ def fit(run: Run, context: Context) -> Outcome:
     measured = Measured(run, context)
     report = Reporter(measured, context)
     name = _name(run)
+    _note_code(run, context)
     with _importing_from(study_folder(context)), contextlib.redirect_stdout(sys.stderr):
         function = find(name, study_folder(context))
-        given = {"seed": run.seed, "run_dir": context.run_dir.absolute(), "report": report}
+        given = {"seed": run.seed, "run_dir": own_folder(run, context), "report": report}
         _check_signature(name, function, given)
         try:
             returned = function(copy.deepcopy(dict(run.recipe)), **given)
@@ -57,9 +59,17 @@ def fit(run: Run, context: Context) -> Outcome:
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
-    """What the run's numbers depend on besides its recipe: this machine, and the module's own file."""
-    module = Path(*_name(run).partition(":")[0].split("."))
-    return about(run, context, [module.with_suffix(".py"), module / "__init__.py"])
+    """What the run's numbers depend on besides its recipe: this machine, and the module with what it imports."""
+    _note_code(run, context)
+    return about(run, context)
+
+
+_imported: dict[tuple[str, Path], Code] = {}
+
+
+def _note_code(run: Run, context: Context) -> None:
+    """A process imports a module once: its code is what lay there before the first run, whatever was edited since."""
+    context.code = _imported.setdefault((_name(run), study_folder(context)), code(run, context))
 
 
 class Reporter:

@@ -1,5 +1,8 @@
 """Array data sets: npz files and their mistakes, digits, synthetic images, a caller's function."""
 
+import io
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ from sklearn.datasets import load_digits
 from ablate.errors import BadData, NotFound
 from ablate.study.recipe import Data
 from ablate.training.data import DataSplits, load_data
+from ablate.training.data import arrays as arrays_module
+from ablate.training.data.images import resize_square, to_planes
 
 RNG = np.random.default_rng(0)
 HALVES = {"train": 0.5, "val": 0.5}
@@ -46,7 +51,9 @@ def test_medmnist_keys(root: Path, home: Path) -> None:
 def test_train_alone_has_no_official_split(root: Path, home: Path) -> None:
     np.savez_compressed(root / "my.npz", **arrays())
     assert len(load(root, home, split=HALVES).train) == 4
-    with pytest.raises(BadData, match=r"data set 'npz' has no official split; give fractions"):
+    with pytest.raises(
+        BadData, match=r"data set 'npz' has no official split, and its 2 classes are 0, 1; give fractions"
+    ):
         load(root, home)
 
 
@@ -182,7 +189,8 @@ def test_digits_have_no_official_split(root: Path, home: Path) -> None:
     with pytest.raises(BadData) as caught:
         load(root, home, name="digits", path=None, split="official")
     assert str(caught.value) == (
-        "data set 'digits' has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}"
+        "data set 'digits' has no official split, and its 10 classes are 0, 1, 2, 3, 4 and 5 more; "
+        "give fractions, as in data.split: {train: 0.8, val: 0.2}"
     )
 
 
@@ -215,8 +223,143 @@ def test_a_callers_function(root: Path, home: Path, monkeypatch: pytest.MonkeyPa
     ):
         load(root, home, name="my_data:make", path="elsewhere")
     with pytest.raises(
-        NotFound, match=r"data.name 'my_data:nope': .*it must be package.module:callable, with the package"
+        NotFound,
+        match=r"data.name 'my_data:nope': .*has no callable 'nope'.*it must be package.module:callable, with the package",
     ):
         load(root, home, name="my_data:nope")
     with pytest.raises(NotFound, match=r"No module named 'no_such_module'"):
         load(root, home, name="no_such_module:make")
+
+
+def pictures(count: int, height: int, width: int) -> Any:
+    return RNG.integers(0, 256, (count, height, width), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("sizes", [(6, 8), (8, 7), (12, 4)], ids=str)
+@pytest.mark.parametrize("how", ["npz", "callable"])
+def test_parts_of_unlike_size_are_refused_or_resized_each_by_its_own(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, int], how: str
+) -> None:
+    made = arrays(8, test=4) | {"train_images": pictures(8, 8, 6), "test_images": pictures(4, *sizes)}
+    fields: dict[str, Any] = {}
+    if how == "npz":
+        np.savez(root / "my.npz", **made)
+    else:
+        monkeypatch.setitem(__import__("sys").modules, "my_data", type(np)("my_data"))
+        monkeypatch.setattr("my_data.make", lambda path: made, raising=False)
+        fields = {"name": "my_data:make", "path": None}
+    text = rf"images differ in size \(train is 6x8 pixels, test is {sizes[1]}x{sizes[0]}\); set data.image_size to the side"
+    with pytest.raises(BadData, match=text):
+        load(root, home, **fields)
+    splits = load(root, home, image_size=6, **fields)
+    assert splits.test is not None
+    alone = resize_square(to_planes(made["test_images"], ""), 6)
+    assert torch.equal(splits.test.images, torch.from_numpy(alone))
+
+
+@pytest.mark.parametrize("image_size", [None, 4])
+def test_images_without_pixels_are_refused(root: Path, home: Path, image_size: int | None) -> None:
+    np.savez(root / "my.npz", **(arrays(8, test=2) | {"train_images": pictures(8, 0, 0)}))
+    with pytest.raises(BadData, match=r"my.npz: train: images of 0x0 pixels; each needs at least one pixel"):
+        load(root, home, image_size=image_size)
+
+
+def test_one_pixel_is_a_size(root: Path, home: Path) -> None:
+    made = arrays(8, test=2)
+    np.savez(root / "my.npz", **made)
+    train = load(root, home, image_size=1).train.images
+    assert train.shape == (8, 3, 1, 1)
+    square = torch.from_numpy(made["train_images"]).permute(0, 3, 1, 2).float()[..., :6]
+    assert (train.float() - square.mean(dim=(2, 3), keepdim=True)).abs().max() < 64
+
+
+def test_small_blocks_give_the_same_pixels(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(root / "my.npz", **arrays(9, test=5))
+    whole = load(root, home, image_size=5)
+    monkeypatch.setattr(arrays_module, "BLOCK_BYTES", 3 * 42 * 2)
+    assert load(root, home / "other", image_size=5).digest == whole.digest
+
+
+def test_one_class_is_no_data_set(root: Path, home: Path) -> None:
+    made = arrays(8, test=2) | {"train_labels": np.zeros(8, np.int64), "test_labels": np.zeros(2, np.int64)}
+    text = "1 class found, at least 2 are needed; allowed: labels from 0, one number a class"
+    assert refused(root, home, made) == text
+    assert refused(root, home, {**made, "class_names": np.array(["cat"])}) == text
+
+
+@pytest.mark.parametrize("key", ["train_images", "train_labels", "test_labels"])
+def test_a_bare_number_is_no_array(root: Path, home: Path, key: str) -> None:
+    assert " of shape (); allowed: " in refused(root, home, arrays(8, test=2) | {key: np.uint8(3)})
+
+
+@pytest.mark.parametrize("label", [2**31, 2**40, 2**63 - 1])
+def test_one_huge_label_names_no_classes(root: Path, home: Path, label: int) -> None:
+    assert refused(root, home, arrays(8, test=2) | {"test_labels": np.array([0, label])}) == (
+        f"no readable images of class 2, 3, 4, 5, 6 and {label - 7} more; "
+        f"each of the {label + 1} classes (labels 0 to {label}) needs some"
+    )
+
+
+def test_labels_that_start_at_one_are_told(root: Path, home: Path) -> None:
+    made = arrays(8, test=2) | {"train_labels": np.arange(8) % 4 + 1, "test_labels": np.array([2, 4])}
+    assert refused(root, home, made) == (
+        "train has labels from 1 to 4; allowed: from 0, one number a class; labels start at 0: subtract 1"
+    )
+    assert refused(root, home, made | {"class_names": np.array(["a", "b", "c", "d"])}) == (
+        "train has labels from 1 to 4; allowed: 0 to 3 for 4 classes; labels start at 0: subtract 1"
+    )
+
+
+def bomb(root: Path, shape: tuple[int, ...]) -> None:
+    """An npz whose train_images says that it is of `shape` and holds four bytes."""
+    held = io.BytesIO()
+    np.lib.format.write_array_header_1_0(held, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.savez(root / "my.npz", **{key: value for key, value in arrays(8, test=2).items() if key != "train_images"})
+    with zipfile.ZipFile(root / "my.npz", "a") as archive:
+        archive.writestr("train_images.npy", held.getvalue() + bytes(4))
+
+
+def test_a_header_that_promises_more_than_is_there(root: Path, home: Path) -> None:
+    bomb(root, (2**20, 2**20, 2**10))
+    with pytest.raises(BadData) as caught:
+        load(root, home)
+    assert str(caught.value).startswith(
+        f"{root / 'my.npz'}: train_images says that it is uint8 of shape (1048576, 1048576, 1024), "
+        "1,125,899,906,842,624 bytes, and holds 4; get it again"
+    )
+
+
+def test_what_the_machine_cannot_hold_is_not_loaded(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(root / "my.npz", **arrays(8, test=2))
+    monkeypatch.setattr("os.sysconf", lambda name: 10)
+    with pytest.raises(
+        BadData, match=r"my.npz: unpacks to 0.0 GB, this machine has 0.0 GB of memory; save it with fewer"
+    ):
+        load(root, home)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is an empty file"),
+        (b"not an array\n", "it is a text file"),
+        (b"<html><body>Sign in</body></html>", "it is a web page in place of the file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
+        (pickle.dumps({"train_images": 3}), "it is a pickle of Python objects, which are never loaded"),
+        (b"PK\x03\x04" + bytes(60), "it is a zip archive that is cut short"),
+    ],
+    ids=["empty", "text", "html", "lfs", "pickle", "cut"],
+)
+def test_what_is_no_npz_is_told_without_advice_to_unpickle(root: Path, home: Path, content: bytes, said: str) -> None:
+    (root / "my.npz").write_bytes(content)
+    with pytest.raises(BadData, match=rf"my.npz: not a readable npz file \({said}") as caught:
+        load(root, home)
+    assert "allow_pickle" not in str(caught.value)
+
+
+def test_text_under_an_arrays_name(root: Path, home: Path) -> None:
+    np.savez(root / "my.npz", **{key: value for key, value in arrays(8, test=2).items() if key != "train_images"})
+    with zipfile.ZipFile(root / "my.npz", "a") as archive:
+        archive.writestr("train_images", "no array")
+    with pytest.raises(BadData, match=r"my.npz: not a readable npz file \("):
+        load(root, home)

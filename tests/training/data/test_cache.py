@@ -47,9 +47,7 @@ def cache_folder(home: Path) -> Path:
 
 
 def test_what_is_decoded_comes_back_from_the_disk(home: Path) -> None:
-    first = decode(
-        source(lambda _: Reading(("a", "b", "c"), 12, blocks((("x.jpg", "empty file"),)), ("notes.txt",))), None, home
-    )
+    first = decode(source(lambda _: Reading(("a", "b", "c"), 12, blocks((("x.jpg", "empty file"),)))), None, home)
 
     def never(_: int | None) -> Reading:
         raise AssertionError("decoded twice")
@@ -62,7 +60,6 @@ def test_what_is_decoded_comes_back_from_the_disk(home: Path) -> None:
         assert decoded.parts == {"train": (0, 8), "test": (8, 12)}
         assert decoded.classes == ("a", "b", "c")
         assert decoded.bad == (("x.jpg", "empty file"),)
-        assert decoded.ignored == ("notes.txt",)
         assert decoded.digest == first.digest
 
 
@@ -260,3 +257,15 @@ def test_large_parts_are_mapped_files_with_the_same_content(
         forget_data()
     assert len(list(cache_folder(home).glob("rows-*.u8"))) == 2
     assert not list(cache_folder(home).glob("*.unfinished"))
+
+
+@pytest.mark.parametrize("fingerprint", [None, ("x",)], ids=["memory", "disk"])
+def test_blocks_of_unlike_shape_are_refused(home: Path, fingerprint: Any) -> None:
+    def read(_: int | None) -> Reading:
+        tall = Block("test", IMAGES[8:, :, 1:], LABELS[8:], np.arange(8, 12))
+        return Reading(("a", "b", "c"), 12, iter([Block("train", IMAGES[:8], LABELS[:8], np.arange(8)), tall]))
+
+    with pytest.raises(
+        BadData, match=r"images differ in shape .*: \(3, \d, \d\) in test, .* before; set data.image_size"
+    ):
+        decode(source(read, fingerprint), None, home)

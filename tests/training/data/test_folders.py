@@ -1,16 +1,18 @@
 """Image folders: order, parts, what is passed over, and each mistake by name."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 
 from ablate.errors import BadData, NoSpaceOrPermission
 from ablate.study.recipe import Data
-from ablate.training.data import DataSplits, load_data
+from ablate.training.data import DataSplits, forget_data, load_data
 from ablate.training.data import folders as folders_module
 from ablate.training.data.folders import list_folder
 
@@ -81,7 +83,8 @@ def test_one_folder_of_classes_has_no_official_split(make_folder: MakeFolder, ro
     with pytest.raises(BadData) as caught:
         load(root, home, split="official")
     assert str(caught.value) == (
-        "data set 'imagefolder' has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}"
+        "data set 'imagefolder' has no official split, and its 2 classes are cat, dog; "
+        "give fractions, as in data.split: {train: 0.8, val: 0.2}"
     )
 
 
@@ -100,9 +103,7 @@ def test_an_empty_class_folder_is_named(make_folder: MakeFolder, root: Path, hom
     (folder / "emu" / "readme.txt").write_text("no images")
     with pytest.raises(BadData) as caught:
         load(root, home)
-    assert str(caught.value).startswith(
-        f"{folder}: no images in emu; fill or remove the folder (images end in .bmp .gif"
-    )
+    assert str(caught.value).startswith(f"{folder}: no images in emu; fill or remove the folder (images end in .")
 
 
 def test_a_folder_without_classes_is_refused(root: Path, home: Path, picture: Picture) -> None:
@@ -227,3 +228,210 @@ def test_many_chunks_keep_the_order(
     assert parts.digest == whole.digest
     assert torch.equal(parts.train.images, whole.train.images)
     assert parts.train.ids.tolist() == list(range(17))
+
+
+NAMES = [
+    ("Train", "Val", "Test"),
+    ("TRAIN", "VALID", "TEST"),
+    ("training", "validation", "testing"),
+    ("Training", "Dev", "Testing"),
+    ("train", "eval", "test"),
+]
+
+
+@pytest.mark.parametrize("names", NAMES, ids="/".join)
+def test_parts_by_other_names_and_in_any_case(
+    make_folder: MakeFolder, root: Path, home: Path, names: tuple[str, str, str]
+) -> None:
+    counts = {f"{part}/{name}": 2 for part in names for name in ("cat", "dog")}
+    make_folder("pets", counts)
+    splits = load(root, home, split="official")
+    assert splits.val is not None
+    assert splits.test is not None
+    assert (splits.classes, splits.reported) == (("cat", "dog"), "test")
+    assert (splits.train.ids.tolist(), splits.val.ids.tolist(), splits.test.ids.tolist()) == (
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9, 10, 11],
+    )
+    make_folder("usual", {f"{part}/{name}": 2 for part in ("train", "val", "test") for name in ("cat", "dog")})
+    assert load(root, home, "usual", split="official").digest == splits.digest
+
+
+def test_folders_that_are_no_parts_stay_classes(make_folder: MakeFolder, root: Path, home: Path) -> None:
+    make_folder("vehicles", {"train": 3, "bus": 3})
+    assert load(root, home, "vehicles").classes == ("bus", "train")
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (
+            {"Train/cat": 2, "train/cat": 2, "test/cat": 2},
+            "both Train/ and train/ are there, which both mean train; keep",
+        ),
+        ({"train/cat": 2, "dev/cat": 2, "val/cat": 2}, "both dev/ and val/ are there, which both mean val; keep one"),
+        ({"val/cat": 2, "Test/cat": 2}, "val/ and Test/ are parts, and no folder train/ is beside them; add it"),
+        (
+            {"Train": 2, "Test": 2, "masks": 2},
+            "Train/ and Test/ are names of parts, but hold no class folders, and masks/ lie beside them; if they are",
+        ),
+    ],
+    ids=["two train", "two val", "no train", "doubt"],
+)
+def test_parts_that_cannot_be_told(
+    make_folder: MakeFolder, root: Path, home: Path, counts: dict[str, int], said: str
+) -> None:
+    folder = make_folder("pets", counts)
+    with pytest.raises(BadData) as caught:
+        load(root, home, split="official")
+    assert str(caught.value).startswith(f"{folder}: {said}")
+
+
+def test_folders_beside_the_parts_are_told(make_folder: MakeFolder, root: Path, home: Path) -> None:
+    make_folder("pets", {"Train/cat": 2, "Train/dog": 2, "Test/cat": 1, "Test/dog": 1, "extra/cat": 1})
+    splits = load(root, home, split="official")
+    assert splits.details["notes"] == ["Left out, as they lie beside the folders of the parts: extra/."]
+
+
+def kaggle(make_folder: MakeFolder, picture: Picture, *parts: str, images: int = 3) -> Path:
+    """Parts with cat/ and dog/, and a test/ of images without labels."""
+    folder = make_folder("pets", {f"{part}/{name}": 4 for part in parts for name in ("cat", "dog")})
+    (folder / "test").mkdir()
+    for number in range(images):
+        picture(number).save(folder / "test" / f"{number}.jpg")
+    return folder
+
+
+@pytest.mark.parametrize("images", [3, 0])
+def test_an_unlabelled_test_set_is_refused_before_anything_is_trained(
+    make_folder: MakeFolder, root: Path, home: Path, picture: Picture, images: int
+) -> None:
+    kaggle(make_folder, picture, "train", images=images)
+    for split in ("official", {"val": 0.5, "test": "official"}):
+        with pytest.raises(BadData) as caught:
+            load(root, home, split=split)
+        assert str(caught.value) == (
+            "data set 'imagefolder': test/ has no class folders, so its images have no labels and cannot be scored; give "
+            "fractions of the labelled images, as in data.split: {train: 0.8, val: 0.2}, and use `ablate predict RUN "
+            "FOLDER` for test/; or put one folder a class into it"
+        )
+    splits = load(root, home)
+    assert (splits.reported, len(splits.train), splits.classes) == ("val", 4, ("cat", "dog"))
+    assert splits.details["notes"] == [
+        "test/ has no class folders, so there is no test set: its images have no labels (`ablate predict`)."
+    ]
+
+
+def test_beside_a_val_set_an_unlabelled_test_set_is_told(
+    make_folder: MakeFolder, root: Path, home: Path, picture: Picture
+) -> None:
+    kaggle(make_folder, picture, "train", "val")
+    splits = load(root, home, split="official")
+    assert (splits.reported, splits.test) == ("val", None)
+    assert splits.details["notes"][0].startswith("test/ has no class folders, so there is no test set")
+
+
+@pytest.mark.parametrize("split", ["official", {"val": 0.5, "test": "official"}], ids=["official", "val cut"])
+def test_a_part_whose_images_are_all_bad_is_refused(
+    make_folder: MakeFolder, root: Path, home: Path, split: object
+) -> None:
+    part = "val" if split == "official" else "test"
+    folder = make_folder("pets", {f"{name}/{label}": 2 for name in ("train", part) for label in ("cat", "dog")})
+    for path in (folder / part).glob("*/*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(BadData) as caught:
+        load(root, home, split=split, on_bad_image="skip")
+    assert str(caught.value).startswith(
+        f"data set 'imagefolder': no image of the official {part} set can be decoded (4 bad images in all: {part}/cat/"
+    )
+
+
+def test_what_was_left_out_is_counted_by_its_endings(
+    make_folder: MakeFolder, root: Path, home: Path, picture: Picture
+) -> None:
+    folder = make_folder("pets", {"cat": 4, "dog": 4})
+    for name in ("a.heic", "b.HEIC", "c.tga", "readme"):
+        (folder / "cat" / name).write_bytes(b"x")
+    picture(0).save(folder / "stray.jpg")
+    for _ in range(2):  # the second time from the cache
+        splits = load(root, home)
+        first, second = splits.details["notes"]
+        assert first.startswith(
+            "4 files were left out by their endings: .heic (2), .tga (1), no ending (1); images end in ."
+        )
+        assert second == "1 image was left out: beside the class folders, it has no label."
+        forget_data()
+    (folder / "dog" / "d.heic").write_bytes(b"x")
+    assert load(root, home).details["notes"][0].startswith("5 files were left out")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [(".jfif", "JPEG"), (".jpe", "JPEG"), (".JFIF", "JPEG"), (".avif", "AVIF")]
+)
+def test_other_endings_of_images_are_read(
+    make_folder: MakeFolder, root: Path, home: Path, picture: Picture, suffix: str, kind: str
+) -> None:
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    folder = make_folder("pets", {"cat": 2, "dog": 2})
+    picture(9).save(folder / "dog" / f"image_0009{suffix}", kind)
+    assert sum(load(root, home).details["images"].values()) == 5
+
+
+def test_what_macos_packs_along_is_no_class(make_folder: MakeFolder, root: Path, home: Path) -> None:
+    folder = make_folder("pets", {"cat": 2, "dog": 2})
+    (folder / "__MACOSX" / "cat").mkdir(parents=True)
+    (folder / "__MACOSX" / "cat" / "._image_0000.jpg").write_bytes(b"x")
+    assert load(root, home).classes == ("cat", "dog")
+
+
+def test_pooled_official_parts_are_told(make_folder: MakeFolder, root: Path, home: Path) -> None:
+    make_folder("pets", {f"{part}/{name}": 4 for part in ("train", "val", "test") for name in ("cat", "dog")})
+    assert load(root, home).details["notes"] == [
+        "data.split gives fractions, so the official parts were pooled (train 8, val 8, test 8) and split anew: images of "
+        "val and test are trained on."
+    ]
+    assert load(root, home, split={"val": 0.5, "test": "official"}).details["notes"] == [
+        "The official val set (8 images) is not used: data.split cuts val from train."
+    ]
+    assert load(root, home, split="official").details["notes"] == []
+
+
+def latin(folder: Path, name: bytes) -> Path:
+    """A place whose name is no UTF-8, where the disk takes it."""
+    place = folder / os.fsdecode(name)
+    try:
+        place.mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    return place
+
+
+@pytest.mark.parametrize("where", ["file", "class", "root"])
+def test_names_that_are_not_utf8(make_folder: MakeFolder, root: Path, home: Path, picture: Picture, where: str) -> None:
+    probe = latin(root, b"caf\xe9")
+    folder = make_folder("pets", {"cat": 4, "dog": 4, "emu": 4})
+    plain = load(root, home)
+    if where == "file":
+        shutil.rmtree(probe)
+        (folder / "cat" / "image_0003.jpg").rename(folder / "cat" / os.fsdecode(b"z\xe9.jpg"))
+        assert load(root, home / "other").digest == plain.digest
+        (folder / "cat" / os.fsdecode(b"z\xe9.jpg")).write_bytes(b"")
+        forget_data()
+        with pytest.raises(BadData, match=r"cat/z\\xe9.jpg \(empty file\)"):
+            load(root, home / "other")
+    elif where == "class":
+        probe.rename(folder / probe.name)
+        picture(1).save(folder / probe.name / "a.jpg")
+        picture(2).save(folder / probe.name / "b.jpg")
+        assert load(root, home / "other").classes == ("caf\\xe9", "cat", "dog", "emu")
+    else:
+        folder.rename(probe / "pets")
+        assert load(probe, home / "other").digest == plain.digest
+        shutil.rmtree(probe / "pets" / "cat")
+        forget_data()
+        (probe / "pets" / "cat").mkdir()
+        with pytest.raises(BadData, match=r"caf\\xe9/pets: no images in cat") as caught:
+            load(probe, home / "other")
+        str(caught.value).encode()

@@ -28,7 +28,6 @@ def decoded(
         classes=tuple(f"c{n}" for n in range(labels.max() + 1)),
         parts=parts or {"all": (0, size)},
         bad=(),
-        ignored=(),
         total=size,
         digest="0123456789abcdef" * 4,
         folder=None,

@@ -137,10 +137,14 @@ def test_other_parts_than_the_official_ones_are_told(root: Path) -> None:
     [
         (
             {"test_images": np.zeros((10, 28, 28, 3), np.uint8)},
-            "test: images of shape (3, 28, 28), expected (3, 32, 32)",
+            "{file}: images differ in size (train is 32x32 pixels, test is 28x28); "
+            "set data.image_size to the side of the square that all are brought to",
         ),
         ({"class_names": np.array([*CIFAR10, "unicorn"])}, "11 classes, expected 10"),
-        ({"test_labels": np.arange(10) + 1}, "{file}: test has labels from 1 to 10; allowed: 0 to 9 for 10 classes"),
+        (
+            {"test_labels": np.arange(10) + 1},
+            "{file}: test has labels from 1 to 10; allowed: 0 to 9 for 10 classes; labels start at 0: subtract 1",
+        ),
         ({"test_labels": np.arange(9)}, "{file}: test has 10 images but 9 labels"),
         (
             {"test_images": np.zeros((11, 32, 32, 3), np.uint8), "test_labels": np.arange(11) % 10},

@@ -57,6 +57,17 @@ def context(tmp_path: Path, told: Told) -> Context:
 
 
 @pytest.fixture
+def own_folder(context: Context) -> Callable[[], Path]:
+    """What `{run_dir}` was: the one folder within the run's."""
+
+    def find() -> Path:
+        (folder,) = context.run_dir.glob("code-*")
+        return folder
+
+    return find
+
+
+@pytest.fixture
 def script(context: Context, tmp_path: Path) -> Callable[..., Outcome]:
     """script(source, *words, metrics=..., recipe=..., seed=...): run the source as train.py in the study's folder."""
 

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,19 @@ def test_a_script_is_run_and_read(script: Any, told: Any) -> None:
     assert outcome.details == {"left_behind": 0, "counted_by": {"acc": "match"}}
 
 
-def test_words_reach_the_script_as_they_are(script: Any, context: Context, tmp_path: Path) -> None:
+def test_words_reach_the_script_as_they_are(script: Any, own_folder: Any, tmp_path: Path) -> None:
     values = ["; rm -rf x", "$HOME `id` $(id)", 'it\'s "quoted"', "a b", "", "*", "-x", "é\n", "{{seed}}"]
     keep = tmp_path / "study" / "x"
     keep.write_text("still here")
     script(LEAVE + "open('words.json', 'w').write(json.dumps(sys.argv[1:]))", *values, "{seed}", "{run_dir}/o", seed=7)
     found = json.loads((tmp_path / "study" / "words.json").read_text())
-    assert found == [*values[:-1], "{seed}", "7", f"{context.run_dir}/o"]
-    assert " s; 'x'/o" in found[-1]
+    assert found == [*values[:-1], "{seed}", "7", f"{own_folder()}/o"]
+    assert " s; 'x'/code-" in found[-1]
     assert keep.read_text() == "still here"
 
 
 def test_the_environment_says_which_run_it_is_and_hides_the_database(
-    script: Any, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: Any, own_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ABLATE_DB", "postgresql://me:secret@host/db")
     monkeypatch.setenv("ABLATE_SEED", "wrong")
@@ -65,7 +66,7 @@ def test_the_environment_says_which_run_it_is_and_hides_the_database(
     script(LEAVE + dump, recipe={"lr": 1e-4, "ö": [1, {"a": None}]}, seed=5)
     found = json.loads((tmp_path / "study" / "e.json").read_text())
     assert found["ABLATE_RUN_ID"] == "a" * 64
-    assert found["ABLATE_RUN_DIR"] == str(context.run_dir)
+    assert found["ABLATE_RUN_DIR"] == str(own_folder())
     assert found["ABLATE_SEED"] == "5"
     assert found["recipe"] == {"lr": 1e-4, "ö": [1, {"a": None}]}
     assert found["cwd"] == str(tmp_path / "study")
@@ -260,9 +261,7 @@ def test_a_keeper_that_is_killed_fails_the_run_and_not_more(script: Any, tmp_pat
     assert gone(int((tmp_path / "study" / "pid").read_text()))
 
 
-def test_describe_names_the_files_and_shows_an_edited_script(
-    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_describe_tells_code_from_data(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         monkeypatch.delenv(name, raising=False)
     run = Run(
@@ -275,9 +274,17 @@ def test_describe_names_the_files_and_shows_an_edited_script(
     assert environment["folder"] == str(tmp_path / "study")
     assert environment["trainer"] == run.trainer
     assert environment["program"] == str(Path(sys.executable).with_name("python"))
-    assert fingerprint == f"cpu, 2 threads, train.py {environment['files']['train.py'][:12]}"
+    assert fingerprint == "cpu, 2 threads"
     script.write_text("two")
-    assert command.describe(run, context)[1] != fingerprint
+    assert command.describe(run, context)[0]["code"] == environment["code"]  # the attempt has begun
+    again, same = command.describe(run, replace(context, code=None))
+    assert same == fingerprint
+    assert again["code"] != environment["code"]
+    (tmp_path / "study" / "words.txt").write_text("data")
+    given = replace(run, trainer={**(run.trainer or {}), "command": ["python", "train.py", "words.txt"]})
+    with_data, fingerprint = command.describe(given, replace(context, code=None))
+    assert list(with_data["files"]) == ["train.py"]
+    assert fingerprint.startswith("cpu, 2 threads, words.txt ")
 
 
 def test_an_active_environment_decides_which_python_is_meant() -> None:

@@ -1,0 +1,97 @@
+"""stdin, stdout and stderr as commands may rely on: there, able to take any text, and no reason to leave early.
+
+A shell may have closed one; a terminal may know no UTF-8; a reader may go away (`| head`), which changes nothing of what a
+command does and of its exit code.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import select
+import sys
+from typing import Any, TextIO
+
+PLAIN = str.maketrans(
+    {"✓": "v", "✗": "x", "▸": ">", "·": ".", "×": "x", "±": "+/-", "−": "-", "–": "-", "—": "-", "…": "...", "Δ": "d",
+     "≠": "!=", "≤": "<=", "≥": ">=", "†": "+", "α": "alpha", "ε": "epsilon", "→": "->", "─": "-", "━": "-", "│": "|",
+     "└": "`", "“": '"', "”": '"', "‘": "'", "’": "'"}
+)  # fmt: skip
+"""What stands for our own marks where they cannot be written."""
+
+_HANDLER = "ablate.plain"
+
+
+def prepare() -> None:
+    """To be called once, before anything is opened: a file that got the number of a closed stream would be written to."""
+    closed = [number for number in range(3) if not _is_open(number)]
+    for _ in closed:
+        os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+    codecs.register_error(_HANDLER, _plain)
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    if sys.stdout in (None, sys.__stdout__):
+        sys.stdout = _over_pipe(1, sys.stdout)
+    if sys.stderr in (None, sys.__stderr__):
+        sys.stderr = _over_pipe(2, sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_HANDLER)
+    if 1 in closed:
+        print("warning: stdout is closed, so nothing is printed there.", file=sys.stderr)
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads stdout any more: for commands that would else print for ever."""
+    if not isinstance(getattr(getattr(sys.stdout, "buffer", None), "raw", None), _Pipe):
+        return False
+    watched = select.poll()
+    watched.register(1, 0)  # errors are always told
+    return bool(watched.poll(0))
+
+
+def writes(text: str) -> bool:
+    """Whether stdout can encode the text as it is."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Pipe(io.FileIO):
+    """A descriptor to write to; what nobody reads any more is dropped without a murmur."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def _over_pipe(number: int, before: TextIO | None) -> TextIO:
+    raw = _Pipe(number, "w", closefd=False)
+    encoding = "utf-8" if before is None else before.encoding
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, line_buffering=raw.isatty() or number == 2)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """An error handler for `encode`: our own marks in ASCII, anything else as its escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_written(character) for character in text), error.end
+
+
+def _written(character: str) -> str:
+    plain = character.translate(PLAIN)
+    return plain if plain.isascii() else plain.encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,170 @@
+"""The file that `model.init` names: where it lies, whether it is the one that was hashed, and what is known of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from ablate.errors import BadData, NotFound
+from ablate.study.recipe import Model
+from ablate.training.models import resnet
+from ablate.training.registry import recipe_error
+
+_VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
+FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut", "small_stem")
+"""What makes a variant of a ResNet."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights and what is known of it. `classes` is None where nobody wrote them down.
+
+    `declared` is False where nothing says the variant: it is then torchvision's, as is assumed.
+    """
+
+    source: str
+    path: Path
+    variant: Mapping[str, bool]
+    arch: str | None = None
+    classes: tuple[str, ...] | None = None
+    declared: bool = True
+
+
+def locate(model: Model, *, home: Path, parent_dir: Path | None = None, folders: Sequence[Path] = ()) -> Weights | None:
+    """The file that `model.init` names; None for scratch. Raises NotFound with what to do where it is absent.
+
+    A file is looked for as named, in `folders` (of the study file and of those that its parents come from), and in
+    `home`/weights, there also by its SHA-256 alone; of several of its name, the one with that SHA-256 is meant.
+    """
+    init = model.init
+    if init == "scratch":
+        return None
+    if isinstance(init, str):
+        if init in _VERSIONS or init.endswith(tuple(_VERSIONS.values())):
+            return _torchvision(model.arch, init, home)
+        init = {"file": init}
+    if "entry" in init:
+        return _torchvision(model.arch, str(init["entry"]), home)
+    if "run" in init:
+        return _parent(init, parent_dir)
+    return _file(model.arch, init, folders, home / "weights")
+
+
+def _torchvision(arch: str, name: str, home: Path) -> Weights:
+    try:
+        entries = torchvision.models.get_model_weights(arch)
+        entry = entries[_VERSIONS.get(name, name.rpartition(".")[2])]
+    except (ValueError, KeyError) as error:
+        raise recipe_error(
+            "model.init", f"torchvision has no {name!r} weights for {arch}; write init: scratch, a file or a run"
+        ) from error
+    file = str(entry.url).rpartition("/")[2]
+    folders = (home / "weights", Path(torch.hub.get_dir()) / "checkpoints")
+    path = next((folder / file for folder in folders if (folder / file).is_file()), None)
+    if path is None:
+        raise NotFound(
+            f"the weights {entry} are not on this machine: fetch {entry.url} and put it into {folders[0]} "
+            f"(ABLATE_HOME) or {folders[1]}; nothing is downloaded by itself"
+        )
+    expected = Path(file).stem.rpartition("-")[2]  # torchvision's file names end in the first digits of their SHA-256
+    _check_digest(path, expected)
+    return Weights(str(entry), path, _torchvision_variant(arch), arch=arch)
+
+
+def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Path) -> Weights:
+    digest = str(init.get("sha256", ""))
+    name = Path(str(init.get("file", ""))).expanduser()
+    named = [folder / name for folder in [Path(), *folders, store]] if "file" in init else []
+    there = [path for path in named if path.is_file()]
+    path = next((path for path in there if _sha256(path) == digest), there[0] if there else None)
+    if path is None and digest:
+        path = next((path for path in sorted(store.glob("*")) if path.is_file() and _sha256(path) == digest), None)
+    if path is None:
+        what = str(name) if named else f"a file with SHA-256 {digest[:12]}..."
+        folder = next((path for path in named if path.is_dir()), None)
+        if folder is not None:
+            raise NotFound(f"model.init: {folder} is a folder; name the file of weights in it")
+        places = ", ".join(str(folder) for folder in [Path.cwd(), *folders, store])
+        raise NotFound(f"model.init: {what} is not here; looked in {places}; put it into one of them")
+    _check_digest(path, digest)
+    return _described(f"file {path.name}", path, arch)
+
+
+def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
+    run, which = str(init["run"]), str(init.get("weights", "last"))
+    if parent_dir is None:
+        raise NotFound(f"model.init: the run folder of the parent run {run[:12]} was not given to the trainer")
+    path = parent_dir / f"model-{which}.pt"
+    if not path.is_file() and which == "selected":
+        last = parent_dir / "model-last.pt"
+        # where the parent's recipe selects its last epoch, the two are one file
+        if last.is_file() and _sidecar(last).get("select") == "last":
+            path = last
+    if not path.is_file():
+        raise NotFound(
+            f"model.init: the parent run {run[:12]} has no {path.name} in {parent_dir}; "
+            "`ablate grid run --retry failed` trains the parent again first"
+        )
+    return _described(f"run {run[:12]} {which}", path, None)
+
+
+def _described(source: str, path: Path, arch: str | None) -> Weights:
+    notes = _sidecar(path)
+    usual = _torchvision_variant(arch) if arch else {}
+    if not notes:
+        return Weights(source, path, usual, declared=not usual)
+    if "sha256" in notes:
+        _check_digest(path, str(notes["sha256"]))
+    variant, classes = notes.get("variant", {}), notes.get("classes", [])
+    if not isinstance(variant, dict) or not isinstance(classes, list):
+        raise BadData(
+            f"model.init: {path.with_suffix('.json')} does not say what {path.name} holds: variant must be a mapping and "
+            "classes a list; remove the file to go by the recipe, or train its run anew"
+        )
+    wrong = [name for name, flag in variant.items() if name not in FLAGS or not isinstance(flag, bool)]
+    if wrong:
+        raise BadData(
+            f"model.init: {path.with_suffix('.json')}: variant: {wrong[0]!r}: {variant[wrong[0]]!r} is no flag of a variant; "
+            f"allowed: {', '.join(FLAGS)}, each true or false"
+        )
+    # what a hand-written declaration leaves out is as usual; a run of ours writes all
+    variant = variant if "schema" in notes else {**usual, **variant}
+    return Weights(source, path, variant, notes.get("arch"), tuple(str(name) for name in classes) or None)
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """The JSON beside a file of weights, where it speaks for it; {} for any other, such as a list of labels."""
+    try:
+        notes = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return notes if isinstance(notes, dict) and _speaks(notes) else {}
+
+
+def _speaks(notes: Mapping[str, Any]) -> bool:
+    variant = notes.get("variant")
+    if isinstance(variant, dict) and variant and set(variant) <= set(FLAGS):
+        return True
+    return isinstance(notes.get("arch"), str) and not {"variant", "sha256", "classes"}.isdisjoint(notes)
+
+
+def _torchvision_variant(arch: str) -> dict[str, bool]:
+    return resnet.variant(arch, {name: name == "stride_in_3x3" for name in FLAGS})
+
+
+def _check_digest(path: Path, expected: str) -> None:
+    found = _sha256(path)
+    if not found.startswith(expected):
+        raise BadData(f"model.init: {path} has SHA-256 {found[:12]}..., expected {expected[:12]}...; fetch it again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return str(hashlib.file_digest(file, "sha256").hexdigest())
