@@ -46,7 +46,7 @@ def overwritten(path: Path) -> None:
 
 
 def folder_gone(path: Path) -> None:
-    path.parent.rename(path.parent.with_name("elsewhere"))
+    path.parent.rename(path.parent.with_name(f"{path.parent.name}-elsewhere"))
 
 
 WAYS = {
