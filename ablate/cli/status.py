@@ -91,9 +91,11 @@ def _tuning_step(record: StoredStudy, planned: Plan, db: str | None) -> str:
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"
     file = str(record.settings.get("tune", record.file))
     sets = record.settings.get("set", ())
-    if planned.left:
-        return f"To go on: {command('tune', 'run', file, profile=record.profile, sets=sets, db=db)}"
-    return f"The report: {command('tune', 'report', file, profile=record.profile, sets=sets, db=db)}"
+    report = command("tune", "report", file, profile=record.profile, sets=sets, db=db)
+    if not planned.left:
+        return f"The report: {report}"
+    again = f"To go on: {command('tune', 'run', file, profile=record.profile, sets=sets, db=db)}"
+    return again if planned.counts["to_run"] or planned.counts["running"] else f"{again}. The report so far: {report}"
 
 
 def _head(planned: Plan) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.engine import Database
+from ablate.study.places import written_out
 
 
 def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> None:
@@ -21,7 +22,7 @@ def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> N
             f"{source.shown} is a server, not a file: back it up with pg_dump, or write everything that ablate keeps there "
             "to one file with `ablate db export FILE.jsonl.gz`."
         )
-    target = target.expanduser().absolute()
+    target = written_out(target).absolute()
     if target.resolve() == source.path:
         raise StoreError(f"a backup of {source.shown} cannot be that file itself; name another")
     with whole_file(target, overwrite) as part:
@@ -32,7 +33,7 @@ def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> N
 @contextmanager
 def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
     """A file to write in `target`'s place: it becomes `target` at the end of the block, or nothing happens."""
-    target = target.expanduser().absolute()
+    target = written_out(target).absolute()
     if not target.parent.is_dir():
         raise NotFound(f"the folder {target.parent} is not there; make it first")
     if target.is_dir():

@@ -21,6 +21,7 @@ from ablate.store.header import Header, in_use
 from ablate.store.location import Location
 from ablate.store.schema import REVISIONS
 from ablate.store.values import Restored
+from ablate.study.places import written_out
 
 _LOCK_BYTES, _LOCK_START = 512, 0x40000000
 """Where SQLite locks a database that it has open (PENDING_BYTE and what follows, in its os.h)."""
@@ -37,7 +38,7 @@ def restore(url: str, source: Path) -> Restored:
     if location.path is None:
         raise UsageError(f"{location.shown} is a server, not a file: use pg_restore, or `ablate db import FILE`.")
     target = location.path
-    source = source.expanduser().absolute()
+    source = written_out(source).absolute()
     if not target.parent.is_dir():
         raise NotFound(
             f"the folder {target.parent} of the results database {location.shown} is not there; make it first"

@@ -60,7 +60,7 @@ def expand(path: str, what: str) -> Path:
     if not path.startswith("~"):  # pathlib takes ./~ for ~
         return Path(path)
     try:
-        return Path(path).expanduser()
+        return Path(path).expanduser() if path.startswith("~") else Path(path)  # Path("./~") forgets what began it
     except RuntimeError:
         start = path.partition("/")[0]
         whose = f"there is no user {start[1:]!r}" if start != "~" else "HOME is not set, and this user has no entry"
@@ -68,6 +68,15 @@ def expand(path: str, what: str) -> Path:
         raise UsageError(
             f"{what}: the home folder in {path} is not known: {whose}. Name a folder without ~{other}."
         ) from None
+
+
+def written_out(file: Path) -> Path:
+    """A file as the command line names it, with a leading `~` written out; as it is where no such home is known, as a shell
+    leaves it."""
+    try:
+        return file.expanduser()
+    except RuntimeError:
+        return file
 
 
 def make_home() -> Path:

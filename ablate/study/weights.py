@@ -60,7 +60,7 @@ def absent(model: Mapping[str, Any], *, home: Path, folders: Iterable[Path] = ()
             return ""
         return f"no weights: fetch {URL}{name} into {folder(home)}"
     if "file" in init:
-        return _absent_file(Path(str(init["file"])).expanduser(), str(init.get("sha256", "")), home, folders)
+        return _absent_file(expand(str(init["file"]), "model.init.file"), str(init.get("sha256", "")), home, folders)
     return ""
 
 

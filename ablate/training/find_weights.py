@@ -13,6 +13,7 @@ import torch
 import torchvision
 
 from ablate.errors import BadData, NotFound
+from ablate.study.places import expand
 from ablate.study.recipe import Model
 from ablate.training.models import resnet
 from ablate.training.registry import recipe_error
@@ -80,7 +81,7 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
 
 def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Path) -> Weights:
     digest = str(init.get("sha256", ""))
-    name = Path(str(init.get("file", ""))).expanduser()
+    name = expand(str(init.get("file", "")), "model.init.file")
     named = [folder / name for folder in [Path(), *folders, store]] if "file" in init else []
     there = [path for path in named if path.is_file()]
     path = next((path for path in there if _sha256(path) == digest), there[0] if there else None)

@@ -1,28 +1,24 @@
-"""A database's path is a path: whatever characters it holds, every command means the same file."""
+"""A database's path is a path, whatever characters it holds: as it is given, in grid files, in commands to copy, in exports."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import shlex
-import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import ablate
+from ablate.cli.common import command, database_url, safe_url
 from ablate.dispatch import gridfile
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.stores import opener
 from ablate.store.location import locate
 from ablate.store.store import Store
-from ablate.study.loader import load
 from ablate.study.trials import TunedArm, TuningResult
 from ablate.tuning.export import export
 
@@ -32,23 +28,21 @@ ODD = ("?", "q?x", "old%20results", "p%41x", "a#b", "a b", ":memory:", "12:30", 
        "%2F", "a@b:c", "\n", "é", "e\u0301", "\udcff", "{SCHEMA_VERSION}", "%(here)s", "..db", "$HOME", "&immutable=1")  # fmt: skip
 
 
-STUDY = """
-study: tiny
-recipe: {data: {name: digits}, model: {arch: three-layer-cnn}, epochs: 1}
-factors: {rate: {path: optimizer.lr, levels: [0.1, 0.2]}}
-baseline: {rate: 0.1}
-seeds: 2
-tables: {t: {rows: rate, columns: [top1]}}
-"""
-
-
 def usable(name: str) -> bool:
     return name not in (".", "..") and len(os.fsencode(name)) < 150
 
 
+def names(test: Callable[[str], None]) -> Callable[[str], None]:
+    """Odd names, those that were misread once and any others."""
+    test = settings(max_examples=60, deadline=None, derandomize=True, database=None)(given(NAMES.filter(usable))(test))
+    for name in ODD:
+        test = example(name)(test)
+    return test
+
+
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """A folder to stand in: one a name, as hypothesis keeps the fixtures of a test for all of them."""
+    """A folder to stand in: one a name, as fixtures are made once for all of them."""
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
@@ -58,107 +52,51 @@ def folder() -> Iterator[Path]:
             os.chdir(before)
 
 
-def call(*words: str) -> tuple[int, str, str]:
-    """A command in this process: its exit code, stdout, stderr."""
-    from ablate.cli.app import main
-
-    before = sys.argv
-    sys.argv = ["ablate", *words]
-    out, err = io.StringIO(), io.StringIO()
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as left:
-            main()
-    finally:
-        sys.argv = before
-    return int(left.value.code or 0), out.getvalue(), err.getvalue()
-
-
-def with_odd(test: Callable[..., None]) -> Callable[..., None]:
-    for name in ODD:
-        test = example(name=name)(test)
-    return test
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a study whose runs are done and one whose runs are not, and its study file."""
-    place = tmp_path_factory.mktemp("filled")
-    (place / "tiny.yaml").write_text(STUDY)
-    with Store.open(str(place / "r.db")) as store:
-        store.save_study(load(place / "tiny.yaml"), settings={"set": [], "seeds": None})
-        store.backup(place / "whole.db")
-    return place
-
-
-@pytest.mark.parametrize("form", ["relative", "absolute", "url", "environment", "in a folder"])
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-@given(name=NAMES.filter(usable))
-@with_odd
-def test_every_command_means_the_file_that_is_named(filled: Path, form: str, name: str) -> None:
+@names
+def test_each_way_to_name_a_file_means_that_file(name: str) -> None:
     with folder() as place, pytest.MonkeyPatch.context() as patch:
-        inner = place
-        if form == "in a folder":
-            inner = place / f"{name}.d"
-            inner.mkdir()
-        path = inner / name
-        shutil.copy(filled / "whole.db", path)
-        decoy = set(place.rglob("*"))
-        given = {
-            "relative": f"./{name}", "absolute": str(path), "url": f"sqlite:///{path}", "environment": str(path),
-            "in a folder": f"{inner}/{name}",
-        }[form]  # fmt: skip
-        more: tuple[str, ...] = () if form == "environment" else ("--db", given)
-        patch.setenv("ABLATE_DB", given if form == "environment" else "elsewhere.db")
-        patch.setenv("ABLATE_HOME", str(filled / "home"))
-        shown = str(path)
-        for words in (("db", "info"), ("db", "check"), ("status", "tiny"), ("runs", "list"), ("watch", "--once"),
-                      ("grid", "plan", str(filled / "tiny.yaml"), "--json"), ("report", "tiny", "--format", "md")):  # fmt: skip
-            code, _, err = call(*words, *more)
-            assert code == 0, (words, err)
-        code, _, err = call("db", "backup", f"{place}/copy.backup", *more)
-        assert code == 0, err
-        assert call("db", "export", f"{place}/all.jsonl", *more)[0] == 0
-        assert call("db", "import", given if form != "environment" else shown, "--db", f"{place}/moved.db")[0] == 0
-        assert call("db", "restore", f"{place}/copy.backup", *more)[0] == 0
-        assert call("db", "upgrade", *more)[0] == 0
-        assert len(ablate.frame("tiny", db=None if form == "environment" else given)) == 4
-        run_id = Store.open(str(path), read_only=True).list_runs()[0].run.run_id
-        assert call("runs", "cancel", run_id, *more)[0] == 0
-        with Store.open(str(path), read_only=True) as store:
-            assert store.list_runs(states=["cancelled"])[0].run.run_id == run_id
-        new = {entry.name for entry in place.rglob("*") if entry not in decoy}
-        ours = {"copy.backup", "all.jsonl", "moved.db", "moved.db.lock", f"{name}.lock", f"{name}-wal", f"{name}-shm"}
-        assert {entry for entry in new - ours if not entry.startswith(f"{name}.replaced-")} == set()
+        (inner := place / f"{name}.d").mkdir()
+        for path in (place / name, inner / name):
+            relative = f"./{path.relative_to(place)}"
+            for given_ in (relative, str(path), f"sqlite:///{path}", f"sqlite:///{relative}", f"/{path}"):
+                patch.setenv("ABLATE_DB", given_)
+                assert locate(database_url(given_)).path == path
+                assert locate(database_url(None)).path == path
+                assert locate(safe_url(given_)).path == path, "what people are shown names the same file"
+            Store.open(str(path)).close()
+            with Store.open(f"/{path}", read_only=True) as store:  # two slashes name no host
+                assert store.check() == []
+            assert {entry.name for entry in path.parent.iterdir()} - {inner.name} == {name, f"{name}.lock"}
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
-@given(name=NAMES.filter(usable))
-@with_odd
+@names
 def test_a_path_travels_in_grid_files_and_in_commands_to_copy(name: str) -> None:
-    from ablate.cli.common import command
-
     with folder() as place:
         path = place / name
-        assert locate(f"./{name}").path == path
         request = GridRequest(1, lambda: None, "a.b:c", place / "home", database=f"./{name}")  # type: ignore[arg-type,return-value]
         written = gridfile.write(request)
         database = gridfile.request_from(written, gridfile.read(written))["database"]
         os.chdir("/")
         assert locate(database).path == path
-        with opener(database)() as store:  # type: ignore[attr-defined]
-            assert store.info().url == str(path)
+        assert gridfile.is_sqlite(database)
+        opener(database)().close()  # type: ignore[attr-defined]
         assert path.exists()
         words = shlex.split(command("status", db=database))
         assert locate(words[words.index("--db") + 1]).path == path
-        assert gridfile.is_sqlite(database)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
-@given(name=NAMES.filter(usable))
-@with_odd
+@names
+def test_a_backup_has_the_name_that_is_given(name: str) -> None:
+    with folder() as place, Store.open(str(place / "r.db")) as store:
+        store.backup(place / name)
+        with Store.open(str(place / name), read_only=True) as copy:
+            assert copy.check() == []
+        assert {entry.name for entry in place.iterdir()} <= {name, "r.db", "r.db.lock", "r.db-wal", "r.db-shm"}
+
+
+@pytest.mark.parametrize("name", ODD)
 def test_the_trials_of_a_tuning_are_exported_to_the_file_that_is_named(name: str) -> None:
-    arm = TunedArm("plain", (), None)
+    result = TuningResult("s", None, "top1", "higher", "random", "none", "3", "", (TunedArm("plain", (), None),))
     with folder() as place:
-        result = TuningResult("s", None, "top1", "higher", "random", "none", "3 trials", "", (arm,))
         assert export(result, place / name) == ("s: plain",)
         assert [entry.name for entry in place.iterdir()] == [name]

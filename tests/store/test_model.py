@@ -31,7 +31,6 @@ class ModelRun:
     lost: int = 0
     until: float = 0.0
     values: dict[int, float] = field(default_factory=dict)
-    was_done: bool = False
     reached: int = 0
     reached_before: int = 0
 
@@ -78,8 +77,6 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
             waits = set()
             for run in asked:
                 known = self.model.setdefault(run.run_id, ModelRun())
-                if known.was_done:
-                    continue
                 if known.state in (*RETRIES[retry], "pruned"):
                     known.state, known.lost = "queued", 0
                 if known.state in OPEN:
@@ -167,7 +164,6 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
                 else:
                     run.reached_before = 0  # what is trained after an end may begin anew
                 run.lost = 0 if how == "finish" else run.lost
-                run.was_done |= how == "finish"
             self.settle()
 
         @rule(position=st.integers(0, RUNS - 1))

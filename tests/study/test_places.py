@@ -39,3 +39,12 @@ def test_without_a_home_folder_the_variable_is_named(monkeypatch: pytest.MonkeyP
         UsageError, match=r"ABLATE_HOME is not set, and its default: .* HOME is not set, and this user has no entry"
     ):
         places.home()
+
+
+def test_a_file_that_begins_with_a_tilde_is_named_with_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert places.expand("~/x", "it") == tmp_path / "x"
+    assert places.expand("./~/x", "it") == Path("~/x")
+    assert places.written_out(Path("~no-such-user/x")) == Path("~no-such-user/x")
