@@ -57,8 +57,6 @@ def scheme(text: str) -> str | None:
 
 def expand(path: str, what: str) -> Path:
     """The path with a leading `~` or `~user` written out. UsageError, which says `what` named it, where no such home is known."""
-    if not path.startswith("~"):  # pathlib takes ./~ for ~
-        return Path(path)
     try:
         return Path(path).expanduser() if path.startswith("~") else Path(path)  # Path("./~") forgets what began it
     except RuntimeError:
