@@ -12,7 +12,7 @@ def places(value: float, digits: int) -> int:
 
 
 def brief(value: float | None) -> str:
-    """A number by itself, for lists of runs: `0.8421`, `5019`, `1234.5`, `9.800e-05`, `1.234e+45`; never more than ten digits."""
+    """A number by itself, for lists of runs: `0.8421`, `0.03125`, `5019`, `1234.5`, `9.800e-05`, `1.234e+45`; never more than ten digits."""
     if value is None:
         return ""
     if not math.isfinite(value):
@@ -22,4 +22,4 @@ def brief(value: float | None) -> str:
         return f"{value:.0f}"
     if not 1e-3 <= size < 1e9:
         return f"{value:.3e}"
-    return f"{value:.{max(1, min(4, places(size, 5)))}f}"
+    return f"{value:.{max(1, min(max(4, places(size, 4)), places(size, 5)))}f}"

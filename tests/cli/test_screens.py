@@ -76,7 +76,7 @@ def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
     fill(Path("tiny.yaml"), lambda arm, seed: {"top1": 0.5} if seed else None)
     left = "2 runs left: ablate grid run tiny.yaml\n"
     assert call("grid", "plan", "tiny.yaml").err == left
-    assert call("status").err == "  " + left
+    assert call("status").err == "  Nobody is working on it.\n  " + left
     assert call("report", "tiny", "--format", "md").err.endswith(left)
     assert call("runs", "list").err == "4 runs. One of them in full: ablate runs show RUN\n"
     assert call("runs", "list", "--limit", "1").err == "The newest 1 only (--limit).\n"
