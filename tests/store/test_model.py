@@ -250,7 +250,7 @@ def test_the_queue_agrees_with_the_model(url: str, fake: Any, make_run: Any, mak
 def test_the_queue_agrees_with_the_model_for_long(
     url: str, fake: Any, make_run: Any, make_study: Any, remote: Any
 ) -> None:
-    explore(url, fake, make_run, make_study, remote, examples=150, steps=50)
+    explore(url, fake, make_run, make_study, remote, examples=50, steps=50)
 
 
 def test_the_model_notices_a_missing_fence(
