@@ -35,7 +35,7 @@ from ablate.analysis.compare import LEAST_N, obstacle, other_data, single_step, 
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.factorial import Part, Term
 from ablate.analysis.families import families_of
-from ablate.analysis.layout import arms_of, baseline_levels, column_keys
+from ablate.analysis.layout import arms_of, baseline_levels, column_keys, distinct
 from ablate.analysis.rows import columns_of
 from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Cell, Row, Table
@@ -166,7 +166,7 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
     """Least squares of one metric on blocks, main effects and two-way interactions."""
     import numpy as np
 
-    arms = list({arm.arm_id: arm for arm in reversed(arms)}.values())[::-1]
+    arms = distinct(arms)
     samples = {arm.arm_id: runs.sample(arm, final(metric), metric) for arm in arms}
     observed = _observations(arms, runs, metric)
     parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
@@ -206,7 +206,7 @@ def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
     import numpy as np
 
     for family in families_of(study, spec):
-        arms = list({arm.arm_id: arm for arm in reversed(family.arms)}.values())[::-1]
+        arms = distinct(family.arms)
         parts = factorial.parts_of(study, spec, arms)
         coded = [{part: part.level_of(arm, study) for part in parts} for arm in arms]
         if parts:

@@ -183,3 +183,8 @@ def _classes(
     return [
         next((known for known in every if wanted in known[1]), (wanted, (wanted,), None)) for wanted in spec.row_where
     ]
+
+
+def distinct(arms: Iterable[Arm]) -> list[Arm]:
+    """The arms without those that are the same run as another: of each run the first, where the last of them stands."""
+    return list({arm.arm_id: arm for arm in reversed(list(arms))}.values())[::-1]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ablate.analysis import cautions
 from ablate.analysis.data_notes import data_notes
-from ablate.analysis.layout import column_keys
+from ablate.analysis.layout import column_keys, distinct
 from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
@@ -49,7 +49,7 @@ def notes_of(
 
 def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: str) -> tuple[str, ...]:
     """The notes that hold for whatever is worked out from these arms; `if_missing` says what missing runs do to it."""
-    results = [result for arm in _distinct(arms) for result in runs.done(arm)]
+    results = [result for arm in distinct(arms) for result in runs.done(arm)]
     return (
         *_missing(runs, arms, if_missing),
         *_merged(arms),
@@ -88,7 +88,7 @@ def _replicates(study: Study, rows: Sequence[Row]) -> Iterable[str]:
 
 def _counted(spec: TableSpec, runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """What an output without epochs does to a curve."""
-    results = [result for arm in _distinct(arms) for result in runs.done(arm)]
+    results = [result for arm in distinct(arms) for result in runs.done(arm)]
     for metric in dict.fromkeys(metric for _, metric in column_keys(spec)):
         counted = [result for result in results if counted_by(result, metric) == "match"]
         if not counted:
@@ -122,7 +122,7 @@ def _merged(arms: Sequence[Arm]) -> Iterable[str]:
 
 def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """Only where all replicates agree: two of several may well do so on a coarse metric."""
-    for arm in _distinct(arms):
+    for arm in distinct(arms):
         found = [r for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics]
         if len(found) > 1 and len({_numbers(r.result) for r in found if r.result is not None}) == 1:
             listed = f"{', '.join(str(r.seed) for r in found[:-1])} and {found[-1].seed}"
@@ -132,7 +132,7 @@ def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
 def _equal_arms(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """Arms with other recipes and the same numbers: most likely a setting that a script does not read."""
     names_by_numbers: dict[Any, list[str]] = {}
-    for arm in _distinct(arms):
+    for arm in distinct(arms):
         found = {
             r.seed: _numbers(r.result) for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics
         }
@@ -186,13 +186,13 @@ def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
 
 def _mixed(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """What of the runs is not of one kind: nothing is decided of such arms. Other arithmetic between whole runs is told only."""
-    doubted = [(arm.name, doubt) for arm in _distinct(arms) if (doubt := runs.doubt(arm))]
+    doubted = [(arm.name, doubt) for arm in distinct(arms) if (doubt := runs.doubt(arm))]
     if doubted:
         said = "; ".join(f"{name}: {doubt.removeprefix('mixed: ')}" for name, doubt in doubted[:MOST_NAMED])
         more = f"; and {len(doubted) - MOST_NAMED} arms more" if len(doubted) > MOST_NAMED else ""
         yield f"Mixed: {said}{more}. Nothing is decided across them."
     read: dict[str, dict[str, list[str]]] = {}
-    for arm in _distinct(arms):
+    for arm in distinct(arms):
         if not runs.doubt(arm) and (data := runs.data(arm)) is not None:
             read.setdefault(data[0], {}).setdefault(data[1], []).append(arm.name)
     for digests in read.values():
@@ -205,7 +205,7 @@ def _mixed(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
 def _fingerprints(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """Whole runs under other arithmetic: told, with the runs of all but the commonest."""
     places: dict[str, dict[str, list[int]]] = {}
-    for arm in _distinct(arms):
+    for arm in distinct(arms):
         for replicate in runs.of(arm):
             shown = replicate.result.shown if replicate.done and replicate.result is not None else None
             if shown is not None and (fingerprint := shown.fingerprint):
@@ -245,7 +245,3 @@ def _stale(results: Sequence[RunResult]) -> Iterable[str]:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
-
-
-def _distinct(arms: Iterable[Arm]) -> list[Arm]:
-    return list({arm.arm_id: arm for arm in reversed(list(arms))}.values())[::-1]

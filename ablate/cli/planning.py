@@ -42,7 +42,8 @@ class Plan:
     """A study against its database. `seconds` is the estimate of what is left to do, None where nothing like it has run;
     it leaves out the `untimed` runs, of whose shape none is done.
 
-    `growing` is a tuning whose budget is not spent: more runs may come. `again` are the done parents that train again because their weights are gone; `barred` the runs that cannot start here.
+    `growing` is a tuning whose budget is not spent: more runs may come. `again` are the done parents that train again
+    because their weights are gone; `barred` the runs that cannot start here.
     """
 
     study: Study

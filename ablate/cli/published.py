@@ -13,6 +13,7 @@ from ablate.cli.stored import best_scale, changed_since
 from ablate.cli.tables import Looks, looks_of, stored_results
 from ablate.dispatch.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
+from ablate.study.places import DEFAULT_DATABASE
 from ablate.study.source import read
 from ablate.study.tuning import is_tuning
 
@@ -279,7 +280,7 @@ def _code(result: RunResult) -> str:
 def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:
     """What runs the study: at the scale that is shown, or at each that it has where nothing is done."""
     name = _database(db)
-    other = name if is_sqlite(database_url(db)) and name != "results.db" else None
+    other = name if is_sqlite(database_url(db)) and name != DEFAULT_DATABASE else None
     profiles = (item.study.profile,) if item.done else (None, *item.study.profiles)
     return tuple(command("grid", "run", item.shown, profile=profile, db=other) for profile in profiles)
 

@@ -1,4 +1,4 @@
-"""What a call asks for: what is stored with it, what trainers are told besides the run, and when its work is done."""
+"""What a call asks for: what is stored with it, and what trainers are told besides the run."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ from ablate.study.places import data_root, home
 from ablate.study.scripts import globs_of
 
 if TYPE_CHECKING:
-    from ablate.cli.planning import Plan
     from ablate.study.study import Study
 
 
 def folder_of(study: Study) -> Path:
     """Where a study's script runs and its relative files lie: its file's folder, as this call sees it."""
     return Path(study.file).resolve().parent
-
-
-def code_in(study: Study, folder: Path | None = None) -> str | None:
-    """The digest of the code that a study's runs have in a folder, its file's own by default; None where a program is not there."""
-    from ablate.study.provenance import codes_of, digest_of
-
-    return digest_of(codes_of(study, folder))
 
 
 def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
@@ -48,8 +40,3 @@ def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
         **({"watch": list(watch)} if watch else {}),
     }
-
-
-def left_over(plan: Plan) -> int:
-    """Runs that are asked for and not done, whatever keeps them."""
-    return plan.counts["total"] - plan.counts["done"]

@@ -14,7 +14,7 @@ from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import Plan, make_plan
 from ablate.cli.requests import folder_of, settings_of_call, trainer_options
 from ablate.cli.screens import expected, trained_again
-from ablate.cli.stored import place_of, text_of
+from ablate.cli.stored import place_of, record_of, text_of
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.store.store import Store
@@ -30,7 +30,7 @@ def run_grid(study: Study, engine: Engine, seeds: str | None, retry: str | None,
     if study.tune and (code := _tune(study, db, engine)):
         raise typer.Exit(code)
     with Store.open(database_url(db)) as store:
-        say_other_version(study, store)
+        _say_other_version(study, store)
         code, after = _ask(study, settings_of_call(study, seeds), store, db, engine, retry, announce=True)
         if study.tune and code == 0:
             code = _compare(study, store, db, engine)
@@ -109,9 +109,9 @@ def _compare(study: Study, store: Store, db: str | None, engine: Engine) -> int:
     return _ask(both, settings, store, db, engine)[0]
 
 
-def say_other_version(study: Study, store: Store) -> None:
+def _say_other_version(study: Study, store: Store) -> None:
     """A name means the design that was run last under it; say so where this call makes it another."""
-    record = next(iter(store.studies(name=study.name, profile=study.profile or "", sets=study.sets)), None)
+    record = record_of(store, study)
     if record is None or text_of(record) in ("", study.text):
         return
     earlier = place_of(record)

@@ -275,7 +275,7 @@ def _once(result: RunResult) -> dict[str, float]:
 
 
 def _environment(result: RunResult) -> dict[str, Any]:
-    return _flat(result.attempts[-1].environment) if result.attempts else {}
+    return _flat(result.shown.environment) if result.shown is not None else {}
 
 
 def _of_training(result: RunResult) -> dict[str, Any]:
@@ -283,8 +283,8 @@ def _of_training(result: RunResult) -> dict[str, Any]:
     data = result.details.get("data")
     found = {f"data {name}": value for name, value in _flat(data if isinstance(data, dict) else {}).items()}
     found.pop("data skipped", None)
-    if result.attempts and result.attempts[-1].fingerprint:
-        found["fingerprint"] = result.attempts[-1].fingerprint
+    if result.shown is not None and result.shown.fingerprint:
+        found["fingerprint"] = result.shown.fingerprint
     if mixed := result.details.get("mixed_fingerprints"):
         found["resumed under other numerics"] = "; ".join(map(str, mixed))
     return found

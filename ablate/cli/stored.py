@@ -193,7 +193,7 @@ def changed_since(store: Store, study: Study, given: str | None) -> str:
     from ablate.cli.common import command
 
     if given is not None and _file(given) is not None:
-        record = _record_of(store, study)
+        record = record_of(store, study)
         if record is not None and text_of(record) != study.text:
             shown = command("report", study.name, profile=study.profile, sets=study.sets)
             return (
@@ -225,7 +225,7 @@ def text_of(record: StoredStudy) -> str:
         return ""
 
 
-def _record_of(store: Store, study: Study) -> StoredStudy | None:
+def record_of(store: Store, study: Study) -> StoredStudy | None:
     """What is stored under a study's name, profile and variant."""
     return next(iter(store.studies(name=study.name, profile=study.profile or "", sets=study.sets)), None)
 
@@ -267,7 +267,7 @@ def as_asked(store: Store, file: Path, settings: Settings) -> Study:
     study = load(file, settings)
     text = study.text
     seeds = store.seeds_asked(study.name, study.profile, study.sets, text)
-    if not seeds and (record := _record_of(store, study)) and not record.text and text_of(record) == text:
+    if not seeds and (record := record_of(store, study)) and not record.text and text_of(record) == text:
         seeds = store.seeds_asked(study.name, study.profile, study.sets, "")
     return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=tuple(seeds)))
 

@@ -32,9 +32,7 @@ def build(study: Study, spec: TableSpec, store: Store) -> Table:
 def looks_of(study: Study, store: Store) -> Looks:
     """How often seeds were added to the study after it had results, as `build_table` takes it."""
     found = store.looks(study.name, study.profile, study.sets, study.text)
-    asked = store.requests(study.name, study.profile or "", study.sets)
-    known = not found.migrated and not any(request.settings.get("migrated") for request in asked)
-    return {"looks": found.count, "looks_known": known}
+    return {"looks": found.count, "looks_known": not found.migrated}
 
 
 def study_results(study: Study, store: Store) -> dict[str, RunResult]:

@@ -12,7 +12,6 @@ import typer
 from ablate.cli.common import Db, ProfileOption, SetOption, database_url, say, say_errors
 from ablate.errors import LeaseLost, NotFound, UsageError
 from ablate.study.places import home
-from ablate.study.study import full_name
 
 if TYPE_CHECKING:
     from ablate.dispatch.signals import StopFlag
@@ -112,6 +111,7 @@ class _Hand:
     def _records(self, store: Store) -> list[StoredStudy]:
         """What is stored under the name, or under the key. Raises NotFound."""
         from ablate.cli.stored import records_of
+        from ablate.study.study import full_name
 
         if not self.study.isdigit():
             return records_of(store, self.study, self.sets, self.profile)

@@ -150,8 +150,9 @@ def seeds_asked(tx: Tx, name: str, profile: str | None, sets: Sequence[str], tex
 
 
 def looks(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> Looks:
-    """How often seeds were added to a design that had results already."""
-    found = of_text(tx, name, profile, sets, text)
+    """How often seeds were added to a design that had results already; `migrated` where any version's history is not known."""
+    every = find(tx, name, profile or "", sets, open_only=False)
+    found = [item for item in every if item.text == text]
     results = _first_results(tx, [item.key for item in found])
     seeds: set[int] = set()
     count, since = 0, float("inf")
@@ -160,7 +161,7 @@ def looks(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str
         count += added and since < item.created
         seeds.update(item.seeds)
         since = min(since, results.get(item.key, since))
-    return Looks(count, migrated=any(item.settings.get("migrated") for item in found))
+    return Looks(count, migrated=any(item.settings.get("migrated") for item in every))
 
 
 def _first_results(tx: Tx, keys: Sequence[int]) -> dict[int, float]:

@@ -13,6 +13,8 @@ SQLITE = "sqlite:///"
 DATABASE_URLS = (SQLITE, "postgresql://", "postgresql+psycopg://", "postgres://")
 """How a database that is no plain path begins; the last is how hosting services write the second."""
 
+DEFAULT_DATABASE = "results.db"
+
 HOME, DATA, DATABASE, SITE = "ABLATE_HOME", "ABLATE_DATA", "ABLATE_DB", "ABLATE_SITE"
 MARKER = ".ablate-home"
 _MARK = "This folder is the ABLATE_HOME of ablate: run folders, caches, logs. `ablate clean` frees what nobody needs here.\n"
@@ -41,7 +43,7 @@ def data_root() -> Path:
 
 def database(given: str | None = None) -> str:
     """The database that is meant, a path or a URL: what was `given`, else ABLATE_DB, else results.db."""
-    return given or variable(DATABASE) or "results.db"
+    return given or variable(DATABASE) or DEFAULT_DATABASE
 
 
 def is_database_url(text: str) -> bool:
