@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from ablate.errors import BadData
-from ablate.training import streams
+from ablate.parts import streams
 from ablate.training.sources import Split
 
 RESIDENT_SHARE = 0.5

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablate.errors import AblateError
-from ablate.training import streams
+from ablate.parts import streams
 
 
 @torch.no_grad()

@@ -17,7 +17,8 @@ from torch import nn
 
 from ablate.errors import Diverged, StudyError
 from ablate.study.recipe import Recipe
-from ablate.training import sources, streams
+from ablate.parts import streams
+from ablate.training import sources
 from ablate.training.batches import Batch, Feed, bounds
 from ablate.training.freeze import Frozen, train_mode
 from ablate.training.losses import Objective

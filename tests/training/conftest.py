@@ -14,7 +14,8 @@ from ablate.study.digest import arm_id, run_id
 from ablate.study.recipe import Data, Recipe, fields, nest
 from ablate.study.records import Context, EpochRecord
 from ablate.study.run import Run
-from ablate.training import sources, streams
+from ablate.parts import streams
+from ablate.training import sources
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from ablate.errors import BadData, NotFound
-from ablate.training import streams
+from ablate.parts import streams
 from ablate.training.data.images import Pixels, check_pixels, resize_square, resized_shape, to_planes
 from ablate.training.data.npz import load_npz
 from ablate.training.data.source import PARTS, WHOLE, Block, Labels, Reading, Source, some

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 
 from ablate.errors import BadData
-from ablate.training import streams
+from ablate.parts import streams
 from ablate.training.data.cache import Decoded, writing
 from ablate.training.data.source import PARTS, WHOLE, Labels, some
 

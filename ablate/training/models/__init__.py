@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ablate.study.recipe import TWEAKS, Model
-from ablate.training import streams
+from ablate.parts import streams
 from ablate.training.initialise import init_parameters
 from ablate.training.models import resnet, small
 from ablate.training.models.catalogue import MODELS

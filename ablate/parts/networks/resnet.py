@@ -16,20 +16,29 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from ablate.parts.declare import Network
 
-from ablate.training.models.catalogue import MODELS
+if TYPE_CHECKING:
+    from torch import nn
 
-LAYERS: dict[str, tuple[type[nn.Module], list[int]]] = {
-    "resnet18": (BasicBlock, [2, 2, 2, 2]),
-    "resnet34": (BasicBlock, [3, 4, 6, 3]),
-    "resnet50": (Bottleneck, [3, 4, 6, 3]),
-    "resnet101": (Bottleneck, [3, 4, 23, 3]),
-    "resnet152": (Bottleneck, [3, 8, 36, 3]),
+LAYERS: dict[str, tuple[str, list[int]]] = {
+    "resnet18": ("basic", [2, 2, 2, 2]),
+    "resnet34": ("basic", [3, 4, 6, 3]),
+    "resnet50": ("bottleneck", [3, 4, 6, 3]),
+    "resnet101": ("bottleneck", [3, 4, 23, 3]),
+    "resnet152": ("bottleneck", [3, 8, 36, 3]),
 }
+TAKES = (
+    "model.tweak",
+    "model.stride_in_3x3",
+    "model.deep_stem",
+    "model.avgpool_shortcut",
+    "model.small_stem",
+    "model.zero_init_gamma",
+    "model.dropout",
+)
 
 
 def resnet(
@@ -47,8 +56,16 @@ def resnet(
 
     Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`.
     """
+    from torch import nn
+    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
     block, layers = LAYERS[arch]
-    network: Any = ResNet(block, layers, num_classes=num_classes, zero_init_residual=zero_init_gamma)
+    network: Any = ResNet(
+        {"basic": BasicBlock, "bottleneck": Bottleneck}[block],
+        layers,
+        num_classes=num_classes,
+        zero_init_residual=zero_init_gamma,
+    )
     if small_stem or deep_stem:
         _replace_stem(network, deep_stem, stride=1 if small_stem else 2)
     if small_stem:
@@ -71,12 +88,14 @@ def variant(arch: str, flags: dict[str, bool]) -> dict[str, bool]:
     """
     if arch not in LAYERS:
         return {}
-    names = ["stride_in_3x3"] if LAYERS[arch][0] is Bottleneck else []
+    names = ["stride_in_3x3"] if LAYERS[arch][0] == "bottleneck" else []
     return {name: bool(flags[name]) for name in [*names, "deep_stem", "avgpool_shortcut", "small_stem"]}
 
 
 def last_gammas(network: nn.Module) -> set[str]:
     """Names of the scale of the last BatchNorm of each residual branch: what `zero_init_gamma` starts at 0."""
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
     names = set()
     for name, module in network.named_modules():
         if isinstance(module, Bottleneck):
@@ -87,6 +106,8 @@ def last_gammas(network: nn.Module) -> set[str]:
 
 
 def _replace_stem(network: Any, deep: bool, stride: int) -> None:
+    from torch import nn
+
     if not deep:
         network.conv1 = nn.Conv2d(3, 64, 3, stride=stride, padding=1, bias=False)
         return
@@ -103,6 +124,8 @@ def _replace_stem(network: Any, deep: bool, stride: int) -> None:
 
 def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
     """The shortcut with pooling in place of its stride; one without a stride stays as it is."""
+    from torch import nn
+
     convolution = shortcut[0]
     if not isinstance(convolution, nn.Conv2d) or convolution.stride == (1, 1):
         return shortcut
@@ -112,5 +135,4 @@ def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", shortcut[1])]))
 
 
-for _arch in LAYERS:
-    MODELS.register(_arch)(partial(resnet, _arch))
+PARTS = tuple(Network(name=arch, build=partial(resnet, arch), takes=TAKES) for arch in LAYERS)

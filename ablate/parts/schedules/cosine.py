@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import math
 
+from ablate.parts.declare import At, Schedule, Settings
 
-def cosine(done: float) -> float:
-    """The share of the initial rate that is left when the share `done` of the steps has been made, both in [0, 1]."""
-    return 0.5 * (1 + math.cos(math.pi * done))
+
+def scale(at: At, settings: Settings) -> float:
+    return 0.5 * (1 + math.cos(math.pi * at.done))
+
+
+PART = Schedule(name="cosine", scale=scale)

@@ -12,11 +12,15 @@ When     Long trainings. With few epochs it can lose: the network never sees a c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
+from ablate.parts.declare import Field, Refinement
+from ablate.parts.types import NonNegative
 
-from ablate.training import streams
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PATH = "mixup.alpha"
 
 
 @dataclass(frozen=True)
@@ -24,20 +28,38 @@ class Mix:
     """How one batch is mixed: the weight of the first image of each pair, and which image is the second."""
 
     lam: float
-    partner: torch.Tensor
+    partner: Tensor
 
 
 def draw_mix(alpha: float, size: int, *, seed: int, epoch: int, step: int) -> Mix:
     """The mix of one batch, a function of its arguments alone; `partner` is a permutation of shape (size,) on the CPU."""
+    import numpy as np
+    import torch
+
+    from ablate.parts import streams
+
     rng = np.random.default_rng(streams.derive(seed, "mixup", epoch, step))
     return Mix(float(rng.beta(alpha, alpha)), torch.from_numpy(rng.permutation(size)))
 
 
-def mix_images(images: torch.Tensor, mix: Mix) -> torch.Tensor:
+def mix_images(images: Tensor, mix: Mix) -> Tensor:
     """lam * images + (1 - lam) * their partners; float images of any shape (N, ...)."""
+    import torch
+
     return torch.lerp(images[mix.partner], images, mix.lam)
 
 
-def mix_targets(targets: torch.Tensor, mix: Mix) -> torch.Tensor:
+def mix_targets(targets: Tensor, mix: Mix) -> Tensor:
     """The same for probabilities of shape (N, C): cross-entropy is linear in them, so this is the loss of the formula."""
+    import torch
+
     return torch.lerp(targets[mix.partner], targets, mix.lam)
+
+
+PART = Refinement(
+    name="mixup",
+    acts=("images", "labels"),
+    fields={PATH: Field(NonNegative, 0.0, "lam ~ Beta(alpha, alpha) per batch; 0 is off")},
+    is_off=lambda settings: not settings[PATH],
+    on={PATH: 0.2},
+)

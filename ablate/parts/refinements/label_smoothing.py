@@ -11,10 +11,29 @@ When     Long trainings that reach high training accuracy. It lowers the confide
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
+from typing import TYPE_CHECKING
+
+from ablate.parts.declare import Field, Refinement
+from ablate.parts.types import Share
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PATH = "loss.label_smoothing"
 
 
-def smooth_targets(targets: torch.Tensor, classes: int, epsilon: float) -> torch.Tensor:
+def smooth_targets(targets: Tensor, classes: int, epsilon: float) -> Tensor:
     """Probabilities of shape (N, classes), float32, each row adding up to 1, from labels of shape (N,)."""
+    import torch
+    import torch.nn.functional as F
+
     return F.one_hot(targets, classes).to(torch.float32) * (1 - epsilon) + epsilon / classes
+
+
+PART = Refinement(
+    name="label_smoothing",
+    acts=("labels",),
+    fields={PATH: Field(Share, 0.0, "epsilon, spread as epsilon/C over all C classes")},
+    is_off=lambda settings: not settings[PATH],
+    on={PATH: 0.1},
+)

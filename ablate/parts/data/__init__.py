@@ -1,0 +1,1 @@
+"""Data sets by `data.name`: one file each."""

@@ -1,0 +1,1 @@
+"""Losses by `loss.name`: one file each."""

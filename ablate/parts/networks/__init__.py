@@ -1,0 +1,1 @@
+"""Networks by `model.arch`: one file each."""

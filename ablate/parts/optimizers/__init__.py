@@ -1,0 +1,1 @@
+"""Optimizers by `optimizer.name`: one file each."""

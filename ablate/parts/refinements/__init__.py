@@ -1,0 +1,1 @@
+"""Changes of the training procedure and of the network, on or off by their settings: one file each."""

@@ -1,0 +1,1 @@
+"""Learning rates over the steps, by `schedule.name`: one file each."""

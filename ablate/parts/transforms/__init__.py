@@ -1,0 +1,1 @@
+"""Augmentations that `data.augment` lists: one file each."""
