@@ -25,6 +25,7 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
+from ablate.dispatch.executors import ENGINES
 from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError, UsageError
 from ablate.study.places import data_root, home
@@ -62,6 +63,8 @@ def _findings(db: str | None) -> Iterator[Finding]:
     yield Finding("cores", OK, f"{usable_cores()} usable")
     yield from _packages()
     yield from checkups.extras()
+    yield from checkups.programs()
+    yield from checkups.declarations([*ENGINES.broken()])
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     yield from checkups.torch_and_driver(checkups.ask_torch(), checkups.ask_driver(), visible)
     yield from _sqlite()
