@@ -29,14 +29,16 @@ def _elsewhere() -> list[str]:
 
 def takes_engine_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option `--NAME KEY=VALUE` for each engine that has settings; it gets them all as `engine_settings`."""
+    signature = inspect.signature(command, eval_str=True)
     keywords = {engine.name.replace("-", "_"): engine for engine in ENGINES.all().values() if engine.options}
+    for taken in keywords.keys() & signature.parameters.keys():
+        del keywords[taken]  # an engine called like an option of ours is set by the site file alone
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
         items = {engine.name: given.pop(keyword) or () for keyword, engine in keywords.items()}
         command(**given, engine_settings=items)
 
-    signature = inspect.signature(command, eval_str=True)
     shown: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
         if parameter.name != "engine_settings":
@@ -66,7 +68,9 @@ ExecutorOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Runs at a time; elsewhere, the workers to start.  [default: one a device; one elsewhere]"),
+    typer.Option(
+        min=1, help="Runs at a time; elsewhere, the workers to start.  [default: one a device; one elsewhere]"
+    ),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Threads of each worker.  [default: cores / workers]")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")]
@@ -116,9 +120,7 @@ def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **
             "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
         )
     if given["spool"] and (engine.where != "elsewhere" or not is_sqlite(url)):
-        raise UsageError(
-            f"--spool is for --executor {' or '.join(_elsewhere())} with a SQLite database; leave it out."
-        )
+        raise UsageError(f"--spool is for --executor {' or '.join(_elsewhere())} with a SQLite database; leave it out.")
     placed = (given["device"], given["workers"], given["threads"])
     executor.check(*placed, SPOOL if given["spool"] else url)
     if engine.where != "elsewhere" and (busy := crowded(plan_slots(*placed))):

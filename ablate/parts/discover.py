@@ -69,9 +69,7 @@ def installed(group: str, kind: type[D], attribute: str, broken: list[Broken]) -
             if not found:
                 raise TypeError(f"{entry.value} has neither {attribute} nor {attribute}S")
         except Exception as error:  # another package's code may raise anything
-            broken.append(
-                Broken(_whose(entry.name, entry.dist, group), entry.name, f"{type(error).__name__}: {error}")
-            )
+            broken.append(Broken(_whose(entry.name, entry.dist, group), entry.name, f"{type(error).__name__}: {error}"))
         else:
             yield from found
 
