@@ -192,10 +192,10 @@ def compare(code: Code, recorded: str | None, environment: Mapping[str, Any]) ->
     if recorded is None or recorded == code.digest:
         return Freshness()
     if not code.script:
-        theirs = environment.get("parts")
-        known = isinstance(theirs, Mapping) and code.parts
-        names = sorted({*theirs, *code.parts}) if known else []
-        return Freshness(stale=True, why=", ".join(_differences(theirs, code.parts, names)) if known else "")
+        noted = environment.get("parts")
+        if not isinstance(noted, Mapping) or not code.parts:
+            return Freshness(stale=True)
+        return Freshness(True, why=", ".join(_differences(noted, code.parts, sorted({*noted, *code.parts}))))
     old = recorded.startswith(_DECLARED)
     theirs = _normal(environment.get("files"), str(environment.get("folder") or ""))
     read_by = environment.get(

@@ -25,7 +25,6 @@ from ablate.study.recipe import Data, Model
 from ablate.study.records import Artifact, Context, Outcome
 from ablate.study.run import Run
 from ablate.training import data, sources, unlabelled
-from ablate.training import predict as predicting
 from ablate.training.checkpoint import save_weights
 from ablate.training.data.images import decode_image
 from ablate.training.models import build_model
