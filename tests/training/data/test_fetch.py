@@ -292,7 +292,7 @@ def test_an_unknown_name_suggests_the_nearest(root: Path, heard: Any) -> None:
     with pytest.raises(NotFound) as caught:
         heard.fetch("cifer10", root)
     assert str(caught.value) == (
-        "unknown data set 'cifer10'; allowed: cifar10, cifar100, caltech101, caltech100. Did you mean 'cifar10'?"
+        "unknown data set 'cifer10'; allowed: caltech100, caltech101, cifar10, cifar100. Did you mean 'cifar10'?"
     )
 
 
