@@ -21,7 +21,7 @@ from ablate.study.names import UnclearName, resolve
 from ablate.study.normalise import SELECTORS, WITHOUT_VALIDATION
 from ablate.study.problems import Problems, show
 from ablate.study.profiles import fixed_by
-from ablate.study.recipe import fields
+from ablate.study.recipe import flatten
 from ablate.study.seeds import read_seeds
 from ablate.study.source import Document, read
 from ablate.study.space import read_space
@@ -245,7 +245,7 @@ class _Reader:
         same: dict[str, list[str]] = {}
         for arm in tuning.arms:
             sampled = {dimension.path for dimension in tuning.space_of(arm)}
-            rest = {path: value for path, value in _flat(arm.recipe).items() if path not in sampled}
+            rest = {path: value for path, value in flatten(arm.recipe).items() if path not in sampled}
             same.setdefault(repr(rest), []).append(arm.name)
         for names in same.values():
             if len(names) > 1:
@@ -301,13 +301,6 @@ def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
         if dimension.path == "epochs":
             return int(max(dimension.values) if dimension.kind == "values" else dimension.high)
     return int(arm.recipe["epochs"])
-
-
-def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested recipe by dotted path."""
-    sections = {section for path in fields() if (section := path.rpartition(".")[0])}
-    inner = {f"{section}.{name}": value for section in sections for name, value in recipe[section].items()}
-    return {**inner, **{name: value for name, value in recipe.items() if name not in sections}}
 
 
 def _selection_trouble(arm: Arm) -> str:
