@@ -19,7 +19,7 @@ from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.store.store import Store
 from ablate.study.places import home, make_home
-from ablate.study.provenance import codes_of, digest_of, environment_of
+from ablate.study.provenance import codes_of, digest_of
 from ablate.study.study import Study
 from ablate.study.trainer import fit_name
 
@@ -79,7 +79,6 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
             total=planned.to_run,
             options=trainer_options(study),
             code=digest_of(codes_of(study)),
-            environment=environment_of(study.trainer),
             on_event=display.handle,
             stop=stop,
             database=url,

@@ -21,7 +21,6 @@ from ablate.dispatch.signals import StopFlag, listening
 from ablate.errors import NotFound, Problem, StudyError
 from ablate.store.store import Store
 from ablate.study.places import home, make_home
-from ablate.study.provenance import environment_of
 from ablate.study.records import RunResult
 from ablate.study.study import Study
 from ablate.study.trainer import fit_name
@@ -84,7 +83,6 @@ def _request(session: Session, url: str, display: LiveDisplay, engine: Engine) -
         fit=fit_name(study.trainer),
         home=home(),
         options=trainer_options(study),
-        environment=environment_of(study.trainer),
         on_event=show,
         stop=StopFlag(),
         database=url,

@@ -134,7 +134,6 @@ class _Hand:
         from ablate.dispatch.remote import exit_code, work_here
         from ablate.dispatch.stores import opener
         from ablate.store.store import Store
-        from ablate.study.provenance import environment_of
         from ablate.study.scripts import globs_of
         from ablate.study.trainer import fit_name
 
@@ -156,7 +155,6 @@ class _Hand:
                 home=home(),
                 options=trainer_options(loaded, folder),
                 limit=self.limit,
-                environment=environment_of(loaded.trainer),
                 stop=self.stop,
                 database=self.url,
                 **self.given,

@@ -90,9 +90,7 @@ def write(request: GridRequest, *, failed_before: int = 0) -> Path:
         **{key: getattr(request, key) for key in _COPIED},
         "home": str(request.home.resolve()),
         "database": f"{SPOOL}{folder / 'spool'}" if request.spool else portable(request.database),
-        "environment": {}
-        if request.fit == BUILT_IN
-        else dict(request.environment),  # of our own code each host has its own
+        "environment": dict(request.environment),
         "failed_before": failed_before,
         "barred": sorted(request.barred),
         **scripts_of(request),

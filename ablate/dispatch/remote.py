@@ -21,8 +21,6 @@ from ablate.dispatch.slots import plan_slots, usable_cores
 from ablate.dispatch.stores import opener
 from ablate.errors import AblateError, LeaseLost
 from ablate.store.values import Counts
-from ablate.study.provenance import code_version
-from ablate.study.trainer import BUILT_IN
 
 WORKER_SIGNALS = (*SIGNALS, signal.SIGUSR2)
 """SIGUSR2 is how engines announce the end of a time limit or a preemption."""
@@ -79,8 +77,7 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
 def work_here(request: GridRequest, *, cores: int | None = None) -> events.GridReport:
     """Serve this host's slots until nothing is left to claim; every ending of a run is told on stderr."""
     slots = plan_slots(request.device, request.workers, request.threads, cores=min(usable_cores(), cores or _granted()))
-    ours = code_version() if request.fit == BUILT_IN else {}
-    request = replace(request, environment={**ours, **_engine(), **request.environment}, on_event=tell)
+    request = replace(request, environment={**_engine(), **request.environment}, on_event=tell)
     return LocalExecutor(slots).run(request)
 
 

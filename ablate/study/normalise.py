@@ -13,24 +13,18 @@ from pathlib import PurePath
 from typing import Any
 
 from ablate.errors import nearest
-from ablate.parts.declare import Network, Part, Refinement
+from ablate.parts.declare import DataSet, Network, Part, Refinement
 from ablate.parts.found import fields_of, on_change, parts
 from ablate.parts.weights import WEIGHTS, names_run
+from ablate.study.readers import OFFICIAL
 from ablate.study.recipe import CHOICES, TWEAKS, fields, weights_paths
 from ablate.study.weights import TORCHVISION
 
-DATASETS = ("digits", "cifar10", "cifar100", "caltech101", "caltech100", "imagefolder", "npz", "synthetic")
 SELECTORS = ("val_top1", "val_top5", "val_loss", "val_mean_class_accuracy")
 """The validation metrics that can choose an epoch or end a run early."""
 
 CALLABLE = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 
-WITHOUT_VALIDATION = ("cifar10", "cifar100")
-"""Data sets whose official split is train and test alone."""
-
-WITHOUT_OFFICIAL_SPLIT = ("digits", "caltech101", "caltech100")
-EMBEDDED = ("digits", "synthetic")
-DEFAULT_SPLIT = {"train": 0.8, "val": 0.2}
 FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut")
 OF_RESNETS: Mapping[str, Any] = {
     "model.tweak": None,
@@ -59,7 +53,7 @@ def known_names() -> Mapping[str, Names]:
     """The recipe fields whose text is a name."""
     return {
         "model.arch": Names("networks", tuple(parts(Network)), True),
-        "data.name": Names("data sets", DATASETS, True),
+        "data.name": Names("data sets", tuple(parts(DataSet)), True),
         "select": Names("choices", ("last", *SELECTORS), False),
         "early_stopping.metric": Names("choices", SELECTORS, False),
     }
@@ -198,20 +192,23 @@ def _init(flat: Flat, reasons: Reasons) -> None:
 
 
 def _data(flat: Flat, reasons: Reasons) -> None:
+    data_set = parts(DataSet).get(flat["data.name"])
     if flat["data.split"] is None:
         flat["data.split"] = default_split(flat["data.name"])
-    if flat["data.name"] in EMBEDDED:
-        _drop(flat, reasons, "data.path", None, f"{flat['data.name']} is embedded")
+    if data_set is not None and data_set.embedded:
+        _drop(flat, reasons, "data.path", None, f"{data_set.name} is embedded")
 
 
 def default_split(name: str) -> Any:
-    """The split of a data set where the recipe leaves it out: the set's own, else 0.8 and 0.2.
+    """The split of a data set where the recipe leaves it out; None where it must be said, official where a callable is named."""
+    data_set = parts(DataSet).get(name)
+    return data_set.split if data_set is not None else OFFICIAL
 
-    None for an image folder: whether it has a split of its own is not known before its folders are seen.
-    """
-    if name == "imagefolder":
-        return None
-    return DEFAULT_SPLIT if name in WITHOUT_OFFICIAL_SPLIT else "official"
+
+def has_validation(name: str) -> bool:
+    """Whether the official split of a data set may have validation images; of a user's own that shows when it is read."""
+    data_set = parts(DataSet).get(name)
+    return data_set is None or data_set.official is None or "val" in data_set.official
 
 
 def unknown_name(path: str, name: Any) -> str:
@@ -235,7 +232,8 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if flat["optimizer.name"] == "sgd" and flat["optimizer.nesterov"] and flat["optimizer.momentum"] == 0:
         found.append(("optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."))
-    if flat["data.name"] in ("imagefolder", "npz") and not flat["data.path"]:
+    data_set = parts(DataSet).get(flat["data.name"])
+    if data_set is not None and data_set.needs_path and not flat["data.path"]:
         found.append(("data.name", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
     place = PurePath(flat["data.path"] or "")
     if place.is_absolute() or ".." in place.parts:
@@ -255,7 +253,8 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _split_trouble(flat: Mapping[str, Any]) -> str:
     name, split = flat["data.name"], flat["data.split"]
-    if name in WITHOUT_OFFICIAL_SPLIT and "official" in (split, dict_get(split, "test")):
+    data_set = parts(DataSet).get(name)
+    if data_set is not None and data_set.official == () and OFFICIAL in (split, dict_get(split, "test")):
         return f"{name} has no official split; give fractions, as in data.split: {{train: 0.8, val: 0.2}}."
     if split is None:
         return (
@@ -267,7 +266,7 @@ def _split_trouble(flat: Mapping[str, Any]) -> str:
     field = "select" if flat["select"] != "last" else "early_stopping"
     if isinstance(split, Mapping) and "val" not in split:
         return f"{field} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
-    if split == "official" and name in WITHOUT_VALIDATION:
+    if split == OFFICIAL and not has_validation(name):
         return f"{field} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
     return ""
 

@@ -1,11 +1,11 @@
 """Which code a result came from: recorded with each attempt, never part of a run's identity.
 
-Of our own trainer it is the syntax tree of what it imports; of another, the bytes of its files (`scripts`) and our reader.
+Of our own trainer it is what its core and the parts that the run's recipe uses mean (`reached`); of another, the bytes of its
+files (`scripts`) and our reader.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import posixpath
 import subprocess
@@ -15,15 +15,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ablate.parts import found
+from ablate.parts.declare import KINDS, Part
 from ablate.study.digest import canonical_json
 from ablate.study.metrics import READER
+from ablate.study.reached import PACKAGE, Reach
 from ablate.study.run import Run
 from ablate.study.scripts import RUN_DIR, Files, Scripts, globs_of
 from ablate.study.study import Study
+from ablate.study.uses import parts_used
 from ablate.study.words import expand
 
-TRAINER = "training.trainer"
-"""Where the code that can change a number begins: what `study` decides is in the recipe, which is hashed whole."""
+TRAINER = "ablate.training.trainer"
+"""Where the trainer's core begins."""
+CORE = "trainer core"
+"""What it is called beside the parts."""
 FIRST_READER = 1
 """The reader of attempts that name none."""
 MOST_NAMED = 4
@@ -32,28 +38,11 @@ _DECLARED = "trainer:"
 """How the code of a script was recorded once: by the version that its study declares."""
 
 
-@cache
-def code_version() -> dict[str, Any]:
-    """`code`, the SHA-256 of the code that can change a number; `commit` and `dirty` of our own checkout, else None.
-
-    Comments, docstrings and layout are not code: they leave `code` as it is.
-    """
-    package = Path(__file__).resolve().parents[1]
-    source = hashlib.sha256()
-    for path in _reached(package, TRAINER):
-        source.update(path.relative_to(package).as_posix().encode())
-        source.update(_meaning(path.read_text(encoding="utf-8")).encode())
-    # a package installed into a folder below someone else's repository is not part of it
-    ours = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
-    commit = _git(package, "rev-parse", "HEAD") if ours else None
-    status = _git(package, "status", "--porcelain", "--", ".") if commit else None
-    return {"code": source.hexdigest(), "commit": commit, "dirty": bool(status) if status is not None else None}
-
-
 @dataclass(frozen=True)
 class Code:
     """The code that would train a run here. `digest` has 64 hex digits.
 
+    Of our own trainer, `parts` maps `trainer core` and each part that the run uses, as in `optimizer.name sgd`, to a digest.
     Of a script, `files` maps names (relative to the study's folder) to SHA-256s, `absent` is its program as the command names it,
     where that is not here, and `reader` the version of our reader of its output, None where it reports by itself.
     """
@@ -63,30 +52,43 @@ class Code:
     absent: str = ""
     reader: int | None = None
     script: bool = False
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def recorded(self) -> dict[str, Any]:
         """What an attempt's environment keeps of it."""
+        if not self.script:
+            return {"code": self.digest, "parts": dict(self.parts)}
         reader = {} if self.reader is None else {"reader": self.reader}
         return {"code": self.digest, "commit": None, "dirty": None, "files": dict(self.files), **reader}
 
 
 @dataclass(frozen=True)
 class Freshness:
-    """How the code of a result stands to the code here. `why` names the files that differ; not `known`: nobody can tell here."""
+    """How the code of a result stands to the code here. `why` names what differs; not `known`: nobody can tell here.
+
+    `verified` is how other code is known to give the same numbers, one of `verified.HOW`, or empty: then it is not stale.
+    """
 
     stale: bool = False
     known: bool = True
     why: str = ""
+    verified: str = ""
 
 
-def code_of(trainer: Mapping[str, Any] | None, seed: int = 0, folder: Path = Path(), watch: Sequence[str] = ()) -> Code:
+def code_of(run: Run, folder: Path = Path(), watch: Sequence[str] = ()) -> Code:
     """The code of one run: our own trainer's, or, of another (`Run.trainer`), its files as they lie in the study's folder."""
-    return _Codes(folder, watch).of(trainer, seed)
+    return _Codes(folder, watch).of(run)
 
 
-def environment_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What each attempt of a grid records of its code. Of another trainer the worker notes it, for each run as it begins."""
-    return code_version() if trainer is None else {}
+@cache
+def checkout() -> dict[str, Any]:
+    """`commit` and `dirty` of our own checkout; None each where ablate is not run from one."""
+    package = Path(__file__).resolve().parents[1]
+    # a package installed into a folder below someone else's repository is not part of it
+    ours = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
+    commit = _git(package, "rev-parse", "HEAD") if ours else None
+    status = _git(package, "status", "--porcelain", "--", ".") if commit else None
+    return {"commit": commit, "dirty": bool(status) if status is not None else None}
 
 
 def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:
@@ -97,7 +99,7 @@ def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:
 def codes_in(folder: Path, runs: Iterable[Run], watch: Sequence[str]) -> dict[str, Code]:
     """The code of each run, by run id, as it is in a folder."""
     codes = _Codes(folder, watch)
-    return {run.run_id: codes.of(run.trainer, run.seed) for run in runs}
+    return {run.run_id: codes.of(run) for run in runs}
 
 
 def digest_of(codes: Mapping[str, Code]) -> str | None:
@@ -115,14 +117,17 @@ class _Codes:
         self._scripts = Scripts(folder, watch)
         self._known: dict[Any, Code] = {}
 
-    def of(self, trainer: Mapping[str, Any] | None, seed: int) -> Code:
-        if trainer is None:
-            return Code(code_version()["code"])
-        if "python" in trainer:
-            key: Any = str(trainer["python"])
+    def of(self, run: Run) -> Code:
+        if run.trainer is None:
+            key: Any = ("ours", run.arm_id or canonical_json(run.recipe))
+            if key not in self._known:
+                self._known[key] = our_code(run.recipe)
+            return self._known[key]
+        if "python" in run.trainer:
+            key = str(run.trainer["python"])
         else:  # of the run itself only the seed may stand in a file's name
-            given = tuple(map(str, trainer["command"]))
-            key = (given, seed if any("{seed}" in word for word in given) else 0)
+            given = tuple(map(str, run.trainer["command"]))
+            key = (given, run.seed if any("{seed}" in word for word in given) else 0)
         if key not in self._known:
             self._known[key] = self._look(key)
         return self._known[key]
@@ -139,16 +144,58 @@ def _code(files: Files, reader: int | None) -> Code:
     return Code(digest, files.digests, files.absent, reader, script=True)
 
 
+def our_code(recipe: Mapping[str, Any]) -> Code:
+    """The code of our own trainer for a recipe: its core, and the parts that the recipe uses."""
+    parts = {CORE: _core()[1], **{f"{part.kind} {part.name}": _digest(part) for part in parts_used(recipe)}}
+    return Code(hashlib.sha256(canonical_json(parts).encode()).hexdigest(), parts=parts)
+
+
+@cache
+def _reach() -> Reach:
+    return Reach()
+
+
+@cache
+def _core() -> tuple[frozenset[str], str]:
+    """The modules of the trainer's core, and their digest. A part's file is never among them."""
+    own = {found.module_of(part): part for kind in KINDS for part in found.parts(kind).values()}
+    files = [module for module, part in own.items() if module.startswith(f"{PACKAGE}.parts.{part.folder}.")]
+    modules = _reach().modules(TRAINER, leave_out=files)
+    return frozenset(modules), _reach().digest(modules)
+
+
+@cache
+def _digest_of_module(module: str) -> str:
+    return _reach().digest(set(_reach().modules(module)) - _core()[0])
+
+
+def _digest(part: Part) -> str:
+    """What a part's file means, and what that imports beside the core."""
+    return _digest_of_module(found.module_of(part))
+
+
+def forget() -> None:
+    """Parts have come or gone: look at the files again."""
+    for cached in (_reach, _core, _digest_of_module):
+        cached.cache_clear()
+
+
+found.on_change(forget)
+
+
 def compare(code: Code, recorded: str | None, environment: Mapping[str, Any]) -> Freshness:
     """How a result stands to the code here: `recorded` and `environment` are its attempt's.
 
     Attempts of before scripts had a digest (`trainer:VERSION`) are compared by those files that are known of both, and their
-    numbers were read by the first reader.
+    numbers were read by the first reader. Those of our own trainer had one digest for all of its code once: other code.
     """
     if recorded is None or recorded == code.digest:
         return Freshness()
     if not code.script:
-        return Freshness(stale=True)
+        noted = environment.get("parts")
+        if not isinstance(noted, Mapping) or not code.parts:
+            return Freshness(stale=True)
+        return Freshness(True, why=", ".join(_differences(noted, code.parts, sorted({*noted, *code.parts}))))
     old = recorded.startswith(_DECLARED)
     theirs = _normal(environment.get("files"), str(environment.get("folder") or ""))
     read_by = environment.get(
@@ -192,47 +239,6 @@ def _has_pattern(trainer: Any) -> bool:
     """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
     metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
     return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False
-
-
-def _reached(package: Path, start: str) -> list[Path]:
-    """The files of the room of `start` that importing it runs, sorted: what the trainer does not import ages no result."""
-    room = start.partition(".")[0]
-    found: dict[str, Path] = {}
-    waiting = [start]
-    while waiting:
-        name = waiting.pop()
-        path = package.joinpath(*name.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if name in found or name.partition(".")[0] != room or not path.is_file():
-            continue
-        found[name] = path
-        waiting += [name.rpartition(".")[0], *_imports(path.read_text(encoding="utf-8"), package.name)]
-    return sorted(found.values())
-
-
-def _imports(source: str, package: str) -> list[str]:
-    """The modules of `package` that a source file may import, without the package's name."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")]
-
-
-def _meaning(source: str) -> str:
-    """The syntax tree of a module without its docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

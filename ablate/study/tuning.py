@@ -18,7 +18,7 @@ from ablate.study.keys import TUNING
 from ablate.study.loader import Settings, load
 from ablate.study.metrics import METRICS
 from ablate.study.names import UnclearName, resolve
-from ablate.study.normalise import SELECTORS, WITHOUT_VALIDATION
+from ablate.study.normalise import SELECTORS, has_validation
 from ablate.study.problems import Problems, show
 from ablate.study.profiles import fixed_by
 from ablate.study.recipe import flatten
@@ -308,7 +308,7 @@ def _selection_trouble(arm: Arm) -> str:
     data = arm.recipe["data"]
     split, name = data["split"], data["name"]
     mend = "give this file a recipe such as {data.split: {train: 0.64, val: 0.16, test: 0.2}}."
-    if (isinstance(split, dict) and "val" not in split) or (split == "official" and name in WITHOUT_VALIDATION):
+    if (isinstance(split, dict) and "val" not in split) or (split == "official" and not has_validation(name)):
         return f"arm {arm.name} has no validation images to select on; {mend}"
     if isinstance(split, dict) and "test" not in split:
         return f"in arm {arm.name} the validation set both selects and is reported, so the best figures flatter; {mend}"

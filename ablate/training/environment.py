@@ -12,7 +12,6 @@ import numpy
 import torch
 import torchvision
 
-from ablate.study.provenance import code_version
 from ablate.version import __version__
 
 PLACES = ("home", "data_root", "study_dir", "parent_study_dirs")
@@ -20,9 +19,7 @@ PLACES = ("home", "data_root", "study_dir", "parent_study_dirs")
 
 
 def environment(device: str, options: Mapping[str, Any] | None = None, *, threads: int | None = None) -> dict[str, Any]:
-    """A JSON-ready description of where a run trains: `python`, `platform`, `packages`, `device`, `cpu`, `threads`, `options`,
-    and what `code_version` tells of ablate's own code.
-    """
+    """A JSON-ready description of where a run trains: `python`, `platform`, `packages`, `device`, `cpu`, `threads`, `options`."""
     shown = {
         name: value for name, value in (options or {}).items() if isinstance(value, str | int | float | bool | None)
     }
@@ -39,7 +36,6 @@ def environment(device: str, options: Mapping[str, Any] | None = None, *, thread
         "cpu": cpu_model(),
         "cuda": torch.version.cuda if torch.device(device).type == "cuda" else None,
         "threads": torch.get_num_threads() if threads is None else threads,
-        **code_version(),
         "options": {name: value for name, value in shown.items() if name not in PLACES},
     }
 

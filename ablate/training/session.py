@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ablate.errors import AblateError
-from ablate.study.provenance import code_version
+from ablate.study.provenance import code_of
 from ablate.study.recipe import Recipe
 from ablate.study.records import Context
 from ablate.study.run import Run
@@ -45,6 +45,7 @@ class Session:
     """All that belongs to one run while it trains. `feeds` holds the splits that are evaluated, by name."""
 
     run_id: str
+    code: str
     recipe: Recipe
     folder: Path
     options: dict[str, Any]
@@ -72,7 +73,7 @@ class Session:
         return {
             "run_id": self.run_id,
             "data": self.splits.digest,
-            "code": code_version()["code"],
+            "code": self.code,
             "loop": self.loop.state(),
             "stopping": self.stopping.state() if self.stopping else None,
             "selecting": self.selecting.state() if self.selecting else None,
@@ -131,6 +132,7 @@ def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
     )
     session = Session(
         run_id=run.run_id,
+        code=code_of(run).digest,
         recipe=recipe,
         folder=context.run_dir,
         options=dict(context.options),
@@ -182,7 +184,7 @@ def _resume(session: Session) -> None:
     if state.get("run_id") != session.run_id or state.get("data") != session.splits.digest:
         checkpoint.delete_checkpoints(session.folder)
         return
-    if state.get("code") != code_version()["code"]:
+    if state.get("code") != session.code:
         print("the checkpoint was written by other code of the trainer: it is removed, and the run starts anew")
         checkpoint.delete_checkpoints(session.folder)
         return

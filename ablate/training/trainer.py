@@ -9,6 +9,7 @@ import torch
 
 from ablate.errors import Interrupted, RunFailure
 from ablate.study.metrics import SPLITS
+from ablate.study.provenance import checkout, code_of
 from ablate.study.recipe import parse_recipe
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
 from ablate.study.run import Run
@@ -44,8 +45,10 @@ def fit(run: Run, context: Context) -> Outcome:
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
-    """What the run's numbers depend on besides its recipe: this machine and its packages, and how the arithmetic is done."""
+    """What the run's numbers depend on besides its recipe: this machine and its packages, the code, and how the arithmetic is
+    done."""
     shown = environment(context.device, context.options, threads=context.threads)
+    shown |= {**code_of(run).recorded(), **checkout()}
     precision = parse_recipe(run.recipe).precision
     return shown, fingerprint(context.device, context.options, precision=precision, threads=context.threads)
 

@@ -95,7 +95,7 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
 
 def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", own, "--seeds", 1)
-    monkeypatch.setattr(provenance, "code_version", lambda: {"code": "another", "commit": None, "dirty": None})
+    monkeypatch.setattr(provenance, "_core", lambda: (frozenset(), "another"))
     said = call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
     assert "2 done, 0 to run" in said
     assert "A script's code is its program, what that imports, and what trainer.watch names" in said

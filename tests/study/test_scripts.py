@@ -9,12 +9,14 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ablate.study import provenance
 from ablate.study.metrics import READER
 from ablate.study.provenance import Code, Freshness, code_of, compare, digest_of
+from ablate.study.run import Run
 from ablate.study.scripts import Scripts
 
 Write = Callable[..., Path]
@@ -176,7 +178,7 @@ def test_a_program_that_is_not_there_is_absent(project: Path) -> None:
         assert (found.digests, found.absent) == ({}, absent)
     assert Scripts(project).of_command(["python", "train.py", "--out", "later.py"]).absent == ""
     assert Scripts(project).of_module("no.such").absent == "no.such"
-    assert digest_of({"a": code_of({"command": ["python", "trian.py"]}, 0, project)}) is None
+    assert digest_of({"a": _code({"command": ["python", "trian.py"]}, 0, project)}) is None
 
 
 def test_what_is_watched_is_code_and_byte_code_never_is(project: Path) -> None:
@@ -195,15 +197,15 @@ def test_a_function_is_its_module_and_what_that_imports(project: Path) -> None:
 
 def test_a_digest_is_of_contents_wherever_the_folder_lies(project: Path, tmp_path: Path) -> None:
     command = {"command": ["python", "train.py", "--seed", "{seed}", "--out", "{run_dir}/o.json"]}
-    one = code_of(command, 0, project)
+    one = _code(command, 0, project)
     copy = tmp_path / "elsewhere" / "copy"
     shutil.copytree(project, copy)
     os.utime(copy / "train.py", (0, 0))
-    assert code_of(command, 1, copy).digest == one.digest
+    assert _code(command, 1, copy).digest == one.digest
     (copy / "unused.py").write_text("not imported")
-    assert code_of(command, 0, copy).digest == one.digest
+    assert _code(command, 0, copy).digest == one.digest
     (copy / "layers" / "base.py").write_text("# a comment\n")
-    assert code_of(command, 0, copy).digest != one.digest
+    assert _code(command, 0, copy).digest != one.digest
 
 
 def test_a_file_that_the_seed_or_the_recipe_names_is_code_of_those_runs_alone(project: Path) -> None:
@@ -211,16 +213,20 @@ def test_a_file_that_the_seed_or_the_recipe_names_is_code_of_those_runs_alone(pr
     for seed in (0, 1):
         (project / "splits").mkdir(exist_ok=True)
         (project / "splits" / f"{seed}.json").write_text(str(seed))
-    zero, one = (code_of(command, seed, project) for seed in (0, 1))
+    zero, one = (_code(command, seed, project) for seed in (0, 1))
     assert set(zero.files) - set(one.files) == {"splits/0.json"}
 
 
 def test_the_reader_is_code_of_what_it_reads(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command, function = {"command": ["python", "train.py"]}, {"python": "layers.base:f"}
-    before = [code_of(trainer, 0, project).digest for trainer in (command, function)]
+    before = [_code(trainer, 0, project).digest for trainer in (command, function)]
     monkeypatch.setattr(provenance, "READER", READER + 1)
-    after = [code_of(trainer, 0, project).digest for trainer in (command, function)]
+    after = [_code(trainer, 0, project).digest for trainer in (command, function)]
     assert (before[0] == after[0], before[1] == after[1]) == (False, True)
+
+
+def _code(trainer: dict[str, Any], seed: int, folder: Path) -> Code:
+    return code_of(Run("r", "a", seed, {}, trainer), folder)
 
 
 PATTERN = {"command": ["python", "train.py"], "metrics": {"loss": "loss (.*)"}}

@@ -12,6 +12,7 @@ import torchvision
 
 from ablate.errors import BadData, Diverged, Interrupted, RunFailure, StudyError, UsageError
 from ablate.study.metrics import METRICS
+from ablate.study.provenance import Code
 from ablate.study.recipe import Recipe
 from ablate.study.records import Outcome
 from ablate.training import loop as loop_module
@@ -231,7 +232,7 @@ def test_a_checkpoint_of_other_code_is_not_taken_up(new_run: Any, watched: Any, 
     with pytest.raises(Interrupted):
         fit(new_run(), watched(stop_after=3).context)
     assert list(watched().context.run_dir.glob("checkpoint-*"))
-    monkeypatch.setattr("ablate.training.session.code_version", lambda: {"code": "f" * 64})
+    monkeypatch.setattr("ablate.training.session.code_of", lambda run: Code("f" * 64))
     assert fit(new_run(), watched().context).details["resumed_at"] == []
     assert "written by other code of the trainer: it is removed, and the run starts anew" in capsys.readouterr().out
 

@@ -27,7 +27,7 @@ def code(run: Run, context: Context) -> Code:
     """The run's code as it was when its attempt began, whatever is edited meanwhile."""
     if context.code is None:
         watch = context.options.get("watch") or ()
-        context.code = code_of(run.trainer, run.seed, study_folder(context), tuple(map(str, watch)))
+        context.code = code_of(run, study_folder(context), tuple(map(str, watch)))
     return context.code
 
 
