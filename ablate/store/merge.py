@@ -139,8 +139,8 @@ def _difference(theirs: History, ours: History) -> str:
 def _collect(plan: Plan, theirs: dict[int, History], row: Row, export: Export) -> None:
     """Remember what the decisions need, and refuse a row that points at none."""
     values, name = row.values, row.table.name
-    if name == "trials":  # they point at runs by their ids, of which any may be elsewhere
-        _seen(export, plan, row, (values["tuning"], values["number"]))
+    if name in ("trials", "verified"):  # they point at runs by their ids, of which any may be elsewhere
+        _seen(export, plan, row, tuple(values[column.name] for column in row.table.primary_key.columns))
         return
     if "run" in values and values["run"] is not None and values["run"] not in theirs:
         raise export.wrong(row.at, f"its run {values['run']} is not in the file")
