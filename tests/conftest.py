@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # import mode importlib puts no folder of tests there
 
 from postgres_server import Room, Server, running
+
+from ablate.parts import found
+from ablate.parts.declare import Part
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,6 +55,18 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def change_part(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Part]:
+    """`change_part(DataSet, "cifar10", images=60)`: that part has other values while the test runs."""
+
+    def change(kind: type[Part], name: str, **values: object) -> Part:
+        changed = replace(found.parts(kind)[name], **values)
+        monkeypatch.setitem(found._all()[kind.__name__], name, changed)
+        return changed
+
+    return change
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import typer
 from ablate.cli.common import Db, command, plural, require_reader, say
 from ablate.cli.runs import RunArgument
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
+from ablate.parts.reading.contents import printable
 from ablate.study.places import home
-from ablate.training.contents import printable
 
 if TYPE_CHECKING:
     from ablate.store.store import Store

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ablate.parts.reading.source import Source
 
 FIRST: Final = "(a field of the first release)"
 """The `before` of a field that recipes had from the start: it is always written out."""
@@ -121,11 +126,11 @@ class Network(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Transform(Part):
-    """`kernel(images, uniform, arguments)` takes uint8 (B, C, H, W) to the same; `uniform` (B, draws) are an image's own draws
-    in [0, 1). `fields` are its arguments by bare name.
+    """`kernel(images, uniform, arguments)` takes uint8 (B, C, H, W), C of 1 or 3, to the same; `uniform` (B, draws) are an image's
+    own draws in [0, 1), and `draws` is their number, or what gives it for the arguments. `fields` are its arguments by bare name.
     """
 
-    draws: int
+    draws: int | Callable[[Settings], int]
     kernel: Callable[..., Any]
 
     kind = "data.augment"
@@ -133,24 +138,67 @@ class Transform(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSet(Part):
-    """`open(place)` gives the data set's source, None where that place holds something else; `places` are tried in order
-    under ABLATE_DATA. `classes` and `images` are the official counts, None where the user brings the data.
+class Archive:
+    """An official archive: `folder` in it, or in the archive `inner` within it, becomes `place` under ABLATE_DATA.
 
-    `split`: what `data.split` means where it is left out (None: it must be said). `official`: the parts of its own split.
+    `md5` is the published sum: it tells a broken download, not a forged one.
     """
 
-    open: Callable[..., Any]
+    url: str
+    file: str
+    md5: str
+    folder: str
+    place: str
+    inner: str | None = None
+
+
+FRACTIONS: Final = {"train": 0.8, "val": 0.2}
+"""The split of a data set that has none of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet(Part):
+    """`open(place)` gives the data set's `reading.source.Source`, None where that place holds something else.
+
+    `places` are tried in order under ABLATE_DATA; without any, `data.path` must say where it lies. `embedded`: it comes with a
+    package or is made, and `open` looks at no place. `classes` and `images` are the official counts, None where the user
+    brings the data.
+
+    `official` names the parts of its own split: none is (), and None says that only its folders or keys tell. `split` is what
+    `data.split` means where it is left out (None: it must be said).
+
+    `archive` is what `ablate data fetch` gets. What `ablate data verify` holds it against, where it lies as arrays: `each`, the
+    images of each class by part, `shape` (channels, height, width), and `sums`, the MD5 of each file of the form `summed`.
+    `about` follows the name in a list.
+    """
+
+    open: Callable[[Path], Source | None]
     classes: int | None = None
     images: int | None = None
     places: tuple[str, ...] = ()
-    split: Any = None
-    official: tuple[str, ...] = ()
+    embedded: bool = False
+    official: tuple[str, ...] | None = None
+    split: Any = "official"
+    archive: Archive | None = None
+    each: Mapping[str, int] = field(default_factory=dict)
+    shape: tuple[int, int, int] | None = None
+    sums: Mapping[str, str] = field(default_factory=dict)
+    summed: str = ""
+    about: str = ""
     get: str = ""
     cite: str = ""
 
     kind = "data.name"
     folder = "data"
+
+    def __post_init__(self) -> None:
+        if self.official == () and self.split == "official":
+            raise ValueError(f"data set {self.name!r} has no official split, so its `split` must be fractions")
+
+    @property
+    def needs_path(self) -> bool:
+        """Whether `data.path` must be given."""
+        return not self.embedded and not self.places
 
 
 @dataclass(frozen=True, kw_only=True)

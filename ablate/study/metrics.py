@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-SPLITS = ("train", "val", "test")
-SPLIT_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "validation", "valid", "dev", "eval"), "val"),
-    "test": "test",
-}
-"""What people call the splits, in lower case, and which split each word means."""
+from ablate.parts.splits import SPLIT_WORDS as SPLIT_WORDS
+from ablate.parts.splits import SPLITS as SPLITS
 
 READER = 2
 """Version of the reader of other trainers' numbers, part of their code: raise it where it reads an output differently.

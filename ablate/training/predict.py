@@ -22,13 +22,13 @@ import torch
 from torch import nn
 
 from ablate.errors import BadData, NotFound, RunFailure
+from ablate.parts.reading.contents import printable
+from ablate.parts.reading.images import Pixels
 from ablate.study.recipe import Recipe
 from ablate.study.records import Context
 from ablate.study.run import Run
 from ablate.training import sources
 from ablate.training.batches import EVALUATION_PIXELS
-from ablate.training.contents import printable
-from ablate.training.data.images import Pixels
 from ablate.training.models import build_model
 from ablate.training.numerics import numerics, settings
 from ablate.training.state_dict import NotWeights, read_tensors, state_in

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from ablate.training.contents import LENGTH, looks_like, printable
+from ablate.parts.reading.contents import LENGTH, looks_like, printable
 
 State = Mapping[str, torch.Tensor]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.errors import NoSpaceOrPermission, NotFound
-from ablate.training.data.images import EXTENSIONS, MAX_BYTES, BadImage, Pixels, decode_image, strict_decoding
+from ablate.parts.reading.images import EXTENSIONS, MAX_BYTES, BadImage, Pixels, decode_image, strict_decoding
 
 
 @dataclass(frozen=True)

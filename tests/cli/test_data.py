@@ -18,7 +18,9 @@ from PIL import Image
 from rich.console import Console
 
 from ablate.cli import data
-from ablate.training.data import catalog, download, fetch, verify
+from ablate.parts.declare import DataSet
+from ablate.parts.found import parts
+from ablate.training.data import download
 
 LABELS = np.arange(10)
 
@@ -29,7 +31,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change_part) -> Iterator[str]:
     """A server of CIFAR-10's binary files in an archive, ten images each, which becomes the official one."""
     monkeypatch.setenv("no_proxy", "*")
     folder = tmp_path / "site"
@@ -46,9 +48,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/{archive.name}"
-        entry = replace(fetch.ARCHIVES["cifar10"], url=url, md5=hashlib.md5(archive.read_bytes()).hexdigest())
-        monkeypatch.setitem(fetch.ARCHIVES, "cifar10", entry)
-        monkeypatch.setitem(verify.PER_CLASS, "cifar10", {"train": 5, "test": 1})
+        official = parts(DataSet)["cifar10"].archive
+        assert official is not None
+        official = replace(official, url=url, md5=hashlib.md5(archive.read_bytes()).hexdigest())
+        change_part(DataSet, "cifar10", archive=official, each={"train": 5, "test": 1})
         yield url
         server.shutdown()
         thread.join()
@@ -111,8 +114,8 @@ def test_what_is_not_whole_leaves_with_4(call, site: str, tmp_path: Path) -> Non
     assert call("data", "verify").out.split()[1] == "whole"
 
 
-def test_images_that_fail_are_named(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(catalog.KNOWN, "caltech101", replace(catalog.KNOWN["caltech101"], classes=2, images=2))
+def test_images_that_fail_are_named(call, tmp_path: Path, change_part) -> None:
+    change_part(DataSet, "caltech101", classes=2, images=2)
     place = tmp_path / "data" / "caltech101" / "101_ObjectCategories"
     for name in ("ant", "bass"):
         (place / name).mkdir(parents=True)

@@ -20,13 +20,13 @@ import torchvision
 from PIL import Image
 
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, RunFailure
+from ablate.parts.reading.images import decode_image
 from ablate.study import provenance
 from ablate.study.recipe import Data, Model
 from ablate.study.records import Artifact, Context, Outcome
 from ablate.study.run import Run
 from ablate.training import data, sources, unlabelled
 from ablate.training.checkpoint import save_weights
-from ablate.training.data.images import decode_image
 from ablate.training.models import build_model
 from ablate.training.predict import Kept, Predictions, load_network, predict
 from ablate.training.selection import Watch

@@ -8,17 +8,14 @@ and without waiting for the device. Between transforms the pixels are uint8, as 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 
 from ablate.parts import streams
-from ablate.training.data import color
-
-TRIES = 10
-"""Boxes that `random_resized_crop` tries before it takes the centre, as in torchvision."""
+from ablate.parts.declare import Transform
+from ablate.parts.found import parts
 
 CHUNK = 2**18
 """Numbers that a CPU augments at a time: its caches hold them (up to 3 times the speed of a whole batch at once)."""
@@ -51,8 +48,9 @@ def augment_batch(
 
 def _step(transform: Mapping[str, Arguments], place: int, seed: int, epoch: int) -> Step:
     ((name, arguments),) = transform.items()
-    draws, kernel = KERNELS[name]
-    return streams.derive(seed, "augment", epoch, place, name), draws, kernel, arguments
+    part = parts(Transform)[name]
+    draws = part.draws if isinstance(part.draws, int) else part.draws(arguments)
+    return streams.derive(seed, "augment", epoch, place, name), draws, part.kernel, arguments
 
 
 def _apply(images: torch.Tensor, ids: torch.Tensor, steps: Iterable[Step]) -> torch.Tensor:
@@ -67,13 +65,3 @@ def normalize_batch(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor)
     low = (mean.to(images.device, torch.float32, non_blocking=True) * 255).view(shape)
     scale = (std.to(images.device, torch.float32, non_blocking=True) * 255).view(shape)
     return images.to(torch.float32).sub_(low).div_(scale)
-
-
-KERNELS: dict[str, tuple[int, Kernel]] = {
-    "random_crop": (2, random_crop),
-    "horizontal_flip": (1, horizontal_flip),
-    "color_jitter": (8, color_jitter),
-    "rotation": (1, rotation),
-    "random_resized_crop": (2 * TRIES + 2, random_resized_crop),
-}
-"""Each transform with the uniform numbers that an image needs; the names are those of `recipe.TRANSFORMS`."""

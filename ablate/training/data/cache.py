@@ -28,7 +28,7 @@ import numpy.typing as npt
 import torch
 
 from ablate.errors import BadData, NoSpaceOrPermission
-from ablate.training.data.source import Block, Labels, Reading, Source, some
+from ablate.parts.reading.source import Block, Labels, Reading, Source, some
 
 log = logging.getLogger(__name__)
 

@@ -13,64 +13,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError, nearest
+from ablate.parts.declare import Archive, DataSet
+from ablate.parts.found import parts
 from ablate.training.data.archives import unpack
-from ablate.training.data.catalog import KNOWN, Known
 from ablate.training.data.download import Watch, discard, download
-
-
-@dataclass(frozen=True)
-class Archive:
-    """An official archive: `folder` in it, or in the archive `inner` within it, becomes `place` under ABLATE_DATA."""
-
-    name: str
-    url: str
-    file: str
-    md5: str
-    folder: str
-    place: str
-    inner: str | None = None
-
-
-ARCHIVES = {
-    archive.name: archive
-    for archive in (
-        Archive(
-            "cifar10",
-            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-            "cifar-10-python.tar.gz",
-            "c58f30108f718f92721af3b95e74349a",
-            "cifar-10-batches-py",
-            "cifar-10-batches-py",
-        ),
-        Archive(
-            "cifar100",
-            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-            "cifar-100-python.tar.gz",
-            "eb9058c3a382ffc7106e4002c42a8d85",
-            "cifar-100-python",
-            "cifar-100-python",
-        ),
-        Archive(
-            "caltech101",
-            "https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",
-            "caltech-101.zip",
-            "3138e1922a9193bfa496528edbbc45d0",
-            "101_ObjectCategories",
-            "caltech101/101_ObjectCategories",
-            "101_ObjectCategories.tar.gz",
-        ),
-    )
-}
-"""Addresses and MD5 sums as in torchvision 0.29 (datasets/cifar.py and datasets/caltech.py). An MD5 tells a broken
-download, not a forged one; the archives' sizes are not published there, so none is written here."""
-
-SAME = {"caltech100": "caltech101"}
-"""Data sets that are part of another one's archive."""
 
 
 def fetch(
@@ -87,10 +37,13 @@ def fetch(
     None where there is nothing to fetch. A data set that is there is left alone unless `force`. Raises `NotFound`,
     `UsageError`, `BadData` (wrong checksum, an archive that is broken or not safe) and `NoSpaceOrPermission`.
     """
-    archive = archive_of(name)
-    if archive is None:
-        watch.say(f"{name}: nothing to fetch ({KNOWN[name].get}).")
+    known = official(name)
+    if known.embedded:
+        watch.say(f"{name}: nothing to fetch ({known.get}).")
         return None
+    archive = known.archive
+    if archive is None:
+        raise UsageError(f"{name} cannot be fetched: {known.get}. ablate data fetch knows {_fetched()}")
     if url is not None and urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(
             f"--url {url}: must begin with http:// or https://; a file that is here already goes to "
@@ -99,50 +52,57 @@ def fetch(
     with writing(root):
         root.mkdir(parents=True, exist_ok=True)
         with alone(root / f".{archive.file}.lock", name):
-            there = None if force else _there(name, archive, root)
+            there = None if force else _there(known, archive, root)
             if there is not None:
                 watch.say(
                     f"{name} is already there; nothing was downloaded. ablate data verify {name} looks whether it is "
                     "whole, --force fetches the official files again."
                 )
                 return there
-            return _fetch(name, archive, url or archive.url, root, watch, sleep)
+            return _fetch(known, archive, url or archive.url, root, watch, sleep)
 
 
-def archive_of(name: str) -> Archive | None:
-    """The archive that holds the data set `name`; None where it needs none. Raises `NotFound` and `UsageError`."""
-    known = KNOWN.get(name)
+def official(name: str) -> DataSet:
+    """The data set `name`, which is not the user's own. Raises `NotFound` and `UsageError`."""
+    known = parts(DataSet).get(name)
     if known is None:
-        raise NotFound(f"unknown data set {name!r}; allowed: {', '.join((*ARCHIVES, *SAME))}.{nearest(name, KNOWN)}")
-    if known.images is None:
+        raise NotFound(f"unknown data set {name!r}; allowed: {_fetched()}.{nearest(name, parts(DataSet))}")
+    if known.needs_path:
         raise UsageError(
             f"{name} is your own data, there is nothing to fetch: in the study file, {known.get}. "
-            f"ablate data fetch knows {', '.join((*ARCHIVES, *SAME))}"
+            f"ablate data fetch knows {_fetched()}"
         )
-    return ARCHIVES.get(SAME.get(name, name))
+    return known
 
 
-def source_place(known: Known, root: Path) -> Path | None:
+def _fetched() -> str:
+    return ", ".join(known.name for known in parts(DataSet).values() if known.archive is not None)
+
+
+def source_place(known: DataSet, root: Path) -> Path | None:
     """The place under `root` where the data set is found first. Raises `BadData` where one holds it in pieces."""
     found = (source for place in known.places if (source := known.open(root / place)) is not None)
     first = next(found, None)
     return Path(first.where) if first is not None else None
 
 
-def _there(name: str, archive: Archive, root: Path) -> Path | None:
-    replace = f"ablate data fetch {name} --force"
+def _there(known: DataSet, archive: Archive, root: Path) -> Path | None:
+    replace = f"ablate data fetch {known.name} --force"
     try:
-        there = source_place(KNOWN[name], root)
+        there = source_place(known, root)
     except BadData as error:
         raise BadData(f"{error}; or put the official files in its place with {replace}") from None
     target = root / archive.place
     if there is None and (target.is_file() or (target.is_dir() and any(target.iterdir()))):
-        raise BadData(f"{target}: holds something else than {name}; move it away, or replace it with {replace}")
+        raise BadData(f"{target}: holds something else than {known.name}; move it away, or replace it with {replace}")
     return there
 
 
-def _fetch(name: str, archive: Archive, url: str, root: Path, watch: Watch, sleep: Callable[[float], None]) -> Path:
+def _fetch(
+    known: DataSet, archive: Archive, url: str, root: Path, watch: Watch, sleep: Callable[[float], None]
+) -> Path:
     """The data set, new in its place; the archive is removed again unless it was put there by hand."""
+    name = known.name
     by_hand = root / archive.file
     part = root / f"{archive.file}.part"
     if by_hand.is_file():
@@ -155,9 +115,9 @@ def _fetch(name: str, archive: Archive, url: str, root: Path, watch: Watch, slee
             download(url, part, watch, advice, sleep)
             _require_md5(url, part, archive, name)
     watch.say(f"unpacking {whole.name.removesuffix('.part')}")
-    place = _install(archive, whole, root)
+    place = _install(known, archive, whole, root)
     discard(part)
-    first = _first_looked_at(name, root)
+    first = _first_looked_at(known, root)
     if first != str(place):
         watch.say(f"note: {first} is looked at before {place}; move it away, or it is what runs will use.")
     return place
@@ -187,7 +147,7 @@ def _require_md5(url: str, part: Path, archive: Archive, name: str) -> None:
         )
 
 
-def _install(archive: Archive, whole: Path, root: Path) -> Path:
+def _install(known: DataSet, archive: Archive, whole: Path, root: Path) -> Path:
     """Unpacks into a folder beside the target, on the same disk, and renames. Called under the lock."""
     target = root / archive.place
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -201,8 +161,8 @@ def _install(archive: Archive, whole: Path, root: Path) -> Path:
                 raise BadData(f"{whole}: holds {len(files)} files {archive.inner}, expected one; nothing was installed")
             unpack(files[0], work / "inner")
         new = work / ("new" if archive.inner is None else "inner") / archive.folder
-        if KNOWN[archive.name].open(new) is None:
-            raise BadData(f"{whole}: holds no {archive.name} in {archive.folder}/; nothing was installed")
+        if known.open(new) is None:
+            raise BadData(f"{whole}: holds no {known.name} in {archive.folder}/; nothing was installed")
         _swap(new, target, work / "old")
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -221,9 +181,9 @@ def _swap(new: Path, target: Path, aside: Path) -> None:
         raise
 
 
-def _first_looked_at(name: str, root: Path) -> str:
+def _first_looked_at(known: DataSet, root: Path) -> str:
     try:
-        return str(source_place(KNOWN[name], root))
+        return str(source_place(known, root))
     except BadData as error:
         return str(error)
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from ablate.errors import BadData
+from ablate.parts.reading.source import Labels
 from ablate.study.normalise import default_split
 from ablate.study.recipe import Data
 from ablate.training.data.cache import Decoded, decode, write_rows
 from ablate.training.data.catalog import find_source
 from ablate.training.data.notes import data_notes
-from ablate.training.data.source import Labels
 from ablate.training.data.split import saved_rows, subset
 
 IN_MEMORY = 2**30

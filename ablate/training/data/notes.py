@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ablate.parts.reading.images import EXTENSIONS
+from ablate.parts.reading.source import WHOLE, Source, some
 from ablate.training.data.cache import Decoded
-from ablate.training.data.images import EXTENSIONS
-from ablate.training.data.source import WHOLE, Source, some
 
 
 def data_notes(source: Source, decoded: Decoded, spec: Any) -> Iterator[str]:

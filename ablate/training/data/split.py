@@ -23,8 +23,8 @@ import torch
 
 from ablate.errors import BadData
 from ablate.parts import streams
+from ablate.parts.reading.source import PARTS, WHOLE, Labels, some
 from ablate.training.data.cache import Decoded, writing
-from ablate.training.data.source import PARTS, WHOLE, Labels, some
 
 FRACTIONS = "{train: 0.8, val: 0.2}"
 Rows = dict[str, Labels]

@@ -14,31 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import BadData, NotFound
-from ablate.training.data.catalog import KNOWN, Known, find_source
-from ablate.training.data.fetch import archive_of, md5, source_place
-from ablate.training.data.source import Reading, Source, some
+from ablate.parts.declare import DataSet
+from ablate.parts.found import parts
+from ablate.parts.reading.source import Reading, Source, some
+from ablate.training.data.catalog import find_source
+from ablate.training.data.fetch import md5, official, source_place
 
-BATCHES = {
-    "cifar10": {
-        "data_batch_1": "c99cafc152244af753f735de768cd75f",
-        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-        "data_batch_4": "634d18415352ddfa80567beed471001a",
-        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-        "test_batch": "40351d587109b95175f43aff81a1287e",
-        "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
-    },
-    "cifar100": {
-        "train": "16019d7e3df5f24257cddd939b257f8d",
-        "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
-        "meta": "7973b15100ade9c7d40fb424638fde48",
-    },
-}
-"""MD5 sums of the official files in their Python form, as in torchvision 0.29 (datasets/cifar.py). Those of the binary
-form are not published there: it is checked by its counts alone."""
-
-PER_CLASS = {"cifar10": {"train": 5000, "test": 1000}, "cifar100": {"train": 500, "test": 100}}
-"""Images of each class (https://www.cs.toronto.edu/~kriz/cifar.html)."""
 SIDE = 32
 """Pixels that images of different sizes are brought to when they are opened."""
 
@@ -81,14 +62,14 @@ def verify(name: str, root: Path, decode: bool = False) -> Verdict | None:
     `decode` opens every image of a folder; images that lie as arrays are always read. Raises `NotFound` where the data
     set is not there and `UsageError` for data of the user's own.
     """
-    if archive_of(name) is None:
+    known, found = official(name), _Found([], [])
+    if known.embedded:
         return None
-    known, found = KNOWN[name], _Found([], [])
     where = ""
     try:
         source = find_source(name, None, root)
         where, found.form = source.where, source.form
-        if name in PER_CLASS:
+        if known.each:
             _look_at_arrays(known, source, found)
         else:
             _look_at_folder(known, source, found, decode)
@@ -98,24 +79,26 @@ def verify(name: str, root: Path, decode: bool = False) -> Verdict | None:
 
 
 def verify_all(root: Path, decode: bool = False) -> list[Verdict]:
-    """A verdict for each known data set that is in `root`, in the catalogue's order."""
-    verdicts = (verify(known.name, root, decode) for known in KNOWN.values() if known.places and _is_there(known, root))
+    """A verdict for each known data set that is in `root`, in the order of their names."""
+    verdicts = (
+        verify(known.name, root, decode) for known in parts(DataSet).values() if known.places and _is_there(known, root)
+    )
     return [verdict for verdict in verdicts if verdict is not None]
 
 
-def _is_there(known: Known, root: Path) -> bool:
+def _is_there(known: DataSet, root: Path) -> bool:
     try:
         return source_place(known, root) is not None
     except BadData:
         return True
 
 
-def _first_place(known: Known, root: Path) -> Path:
+def _first_place(known: DataSet, root: Path) -> Path:
     """Where something lies that could not be opened."""
     return next((root / place for place in known.places if (root / place).exists()), root)
 
 
-def _verdict(known: Known, where: str, found: _Found) -> Verdict:
+def _verdict(known: DataSet, where: str, found: _Found) -> Verdict:
     assert known.images is not None
     assert known.classes is not None
     return Verdict(
@@ -129,33 +112,32 @@ def _verdict(known: Known, where: str, found: _Found) -> Verdict:
         known.classes,
         found.decoded,
         (*found.faults, *found.gaps),
-        f"ablate data fetch {known.name} --force gets the official files",
+        f"ablate data fetch {known.name} --force gets the official files" if known.archive else known.get,
     )
 
 
-def _look_at_arrays(known: Known, source: Source, found: _Found) -> None:
-    """CIFAR in one of its forms: checksums, then shape, labels and images of each class."""
-    found.faults += _wrong_sums(known.name, source)
+def _look_at_arrays(known: DataSet, source: Source, found: _Found) -> None:
+    """Images that lie as arrays: checksums, then shape, labels and images of each class."""
+    found.faults += _wrong_sums(known, source)
     reading = source.read(None)
     found.classes = len(reading.classes)
     if found.classes != known.classes:
         found.faults.append(f"{found.classes} classes, expected {known.classes}")
         return
-    counts = _count(reading, found)
+    counts = _count(reading, known, found)
     found.images = int(sum(count.sum() for count in counts.values()))
     found.decoded = True
-    official = PER_CLASS[known.name]
     for part in counts:
-        if part not in official:
-            found.faults.append(f"has a part {part!r}; the official parts are train and test")
-    for part, each in official.items():
+        if part not in known.each:
+            found.faults.append(f"has a part {part!r}; the official parts are {' and '.join(known.each)}")
+    for part, each in known.each.items():
         _compare(part, each, counts.get(part, np.zeros(found.classes, dtype=np.int64)), reading.classes, found)
 
 
-def _wrong_sums(name: str, source: Source) -> Iterator[str]:
-    if source.form != "official python files":
+def _wrong_sums(known: DataSet, source: Source) -> Iterator[str]:
+    if source.form != known.summed:
         return
-    for file, expected in BATCHES[name].items():
+    for file, expected in known.sums.items():
         path = Path(source.where) / file
         if not path.is_file():
             yield f"{file} is missing"
@@ -163,12 +145,12 @@ def _wrong_sums(name: str, source: Source) -> Iterator[str]:
             yield f"{file} is not the official file: its MD5 is {got}, expected {expected}"
 
 
-def _count(reading: Reading, found: _Found) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _count(reading: Reading, known: DataSet, found: _Found) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """int64 (classes,) images of each class, by part."""
     counts: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
     for block in reading.blocks:
-        if block.images.shape[1:] != (3, 32, 32):
-            raise BadData(f"{block.part}: images of shape {block.images.shape[1:]}, expected (3, 32, 32)")
+        if known.shape and block.images.shape[1:] != known.shape:
+            raise BadData(f"{block.part}: images of shape {block.images.shape[1:]}, expected {known.shape}")
         more = np.bincount(block.labels, minlength=len(reading.classes))
         counts[block.part] = counts[block.part] + more if block.part in counts else more
     return counts
@@ -186,17 +168,17 @@ def _compare(
         found.faults.append(f"{have}; more than the official ones: {some(beyond, 10)}")
 
 
-def _look_at_folder(known: Known, source: Source, found: _Found, decode: bool) -> None:
-    """Caltech-101: classes and images by the files' names; `decode` opens every one as training would."""
+def _look_at_folder(known: DataSet, source: Source, found: _Found, decode: bool) -> None:
+    """An image folder: classes and images by the files' names; `decode` opens every one as training would."""
     assert known.images is not None
     assert known.classes is not None
     reading = source.read(SIDE)
     found.images, found.classes = reading.total, len(reading.classes)
-    for count, official, what in ((found.classes, known.classes, "classes"), (found.images, known.images, "images")):
-        if count < official:
-            found.gaps.append(f"{count:,} of {official:,} {what}")
-        elif count > official:
-            found.faults.append(f"{count:,} {what}, the official number is {official:,}")
+    for count, right, what in ((found.classes, known.classes, "classes"), (found.images, known.images, "images")):
+        if count < right:
+            found.gaps.append(f"{count:,} of {right:,} {what}")
+        elif count > right:
+            found.faults.append(f"{count:,} {what}, the official number is {right:,}")
     if decode:
         found.decoded = True
         bad = [failed for block in reading.blocks for failed in block.bad]

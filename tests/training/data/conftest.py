@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ablate.parts.declare import DataSet
+from ablate.parts.found import parts
+from ablate.parts.reading.cifar import CIFAR10
 from ablate.training.data import fetch, forget_data
-from ablate.training.data.cifar import CIFAR10
 from ablate.training.data.download import Watch
 
 
@@ -77,7 +79,7 @@ def real_data() -> Path:
 class Site:
     """A server's one file. `ways` says how the next requests are answered, then plainly; each request is logged."""
 
-    patch: pytest.MonkeyPatch
+    change: Callable[..., Any]
     content: bytes = b""
     url: str = ""
     etag: str | None = '"first"'
@@ -89,8 +91,10 @@ class Site:
 
     def official(self, name: str) -> None:
         """What is served now becomes the official archive of `name`."""
-        entry = replace(fetch.ARCHIVES[name], url=self.url, md5=hashlib.md5(self.content).hexdigest())
-        self.patch.setitem(fetch.ARCHIVES, name, entry)
+        archive = parts(DataSet)[name].archive
+        assert archive is not None
+        archive = replace(archive, url=self.url, md5=hashlib.md5(self.content).hexdigest())
+        self.change(DataSet, name, archive=archive)
 
     @staticmethod
     def tar(files: dict[str, bytes]) -> bytes:
@@ -161,10 +165,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch, change_part: Callable[..., Any]) -> Iterator[Site]:
     """The server, with a small CIFAR-10 that is the official one."""
     monkeypatch.setenv("no_proxy", "*")
-    found = Site(monkeypatch)
+    found = Site(change_part)
     found.content = found.cifar10()
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"site": found})) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

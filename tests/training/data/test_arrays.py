@@ -12,10 +12,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from ablate.errors import BadData, NotFound
+from ablate.parts.reading import arrays as arrays_module
+from ablate.parts.reading.images import resize_square, to_planes
 from ablate.study.recipe import Data
 from ablate.training.data import DataSplits, load_data
-from ablate.training.data import arrays as arrays_module
-from ablate.training.data.images import resize_square, to_planes
 
 RNG = np.random.default_rng(0)
 HALVES = {"train": 0.5, "val": 0.5}

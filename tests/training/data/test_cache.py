@@ -17,12 +17,12 @@ import pytest
 import torch
 
 from ablate.errors import BadData, NoSpaceOrPermission
+from ablate.parts.reading.source import Block, Reading, Source
 from ablate.study.recipe import Data
 from ablate.training.data import cache as cache_module
 from ablate.training.data import forget_data, load_data
 from ablate.training.data import load as load_module
 from ablate.training.data.cache import cache_key, decode
-from ablate.training.data.source import Block, Reading, Source
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 3, 5, 5), dtype=np.uint8)
 LABELS = np.arange(12) % 3

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from ablate.errors import BadData, NotFound
+from ablate.parts.reading.cifar import CIFAR10, _make_dtype, load_pickle
 from ablate.study.recipe import Data
 from ablate.training.data import DataSplits, load_data
-from ablate.training.data.cifar import CIFAR10, _make_dtype, load_pickle
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (60, 3, 32, 32), dtype=np.uint8)

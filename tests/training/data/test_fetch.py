@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
+from ablate.parts.declare import DataSet
+from ablate.parts.found import parts
 from ablate.study.recipe import Data
-from ablate.training.data import fetch, load_data
+from ablate.training.data import load_data
 
 LOCK = ".cifar-10-python.tar.gz.lock"
 PART = "cifar-10-python.tar.gz.part"
@@ -66,7 +68,7 @@ def test_caltech_and_its_inner_tar(
     site: Any, root: Path, home: Path, heard: Any, picture: Callable[..., Any], name: str
 ) -> None:  # fmt: skip
     site.content = caltech101(site, picture)
-    site.official("caltech101")
+    site.official(name)
     assert heard.fetch(name, root) == root / "caltech101" / "101_ObjectCategories"
     data = Data.model_validate({"name": name, "image_size": 8, "split": {"train": 0.5, "val": 0.5}})
     easy = ["Faces_easy"] if name == "caltech101" else []
@@ -290,7 +292,7 @@ def test_an_unknown_name_suggests_the_nearest(root: Path, heard: Any) -> None:
     with pytest.raises(NotFound) as caught:
         heard.fetch("cifer10", root)
     assert str(caught.value) == (
-        "unknown data set 'cifer10'; allowed: cifar10, cifar100, caltech101, caltech100. Did you mean 'cifar10'?"
+        "unknown data set 'cifer10'; allowed: caltech100, caltech101, cifar10, cifar100. Did you mean 'cifar10'?"
     )
 
 
@@ -310,7 +312,7 @@ def test_ones_own_data_is_no_matter_of_fetching(root: Path, heard: Any, name: st
     assert str(caught.value).startswith(
         f"{name} is your own data, there is nothing to fetch: in the study file, set data.path to a"
     )
-    assert str(caught.value).endswith(". ablate data fetch knows cifar10, cifar100, caltech101, caltech100")
+    assert str(caught.value).endswith(". ablate data fetch knows caltech100, caltech101, cifar10, cifar100")
 
 
 def test_the_table_is_torchvisions() -> None:
@@ -319,12 +321,14 @@ def test_the_table_is_torchvisions() -> None:
     from torchvision.datasets import Caltech101
 
     for name, theirs in (("cifar10", TEN), ("cifar100", HUNDRED)):
-        ours = fetch.ARCHIVES[name]
+        ours = parts(DataSet)[name].archive
+        assert ours is not None
         assert (ours.url, ours.file, ours.md5, ours.place) == (
             theirs.url,
             theirs.filename,
             theirs.tgz_md5,
             theirs.base_folder,
         )
-    caltech, theirs = fetch.ARCHIVES["caltech101"], inspect.getsource(Caltech101.download)
+    caltech, theirs = parts(DataSet)["caltech101"].archive, inspect.getsource(Caltech101.download)
+    assert caltech is not None
     assert all(f'"{text}"' in theirs for text in (caltech.url, caltech.file, caltech.md5))

@@ -11,10 +11,10 @@ import torch
 from PIL import Image, features
 
 from ablate.errors import BadData, NoSpaceOrPermission
+from ablate.parts.reading import folders as folders_module
+from ablate.parts.reading.folders import list_folder
 from ablate.study.recipe import Data
 from ablate.training.data import DataSplits, forget_data, load_data
-from ablate.training.data import folders as folders_module
-from ablate.training.data.folders import list_folder
 
 HALVES = {"train": 0.5, "val": 0.5}
 MakeFolder = Callable[..., Path]

@@ -13,8 +13,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from ablate.errors import BadData
-from ablate.training.data import images as images_module
-from ablate.training.data.images import BadImage, decode_image, resize_square, resized_shape, strict_decoding, to_planes
+from ablate.parts.reading import images as images_module
+from ablate.parts.reading.images import BadImage, decode_image, resize_square, resized_shape, strict_decoding, to_planes
 
 RNG = np.random.default_rng(0)
 NOISE = Image.fromarray(RNG.integers(0, 256, (60, 90, 3), dtype=np.uint8))

@@ -3,7 +3,6 @@
 import hashlib
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ import numpy as np
 import pytest
 
 from ablate.errors import NotFound, UsageError
-from ablate.training.data import catalog, verify
-from ablate.training.data.cifar import CIFAR10
+from ablate.parts.declare import DataSet
+from ablate.parts.found import parts
+from ablate.parts.reading.cifar import CIFAR10
+from ablate.training.data import verify
 from ablate.training.data.verify import Verdict
 
 RNG = np.random.default_rng(0)
@@ -20,11 +21,11 @@ FIVE = [f"data_batch_{n}" for n in range(1, 6)]
 
 
 @pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small(change_part: Callable[..., Any]) -> None:
     """Official sets of a few images: CIFAR-10 with 50 and 10, Caltech-101 with 3 classes and 6 images."""
-    monkeypatch.setitem(verify.PER_CLASS, "cifar10", {"train": 5, "test": 1})
-    monkeypatch.setitem(catalog.KNOWN, "caltech101", replace(catalog.KNOWN["caltech101"], classes=3, images=6))
-    monkeypatch.setitem(catalog.KNOWN, "caltech100", replace(catalog.KNOWN["caltech100"], classes=2, images=4))
+    change_part(DataSet, "cifar10", each={"train": 5, "test": 1})
+    change_part(DataSet, "caltech101", classes=3, images=6)
+    change_part(DataSet, "caltech100", classes=2, images=4)
 
 
 def look(name: str, root: Path, decode: bool = False) -> Verdict:
@@ -33,7 +34,7 @@ def look(name: str, root: Path, decode: bool = False) -> Verdict:
     return found
 
 
-def write_python(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def write_python(root: Path, change_part: Callable[..., Any]) -> Path:
     """The official Python files, whose MD5 sums become the known ones."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir()
@@ -44,7 +45,7 @@ def write_python(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         content = pickle.dumps(names if name == "batches.meta" else batch, protocol=4)
         (folder / name).write_bytes(content)
         sums[name] = hashlib.md5(content).hexdigest()
-    monkeypatch.setitem(verify.BATCHES, "cifar10", sums)
+    change_part(DataSet, "cifar10", sums=sums)
     return folder
 
 
@@ -59,27 +60,27 @@ def write_npz(root: Path, **arrays: Any) -> None:
     np.savez(root / "cifar10.npz", **{**whole, **arrays})
 
 
-def test_the_official_files_are_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_python(root, monkeypatch)
+def test_the_official_files_are_whole(root: Path, change_part: Callable[..., Any]) -> None:
+    folder = write_python(root, change_part)
     assert look("cifar10", root) == Verdict(
         "cifar10", "whole", str(folder), "official python files", 60, 60_000, 10, 10, True, (),
         "ablate data fetch cifar10 --force gets the official files",
     )  # fmt: skip
 
 
-def test_a_batch_with_other_bytes_is_broken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_python(root, monkeypatch) / "data_batch_3"
+def test_a_batch_with_other_bytes_is_broken(root: Path, change_part: Callable[..., Any]) -> None:
+    path = write_python(root, change_part) / "data_batch_3"
     batch = pickle.loads(path.read_bytes())
     batch[b"data"][0, 0] ^= 1
     path.write_bytes(pickle.dumps(batch, protocol=4))
     found = look("cifar10", root)
     assert (found.state, found.images) == ("broken", 60)
-    got, expected = hashlib.md5(path.read_bytes()).hexdigest(), verify.BATCHES["cifar10"]["data_batch_3"]
+    got, expected = hashlib.md5(path.read_bytes()).hexdigest(), parts(DataSet)["cifar10"].sums["data_batch_3"]
     assert found.problems == (f"data_batch_3 is not the official file: its MD5 is {got}, expected {expected}",)
 
 
-def test_missing_files_are_broken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_python(root, monkeypatch)
+def test_missing_files_are_broken(root: Path, change_part: Callable[..., Any]) -> None:
+    folder = write_python(root, change_part)
     (folder / "batches.meta").unlink()
     assert look("cifar10", root).problems == ("batches.meta is missing",)
     (folder / "data_batch_2").unlink()
@@ -216,9 +217,9 @@ def test_an_empty_class_is_broken(root: Path, caltech: Path) -> None:
 def test_all_that_are_here(root: Path, caltech: Path) -> None:
     write_npz(root)
     assert [(found.name, found.state) for found in verify.verify_all(root)] == [
-        ("cifar10", "whole"),
-        ("caltech101", "whole"),
         ("caltech100", "whole"),
+        ("caltech101", "whole"),
+        ("cifar10", "whole"),
     ]
     (root / "cifar-10-batches-bin").mkdir()
     (root / "cifar-10-batches-bin" / "test_batch.bin").write_bytes(b"")
@@ -253,7 +254,7 @@ def test_the_sums_are_torchvisions() -> None:
 
     for name, theirs in (("cifar10", TEN), ("cifar100", HUNDRED)):
         sums = dict([*theirs.train_list, *theirs.test_list, (theirs.meta["filename"], theirs.meta["md5"])])
-        assert sums == verify.BATCHES[name]
+        assert sums == parts(DataSet)[name].sums
 
 
 @pytest.mark.slow

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import BadData, NoSpaceOrPermission
-from ablate.study.metrics import SPLIT_WORDS
-from ablate.training.contents import printable
-from ablate.training.data.images import EXTENSIONS, MAX_BYTES, BadImage, Pixels, decode_image, strict_decoding
-from ablate.training.data.source import PARTS, WHOLE, Block, Reading, Source, some
+from ablate.parts.reading.contents import printable
+from ablate.parts.reading.images import EXTENSIONS, MAX_BYTES, BadImage, Pixels, decode_image, strict_decoding
+from ablate.parts.reading.source import PARTS, WHOLE, Block, Reading, Source, some
+from ablate.parts.splits import SPLIT_WORDS
 
 log = logging.getLogger(__name__)
 

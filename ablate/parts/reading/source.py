@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ablate.training.data.images import Pixels
+from ablate.parts.splits import SPLITS
 
-PARTS = ("train", "val", "test")
+if TYPE_CHECKING:
+    from ablate.parts.reading.images import Pixels
+
+PARTS = SPLITS
 WHOLE = "all"
 """The one part of a data set that comes without an official split."""
 

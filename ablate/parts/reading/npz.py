@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ablate.errors import BadData
-from ablate.training.contents import LENGTH, looks_like
+from ablate.parts.reading.contents import LENGTH, looks_like
 
 Arrays = dict[str, npt.NDArray[Any]]
 _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, EOFError, RuntimeError)

@@ -1,24 +1,20 @@
-"""Data sets that come as arrays: npz files with MedMNIST's keys, digits, synthetic images and a caller's own
-function."""
+"""Data sets that come as arrays, and npz files with MedMNIST's keys."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from ablate.errors import BadData, NotFound
-from ablate.parts import streams
-from ablate.training.data.images import Pixels, check_pixels, resize_square, resized_shape, to_planes
-from ablate.training.data.npz import load_npz
-from ablate.training.data.source import PARTS, WHOLE, Block, Labels, Reading, Source, some
-from ablate.training.registry import find_callable
+from ablate.errors import BadData
+from ablate.parts.reading.images import Pixels, check_pixels, resize_square, resized_shape, to_planes
+from ablate.parts.reading.npz import load_npz
+from ablate.parts.reading.source import PARTS, WHOLE, Block, Labels, Reading, Source, some
 
 BLOCK = 4096
 BLOCK_BYTES = 2**28
@@ -186,60 +182,3 @@ def _class_names(names: npt.NDArray[Any] | None, where: str) -> tuple[str, ...] 
     if twice:
         raise BadData(f"{where}: class_names holds a name twice: {some(twice)}")
     return decoded
-
-
-def digits_source() -> Source:
-    """scikit-learn's 1,797 digits, 8x8 pixels: 0 to 16 scaled to 0 to 255, grey repeated to RGB, no official split."""
-
-    def read(image_size: int | None) -> Reading:
-        from sklearn.datasets import load_digits  # half a second, and only this data set needs it
-
-        bunch = load_digits()
-        images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-        return reading([Part(WHOLE, images, bunch.target.astype(np.int64))], None, "digits", image_size)
-
-    return Source("digits", "scikit-learn", "scikit-learn", None, read)
-
-
-def synthetic_source(images: int = 512, classes: int = 10, side: int = 32) -> Source:
-    """Images that are made, not read: each class a coarse random pattern under noise, so that networks can learn them.
-
-    Always the same ones, whatever the run's seed is. Labels go round the classes; the last fifth or so, in whole rounds
-    of the classes, is the official test set.
-    """
-
-    def read(image_size: int | None) -> Reading:
-        draw = streams.generator(0, "synthetic", images, classes, side)
-        coarse = torch.rand(classes, 3, 4, 4, generator=draw)
-        patterns = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear", align_corners=False)
-        labels = torch.arange(images) % classes
-        noise = torch.rand(images, 3, side, side, generator=draw)
-        pixels = ((patterns[labels] * 0.5 + noise * 0.5) * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        cut = images * 4 // 5 // classes * classes
-        numbers = labels.numpy()
-        parts = [Part("train", pixels[:cut], numbers[:cut]), Part("test", pixels[cut:], numbers[cut:])]
-        return reading(parts, None, "synthetic", image_size)
-
-    return Source("synthetic", f"made: {images} images, {classes} classes", "made", None, read)
-
-
-def callable_source(name: str, path: Path) -> Source:
-    """`package.module:callable`, called with the folder or file (`data.path` under ABLATE_DATA), gives MedMNIST's keys.
-
-    It must give the same arrays whenever it is called with the same path: the digest shows where it does not.
-    """
-    try:
-        function: Callable[[Path], Arrays] = find_callable(name)
-    except (ImportError, LookupError, ValueError) as error:
-        raise NotFound(
-            f"data.name {name!r}: {error}; it must be package.module:callable, with the package installed, or in the "
-            "study's folder or the one that ablate is started from"
-        ) from None
-
-    def read(image_size: int | None) -> Reading:
-        arrays = function(path)
-        if not isinstance(arrays, Mapping) or not all(isinstance(value, np.ndarray) for value in arrays.values()):
-            raise BadData(f"{name}: must return a mapping of {KEYS} to numpy arrays, not {type(arrays).__name__}")
-        return arrays_reading(arrays, name, image_size)
-
-    return Source(name, "callable", name, None, read)

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ablate.errors import BadData
-from ablate.training.data.arrays import Part, npz_source, reading, stat_line
-from ablate.training.data.source import Labels, Reading, Source
+from ablate.parts.reading.arrays import Part, npz_source, reading, stat_line
+from ablate.parts.reading.source import Labels, Reading, Source
 
 PIXELS = 3 * 32 * 32
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
