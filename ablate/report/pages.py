@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from ablate.analysis.notes import STALE
+from ablate.analysis.notes import OF_THE_PRESENT
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
 from ablate.report import published as say
@@ -145,7 +145,7 @@ def _entry(entry: TableEntry, *, own_scale: bool) -> list[str]:
 
 def _for_ever(table: Table) -> Table:
     """The table without what is only true beside the present code."""
-    return replace(table, notes=tuple(note for note in table.notes if not note.startswith(STALE)))
+    return replace(table, notes=tuple(note for note in table.notes if not note.startswith(OF_THE_PRESENT)))
 
 
 def without_places(text: str) -> str:

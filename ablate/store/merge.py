@@ -24,7 +24,7 @@ from ablate.store.codec import chunks
 from ablate.store.engine import Tx
 from ablate.store.portable import Export, Row
 from ablate.store.schema import arms, attempts, final_metrics, runs, studies
-from ablate.study.metrics import METRICS
+from ablate.study.metrics import is_cost
 
 NEW, ADDED, SAME, KEPT, CLASH = "new", "added", "same", "kept", "clash"
 
@@ -121,10 +121,7 @@ def _decide(theirs: History, ours: History | None) -> Decision:
 
 def _results(history: History) -> dict[str, float | None]:
     """The metrics that the same training gives again: not what it cost."""
-    costs = {"s", "1/s", "bytes"}
-    return {
-        name: value for name, value in history.metrics.items() if name not in METRICS or METRICS[name].unit not in costs
-    }
+    return {name: value for name, value in history.metrics.items() if not is_cost(name)}
 
 
 def _difference(theirs: History, ours: History) -> str:

@@ -7,11 +7,13 @@ otherwise whose steps are all its own. So a part that changes later takes back w
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ablate.study.metrics import is_cost
 from ablate.study.provenance import CORE, Code, Freshness
 
 ITSELF = "itself"
@@ -80,6 +82,10 @@ class Evidence:
         """The steps that no equal run has made."""
         return frozenset(step for step in own if step not in self._equal)
 
+    def doubts(self, own: frozenset[Step]) -> bool:
+        """Whether a run came out otherwise whose steps are all among these."""
+        return any(others <= own for others in self._unequal)
+
     def judge(self, run_id: str, code_x: str, noted: Any, now: Code, fingerprint: str | None, why: str) -> Freshness:
         """How a result of other code stands: `fingerprint` is its attempt's, `why` what differs between the codes."""
         found = self.of(run_id, code_x, now.digest)
@@ -89,7 +95,7 @@ class Evidence:
         if found:
             return Freshness(verified=ITSELF)
         own = steps(between(code_x, noted, now))
-        if not own or self.missing(own) or any(others <= own for others in self._unequal):
+        if not own or self.missing(own) or self.doubts(own):
             return Freshness(True, why=why)
         under = set.intersection(*(self._equal[step] for step in own))
         return Freshness(verified=PARTS if fingerprint in under else ELSEWHERE)
@@ -97,5 +103,54 @@ class Evidence:
 
 def told(row: Verified) -> str:
     """What an unequal run is told as."""
-    much = "has no number on one side" if row.difference is None else f"differs by {row.difference:.3g}"
-    return f"trained again with the present code, {row.what} {much}"
+    much = "" if row.difference is None else f" differs by {row.difference:.3g}"
+    return f"trained again with the present code, {row.what}{much}"
+
+
+def said(how: Iterable[str], total: int) -> str:
+    """What to say of `total` done runs of which some are verified, each in one of the ways of `HOW`; empty where none is."""
+    count = Counter(way for way in how if way)
+    others, verified = count[PARTS] + count[ELSEWHERE], count.total()
+    if not verified:
+        return ""
+    arithmetic = f", {count[ELSEWHERE]:,} of them under other arithmetic than theirs" if count[ELSEWHERE] else ""
+    if not count[ITSELF]:
+        return (
+            f"{verified:,} of {total:,} runs verified with the present code by their parts: other runs with the same parts, "
+            f"trained again, came out bit-equal{arithmetic}"
+        )
+    whom = "the others use" if verified == total else f"{others:,} others use"
+    rest = f"; {whom} no other parts than runs that did so{arithmetic}" if others else ""
+    return f"{count[ITSELF]:,} of {total:,} runs verified with the present code: trained again, bit-equal{rest}"
+
+
+Numbers = Mapping[int, Mapping[str, float]]
+"""Metrics by epoch; those of the run's end are under `FINAL`."""
+FINAL = 0
+
+
+def numbers_of(metrics: Mapping[str, float], epochs: Mapping[int, Mapping[str, float]]) -> Numbers:
+    """All that a run measured, costs aside."""
+    every = {**epochs, FINAL: metrics}
+    return {
+        epoch: {name: value for name, value in found.items() if not is_cost(name)} for epoch, found in every.items()
+    }
+
+
+def compare(then: Numbers, now: Numbers) -> tuple[float | None, str]:
+    """The largest difference of a number that was there then, and of which one it is; (0.0, "") where all are bit-equal.
+
+    A metric that is new is no difference. None where a number is not there now, or another number of epochs.
+    """
+    largest, what = 0.0, ""
+    if len(then) > 1 and then.keys() != now.keys():
+        return None, f"{len(now) - 1} epochs instead of {len(then) - 1}"
+    for epoch, found in then.items():
+        for name, value in found.items():
+            again = now.get(epoch, {}).get(name, math.nan)
+            place = f"{name} of epoch {epoch}" if epoch != FINAL else f"the final {name}"
+            if math.isnan(again):
+                return None, f"{place} is no number"
+            if again != value and abs(again - value) > largest:
+                largest, what = abs(again - value), place
+    return largest, what
