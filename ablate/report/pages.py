@@ -193,7 +193,8 @@ def _made_with(studies: Sequence[StudyEntry]) -> list[str]:
     hardware, code = say.trained_on(studies), say.trained_by(studies)
     blocks = [f"Hardware: {escape(without_places(hardware))}."] if hardware else []
     present = f"{_span('ablate report STUDY')} says where the present code of the trainer is another."
-    return [*blocks, f"Code: {escape(code)}. {present}"] if code else blocks
+    again = f" {said}." if (said := say.trained_again(studies)) else ""
+    return [*blocks, f"Code: {escape(code)}.{again} {present}"] if code else blocks
 
 
 def _unreadable(file: str) -> str:

@@ -8,7 +8,7 @@ otherwise whose steps are all its own. So a part that changes later takes back w
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,9 @@ from ablate.study.provenance import CORE, Code, Freshness
 
 ITSELF = "itself"
 PARTS = "by its parts"
-ELSEWHERE = "by its parts, under other arithmetic"
-HOW = (ITSELF, PARTS, ELSEWHERE)
-"""How a run is verified: trained again; all of its parts in runs that were; or these, but under another fingerprint than its own."""
+ELSEWHERE = ", under other arithmetic"
+HOW = (ITSELF, PARTS, ITSELF + ELSEWHERE, PARTS + ELSEWHERE)
+"""How a run is verified: trained again, or all of its parts in runs that were; and whether under another fingerprint than its own."""
 
 Step = tuple[str, str, str, str, str]
 """The core then and now, a part's name, and its digest then and now."""
@@ -93,12 +93,13 @@ class Evidence:
         if unequal is not None:
             return Freshness(True, why="; ".join(filter(None, [why, told(unequal)])))
         if found:
-            return Freshness(verified=ITSELF)
+            at_home = fingerprint in {row.fingerprint for row in found}
+            return Freshness(verified=ITSELF if at_home else ITSELF + ELSEWHERE)
         own = steps(between(code_x, noted, now))
         if not own or self.missing(own) or self.doubts(own):
             return Freshness(True, why=why)
         under = set.intersection(*(self._equal[step] for step in own))
-        return Freshness(verified=PARTS if fingerprint in under else ELSEWHERE)
+        return Freshness(verified=PARTS if fingerprint in under else PARTS + ELSEWHERE)
 
 
 def told(row: Verified) -> str:
@@ -109,19 +110,20 @@ def told(row: Verified) -> str:
 
 def said(how: Iterable[str], total: int) -> str:
     """What to say of `total` done runs of which some are verified, each in one of the ways of `HOW`; empty where none is."""
-    count = Counter(way for way in how if way)
-    others, verified = count[PARTS] + count[ELSEWHERE], count.total()
-    if not verified:
+    ways = [way for way in how if way]
+    if not ways:
         return ""
-    arithmetic = f", {count[ELSEWHERE]:,} of them under other arithmetic than theirs" if count[ELSEWHERE] else ""
-    if not count[ITSELF]:
+    trained = sum(way.startswith(ITSELF) for way in ways)
+    elsewhere = sum(way.endswith(ELSEWHERE) for way in ways)
+    arithmetic = f"; {elsewhere:,} of them under other arithmetic than their own" if elsewhere else ""
+    if not trained:
         return (
-            f"{verified:,} of {total:,} runs verified with the present code by their parts: other runs with the same parts, "
+            f"{len(ways):,} of {total:,} runs verified with the present code by their parts: other runs with the same parts, "
             f"trained again, came out bit-equal{arithmetic}"
         )
-    whom = "the others use" if verified == total else f"{others:,} others use"
-    rest = f"; {whom} no other parts than runs that did so{arithmetic}" if others else ""
-    return f"{count[ITSELF]:,} of {total:,} runs verified with the present code: trained again, bit-equal{rest}"
+    whom = "the others use" if len(ways) == total else f"{len(ways) - trained:,} others use"
+    rest = f"; {whom} no other parts than runs that did so" if len(ways) > trained else ""
+    return f"{trained:,} of {total:,} runs verified with the present code: trained again, bit-equal{rest}{arithmetic}"
 
 
 Numbers = Mapping[int, Mapping[str, float]]
