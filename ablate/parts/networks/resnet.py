@@ -124,11 +124,12 @@ def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", shortcut[1])]))
 
 
-def _variant(arch: str) -> tuple[str, ...]:
+def _of(arch: str, paths: tuple[str, ...]) -> tuple[str, ...]:
     """Basic blocks have no 1x1 to move the stride from, so their A and B are one network."""
-    return VARIANT if LAYERS[arch][0] == "bottleneck" else VARIANT[1:]
+    return tuple(path for path in paths if LAYERS[arch][0] == "bottleneck" or path != "model.stride_in_3x3")
 
 
 PARTS = tuple(
-    Network(name=arch, build=partial(resnet, arch), takes=TAKES, variant=_variant(arch), channels=3) for arch in LAYERS
+    Network(name=arch, build=partial(resnet, arch), takes=_of(arch, TAKES), variant=_of(arch, VARIANT), channels=3)
+    for arch in LAYERS
 )
