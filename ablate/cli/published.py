@@ -13,7 +13,9 @@ from ablate.cli.stored import best_scale, changed_since
 from ablate.cli.tables import Looks, looks_of, stored_results
 from ablate.dispatch.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
+from ablate.parts.weights import names_run
 from ablate.study.places import DEFAULT_DATABASE
+from ablate.study.recipe import setting, weights_paths
 from ablate.study.source import read
 from ablate.study.tuning import is_tuning
 
@@ -169,8 +171,8 @@ def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, Run
     told = dict(found)
     for run in study.runs:
         result = found.get(run.run_id, RunResult(run, "queued"))
-        init = run.recipe.get("model", {}).get("init") if run.trainer is None else None
-        if result.state == "queued" and isinstance(init, Mapping) and ("entry" in init or "file" in init):
+        named = [setting(run.recipe, path) for path in weights_paths()] if run.trainer is None else []
+        if result.state == "queued" and any(isinstance(one, Mapping) and not names_run(one) for one in named):
             told[run.run_id] = replace(result, state="blocked", error="no weights")
     return told
 

@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any
 
 from ablate.errors import nearest
+from ablate.parts.found import on_change
 from ablate.study.free import check_free_path, nested_in, read_free, read_free_setting
 from ablate.study.normalise import unknown_name
 from ablate.study.problems import Problems, show
 from ablate.study.readers import finite
-from ablate.study.recipe import fields
+from ablate.study.recipe import fields, weights_paths
 from ablate.study.source import Key
 
 _OPEN = "model.args."
@@ -94,7 +95,7 @@ def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str
     if path.startswith(_OPEN):
         settings[path] = _argument(problems, key, path, value)
         return
-    if path == "model.init":
+    if path in weights_paths():
         value = _names_as_text(problems, key, value)
     found = problems.field_value(key, fields()[path], value)
     if message := unknown_name(path, found):
@@ -111,7 +112,7 @@ def _argument(problems: Problems, key: Key, path: str, value: Any) -> Any:
 
 
 def _names_as_text(problems: Problems, key: Key, value: Any) -> Any:
-    """The study, profile and arm of an `init` as they stand in the file: an arm `1e-4` is no number."""
+    """The study, profile and arm of weights as they stand in the file: an arm `1e-4` is no number."""
     if not isinstance(value, dict):
         return value
     texts = {
@@ -125,6 +126,9 @@ def _names_as_text(problems: Problems, key: Key, value: Any) -> Any:
 @cache
 def _sections() -> tuple[str, ...]:
     return tuple(dict.fromkeys(path.rpartition(".")[0] for path in fields() if "." in path))
+
+
+on_change(_sections.cache_clear)
 
 
 def _members(section: str) -> list[str]:

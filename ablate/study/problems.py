@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ablate.errors import Problem, StudyError, nearest
-from ablate.study.recipe import RecipeField
+from ablate.study.field import RecipeField
 from ablate.study.source import Document, Key
 
 MAX_PROBLEMS = 100

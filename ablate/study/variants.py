@@ -16,13 +16,13 @@ from typing import Any
 import yaml
 
 from ablate.errors import Problem, StudyError
+from ablate.parts.weights import same_init
 from ablate.study.assign import read_settings
 from ablate.study.digest import canonical_json
 from ablate.study.free import Written, plain, unknown_path
 from ablate.study.problems import Problems
 from ablate.study.profiles import fixed_by
-from ablate.study.readers import same_init
-from ablate.study.recipe import nest
+from ablate.study.recipe import nest, weights_paths
 from ablate.study.source import Document, is_plain_word, parse, scalar
 from ablate.study.study import Factor
 
@@ -153,7 +153,7 @@ def _text(path: str, value: Any, is_filled: bool) -> str:
         if is_filled and value.text is not None and not isinstance(value.value, str):
             return value.text if isinstance(value.text, str) else _listed(value.value, value.text)
         value = value.value
-    if path == "model.init":
+    if path in weights_paths() and value is not None:
         value = same_init(value)
     if not isinstance(value, str):
         return _flow(value)

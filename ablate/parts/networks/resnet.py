@@ -135,4 +135,9 @@ def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", shortcut[1])]))
 
 
-PARTS = tuple(Network(name=arch, build=partial(resnet, arch), takes=TAKES) for arch in LAYERS)
+def _takes(block: str) -> tuple[str, ...]:
+    """Basic blocks have no 1x1 to move the stride from."""
+    return tuple(path for path in TAKES if block == "bottleneck" or path != "model.stride_in_3x3")
+
+
+PARTS = tuple(Network(name=arch, build=partial(resnet, arch), takes=_takes(LAYERS[arch][0])) for arch in LAYERS)
