@@ -31,9 +31,9 @@ def auto_contrast(images: Tensor) -> Tensor:
 
 def kernel(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
     """Stretched with probability `p`."""
-    import torch
+    from ablate.parts.chosen import on_chosen
 
-    return torch.where((uniform < arguments["p"]).view(-1, 1, 1, 1), auto_contrast(images), images)
+    return on_chosen(images, uniform[:, 0] < arguments["p"], auto_contrast)
 
 
 PART = Transform(

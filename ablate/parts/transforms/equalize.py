@@ -35,9 +35,9 @@ def equalize(images: Tensor) -> Tensor:
 
 def kernel(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
     """An even histogram with probability `p`."""
-    import torch
+    from ablate.parts.chosen import on_chosen
 
-    return torch.where((uniform < arguments["p"]).view(-1, 1, 1, 1), equalize(images), images)
+    return on_chosen(images, uniform[:, 0] < arguments["p"], equalize)
 
 
 PART = Transform(

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 def grayscale(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
     """Three equal channels with probability `p`."""
+    from ablate.parts.chosen import on_chosen
+
+    return on_chosen(images, uniform[:, 0] < arguments["p"], grey)
+
+
+def grey(images: Tensor) -> Tensor:
+    """uint8 (B, C, H, W), every image with equal channels."""
     import torch
 
     from ablate.parts.color import greys
 
-    grey = greys(images.to(torch.float32)).to(torch.uint8)
-    return torch.where((uniform < arguments["p"]).view(-1, 1, 1, 1), grey, images)
+    return greys(images.to(torch.float32)).to(torch.uint8).expand_as(images)
 
 
 PART = Transform(

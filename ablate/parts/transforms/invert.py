@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def invert(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
     """255 less each pixel with probability `p`."""
-    import torch
+    from ablate.parts.chosen import on_chosen
 
-    return torch.where((uniform < arguments["p"]).view(-1, 1, 1, 1), 255 - images, images)
+    return on_chosen(images, uniform[:, 0] < arguments["p"], lambda those: 255 - those)
 
 
 PART = Transform(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
-    """uint8 (B, C, H, W), each image with its upper `bits` bits, whole numbers from 0 to 8 (B,)."""
+    """uint8 (B, C, H, W), each image with its upper `bits` bits, whole numbers from 0 to 8, (B,) or one."""
     import torch
 
     mask = 256 - 2 ** (8 - bits.to(torch.int32))
@@ -28,10 +28,11 @@ def posterize(images: Tensor, bits: Tensor) -> Tensor:
 
 
 def kernel(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
-    """`bits` bits with probability `p`, all 8 otherwise."""
-    import torch
+    """`bits` bits with probability `p`."""
+    from ablate.parts.chosen import on_chosen
 
-    return posterize(images, torch.where(uniform[:, 0] < arguments["p"], int(arguments["bits"]), 8))
+    bits = uniform.new_tensor(float(arguments["bits"]))
+    return on_chosen(images, uniform[:, 0] < arguments["p"], lambda those: posterize(those, bits))
 
 
 PART = Transform(

@@ -31,14 +31,12 @@ def random_erasing(images: Tensor, uniform: Tensor, arguments: Settings) -> Tens
     import torch
 
     height, width = images.shape[2:]
-    top, left, tall, wide = erased_boxes(uniform[:, 1:], height, width, arguments)
-    tall = torch.where(uniform[:, 0] < arguments["p"], tall, 0)
+    top, left, tall, wide = (values.unsqueeze(1) for values in erased_boxes(uniform[:, 1:], height, width, arguments))
+    tall = torch.where(uniform[:, :1] < arguments["p"], tall, 0)
     y = torch.arange(height, device=images.device)
     x = torch.arange(width, device=images.device)
-    rows = (y >= top.unsqueeze(1)) & (y < (top + tall).unsqueeze(1))
-    columns = (x >= left.unsqueeze(1)) & (x < (left + wide).unsqueeze(1))
-    inside = rows.view(-1, 1, height, 1) & columns.view(-1, 1, 1, width)
-    return images.masked_fill(inside, int(arguments["value"]))
+    rows, columns = (y >= top) & (y < top + tall), (x >= left) & (x < left + wide)
+    return images.masked_fill(rows.view(-1, 1, height, 1) & columns.view(-1, 1, 1, width), int(arguments["value"]))
 
 
 def erased_boxes(

@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 
 
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
-    """uint8 (B, C, H, W), each image's pixels from `threshold` (B,) on inverted; 256 leaves an image as it is."""
+    """uint8 (B, C, H, W), each image's pixels from `threshold`, (B,) or one, on inverted."""
     import torch
 
     return torch.where(images >= threshold.to(torch.float32).view(-1, 1, 1, 1), 255 - images, images)
 
 
 def kernel(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
-    """The threshold with probability `p`, none otherwise."""
-    import torch
+    """Solarized with probability `p`."""
+    from ablate.parts.chosen import on_chosen
 
-    return solarize(images, torch.where(uniform[:, 0] < arguments["p"], int(arguments["threshold"]), 256))
+    threshold = uniform.new_tensor(float(arguments["threshold"]))
+    return on_chosen(images, uniform[:, 0] < arguments["p"], lambda those: solarize(those, threshold))
 
 
 PART = Transform(
