@@ -130,5 +130,7 @@ Teacher = Annotated[
 ]
 """Weights of a network that is learnt from; None for no such network."""
 
-TEACHER = Field(Teacher, None, "a run or weights that a network learns from, as in model.init; none: nobody", before=None)
+TEACHER = Field(
+    Teacher, None, "a run or weights that a network learns from, as in model.init; none: nobody", before=None
+)
 """The setting of a refinement that has a teacher. Its run is the parent of those that learn from it."""
