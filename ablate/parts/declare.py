@@ -116,12 +116,15 @@ class Network(Part):
     """`build(**arguments)` gives a torch module: `num_classes`, `model.args`, and whichever of `image_shape` (channels, height,
     width) and the settings in `takes` (by their last name) its signature has.
 
-    `takes` are the settings that have an effect on it; all others lose their value before hashing. `initialise(module, seed)`
-    draws its first weights where the general rule does not fit.
+    `takes` are the settings that have an effect on it; all others lose their value before hashing. `variant` are those of them
+    by which trained weights differ, so that weights of one variant are refused by another. `initialise(module, seed)` draws
+    its first weights where the general rule does not fit. `channels`: the images' channels that it takes, None for any.
     """
 
     build: Callable[..., Any]
     takes: tuple[str, ...] = ()
+    variant: tuple[str, ...] = ()
+    channels: int | None = None
     initialise: Callable[..., None] | None = None
 
     kind = "model.arch"

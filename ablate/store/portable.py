@@ -41,6 +41,7 @@ from ablate.store.schema import (
     studies,
     study_runs,
     trials,
+    verified,
 )
 from ablate.store.trials import ENDED
 from ablate.study.run import STATES
@@ -51,7 +52,7 @@ SCHEMA = 1
 
 ORDER = (
     studies, arms, runs, attempts, final_metrics, study_runs, requests, request_runs, epoch_metrics, confusions, artifacts,
-    events, trials,
+    events, trials, verified,
 )  # fmt: skip
 """The tables as they stand in a file: each after those that its rows point at."""
 
@@ -240,6 +241,7 @@ _JSON = frozenset(
         "distributions",
         "runs",
         "attributes",
+        "parts",
     ]
 )
 _ATTEMPT_STATES = (*(state for state in STATES if state != "queued"), "released")

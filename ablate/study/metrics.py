@@ -69,3 +69,11 @@ METRICS: dict[str, Metric] = {
     )
 }
 """Every metric of the built-in trainer by name. Without a prefix: the reported split."""
+
+_OF_COST = ("s", "1/s", "bytes")
+
+
+def is_cost(name: str) -> bool:
+    """Whether a metric says what a training cost: the one that no training gives again."""
+    metric = METRICS.get(name) or METRICS.get(name.partition("_")[2])
+    return metric is not None and metric.unit in _OF_COST

@@ -13,14 +13,14 @@ import torch
 import torchvision
 
 from ablate.errors import BadData, NotFound
+from ablate.parts.declare import Network
+from ablate.parts.found import parts
 from ablate.study.places import expand
 from ablate.study.recipe import Model
-from ablate.training.models import resnet
+from ablate.training.models import flags_of, usual_variant
 from ablate.training.registry import recipe_error
 
 _VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
-FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut", "small_stem")
-"""What makes a variant of a ResNet."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
         )
     expected = Path(file).stem.rpartition("-")[2]  # torchvision's file names end in the first digits of their SHA-256
     _check_digest(path, expected)
-    return Weights(str(entry), path, _torchvision_variant(arch), arch=arch)
+    return Weights(str(entry), path, usual_variant(arch), arch=arch)
 
 
 def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Path) -> Weights:
@@ -118,7 +118,7 @@ def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
 
 def _described(source: str, path: Path, arch: str | None) -> Weights:
     notes = _sidecar(path)
-    usual = _torchvision_variant(arch) if arch else {}
+    usual = usual_variant(arch) if arch else {}
     if not notes:
         return Weights(source, path, usual, declared=not usual)
     if "sha256" in notes:
@@ -129,11 +129,12 @@ def _described(source: str, path: Path, arch: str | None) -> Weights:
             f"model.init: {path.with_suffix('.json')} does not say what {path.name} holds: variant must be a mapping and "
             "classes a list; remove the file to go by the recipe, or train its run anew"
         )
-    wrong = [name for name, flag in variant.items() if name not in FLAGS or not isinstance(flag, bool)]
+    flags = known_flags()
+    wrong = [name for name, flag in variant.items() if name not in flags or not isinstance(flag, bool)]
     if wrong:
         raise BadData(
             f"model.init: {path.with_suffix('.json')}: variant: {wrong[0]!r}: {variant[wrong[0]]!r} is no flag of a variant; "
-            f"allowed: {', '.join(FLAGS)}, each true or false"
+            f"allowed: {', '.join(flags)}, each true or false"
         )
     # what a hand-written declaration leaves out is as usual; a run of ours writes all
     variant = variant if "schema" in notes else {**usual, **variant}
@@ -151,13 +152,14 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 def _speaks(notes: Mapping[str, Any]) -> bool:
     variant = notes.get("variant")
-    if isinstance(variant, dict) and variant and set(variant) <= set(FLAGS):
+    if isinstance(variant, dict) and variant and set(variant) <= set(known_flags()):
         return True
     return isinstance(notes.get("arch"), str) and not {"variant", "sha256", "classes"}.isdisjoint(notes)
 
 
-def _torchvision_variant(arch: str) -> dict[str, bool]:
-    return resnet.variant(arch, {name: name == "stride_in_3x3" for name in FLAGS})
+def known_flags() -> tuple[str, ...]:
+    """What makes a variant of any network."""
+    return tuple(dict.fromkeys(flag for arch in parts(Network) for flag in flags_of(arch)))
 
 
 def _check_digest(path: Path, expected: str) -> None:

@@ -7,7 +7,6 @@ that differ in one layer start from the same weights in all others.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 
 import torch
 from torch import nn
@@ -18,11 +17,11 @@ from ablate.parts import streams
 
 
 @torch.no_grad()
-def init_parameters(model: nn.Module, seed: int, *, zeroed: Collection[str] = ()) -> None:
+def init_parameters(model: nn.Module, seed: int) -> None:
     """Fill `model` in place: each parameter from `streams.generator(seed, "init", name)`, each buffer with its first value.
 
     Convolutions of networks with BatchNorm get He's normal draw over fan-out, as torchvision's ResNets do; all others, and
-    linear layers, get PyTorch's default uniform one. BatchNorm starts at 1 and 0, those scales named in `zeroed` at 0.
+    linear layers, get PyTorch's default uniform one. BatchNorm starts at 1 and 0, those that are marked `starts_at_zero` with a scale of 0.
     Raises AblateError for a layer whose rule is not known here.
     """
     normalised = any(isinstance(module, _BatchNorm) for module in model.modules())
@@ -30,7 +29,7 @@ def init_parameters(model: nn.Module, seed: int, *, zeroed: Collection[str] = ()
         names = {name: f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters(recurse=False)}
         if isinstance(module, _BatchNorm):
             module.reset_parameters()
-            if names.get("weight") in zeroed:
+            if getattr(module, "starts_at_zero", False):
                 module.weight.zero_()
         elif isinstance(module, nn.Conv2d | nn.Linear):
             generator = streams.generator(seed, "init", names["weight"])

@@ -13,11 +13,10 @@ import torchvision
 from torch import nn
 
 from ablate.errors import AblateError, StudyError
+from ablate.parts.networks.resnet import resnet
 from ablate.study.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
-from ablate.training.models import MODELS, build_model, macs, parameter_count, variant_of
-from ablate.training.models.resnet import resnet
-from ablate.training.registry import Registry
+from ablate.training.models import build_model, macs, network_of, parameter_count, variant_of
 
 FOUR = ("stride_in_3x3", "deep_stem", "avgpool_shortcut", "small_stem")
 
@@ -196,16 +195,9 @@ def test_null_flags_follow_the_tweak_and_single_flags_win() -> None:
     assert variant_of(Model(arch="two-layer-fc")) == {}
 
 
-def test_registering_twice_raises() -> None:
-    registry: Registry[Any] = Registry("model.arch")
-    registry.register("one")(lambda: None)
-    with pytest.raises(AblateError, match=r"model.arch: 'one' is registered already"):
-        registry.register("one")(lambda: None)
-
-
 def test_an_unknown_name_lists_what_is_allowed() -> None:
     with pytest.raises(StudyError) as refused:
-        MODELS.get("resnet5O")
+        network_of("resnet5O")
     assert str(refused.value) == (
         "recipe: model.arch: unknown name 'resnet5O'; allowed: resnet101, resnet152, resnet18, resnet34, resnet50, "
         "three-layer-cnn, two-layer-fc, or package.module:callable. Did you mean 'resnet50'?"

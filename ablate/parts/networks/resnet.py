@@ -39,6 +39,7 @@ TAKES = (
     "model.zero_init_gamma",
     "model.dropout",
 )
+VARIANT = ("model.stride_in_3x3", "model.deep_stem", "model.avgpool_shortcut", "model.small_stem")
 
 
 def resnet(
@@ -54,7 +55,8 @@ def resnet(
 ) -> nn.Module:
     """A ResNet that takes (N, 3, H, W) and gives (N, num_classes) logits.
 
-    Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`.
+    Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`,
+    which starts the scales named in `starts_at_zero` at 0.
     """
     from torch import nn
     from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -75,34 +77,21 @@ def resnet(
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
         if isinstance(module, BasicBlock | Bottleneck) and avgpool_shortcut and module.downsample is not None:
             module.downsample = _pooled(module.downsample)
+    if zero_init_gamma:
+        for name in last_norms(network):
+            network.get_submodule(name).starts_at_zero = True
     if dropout:
         network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(dropout))
     result: nn.Module = network
     return result
 
 
-def variant(arch: str, flags: dict[str, bool]) -> dict[str, bool]:
-    """The flags that say which network weights belong to; what has no effect on `arch` is left out.
-
-    Basic blocks have no 1x1 to move the stride from, so their A and B are one network.
-    """
-    if arch not in LAYERS:
-        return {}
-    names = ["stride_in_3x3"] if LAYERS[arch][0] == "bottleneck" else []
-    return {name: bool(flags[name]) for name in [*names, "deep_stem", "avgpool_shortcut", "small_stem"]}
-
-
-def last_gammas(network: nn.Module) -> set[str]:
-    """Names of the scale of the last BatchNorm of each residual branch: what `zero_init_gamma` starts at 0."""
+def last_norms(network: nn.Module) -> list[str]:
+    """Names of the last BatchNorm of each residual branch: `zero_init_gamma` starts their scales at 0."""
     from torchvision.models.resnet import BasicBlock, Bottleneck
 
-    names = set()
-    for name, module in network.named_modules():
-        if isinstance(module, Bottleneck):
-            names.add(f"{name}.bn3.weight")
-        elif isinstance(module, BasicBlock):
-            names.add(f"{name}.bn2.weight")
-    return names
+    last = {BasicBlock: "bn2", Bottleneck: "bn3"}
+    return [f"{name}.{last[type(module)]}" for name, module in network.named_modules() if type(module) in last]
 
 
 def _replace_stem(network: Any, deep: bool, stride: int) -> None:
@@ -135,9 +124,12 @@ def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", shortcut[1])]))
 
 
-def _takes(block: str) -> tuple[str, ...]:
-    """Basic blocks have no 1x1 to move the stride from."""
-    return tuple(path for path in TAKES if block == "bottleneck" or path != "model.stride_in_3x3")
+def _of(arch: str, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Basic blocks have no 1x1 to move the stride from, so their A and B are one network."""
+    return tuple(path for path in paths if LAYERS[arch][0] == "bottleneck" or path != "model.stride_in_3x3")
 
 
-PARTS = tuple(Network(name=arch, build=partial(resnet, arch), takes=_takes(LAYERS[arch][0])) for arch in LAYERS)
+PARTS = tuple(
+    Network(name=arch, build=partial(resnet, arch), takes=_of(arch, TAKES), variant=_of(arch, VARIANT), channels=3)
+    for arch in LAYERS
+)
