@@ -11,27 +11,31 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic import Field as Range
 
 from ablate.parts.declare import At, Field, Schedule, Settings
-from ablate.parts.types import Count
 
 
-def _ascending(milestones: list[int]) -> list[int]:
-    if any(earlier >= later for earlier, later in pairwise(milestones)):
-        raise ValueError("milestones must ascend, as in [100, 150]")
-    return milestones
+def _read_falls(value: Any) -> Any:
+    epochs = value if isinstance(value, list) else [value]
+    whole = all(isinstance(epoch, int) and not isinstance(epoch, bool) and epoch >= 1 for epoch in epochs)
+    if not epochs or not whole or any(earlier >= later for earlier, later in pairwise(epochs)):
+        raise ValueError("must be a number of epochs from 1, or an ascending list of them, as in [100, 150]")
+    return value
 
 
-Milestones = Annotated[list[Count], Range(min_length=1), AfterValidator(_ascending)]
+_EPOCH = {"type": "integer", "minimum": 1}
+Falls = Annotated[
+    Any,
+    BeforeValidator(_read_falls),
+    WithJsonSchema({"anyOf": [_EPOCH, {"type": "array", "items": _EPOCH, "minItems": 1}]}),
+]
 
 FIELDS = {
-    "schedule.step_epochs": Field(
-        Count | Milestones, 30, "step: the rate falls every so many epochs, or at a list of them"
-    ),
+    "schedule.step_epochs": Field(Falls, 30, "step: the rate falls every so many epochs, or at a list of them"),
     "schedule.gamma": Field(Annotated[float, Range(gt=0, le=1)], 0.1, "step: the factor by which it falls"),
 }
 
