@@ -5,7 +5,7 @@ Formula  -1/C * sum_c [q_c log s_c + (1 - q_c) log(1 - s_c)], with s the sigmoid
          like those of the cross-entropy: the mean over classes and images, as timm's BinaryCrossEntropy takes it.
          With `loss.target_threshold` q becomes 1 where it is above that, else 0: both classes of a mixed image then count whole.
          `loss.class_weights` weigh the terms of a class.
-Recipe   loss: {name: binary_cross_entropy}, target_threshold optional (0.2 in timm's recipes of that paper)
+Recipe   loss: {name: binary_cross_entropy}, target_threshold optional (timm's --bce-target-thresh)
 When     Long trainings with mixup and CutMix, whose images show two classes. The mean over C classes makes it about C times smaller
          than the cross-entropy, so rates differ: LAMB and AdamW do not mind, sgd does.
 """
