@@ -96,11 +96,13 @@ def test_a_number_is_its_multiples_as_milestones() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "allowed"),
     [
-        ("schedule.step_epochs", [5, 2], "must ascend"),
-        ("schedule.step_epochs", [2, 2], "must ascend"),
-        ("schedule.step_epochs", [], "at least 1"),
-        ("schedule.step_epochs", [0, 2], "greater than or equal to 1"),
-        ("schedule.step_epochs", 0, "greater than or equal to 1"),
+        ("schedule.step_epochs", [5, 2], "an ascending list"),
+        ("schedule.step_epochs", [2, 2], "an ascending list"),
+        ("schedule.step_epochs", [], "an ascending list"),
+        ("schedule.step_epochs", [0, 2], "an ascending list"),
+        ("schedule.step_epochs", 0, "a number of epochs from 1"),
+        ("schedule.step_epochs", True, "a number of epochs from 1"),
+        ("schedule.step_epochs", [1.5, 2], "an ascending list"),
         ("schedule.power", 0.0, "greater than 0"),
         ("schedule.name", "triangle", "'linear', 'one_cycle', 'polynomial'"),
     ],
