@@ -300,6 +300,8 @@ def _two_parents(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _excluded(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Refinements that cannot go together."""
+    if not any(part.excludes for part, _ in _switches()):
+        return []
     on = refinements_on(flat)
     names = {part.name: part for part in on}
     return [
