@@ -180,9 +180,10 @@ def trained_again(studies: Iterable[StudyEntry]) -> str:
     again = [run.again for run in runs_of(studies).values() if run.again is not None]
     if not again:
         return ""
-    who = "1 run was" if len(again) == 1 else f"{len(again)} runs were"
-    equal = "all" if all(again) and len(again) > 1 else "it" if all(again) else f"{sum(again)} of them"
-    return f"{who} compared with later code: {equal} came out bit-equal"
+    if len(again) == 1:
+        return f"1 run was compared with later code: it came out {'bit-equal' if again[0] else 'otherwise'}"
+    equal = "all" if all(again) else f"{sum(again)} of them"
+    return f"{len(again)} runs were compared with later code: {equal} came out bit-equal"
 
 
 def _shares(names: Iterable[str]) -> str:

@@ -276,7 +276,7 @@ def _check(column: sa.Column[Any]) -> Callable[[Any], bool]:
         if not isinstance(value, str) or "\x00" in value or not _encodes(value):
             return False
         if column.name in _JSON:
-            return _is_json(value)
+            return _is_json(value) and (column.name != "parts" or _are_pairs(json.loads(value)))
         return column.name != "state" or value in states
 
     return check
@@ -288,6 +288,14 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _are_pairs(value: Any) -> bool:
+    """Whether it is {part: [digest then, digest now]}."""
+    return isinstance(value, dict) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
+        for pair in value.values()
+    )
 
 
 def _is_json(text: str) -> bool:

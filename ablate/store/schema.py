@@ -252,8 +252,8 @@ verified = Table(
     "verified",
     metadata,
     Column("run_id", String(64), primary_key=True),
-    Column("code_x", String(64), primary_key=True),  # whose numbers were there
-    Column("code_y", String(64), primary_key=True),  # who trained it again
+    Column("code_x", Text, primary_key=True),  # whose numbers were there
+    Column("code_y", Text, primary_key=True),  # who trained it again
     Column("fingerprint", Text, primary_key=True),
     Column("equal", Boolean, nullable=False),
     Column("difference", Double),  # the largest of a metric; NULL: one of the two has no number

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,10 @@ def _code(files: Files, reader: int | None) -> Code:
 
 
 def our_code(recipe: Mapping[str, Any]) -> Code:
-    """The code of our own trainer for a recipe: its core, and the parts that the recipe uses."""
-    parts = {CORE: _core()[1], **{f"{part.kind} {part.name}": _digest(part) for part in parts_used(recipe)}}
+    """The code of our own trainer for a recipe: its core, the parts that the recipe uses, and the version of the package that its
+    network comes from."""
+    used = {f"{part.kind} {part.name}": _digest(part) for part in parts_used(recipe)}
+    parts = {CORE: _core()[1], **used, **_package(str(recipe.get("model", {}).get("arch", "")))}
     return Code(hashlib.sha256(canonical_json(parts).encode()).hexdigest(), parts=parts)
 
 
@@ -169,6 +172,16 @@ def _digest_of_module(module: str) -> str:
     return _reach().digest(set(_reach().modules(module)) - _core()[0])
 
 
+@cache
+def _package(arch: str) -> dict[str, str]:
+    """{`package timm`: its version} of a network called `timm/NAME`; empty for others, and where the package is not here."""
+    package, slash, _ = arch.partition("/")
+    try:
+        return {f"package {package}": version(package)} if slash and package.isidentifier() else {}
+    except PackageNotFoundError:
+        return {}
+
+
 def _digest(part: Part) -> str:
     """What a part's file means, and what that imports beside the core."""
     return _digest_of_module(found.module_of(part))
@@ -176,7 +189,7 @@ def _digest(part: Part) -> str:
 
 def forget() -> None:
     """Parts have come or gone: look at the files again."""
-    for cached in (_reach, _core, _digest_of_module):
+    for cached in (_reach, _core, _digest_of_module, _package):
         cached.cache_clear()
 
 

@@ -215,6 +215,27 @@ def test_a_part_without_a_file_has_a_digest(register: Any, recipe: Any) -> None:
     assert len(our_code({**recipe, "model": {**recipe["model"], "arch": "nowhere"}}).parts["model.arch nowhere"]) == 64
 
 
+def test_the_version_of_a_networks_package_is_its_code(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(arch: str) -> Any:
+        return our_code({**recipe, "model": {**recipe["model"], "arch": arch}}).parts
+
+    versions = {"timm": "1.0.1", "torchvision": "0.29"}
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise provenance.PackageNotFoundError(name)
+        return versions[name]
+
+    provenance.forget()
+    monkeypatch.setattr(provenance, "version", version)
+    assert parts("timm/vit_tiny")["package timm"] == "1.0.1"
+    assert parts("torchvision/resnet18")["package torchvision"] == "0.29"
+    assert not [
+        name for arch in ("resnet18", "absent/net", "a/b:c", "own.net:f") for name in parts(arch) if "package" in name
+    ]
+    provenance.forget()
+
+
 def test_one_digest_of_before_is_other_code(recipe: Any) -> None:
     """Attempts of before had one digest for all of the trainer's code, and nobody can tell what of it differs."""
     assert compare(our_code(recipe), "a" * 64, {"code": "a" * 64}) == Freshness(stale=True)

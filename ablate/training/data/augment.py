@@ -3,7 +3,7 @@
 What an image gets is a function of (seed, epoch, its id, the transform and its place in the list) and of nothing else:
 not of the batch it lies in, not of workers, packing or a resumed run. (torchvision's transforms draw one set for a
 whole batch.) The distributions are torchvision's, and each kernel works on the whole batch without a loop over images
-and without waiting for the device. Between transforms the pixels are uint8, as they are in torchvision on uint8 images.
+and, but for the policies, without waiting for the device. Between transforms the pixels are uint8, as they are in torchvision on uint8 images.
 """
 
 from __future__ import annotations

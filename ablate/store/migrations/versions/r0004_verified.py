@@ -15,8 +15,8 @@ def upgrade() -> None:
     op.create_table(
         "verified",
         sa.Column("run_id", sa.String(length=64), nullable=False),
-        sa.Column("code_x", sa.String(length=64), nullable=False),
-        sa.Column("code_y", sa.String(length=64), nullable=False),
+        sa.Column("code_x", sa.Text(), nullable=False),
+        sa.Column("code_y", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("equal", sa.Boolean(), nullable=False),
         sa.Column("difference", sa.Double(), nullable=True),
