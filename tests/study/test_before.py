@@ -69,6 +69,9 @@ FROM_THE_START = [
 
 BEFORE: dict[str, Any] = {
     "loss.name": "cross_entropy",
+    "loss.gamma": 2.0,
+    "loss.target_threshold": None,
+    "schedule.power": 1.0,
 }
 """What recipes meant before a field existed. Lines are added; none is changed or taken out."""
 
