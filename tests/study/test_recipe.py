@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +34,7 @@ NUMBER = {
     "data.limit": ("at least 1", 0, None, None), "model.dropout": ("at least 0", -0.1, "below 1", 1),
     "optimizer.lr": ("above 0", 0, None, None), "optimizer.momentum": ("at least 0", -1, "below 1", 1),
     "optimizer.weight_decay": ("at least 0", -1, None, None), "schedule.warmup_epochs": ("at least 0", -1, None, None),
-    "schedule.step_epochs": ("at least 1", 0, None, None), "schedule.gamma": ("above 0", 0, "at most 1", 2),
+    "schedule.gamma": ("above 0", 0, "at most 1", 2),
     "loss.label_smoothing": ("at least 0", -0.1, "below 1", 1), "mixup.alpha": ("at least 0", -0.2, None, None),
     "early_stopping.patience": ("at least 1", 0, None, None), "evaluate_every": ("at least 1", 0, None, None),
     "batch_size": ("at least 1", 0, None, None), "epochs": ("at least 1", -1, None, None),
@@ -40,7 +42,6 @@ NUMBER = {
 WHOLE = {
     "data.image_size",
     "data.limit",
-    "schedule.step_epochs",
     "early_stopping.patience",
     "evaluate_every",
     "batch_size",
@@ -54,7 +55,7 @@ TRUTHS = [path for path, default in DEFAULTS.items() if isinstance(default, bool
     "model.stride_in_3x3", "model.deep_stem", "model.avgpool_shortcut",
 ]  # fmt: skip
 TEXTS = ["data.name", "data.path", "model.arch", "select", "early_stopping.metric"]
-FORMS = ["data.split", "data.augment", "data.normalize", "model.args", "model.init", "model.trainable", "optimizer.groups", "loss.class_weights"]  # fmt: skip
+FORMS = ["data.split", "data.augment", "data.normalize", "model.args", "model.init", "model.trainable", "optimizer.groups", "loss.class_weights", "schedule.step_epochs"]  # fmt: skip
 
 
 SECTIONS = list(dict.fromkeys(path.partition(".")[0] for path in fields() if "." in path))
@@ -330,6 +331,7 @@ def test_reading_a_field_twice_changes_nothing(path: str) -> None:
         "loss.class_weights": [[1, 2], "none"],
         "optimizer.groups": [{"a": 1}],
         "model.args": [{"a": [1, {"b": -0.0}]}],
+        "schedule.step_epochs": [5, [2, 4]],
     }
     field = fields()[path]
     for value in [field.default, *values.get(path, [])]:
@@ -418,3 +420,16 @@ def test_class_weights_that_vanish_or_overflow_are_refused(recipe_of: Any, refus
     assert recipe_of("loss.class_weights: [1e-6, 1e-30]")["loss"]["class_weights"] == [1e-6, 1e-30]
     for wrong in ("[1e-30, 1e-30]", "[1, 1e300]"):
         assert "the largest class weight must lie between 1e-06 and 1e+06" in refused(f"loss.class_weights: {wrong}")
+
+
+def test_every_field_is_in_the_table_of_the_docs() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "study-files.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.partition("## Recipe fields")[2].splitlines() if line.startswith("| `")]
+    told = set()
+    for row in rows:
+        section = ""
+        for name in re.findall(r"`([a-z0-9_.]+)`", row):
+            section = section if name.startswith(".") else name.rpartition(".")[0]
+            told.add(section + name if name.startswith(".") else name)
+    missing = sorted(set(fields()) - told)
+    assert not missing, f"add to docs/study-files.md, Recipe fields: {missing}"
