@@ -85,9 +85,13 @@ class At:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule(Part):
-    """`scale(at, settings)` is the share of the initial rate at a step, after the warm-up."""
+    """`scale(at, settings)` is the share of the initial rate at a step, after the warm-up.
+
+    `warms_up`: it begins with a warm-up of its own, so `schedule.warmup_epochs` loses its value before hashing.
+    """
 
     scale: Callable[..., float]
+    warms_up: bool = False
 
     kind = "schedule.name"
     folder = "schedules"

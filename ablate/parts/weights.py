@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from ablate.parts.declare import Field
+
 RUN_KEYS = {
     "study": "the other study's file, relative to this one",
     "profile": "its profile; none: the full scale",
@@ -92,7 +94,7 @@ def read_teacher(value: Any) -> Any:
 
 
 _TEXT = {"type": ["string", "number", "null"]}
-_RUN_SHAPES = {
+_RUN_SHAPES: dict[str, dict[str, Any]] = {
     "seed": {"anyOf": [{"const": "same"}, {"type": "integer", "minimum": 0}]},
     "weights": {"enum": list(WHICH)},
 }
@@ -127,3 +129,8 @@ Teacher = Annotated[
     NAMES_WEIGHTS,
 ]
 """Weights of a network that is learnt from; None for no such network."""
+
+TEACHER = Field(
+    Teacher, None, "a run or weights that a network learns from, as in model.init; none: nobody", before=None
+)
+"""The setting of a refinement that has a teacher. Its run is the parent of those that learn from it."""

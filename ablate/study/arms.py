@@ -75,16 +75,14 @@ class RecipeText:
         return nested
 
     def json(self, recipe: Mapping[str, Any]) -> str:
-        """The canonical JSON of a recipe that `nested` made: that of its sections, each written once."""
-        return (
-            "{" + ",".join([self._section(name, recipe[name]) for name, _, _ in self._sections if name in recipe]) + "}"
-        )
-
-    def _section(self, name: str, section: Any) -> str:
-        key = (name, id(section))
-        if key not in self._texts:
-            self._texts[key] = (f'"{name}":{canonical_json(section)}', section)
-        return self._texts[key][0]
+        """The canonical JSON of a recipe that `nested` made, its sections in order: that of its sections, each written once."""
+        texts = []
+        for name, section in recipe.items():
+            found = self._texts.get((name, id(section)))
+            if found is None:
+                found = self._texts[name, id(section)] = (f'"{name}":{canonical_json(section)}', section)
+            texts.append(found[0])
+        return "{" + ",".join(texts) + "}"
 
 
 class FreeText(RecipeText):
@@ -150,7 +148,7 @@ def build_arms(
         if resolve_init is not None:
             flat |= {path: resolve_init(path, flat[path]) for path in weights_paths()}
         recipe, trainer = text.nested(flat), text.trainer(flat)
-        identity = arm_id(text.json(recipe), canonical_json(trainer))
+        identity = arm_id(text.json(recipe), _trainer_json(trainer))
         into, why = None, ""
         if identity in first:
             into, before, told = first[identity]
@@ -171,7 +169,7 @@ def build_runs(
 ) -> tuple[Run, ...]:
     """Each distinct run once: the first seed of every arm, then the second of every arm, and so on."""
     distinct = [
-        (arm, ("", {}) if arm.trainer else start_of(arm.recipe), text.json(arm.recipe), canonical_json(arm.trainer))
+        (arm, ("", {}) if arm.trainer else start_of(arm.recipe), text.json(arm.recipe), _trainer_json(arm.trainer))
         for arm in arms
         if arm.merged_into is None
     ]
@@ -187,6 +185,10 @@ def build_runs(
                 identity = run_id(recipe_json, seed, trainer_json)
             runs.setdefault(identity, Run(identity, arm.arm_id, seed, recipe, arm.trainer, parent))
     return tuple(runs.values())
+
+
+def _trainer_json(trainer: Mapping[str, Any] | None) -> str:
+    return "null" if trainer is None else canonical_json(trainer)
 
 
 def joined_levels(points: Iterable[Point], factors: Sequence[Factor], *, free: bool) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ablate.errors import nearest
-from ablate.parts.declare import DataSet, Network, Part, Refinement
+from ablate.parts.declare import DataSet, Network, Part, Refinement, Schedule
 from ablate.parts.found import fields_of, on_change, parts
 from ablate.parts.weights import WEIGHTS, names_run
 from ablate.study.readers import OFFICIAL
@@ -120,6 +120,9 @@ def _choices(flat: Flat, reasons: Reasons) -> None:
     for path in CHOICES:
         for other, value, why in _of_others(path, flat[path]):
             _drop(flat, reasons, other, value, why)
+    schedule = parts(Schedule).get(flat[Schedule.kind])
+    if schedule is not None and schedule.warms_up:
+        _drop(flat, reasons, "schedule.warmup_epochs", 0.0, f"the {schedule.name} schedule has a warm-up of its own")
 
 
 @cache
@@ -297,6 +300,8 @@ def _two_parents(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _excluded(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Refinements that cannot go together."""
+    if not any(part.excludes for part, _ in _switches()):
+        return []
     on = refinements_on(flat)
     names = {part.name: part for part in on}
     return [

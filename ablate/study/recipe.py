@@ -68,8 +68,7 @@ class _Section(BaseModel):
 class Data(_Section):
     name: str = Field(
         "digits",
-        description="digits, cifar10, cifar100, caltech101, caltech100 (without Faces_easy), imagefolder, npz, synthetic "
-        "or package.module:callable",
+        description="a data set, as `ablate data list` names it, or package.module:callable",
     )
     path: str | None = Field(
         None, description="where the data lies, relative to ABLATE_DATA; needed by imagefolder and npz"

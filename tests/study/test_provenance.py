@@ -230,7 +230,9 @@ def test_the_version_of_a_networks_package_is_its_code(recipe: Any, monkeypatch:
     monkeypatch.setattr(provenance, "version", version)
     assert parts("timm/vit_tiny")["package timm"] == "1.0.1"
     assert parts("torchvision/resnet18")["package torchvision"] == "0.29"
-    assert not [name for arch in ("resnet18", "absent/net", "a/b:c", "own.net:f") for name in parts(arch) if "package" in name]
+    assert not [
+        name for arch in ("resnet18", "absent/net", "a/b:c", "own.net:f") for name in parts(arch) if "package" in name
+    ]
     provenance.forget()
 
 

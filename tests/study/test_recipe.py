@@ -32,7 +32,7 @@ NUMBER = {
     "data.limit": ("at least 1", 0, None, None), "model.dropout": ("at least 0", -0.1, "below 1", 1),
     "optimizer.lr": ("above 0", 0, None, None), "optimizer.momentum": ("at least 0", -1, "below 1", 1),
     "optimizer.weight_decay": ("at least 0", -1, None, None), "schedule.warmup_epochs": ("at least 0", -1, None, None),
-    "schedule.step_epochs": ("at least 1", 0, None, None), "schedule.gamma": ("above 0", 0, "at most 1", 2),
+    "schedule.gamma": ("above 0", 0, "at most 1", 2),
     "loss.label_smoothing": ("at least 0", -0.1, "below 1", 1), "mixup.alpha": ("at least 0", -0.2, None, None),
     "early_stopping.patience": ("at least 1", 0, None, None), "evaluate_every": ("at least 1", 0, None, None),
     "batch_size": ("at least 1", 0, None, None), "epochs": ("at least 1", -1, None, None),
@@ -40,7 +40,6 @@ NUMBER = {
 WHOLE = {
     "data.image_size",
     "data.limit",
-    "schedule.step_epochs",
     "early_stopping.patience",
     "evaluate_every",
     "batch_size",
@@ -54,7 +53,7 @@ TRUTHS = [path for path, default in DEFAULTS.items() if isinstance(default, bool
     "model.stride_in_3x3", "model.deep_stem", "model.avgpool_shortcut",
 ]  # fmt: skip
 TEXTS = ["data.name", "data.path", "model.arch", "select", "early_stopping.metric"]
-FORMS = ["data.split", "data.augment", "data.normalize", "model.args", "model.init", "model.trainable", "optimizer.groups", "loss.class_weights"]  # fmt: skip
+FORMS = ["data.split", "data.augment", "data.normalize", "model.args", "model.init", "model.trainable", "optimizer.groups", "loss.class_weights", "schedule.step_epochs"]  # fmt: skip
 
 
 SECTIONS = list(dict.fromkeys(path.partition(".")[0] for path in fields() if "." in path))
@@ -330,6 +329,7 @@ def test_reading_a_field_twice_changes_nothing(path: str) -> None:
         "loss.class_weights": [[1, 2], "none"],
         "optimizer.groups": [{"a": 1}],
         "model.args": [{"a": [1, {"b": -0.0}]}],
+        "schedule.step_epochs": [5, [2, 4]],
     }
     field = fields()[path]
     for value in [field.default, *values.get(path, [])]:
