@@ -213,12 +213,16 @@ class Refinement(Part):
     """A change of the training procedure, or of the network, that is on or off by its settings.
 
     `acts`: where, of `ACTS`. `is_off(settings)`: whether it does nothing. `make(settings, setup)`: its hook in the loop.
+    `change(network, settings)` changes a network in place where it is built, on the meta device; `is_variant`: weights that were
+    trained with it fit no network without it. A network takes part by listing the settings in its `takes`.
     `excludes`: names of refinements that it cannot go with, each with what to write instead. `on`: as its paper has it.
     """
 
     acts: tuple[str, ...]
     is_off: Callable[[Settings], bool]
     make: Callable[..., Any] | None = None
+    change: Callable[..., None] | None = None
+    is_variant: bool = False
     excludes: Mapping[str, str] = field(default_factory=dict)
     on: Settings = field(default_factory=dict)
 

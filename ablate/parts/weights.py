@@ -86,11 +86,14 @@ def names_run(value: Any) -> bool:
 
 def read_teacher(value: Any) -> Any:
     """What `read_init` takes but `scratch`, or None."""
-    if value == "scratch":
+    if value is None:
+        return None
+    if value == "scratch" or not isinstance(value, str | Mapping) or not value:
         raise ValueError(
-            "must be weights that have learnt something: a file of weights, or a run such as {study: ..., arm: ...}"
+            "must be weights that have learnt something: 'imagenet', 'imagenet-v2', a file of weights, or a run such as "
+            "{study: ..., arm: ...}; null for none"
         )
-    return None if value is None else read_init(value)
+    return read_init(value)
 
 
 _TEXT = {"type": ["string", "number", "null"]}

@@ -34,6 +34,7 @@ class RecipeText:
         for path in fields():
             sections.setdefault(path.partition(".")[0], []).append(path)
         self._sections = [(name, tuple(sections[name]), _getter(sections[name])) for name in sorted(sections)]
+        self._fields = len(fields())
         self._seen: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
         self._texts: dict[tuple[str, int], tuple[str, Any]] = {}
 
@@ -64,6 +65,8 @@ class RecipeText:
 
     def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe as it is hashed, by sections; equal sections made of the same objects are one object."""
+        if len(flat) > self._fields:  # of a stored study, with settings of parts that are absent
+            return dict(sorted(written(flat).items()))
         nested: dict[str, Any] = {}
         for name, paths, values_of in self._sections:
             values = values_of(flat)

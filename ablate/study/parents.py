@@ -78,21 +78,22 @@ class Parents:
         if init is None or init == "scratch":
             return init
         if isinstance(init, str):
-            return {"entry": WEIGHTS[init]} if init in WEIGHTS else self._file(place, {"file": init})
+            return {"entry": WEIGHTS[init]} if init in WEIGHTS else self._file(path, place, {"file": init})
         if "file" in init:
-            return self._file(place, init)
+            return self._file(path, place, init)
         return self._run(path, place, init)
 
-    def _file(self, place: Key, init: Mapping[str, Any]) -> Any:
+    def _file(self, path: str, place: Key, init: Mapping[str, Any]) -> Any:
         name = str(init["file"])
         found = self.digest(self.folder / name)
         declared = init.get("sha256")
         if found and declared not in (None, found):
             self.problems.add(place, f"{name} has SHA-256 {found}, not {declared}.")
         if not found and not declared:
+            named = (*(("scratch",) if path == "model.init" else ()), *WEIGHTS)
             self.problems.add(
                 place,
-                f"there is no file {name!r} beside the study that can be read. Allowed: scratch, {', '.join(WEIGHTS)}, a file of "
+                f"there is no file {name!r} beside the study that can be read. Allowed: {', '.join(named)}, a file of "
                 "weights, or a run {study: ..., arm: ...}. To plan without the file, give {file: ..., sha256: ...}.",
             )
         return {"file": os.path.normpath(name), "sha256": found or declared}

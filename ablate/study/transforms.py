@@ -39,6 +39,16 @@ def read_transforms(value: Any) -> Any:
     return tuple(_transform(item) for item in value)
 
 
+def read_stored(value: Any) -> tuple[list[Any], list[str]]:
+    """A list that was valid once, and the names in it that no transform has: those keep the arguments that they were given."""
+    items = [
+        {item: {}} if isinstance(item, str) else {name: dict(given or {}) for name, given in item.items()}
+        for item in value
+    ]
+    absent = [name for item in items for name in item if name not in transforms()]
+    return [item if next(iter(item)) in absent else _transform(item) for item in items], absent
+
+
 def without_later(value: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, dict[str, Any]]]:
     """Transforms as they are hashed: without the arguments that came later, where they have the value from before."""
     found = []

@@ -45,7 +45,7 @@ def read_sets(
         except StudyError as error:
             problems.errors += [replace(problem, line=None, key="") for problem in error.problems]
             continue
-        own = Problems(document, free=problems.free)
+        own = Problems(document, free=problems.free, stored=problems.stored)
         for name, item in read_settings(own, (), document.data).items():
             if name in settings:
                 own.add((), f"{name} is set twice on the command line.")
@@ -54,6 +54,7 @@ def read_sets(
             elif factor := fixed_by(factors, name):
                 own.add((), f"every level of {factor} sets {name}, so this would change nothing.")
             settings[name] = item
+        problems.absent |= own.absent
         problems.errors += [Problem(shown, None, "", problem.message) for problem in own.errors]
     return settings
 

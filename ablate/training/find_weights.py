@@ -18,6 +18,7 @@ from ablate.parts.found import parts
 from ablate.study.places import expand
 from ablate.study.recipe import Model
 from ablate.training.models import flags_of, usual_variant
+from ablate.training.models.changes import variants_before
 from ablate.training.registry import recipe_error
 
 _VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
@@ -32,7 +33,7 @@ class Weights:
 
     source: str
     path: Path
-    variant: Mapping[str, bool]
+    variant: Mapping[str, Any]
     arch: str | None = None
     classes: tuple[str, ...] | None = None
     declared: bool = True
@@ -129,12 +130,12 @@ def _described(source: str, path: Path, arch: str | None) -> Weights:
             f"model.init: {path.with_suffix('.json')} does not say what {path.name} holds: variant must be a mapping and "
             "classes a list; remove the file to go by the recipe, or train its run anew"
         )
-    flags = known_flags()
-    wrong = [name for name, flag in variant.items() if name not in flags or not isinstance(flag, bool)]
+    known = known_variants()
+    wrong = [name for name, value in variant.items() if name not in known or not isinstance(value, type(known[name]))]
     if wrong:
         raise BadData(
             f"model.init: {path.with_suffix('.json')}: variant: {wrong[0]!r}: {variant[wrong[0]]!r} is no flag of a variant; "
-            f"allowed: {', '.join(flags)}, each true or false"
+            f"allowed: {_allowed(known)}"
         )
     # what a hand-written declaration leaves out is as usual; a run of ours writes all
     variant = variant if "schema" in notes else {**usual, **variant}
@@ -152,14 +153,20 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 def _speaks(notes: Mapping[str, Any]) -> bool:
     variant = notes.get("variant")
-    if isinstance(variant, dict) and variant and set(variant) <= set(known_flags()):
+    if isinstance(variant, dict) and variant and set(variant) <= set(known_variants()):
         return True
     return isinstance(notes.get("arch"), str) and not {"variant", "sha256", "classes"}.isdisjoint(notes)
 
 
-def known_flags() -> tuple[str, ...]:
-    """What makes a variant of any network."""
-    return tuple(dict.fromkeys(flag for arch in parts(Network) for flag in flags_of(arch)))
+def known_variants() -> dict[str, Any]:
+    """What makes a variant of any network, each with a value of its kind."""
+    return {flag: False for arch in parts(Network) for flag in flags_of(arch)} | variants_before()
+
+
+def _allowed(known: Mapping[str, Any]) -> str:
+    flags = [name for name, value in known.items() if isinstance(value, bool)]
+    texts = [name for name, value in known.items() if not isinstance(value, bool)]
+    return f"{', '.join(flags)}, each true or false" + "".join(f", and {name} as a recipe writes it" for name in texts)
 
 
 def _check_digest(path: Path, expected: str) -> None:

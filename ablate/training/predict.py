@@ -96,7 +96,9 @@ def load_network(run: Run, path: Path, sha256: str) -> Kept:
             f"instead of run {run.run_id[:12]}, {sha256[:12]}..."
         )
     shape = (channels, height, width)
-    network = build_model(recipe.model, num_classes=len(classes), image_shape=shape, seed=run.seed).network
+    network = build_model(
+        recipe.model, num_classes=len(classes), image_shape=shape, seed=run.seed, settings=recipe.values
+    ).network
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:

@@ -72,6 +72,11 @@ BEFORE: dict[str, Any] = {
     "loss.gamma": 2.0,
     "loss.target_threshold": None,
     "schedule.power": 1.0,
+    "model.activation": "relu",
+    "model.blur_pool": False,
+    "model.norm": "batch",
+    "model.squeeze_excitation": False,
+    "model.stochastic_depth": 0.0,
 }
 """What recipes meant before a field existed. Lines are added; none is changed or taken out."""
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -418,3 +420,16 @@ def test_class_weights_that_vanish_or_overflow_are_refused(recipe_of: Any, refus
     assert recipe_of("loss.class_weights: [1e-6, 1e-30]")["loss"]["class_weights"] == [1e-6, 1e-30]
     for wrong in ("[1e-30, 1e-30]", "[1, 1e300]"):
         assert "the largest class weight must lie between 1e-06 and 1e+06" in refused(f"loss.class_weights: {wrong}")
+
+
+def test_every_field_is_in_the_table_of_the_docs() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "study-files.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.partition("## Recipe fields")[2].splitlines() if line.startswith("| `")]
+    told = set()
+    for row in rows:
+        section = ""
+        for name in re.findall(r"`([a-z0-9_.]+)`", row):
+            section = section if name.startswith(".") else name.rpartition(".")[0]
+            told.add(section + name if name.startswith(".") else name)
+    missing = sorted(set(fields()) - told)
+    assert not missing, f"add to docs/study-files.md, Recipe fields: {missing}"

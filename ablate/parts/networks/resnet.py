@@ -1,6 +1,7 @@
 """ResNet-18, 34, 50, 101 and 152 with the tweaks of He et al. 2019 (arXiv 1812.01187, section 4) as free flags.
 
-The networks are torchvision's own, changed in place, so that tweak B has torchvision's parameter names, shapes and outputs.
+The networks are torchvision's own, of the blocks of `parts/residual.py` and changed in place, so that tweak B has torchvision's
+parameter names, shapes and outputs.
 In short, for the first block of each stage that halves the map:
 
     stride_in_3x3      bottleneck: the 3x3 has the stride (B), otherwise the first 1x1 (A); basic blocks have no such choice
@@ -38,6 +39,11 @@ TAKES = (
     "model.small_stem",
     "model.zero_init_gamma",
     "model.dropout",
+    "model.stochastic_depth",
+    "model.squeeze_excitation",
+    "model.blur_pool",
+    "model.activation",
+    "model.norm",
 )
 VARIANT = ("model.stride_in_3x3", "model.deep_stem", "model.avgpool_shortcut", "model.small_stem")
 
@@ -56,10 +62,12 @@ def resnet(
     """A ResNet that takes (N, 3, H, W) and gives (N, num_classes) logits.
 
     Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`,
-    which starts the scales named in `starts_at_zero` at 0.
+    which starts the layers marked `starts_at_zero` with a scale of 0.
     """
     from torch import nn
-    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+    from torchvision.models.resnet import ResNet
+
+    from ablate.parts.residual import BasicBlock, Bottleneck, Residual
 
     block, layers = LAYERS[arch]
     network: Any = ResNet(
@@ -72,26 +80,18 @@ def resnet(
         _replace_stem(network, deep_stem, stride=1 if small_stem else 2)
     if small_stem:
         network.maxpool = nn.Identity()
+    module: Any
     for module in network.modules():
         if isinstance(module, Bottleneck) and not stride_in_3x3:
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
-        if isinstance(module, BasicBlock | Bottleneck) and avgpool_shortcut and module.downsample is not None:
+        if isinstance(module, Residual) and avgpool_shortcut and isinstance(module.downsample, nn.Sequential):
             module.downsample = _pooled(module.downsample)
-    if zero_init_gamma:
-        for name in last_norms(network):
-            network.get_submodule(name).starts_at_zero = True
+        if isinstance(module, Residual) and zero_init_gamma:
+            getattr(module, module.last_norm).starts_at_zero = True
     if dropout:
         network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(dropout))
     result: nn.Module = network
     return result
-
-
-def last_norms(network: nn.Module) -> list[str]:
-    """Names of the last BatchNorm of each residual branch: `zero_init_gamma` starts their scales at 0."""
-    from torchvision.models.resnet import BasicBlock, Bottleneck
-
-    last = {BasicBlock: "bn2", Bottleneck: "bn3"}
-    return [f"{name}.{last[type(module)]}" for name, module in network.named_modules() if type(module) in last]
 
 
 def _replace_stem(network: Any, deep: bool, stride: int) -> None:

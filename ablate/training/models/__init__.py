@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,15 +13,17 @@ from torch import nn
 
 from ablate.errors import nearest
 from ablate.parts import streams
-from ablate.parts.declare import Network
+from ablate.parts.declare import Network, Settings
 from ablate.parts.found import parts
 from ablate.study.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
+from ablate.training.models.changes import change, variant_by_changes
 from ablate.training.models.cost import macs, parameter_count
 from ablate.training.registry import import_callable, recipe_error
 
 __all__ = ["Built", "build_model", "flags_of", "macs", "network_of", "parameter_count", "usual_variant", "variant_of"]
 
+NONE: Settings = MappingProxyType({})
 _TWEAKED = ("stride_in_3x3", "deep_stem", "avgpool_shortcut")
 
 
@@ -33,7 +36,7 @@ class Built:
     """
 
     network: nn.Module
-    variant: dict[str, bool]
+    variant: dict[str, Any]
     without_effect: tuple[str, ...]
 
 
@@ -57,10 +60,12 @@ def tweak_flags(model: Model) -> dict[str, bool]:
     return {name: named[name] if given[name] is None else bool(given[name]) for name in _TWEAKED}
 
 
-def variant_of(model: Model) -> dict[str, bool]:
-    """The variant of the recipe's network; empty where the network has no variants."""
+def variant_of(model: Model, settings: Settings = NONE) -> dict[str, Any]:
+    """The variant of the recipe's network; empty where the network has no variants. `settings`: see `build_model`."""
+    part = parts(Network).get(model.arch)
     flags = {**tweak_flags(model), "small_stem": model.small_stem}
-    return {name: flags[name] for name in flags_of(model.arch)}
+    changed = {} if part is None else variant_by_changes(part, settings)
+    return {name: flags[name] for name in flags_of(model.arch)} | changed
 
 
 def usual_variant(arch: str) -> dict[str, bool]:
@@ -74,31 +79,33 @@ def flags_of(arch: str) -> tuple[str, ...]:
     return () if part is None else tuple(_last(path) for path in part.variant)
 
 
-def build_model(model: Model, *, num_classes: int, image_shape: tuple[int, int, int], seed: int) -> Built:
+def build_model(
+    model: Model, *, num_classes: int, image_shape: tuple[int, int, int], seed: int, settings: Settings = NONE
+) -> Built:
     """The recipe's network on the CPU, its weights drawn from the stream `init` of `seed`.
 
-    `image_shape` is (channels, height, width). Our own networks draw each parameter by its name, so one arm's stem never
+    `image_shape` is (channels, height, width); `settings` are those of refinements that change networks, by path. Our own networks draw each parameter by its name, so one arm's stem never
     shifts another's draws. A network of the user's is made under a global generator seeded with (seed, "init") and keeps
     the weights that its author gave it. Raises StudyError for names or arguments that do not fit.
     """
     source = network_of(model.arch)
     factory = source.build if isinstance(source, Network) else source
-    settings: dict[str, Any] = {
+    named: dict[str, Any] = {
         **tweak_flags(model),
         "small_stem": model.small_stem,
         "zero_init_gamma": model.zero_init_gamma,
         "dropout": model.dropout,
     }
-    offered = {"num_classes": num_classes, "image_shape": image_shape, **settings}
+    offered = {"num_classes": num_classes, "image_shape": image_shape, **named}
     accepted = inspect.signature(factory).parameters
     arguments = _arguments(model, accepted, offered)
     if isinstance(source, Network) and source.channels is not None and image_shape[0] != source.channels:
         raise recipe_error(
             "data.name", f"{model.arch} takes images of {source.channels} channels, the data has {image_shape[0]}"
         )
-    network = _construct(model.arch, source, arguments, seed)
-    ignored = tuple(name for name in settings if name not in accepted and _differs(model, name))
-    return Built(network, variant_of(model), ignored)
+    network = _construct(model.arch, source, arguments, seed, settings)
+    ignored = tuple(name for name in named if name not in accepted and _differs(model, name))
+    return Built(network, variant_of(model, settings), ignored)
 
 
 def _arguments(model: Model, accepted: Mapping[str, inspect.Parameter], offered: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,9 +124,14 @@ def _arguments(model: Model, accepted: Mapping[str, inspect.Parameter], offered:
     return {**named, **model.args}
 
 
-def _construct(arch: str, source: Network | Callable[..., Any], arguments: dict[str, Any], seed: int) -> nn.Module:
+def _construct(
+    arch: str, source: Network | Callable[..., Any], arguments: dict[str, Any], seed: int, settings: Settings
+) -> nn.Module:
     try:
-        network = _ours(source, arguments, seed) if isinstance(source, Network) else _theirs(source, arguments, seed)
+        if isinstance(source, Network):
+            network = _ours(source, arguments, seed, settings)
+        else:
+            network = _theirs(source, arguments, seed)
     except (TypeError, ValueError) as error:
         raise recipe_error("model.args", f"{arch} cannot be built from {arguments}: {error}") from error
     if not isinstance(network, nn.Module):
@@ -127,10 +139,11 @@ def _construct(arch: str, source: Network | Callable[..., Any], arguments: dict[
     return network
 
 
-def _ours(part: Network, arguments: dict[str, Any], seed: int) -> nn.Module:
-    """Built without memory behind it, then drawn by name."""
+def _ours(part: Network, arguments: dict[str, Any], seed: int, settings: Settings) -> nn.Module:
+    """Built without memory behind it and changed by refinements, then drawn by name."""
     with torch.device("meta"):
         network: nn.Module = part.build(**arguments)
+        change(network, part, settings)
     network = network.to_empty(device="cpu")
     (part.initialise or init_parameters)(network, seed)
     return network
