@@ -111,7 +111,7 @@ class Model(_Section):
 class Optimizer(_Section):
     name: str = "sgd"
     lr: Positive = Field(0.1, description="initial learning rate")
-    weight_decay: NonNegative = Field(0.0, description="L2 for sgd and adam, decoupled for adamw")
+    weight_decay: NonNegative = Field(0.0, description="L2 for sgd, adam and rmsprop; decoupled for adamw and lion")
     no_decay_on_norm_and_bias: bool = False
     groups: Groups = Field({}, description="learning rates by glob of parameter names")
 
