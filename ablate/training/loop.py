@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ablate.errors import Diverged, StudyError
-from ablate.study.recipe import Recipe
 from ablate.parts import streams
+from ablate.study.recipe import Recipe
 from ablate.training import sources
 from ablate.training.batches import Batch, Feed, bounds
 from ablate.training.freeze import Frozen, train_mode

@@ -135,7 +135,7 @@ def test_an_unknown_name_suggests_one(root: Path, home: Path) -> None:
     with pytest.raises(NotFound) as caught:
         load(root, home, name="cifar-10")
     assert str(caught.value) == (
-        "unknown data set 'cifar-10'; allowed: caltech100, caltech101, cifar10, cifar100, digits, imagefolder, npz, synthetic "
+        f"unknown data set 'cifar-10'; allowed: {', '.join(parts(DataSet))} "
         "and package.module:callable. Did you mean 'cifar10'?"
     )
 
