@@ -286,6 +286,13 @@ def test_a_declaration_that_cannot_be_says_why(add: Any, fields_: Any, message: 
         fields()
 
 
+def test_a_refinement_that_is_on_by_default_is_refused(add: Any) -> None:
+    fields_ = {"shake.alpha": Field(float, 0.5, "", before=0.5)}
+    add(Refinement(name="shake", acts=("loss",), fields=fields_, is_off=lambda settings: not settings["shake.alpha"]))
+    with pytest.raises(AblateError, match="shake must be off by default"):
+        fields()
+
+
 def test_the_first_fields_of_parts_are_a_closed_list() -> None:
     declared = {path for kind in (Refinement, Optimizer) for part in parts(kind).values() for path in part.fields}
     assert set(FIRST_OF_PARTS) <= declared | {"schedule.step_epochs", "schedule.gamma"}
