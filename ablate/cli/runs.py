@@ -194,12 +194,12 @@ def verify(
         source = require_reader(from_) if from_ is not None else store
         found = work.verify(loaded, store, source, sample)
         planned = make_plan(loaded, store)
-    work.say_elsewhere(found.elsewhere, loaded, db)
+    work.say_left(found, loaded, db)
     if json_:
         print_json(work.document(planned, found))
     else:
         say_stale(planned)
-    if found.elsewhere or not all(row.equal for row in found.rows):
+    if not found.whole:
         raise typer.Exit(4)
 
 

@@ -7,12 +7,13 @@ are written, one as each run ends, so what an interrupted call has found stays.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.cli.common import duration, plural, safe_url, say
+from ablate.cli.common import command, duration, plural, safe_url, say
 from ablate.dispatch.executor import run_folder
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.errors import Interrupted, NotFound, RunFailure, UsageError
@@ -61,10 +62,18 @@ class Old:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a call has found: the rows that it wrote, and the runs that cannot be compared on this machine."""
+    """What a call has found: the rows that it wrote, the runs that cannot be compared on this machine, those (by id, with why) for
+    which data or weights are not here, and how many the other database lacks."""
 
     rows: tuple[Verified, ...]
     elsewhere: tuple[Old, ...]
+    lacking: Mapping[str, str]
+    absent: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing came out otherwise, and nothing had to be left out."""
+        return all(row.equal for row in self.rows) and not (self.elsewhere or self.lacking)
 
 
 class Verifier:
@@ -75,6 +84,7 @@ class Verifier:
         self._evidence = Evidence(store.verified())
         self._rows: list[Verified] = []
         self._trained: set[str] = set()
+        self._lacking: dict[str, str] = {}
         codes = codes_of(study)
         self._runs = {run.run_id: run for run in (*study.parents, *study.runs)}
         self._names = {arm.arm_id: arm.name for arm in reversed(study.arms)}
@@ -113,7 +123,8 @@ class Verifier:
             if not self._settled(old):
                 self._verify(old)
         elsewhere = tuple(old for old in self.old.values() if not self._can(old) and not self._settled(old))
-        return Checked(tuple(self._rows), elsewhere)
+        absent = sum(run_id in own for run_id in self.absent)
+        return Checked(tuple(self._rows), elsewhere, dict(self._lacking), absent)
 
     def _tells_more(self, old: Old) -> bool:
         """Whether it has a part that no equal run had, and is not known to come out otherwise for parts that it has."""
@@ -139,7 +150,14 @@ class Verifier:
         if old.run.parent is not None:
             self._verify(self._done[old.run.parent])
         self._trained.add(old.run.run_id)
-        difference, what = self._again(old)
+        if why := self._lacking.get(str(old.run.parent)):
+            self._lacking[old.run.run_id] = why
+            return
+        try:
+            difference, what = self._again(old)
+        except NotFound as error:
+            self._lacking[old.run.run_id] = str(error)
+            return
         if old.run.run_id not in self.old:  # of the present code: trained for its weights alone
             return
         row = Verified(
@@ -224,19 +242,26 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
             raise
 
 
-def say_elsewhere(olds: Iterable[Old], study: Study, db: str | None) -> None:
-    """Which runs cannot be verified here, and what can be done instead."""
+def say_left(found: Checked, study: Study, db: str | None) -> None:
+    """Which runs cannot be verified here, why, and what can be done instead."""
     by_pair: dict[tuple[str, str], list[Old]] = {}
-    for old in olds:
+    for old in found.elsewhere:
         by_pair.setdefault((old.fingerprint, old.here), []).append(old)
     for (theirs, here), group in by_pair.items():
         resumed = " (resumed, or started from runs, under other arithmetic)" if theirs == here else ""
         say(f"{plural(len(group), 'run')} cannot be verified here: trained under {theirs}{resumed}; here it is {here}.")
     if by_pair:
+        again = command(
+            "runs", "verify", study.file, "--from", "OTHER.db", profile=study.profile, sets=study.sets, db=db
+        )
         say(
             "  To compare the two codes under this machine's arithmetic, train these runs here with the old code into "
-            f"another database, then: ablate runs verify {study.file} --from OTHER.db"
+            f"another database, then: {again}"
         )
+    for why, count in Counter(found.lacking.values()).items():
+        say(f"{plural(count, 'run')} cannot train here: {why}")
+    if found.absent:
+        say(f"{plural(found.absent, 'run')} more the other database does not have, or not of the same code")
 
 
 def document(planned: Plan, found: Checked) -> dict[str, Any]:
@@ -262,6 +287,7 @@ def document(planned: Plan, found: Checked) -> dict[str, Any]:
         "elsewhere": [
             {"run_id": old.run.run_id, "fingerprint": old.fingerprint, "here": old.here} for old in found.elsewhere
         ],
+        "lacking": [{"run_id": run_id, "why": why} for run_id, why in found.lacking.items()],
     }
 
 

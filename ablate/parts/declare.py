@@ -119,12 +119,17 @@ class Network(Part):
     `takes` are the settings that have an effect on it; all others lose their value before hashing. `variant` are those of them
     by which trained weights differ, so that weights of one variant are refused by another. `initialise(module, seed)` draws
     its first weights where the general rule does not fit. `channels`: the images' channels that it takes, None for any.
+
+    `package`: an installed package that it needs, whose version is then part of its code. `weights_in`: folders of packages, as
+    `package/folder`, in which files of weights for it lie.
     """
 
     build: Callable[..., Any]
     takes: tuple[str, ...] = ()
     variant: tuple[str, ...] = ()
     channels: int | None = None
+    package: str = ""
+    weights_in: tuple[str, ...] = ()
     initialise: Callable[..., None] | None = None
 
     kind = "model.arch"

@@ -14,7 +14,7 @@ from ablate.study import keys
 from ablate.study.design import DESIGNS
 from ablate.study.loader import DEFAULT_SEEDS, KEEP
 from ablate.study.metrics import METRICS
-from ablate.study.normalise import CALLABLE, known_names
+from ablate.study.normalise import known_names
 from ablate.study.recipe import fields
 from ablate.study.seeds import LARGEST, MAX_SEEDS
 from ablate.study.tables import TESTS
@@ -197,4 +197,5 @@ def _field(path: str, shape: Mapping[str, Any]) -> Schema:
     if found is None:
         return dict(shape)
     names: Schema = {"enum": list(found.known)}
-    return {"anyOf": [names, {"type": "string", "pattern": f"^{CALLABLE}$"}]} if found.is_open else names
+    patterns = dict.fromkeys(found.forms.values())
+    return {"anyOf": [names, *({"type": "string", "pattern": f"^{form}$"} for form in patterns)]} if patterns else names

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePath
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from ablate.errors import nearest
 from ablate.parts.declare import DataSet, Network, Part, Refinement, Schedule
 from ablate.parts.found import fields_of, on_change, parts
+from ablate.parts.packages import FROM_PACKAGE, package_of
 from ablate.parts.weights import WEIGHTS, names_run
 from ablate.study.readers import OFFICIAL
 from ablate.study.recipe import CHOICES, TWEAKS, fields, weights_paths
@@ -46,13 +47,21 @@ class Names:
     what: str
     known: tuple[str, ...]
     is_open: bool
+    patterns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def forms(self) -> Mapping[str, str]:
+        """What else is taken: how it is written, and its pattern."""
+        return {"package.module:callable": CALLABLE, **self.patterns} if self.is_open else {}
 
 
 @cache
 def known_names() -> Mapping[str, Names]:
     """The recipe fields whose text is a name."""
     return {
-        "model.arch": Names("networks", tuple(parts(Network)), True),
+        "model.arch": Names(
+            "networks", tuple(parts(Network)), True, {"timm/NAME": FROM_PACKAGE, "torchvision/NAME": FROM_PACKAGE}
+        ),
         "data.name": Names("data sets", tuple(parts(DataSet)), True),
         "select": Names("choices", ("last", *SELECTORS), False),
         "early_stopping.metric": Names("choices", SELECTORS, False),
@@ -83,7 +92,10 @@ def _network(flat: Flat, reasons: Reasons) -> None:
 def _not_taken(arch: str) -> Losses:
     """What has no effect on a network: for each setting its path, the value for that, and why."""
     network = parts(Network).get(arch)
-    takes = set(network.takes) | set(network.fields) if network else _taken_by_others() - set(OF_RESNETS)
+    if network is not None:
+        takes = set(network.takes) | set(network.fields)
+    else:  # a network of the user's may take dropout; one of a package has arguments of its own
+        takes = set() if package_of(arch) else {"model.dropout"}
     is_ours = any(path in takes for path in OF_RESNETS)
     found = []
     for path in sorted(_taken_by_others() - takes):
@@ -217,9 +229,9 @@ def has_validation(name: str) -> bool:
 def unknown_name(path: str, name: Any) -> str:
     """What is wrong with a name given to one of the fields in `known_names`; empty for a known name and for all other fields."""
     names = known_names().get(path)
-    if names is None or name in names.known or (names.is_open and re.fullmatch(CALLABLE, name)):
+    if names is None or name in names.known or any(re.fullmatch(form, name) for form in names.forms.values()):
         return ""
-    also = "; or package.module:callable" if names.is_open else ""
+    also = f"; or {', '.join(names.forms)}" if names.forms else ""
     return (
         f"{path} {show_name(name)} is not known.{nearest(name, names.known)} "
         f"Known {names.what}: {', '.join(names.known)}{also}."
@@ -266,11 +278,11 @@ def _split_trouble(flat: Mapping[str, Any]) -> str:
         )
     if not selects(flat):
         return ""
-    field = "select" if flat["select"] != "last" else "early_stopping"
+    chooser = "select" if flat["select"] != "last" else "early_stopping"
     if isinstance(split, Mapping) and "val" not in split:
-        return f"{field} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
+        return f"{chooser} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
     if split == OFFICIAL and not has_validation(name):
-        return f"{field} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
+        return f"{chooser} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
     return ""
 
 

@@ -12,12 +12,12 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ablate.parts import found
 from ablate.parts.declare import KINDS, Part
+from ablate.parts.packages import packages_used
 from ablate.study.digest import canonical_json
 from ablate.study.metrics import READER
 from ablate.study.reached import PACKAGE, Reach
@@ -174,12 +174,8 @@ def _digest_of_module(module: str) -> str:
 
 @cache
 def _package(arch: str) -> dict[str, str]:
-    """{`package timm`: its version} of a network called `timm/NAME`; empty for others, and where the package is not here."""
-    package, slash, _ = arch.partition("/")
-    try:
-        return {f"package {package}": version(package)} if slash and package.isidentifier() else {}
-    except PackageNotFoundError:
-        return {}
+    """{`package timm`: its version} of a network that needs a package; empty for others, and where it is not here."""
+    return {f"package {package}": found for package, found in packages_used(arch).items()}
 
 
 def _digest(part: Part) -> str:

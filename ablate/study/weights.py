@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ablate.parts.packages import weights_folders
 from ablate.study.digest import SHORT
 from ablate.study.places import expand, variable
 from ablate.study.recipe import setting, weights_paths
@@ -71,9 +72,10 @@ def _absent(recipe: Mapping[str, Any], path: str, home: Path, folders: Iterable[
 
 
 def _absent_file(name: Path, digest: str, home: Path, folders: Iterable[Path]) -> str:
-    """A file lies as named in this folder, one of `folders` or the weights' own, and there under any name with its SHA-256."""
+    """A file lies as named in this folder, one of `folders`, the weights' own or that of a package, or, in the weights' own, under
+    any name with its SHA-256."""
     store = folder(home)
-    if any((place / name).is_file() for place in (Path(), *folders, store)):
+    if any((place / name).is_file() for place in (Path(), *folders, store, *weights_folders())):
         return ""
     if digest and any(path.is_file() and _sha256(path) == digest for path in store.glob("*")):
         return ""

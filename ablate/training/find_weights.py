@@ -15,6 +15,7 @@ import torchvision
 from ablate.errors import BadData, NotFound
 from ablate.parts.declare import Network
 from ablate.parts.found import parts
+from ablate.parts.packages import weights_folders
 from ablate.study.places import expand
 from ablate.study.recipe import Model
 from ablate.training.models import flags_of, usual_variant
@@ -43,7 +44,7 @@ def locate(model: Model, *, home: Path, parent_dir: Path | None = None, folders:
     """The file that `model.init` names; None for scratch. Raises NotFound with what to do where it is absent.
 
     A file is looked for as named, in `folders` (of the study file and of those that its parents come from), and in
-    `home`/weights, there also by its SHA-256 alone; of several of its name, the one with that SHA-256 is meant.
+    `home`/weights, there also by its SHA-256 alone, and in installed packages of weights; of several of its name, the one with that SHA-256 is meant.
     """
     init = model.init
     if init == "scratch":
@@ -61,7 +62,7 @@ def locate(model: Model, *, home: Path, parent_dir: Path | None = None, folders:
 
 def _torchvision(arch: str, name: str, home: Path) -> Weights:
     try:
-        entries = torchvision.models.get_model_weights(arch)
+        entries = torchvision.models.get_model_weights(arch.removeprefix("torchvision/"))
         entry = entries[_VERSIONS.get(name, name.rpartition(".")[2])]
     except (ValueError, KeyError) as error:
         raise recipe_error(
@@ -83,7 +84,8 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
 def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Path) -> Weights:
     digest = str(init.get("sha256", ""))
     name = expand(str(init.get("file", "")), "model.init.file")
-    named = [folder / name for folder in [Path(), *folders, store]] if "file" in init else []
+    looked = [Path(), *folders, store, *weights_folders()]
+    named = [folder / name for folder in looked] if "file" in init else []
     there = [path for path in named if path.is_file()]
     path = next((path for path in there if _sha256(path) == digest), there[0] if there else None)
     if path is None and digest:
@@ -93,7 +95,7 @@ def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Pa
         folder = next((path for path in named if path.is_dir()), None)
         if folder is not None:
             raise NotFound(f"model.init: {folder} is a folder; name the file of weights in it")
-        places = ", ".join(str(folder) for folder in [Path.cwd(), *folders, store])
+        places = ", ".join(str(folder) for folder in [Path.cwd(), *looked[1:]])
         raise NotFound(f"model.init: {what} is not here; looked in {places}; put it into one of them")
     _check_digest(path, digest)
     return _described(f"file {path.name}", path, arch)

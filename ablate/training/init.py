@@ -105,6 +105,7 @@ def _numbered_as_ours(state: State, own: State) -> tuple[State, bool]:
         for name, tensor in state.items()
         if name.endswith(".downsample.1.weight")
         and tensor.ndim == 4
+        and not (name in own and own[name].shape == tensor.shape)
         and f"{name.removesuffix('1.weight')}0.weight" in own
     }
 

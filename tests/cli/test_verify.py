@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ablate.errors import NotFound
 from ablate.parts.declare import Optimizer
 from ablate.parts.found import parts
 from ablate.store.store import Store
@@ -181,7 +182,7 @@ def test_a_changed_constant_of_the_optimizer_is_caught(call: Any, study: Path, c
     )
     assert counts(call, study) == (8, 6, 2), "runs of adam are verified; all with sgd are stale"
     assert f"{plain.what} differs by" in call("report", study).err
-    assert "2 done, 6 to run" in call("grid", "run", study, *INLINE, "--retry", "stale", "--limit", "0").err
+    assert "2 done, 6 to run" in call("grid", "run", study, *INLINE, "--retry", "stale", "--limit", "1").err
 
 
 def test_parents_train_first_and_are_verified_too(call: Any, study: Path) -> None:
@@ -262,8 +263,7 @@ def test_under_another_fingerprint_it_cannot_be_verified_here(call: Any, study: 
     said = call("runs", "verify", study, code=4)
     assert rows() == []
     assert "10 runs cannot be verified here: trained under cuda, NVIDIA H200, torch 9; here it is cpu, " in said.err
-    assert "ablate runs verify" in said.err
-    assert "--from OTHER.db" in said.err
+    assert f"ablate runs verify {study} --from OTHER.db" in said.err
     assert counts(call, study) == (8, 8, 0)
 
 
@@ -303,6 +303,25 @@ def test_a_run_that_fails_now_is_no_equal(call: Any, study: Path, monkeypatch: p
     assert counts(call, study)[2] == 0
 
 
+def test_what_lacks_its_weights_or_data_is_told_and_the_rest_verified(
+    call: Any, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ablate.training.trainer as trainer
+
+    fit = trainer.fit
+
+    def lacks(run: Any, context: Any) -> Any:
+        if run.recipe["mixup"]["alpha"] or run.recipe["epochs"] == 1:
+            raise NotFound("no weights")
+        return fit(run, context)
+
+    monkeypatch.setattr(trainer, "fit", lacks)
+    said = call("runs", "verify", study, "--sample", 8, code=4)
+    assert "6 runs cannot train here: no weights" in said.err, "two of mixup, two parents and what starts from them"
+    assert {arm for arm, _ in arms_of(rows(), study)} == {"plain", "adam"}
+    assert counts(call, study) == (8, 2, 6)
+
+
 def test_as_json(call: Any, study: Path) -> None:
     document = call("runs", "verify", study, "--json").document
     assert document["counts"] == {"total": 8, "done": 8, "stale": 0, "verified": 8}
@@ -315,7 +334,7 @@ def test_as_json(call: Any, study: Path) -> None:
         "code_then",
         "code_now",
     ]
-    assert document["elsewhere"] == []
+    assert document["elsewhere"] == document["lacking"] == []
 
 
 def test_what_is_of_the_present_code_needs_none(call: Any, study: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ablate.parts import found
+from ablate.parts import found, packages
 from ablate.parts.declare import Field, Network, Optimizer, Part, Refinement
 from ablate.study import provenance, reached
 from ablate.study.loader import load
@@ -223,11 +223,11 @@ def test_the_version_of_a_networks_package_is_its_code(recipe: Any, monkeypatch:
 
     def version(name: str) -> str:
         if name not in versions:
-            raise provenance.PackageNotFoundError(name)
+            raise packages.PackageNotFoundError(name)
         return versions[name]
 
     provenance.forget()
-    monkeypatch.setattr(provenance, "version", version)
+    monkeypatch.setattr(packages, "version", version)
     assert parts("timm/vit_tiny")["package timm"] == "1.0.1"
     assert parts("torchvision/resnet18")["package torchvision"] == "0.29"
     assert not [

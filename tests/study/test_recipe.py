@@ -129,7 +129,7 @@ def test_texts(refused: Any, path: str) -> None:
         (
             "model.arch: resnet51",
             "recipe.model.arch: model.arch 'resnet51' is not known. Did you mean 'resnet50'? Known networks: "
-            f"{', '.join(parts(Network))}; or package.module:callable.",
+            f"{', '.join(parts(Network))}; or package.module:callable, timm/NAME, torchvision/NAME.",
         ),
         (
             "data.name: cifar",

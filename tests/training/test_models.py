@@ -13,6 +13,8 @@ import torchvision
 from torch import nn
 
 from ablate.errors import AblateError, StudyError
+from ablate.parts.declare import Network
+from ablate.parts.found import parts
 from ablate.parts.networks.resnet import resnet
 from ablate.study.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
@@ -199,8 +201,8 @@ def test_an_unknown_name_lists_what_is_allowed() -> None:
     with pytest.raises(StudyError) as refused:
         network_of("resnet5O")
     assert str(refused.value) == (
-        "recipe: model.arch: unknown name 'resnet5O'; allowed: resnet101, resnet152, resnet18, resnet34, resnet50, "
-        "three-layer-cnn, two-layer-fc, or package.module:callable. Did you mean 'resnet50'?"
+        f"recipe: model.arch: unknown name 'resnet5O'; allowed: {', '.join(parts(Network))}, package.module:callable, "
+        "timm/NAME or torchvision/NAME. Did you mean 'resnet50'?"
     )
 
 
@@ -260,3 +262,19 @@ def test_mistakes_in_a_network_are_named(arch: str, args: dict[str, Any], messag
 def test_resnets_take_three_channels() -> None:
     with pytest.raises(StudyError, match=r"data.name: resnet18 takes images of 3 channels, the data has 1"):
         build_model(Model(), num_classes=4, image_shape=(1, 8, 8), seed=0)
+
+
+def test_convnext_gives_torchvisions_outputs_and_draws_by_the_papers_rule() -> None:
+    theirs = torchvision.models.convnext_tiny(num_classes=10)
+    ours = build(arch="convnext_tiny")
+    weights, first = ours.features[1][0].block[3].weight.detach(), build(arch="convnext_tiny").state_dict()
+    assert float(weights.std()) == pytest.approx(0.02 * 0.88, rel=0.02), (
+        "0.88: what cutting off at two deviations leaves"
+    )
+    assert float(weights.abs().max()) <= 0.04
+    assert all(torch.equal(first[name], tensor) for name, tensor in ours.state_dict().items())
+    assert float(ours.features[1][0].layer_scale.detach().max()) == pytest.approx(1e-6)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(images), theirs.eval()(images))

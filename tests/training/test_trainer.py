@@ -49,7 +49,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize("arch", parts(Network))
 def test_every_network_trains_two_batches(arch: str, room: Any, new_run: Any, watched: Any) -> None:
-    room.sizes, room.side = {"train": 8, "val": 3}, 16
+    room.sizes, room.side = {"train": 8, "val": 3}, 32
     run = new_run(model__arch=arch, model__small_stem=True, batch_size=4, epochs=1, optimizer__lr=1e-3)
     outcome = fit(run, watched().context)
     assert 0 <= outcome.metrics["top1"] <= 1

@@ -9,10 +9,11 @@ When     Photographs from many cameras.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field as Range
 
 from ablate.parts.declare import Field, Settings, Transform
-from ablate.parts.types import NonNegative
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +47,7 @@ def kernel(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
 
 PART = Transform(
     name="sharpness",
-    fields={"sharpness": Field(NonNegative, 0.9, "how far the factor may lie from 1")},
+    fields={"sharpness": Field(Annotated[float, Range(ge=0, le=10)], 0.9, "how far the factor may lie from 1")},
     draws=1,
     kernel=kernel,
 )

@@ -9,10 +9,11 @@ When     As a part of rand_augment or trivial_augment; alone to ask what it does
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field as Range
 
 from ablate.parts.declare import Field, Settings, Transform
-from ablate.parts.types import NonNegative
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,7 @@ def kernel(images: Tensor, uniform: Tensor, arguments: Settings) -> Tensor:
 
 PART = Transform(
     name="shear_y",
-    fields={"shear": Field(NonNegative, 0.3, "largest shear, in pixels a column")},
+    fields={"shear": Field(Annotated[float, Range(ge=0, le=10)], 0.3, "largest shear, in pixels a column")},
     draws=1,
     kernel=kernel,
 )

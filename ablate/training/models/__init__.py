@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,15 +16,18 @@ from ablate.errors import nearest
 from ablate.parts import streams
 from ablate.parts.declare import Network, Settings
 from ablate.parts.found import parts
+from ablate.parts.packages import EXTRAS, absent, package_of
 from ablate.study.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
 from ablate.training.models.changes import change, variant_by_changes
 from ablate.training.models.cost import macs, parameter_count
+from ablate.training.models.libraries import from_library
 from ablate.training.registry import import_callable, recipe_error
 
 __all__ = ["Built", "build_model", "flags_of", "macs", "network_of", "parameter_count", "usual_variant", "variant_of"]
 
 NONE: Settings = MappingProxyType({})
+_OF_MODEL = ("small_stem", "zero_init_gamma", "dropout")
 _TWEAKED = ("stride_in_3x3", "deep_stem", "avgpool_shortcut")
 
 
@@ -49,7 +53,8 @@ def network_of(arch: str) -> Network | Callable[..., Any]:
         return import_callable(arch, "model.arch")
     raise recipe_error(
         "model.arch",
-        f"unknown name {arch!r}; allowed: {', '.join(known)}, or package.module:callable.{nearest(arch, known)}",
+        f"unknown name {arch!r}; allowed: {', '.join(known)}, package.module:callable, timm/NAME or torchvision/NAME."
+        f"{nearest(arch, known)}",
     )
 
 
@@ -86,8 +91,13 @@ def build_model(
 
     `image_shape` is (channels, height, width); `settings` are those of refinements that change networks, by path. Our own networks draw each parameter by its name, so one arm's stem never
     shifts another's draws. A network of the user's is made under a global generator seeded with (seed, "init") and keeps
-    the weights that its author gave it. Raises StudyError for names or arguments that do not fit.
+    the weights that its author gave it, and so does one of timm's or torchvision's. Raises StudyError for names or arguments that do not fit.
     """
+    if package_of(model.arch) in EXTRAS:
+        make = partial(from_library, model.arch, model.args, num_classes=num_classes, image_shape=image_shape)
+        return Built(_theirs(make, {}, seed), {}, ())
+    if trouble := absent(model.arch):
+        raise recipe_error("model.arch", trouble)
     source = network_of(model.arch)
     factory = source.build if isinstance(source, Network) else source
     named: dict[str, Any] = {
@@ -96,6 +106,8 @@ def build_model(
         "zero_init_gamma": model.zero_init_gamma,
         "dropout": model.dropout,
     }
+    if isinstance(source, Network):
+        named |= {_last(path): settings[path] for path in source.takes if path in settings and _last(path) not in named}
     offered = {"num_classes": num_classes, "image_shape": image_shape, **named}
     accepted = inspect.signature(factory).parameters
     arguments = _arguments(model, accepted, offered)
@@ -104,7 +116,7 @@ def build_model(
             "data.name", f"{model.arch} takes images of {source.channels} channels, the data has {image_shape[0]}"
         )
     network = _construct(model.arch, source, arguments, seed, settings)
-    ignored = tuple(name for name in named if name not in accepted and _differs(model, name))
+    ignored = tuple(name for name in _OF_MODEL if name not in accepted and _differs(model, name))
     return Built(network, variant_of(model, settings), ignored)
 
 
@@ -157,9 +169,8 @@ def _theirs(factory: Callable[..., Any], arguments: dict[str, Any], seed: int) -
 
 
 def _differs(model: Model, name: str) -> bool:
-    """Whether the recipe sets `name` by hand; a tweak alone is the default of every recipe."""
-    value = getattr(model, name)
-    return name not in _TWEAKED and value != Model.model_fields[name].default
+    """Whether the recipe sets `name` by hand."""
+    return bool(getattr(model, name) != Model.model_fields[name].default)
 
 
 def _last(path: str) -> str:

@@ -1,5 +1,6 @@
 """What holds for every transform that is registered, alone and in any list."""
 
+import math
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ablate.parts.declare import Transform
 from ablate.parts.found import parts
+from ablate.study.recipe import Data
 from ablate.training.data import augment as augment_module
 from ablate.training.data import augment_batch
 
@@ -68,6 +70,28 @@ def test_any_list_follows_from_seed_epoch_and_id_alone(
         images.repeat_interleave(2, dim=3)[..., ::2],
     ):
         assert torch.equal(augment_batch(laid_out, ids, listed, seed=seed, epoch=epoch), whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [(name, argument) for name, part in parts(Transform).items() for argument in part.fields]
+)
+def test_a_bad_argument_is_named_with_what_is_allowed(name: str, argument: str) -> None:
+    for value in (-1, "much", None, [1], math.nan, math.inf, True):
+        with pytest.raises(ValidationError, match=rf"{name}\.{argument} must be a (whole )?number .*, not ") as caught:
+            Data(augment=[{name: {argument: value}}])
+        assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_extremes_are_finite(name: str) -> None:
+    images = noise(32, (3, 9, 9), 5)
+    extremes = {}
+    for argument, declared in parts(Transform)[name].fields.items():
+        bounds = TypeAdapter(declared.type).json_schema()
+        extremes[argument] = bounds.get("maximum", declared.default)
+    listed = Data(augment=[{name: extremes}]).augment
+    made = augment_batch(images, torch.arange(32), listed, seed=0, epoch=0)
+    assert made.shape == images.shape
 
 
 @pytest.mark.parametrize("name", NAMES)
