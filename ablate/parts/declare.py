@@ -205,8 +205,9 @@ class DataSet(Part):
 class Refinement(Part):
     """A change of the training procedure, or of the network, that is on or off by its settings.
 
-    `acts`: where, of `ACTS`. `is_off(settings)`: whether it does nothing. `make(settings, setup)`: its hook in the loop.
-    `excludes`: names of refinements that it cannot go with, each with what to write instead. `on`: as its paper has it.
+    `acts`: where, of `ACTS`. `is_off(settings)`: whether it does nothing. `make(settings, setup)`: its `hooks.Hook` in the loop,
+    None for one that acts on the network alone. `excludes`: names of refinements that it cannot go with, each with what to write
+    instead. `on`: as its paper has it. Of several that act at one place, those with `last` come after the others.
     """
 
     acts: tuple[str, ...]
@@ -214,6 +215,7 @@ class Refinement(Part):
     make: Callable[..., Any] | None = None
     excludes: Mapping[str, str] = field(default_factory=dict)
     on: Settings = field(default_factory=dict)
+    last: bool = False
 
     kind = "refinement"
     folder = "refinements"
