@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -13,26 +14,28 @@ from ablate.study.tuning import is_tuning, load_tuning
 ROOT = Path(__file__).resolve().parents[1]
 
 STATED = {
-    ("examples/bigram.yaml", None): {"arms": 4, "merged": 0, "runs": 12},
-    ("examples/logistic.yaml", None): {"arms": 6, "merged": 0, "runs": 18},
-    ("kallu2025/kallu2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15},
-    ("kallu2025/kallu2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15},
-    ("lee2024/lee2024.yaml", None): {"arms": 18, "merged": 0, "runs": 54},
-    ("lee2024/lee2024.yaml", "cpu"): {"arms": 18, "merged": 0, "runs": 54},
-    ("lee2024/readings.yaml", None): {"arms": 24, "merged": 0, "runs": 72},
-    ("lee2024/readings.yaml", "cpu"): {"arms": 24, "merged": 0, "runs": 72},
-    ("lee2024/schedule.yaml", None): {"arms": 16, "merged": 0, "runs": 48},
-    ("lee2024/schedule.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48},
-    ("picquet2025/picquet2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15},
-    ("picquet2025/picquet2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15},
-    ("quickstart.yaml", None): {"arms": 16, "merged": 0, "runs": 48},
-    ("refinements.yaml", None): {"arms": 64, "merged": 8, "runs": 168},
-    ("refinements.yaml", "cpu"): {"arms": 36, "merged": 8, "runs": 84},
-    ("shi2025/shi2025.yaml", None): {"arms": 16, "merged": 0, "runs": 48},
-    ("shi2025/shi2025.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48},
-    ("xu2025/xu2025.yaml", None): {"arms": 2, "merged": 0, "runs": 6},
-    ("xu2025/xu2025.yaml", "cpu"): {"arms": 2, "merged": 0, "runs": 6},
+    ("examples/bigram.yaml", None): {"arms": 4, "merged": 0, "runs": 12, "ids": "8095e6f951d99d52"},
+    ("examples/logistic.yaml", None): {"arms": 6, "merged": 0, "runs": 18, "ids": "868226edeede5103"},
+    ("kallu2025/kallu2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15, "ids": "33a10d3560fa9fbd"},
+    ("kallu2025/kallu2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15, "ids": "aa020f9cc51869e5"},
+    ("lee2024/lee2024.yaml", None): {"arms": 18, "merged": 0, "runs": 54, "ids": "59f1110feeaf22e2"},
+    ("lee2024/lee2024.yaml", "cpu"): {"arms": 18, "merged": 0, "runs": 54, "ids": "eff7a7cc5f2c82cb"},
+    ("lee2024/readings.yaml", None): {"arms": 24, "merged": 0, "runs": 72, "ids": "b0ed5d50d272ae5d"},
+    ("lee2024/readings.yaml", "cpu"): {"arms": 24, "merged": 0, "runs": 72, "ids": "7748e93cdde9f7e0"},
+    ("lee2024/schedule.yaml", None): {"arms": 16, "merged": 0, "runs": 48, "ids": "f77168dc27952d1f"},
+    ("lee2024/schedule.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48, "ids": "b803de4fd0420a63"},
+    ("picquet2025/picquet2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15, "ids": "77c7338e746e623f"},
+    ("picquet2025/picquet2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15, "ids": "0e817a120ab7df87"},
+    ("quickstart.yaml", None): {"arms": 16, "merged": 0, "runs": 48, "ids": "5d77fc7ab5d3d30c"},
+    ("refinements.yaml", None): {"arms": 64, "merged": 8, "runs": 168, "ids": "61c49c73883be32e"},
+    ("refinements.yaml", "cpu"): {"arms": 36, "merged": 8, "runs": 84, "ids": "9bf9b658e5008a39"},
+    ("shi2025/shi2025.yaml", None): {"arms": 16, "merged": 0, "runs": 48, "ids": "9ff9ebb05ebb2e0f"},
+    ("shi2025/shi2025.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48, "ids": "1619c809b37064d2"},
+    ("xu2025/xu2025.yaml", None): {"arms": 2, "merged": 0, "runs": 6, "ids": "544e0f48f725ad36"},
+    ("xu2025/xu2025.yaml", "cpu"): {"arms": 2, "merged": 0, "runs": 6, "ids": "46ddd9d1f204e419"},
 }
+
+"""What each study comes to. `ids` is the digest of its run ids: they are published, so it never changes for a study as it stands."""
 
 TUNED = {
     ("quickstart_tune.yaml", None): {"arms": ["A/c"], "fields": [2], "budget": "20 trials"},
@@ -67,6 +70,7 @@ def test_counts(name: str, profile: str | None) -> None:
         "arms": len(study.arms),
         "merged": sum(arm.merged_into is not None for arm in study.arms),
         "runs": len(study.runs),
+        "ids": hashlib.sha256("\n".join(sorted(run.run_id for run in study.runs)).encode()).hexdigest()[:16],
     }
     assert found == STATED[name, profile]
 

@@ -12,17 +12,18 @@ from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
 from ablate.analysis.values import Replicates, Sample, counted_by
-from ablate.study.metrics import SPLITS
+from ablate.study.metrics import SPLITS, is_cost
 from ablate.study.records import RunResult
 from ablate.study.study import Arm, Study, TableSpec
+from ablate.study.verified import said
 
 IF_MISSING = "Missing runs leave an arm's comparisons undecided."
 STALE = "Stale: "
-"""How a note begins that holds beside the present code only."""
+VERIFIED = "Verified: "
+OF_THE_PRESENT = (STALE, VERIFIED)
+"""How notes begin that hold beside the present code only."""
 MOST_NAMED = 4
 """So many arms with missing runs are named one by one; more are counted."""
-
-_COSTS = ("seconds", "examples_per_second", "peak_memory")
 
 
 def notes_of(
@@ -148,7 +149,7 @@ def _numbers(result: RunResult) -> Any:
     """All that a run measured, costs aside."""
 
     def kept(metrics: Mapping[str, float]) -> Any:
-        return tuple(sorted((name, value) for name, value in metrics.items() if not name.endswith(_COSTS)))
+        return tuple(sorted((name, value) for name, value in metrics.items() if not is_cost(name)))
 
     return kept(result.metrics), tuple((epoch, kept(result.epochs[epoch])) for epoch in sorted(result.epochs))
 
@@ -234,6 +235,8 @@ def _stale(results: Sequence[RunResult]) -> Iterable[str]:
             f"{STALE}{len(stale)} of {len(results)} runs were trained by other code of the trainer than the present"
             f"{f' ({shown})' if shown else ''}; `ablate grid run` with --retry stale trains them again."
         )
+    if verified := said((result.verified for result in results), len(results)):
+        yield f"{VERIFIED}{verified}."
     unknown = sum(not result.code_known for result in results)
     if unknown:
         yield (

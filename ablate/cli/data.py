@@ -47,7 +47,7 @@ def list_(json_: JsonOption = False) -> None:
 
 @app.command("fetch", short_help="Download, check and unpack a data set.")
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="cifar10, cifar100, caltech101 or caltech100.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, as `ablate data list` names it.")],
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="A mirror of the archive; its checksum must be the same.")
     ] = None,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError, UsageError
 from ablate.study.places import MARKER, default_home
+from ablate.study.recipe import start_of
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -203,8 +204,8 @@ class _Search:
         for child in self.store.list_runs(states=("queued", "running", "failed", "lost", "cancelled", "pruned")):
             parent = child.run.parent
             if parent in needed:
-                init = child.run.recipe.get("model", {}).get("init", {})
-                needed[parent] |= {init.get("weights", "last")} if isinstance(init, Mapping) else {"last", "selected"}
+                path, start = start_of(child.run.recipe)
+                needed[parent] |= {start.get("weights", "last")} if path else {"last", "selected"}
         for run_id, names in needed.items():
             if "selected" in names and results[run_id].run.recipe.get("select") == "last":
                 names.add("last")  # one file is both then

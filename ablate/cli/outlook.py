@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.dispatch.executor import run_folder
+from ablate.study.recipe import start_of
 from ablate.study.run import Run
 from ablate.study.study import Study
 from ablate.study.weights import absent
@@ -93,13 +94,13 @@ class Outlook:
         if run.trainer is not None:  # another trainer's recipe is its own affair
             return ""
         if run.arm_id not in self._absent:
-            self._absent[run.arm_id] = absent(run.recipe["model"], home=self._home, folders=self._folders)
+            self._absent[run.arm_id] = absent(run.recipe, home=self._home, folders=self._folders)
         return self._absent[run.arm_id]
 
     def _kept(self, child: Run, parent: Run) -> bool:
         """Whether the parent's folder has the file that the child loads; where a recipe selects its last epoch, last is selected."""
         folder = run_folder(self._home, parent.run_id)
-        which = child.recipe["model"]["init"].get("weights", "last")
+        which = start_of(child.recipe)[1].get("weights", "last")
         if (folder / f"model-{which}.pt").is_file():
             return True
         return which == "selected" and parent.recipe["select"] == "last" and (folder / "model-last.pt").is_file()

@@ -23,7 +23,8 @@ class PlannedRun:
     """One distinct run with its state; `arm` is the first name it has, `aliases` the others.
 
     `cause` is what a blocked run shares with its replicates: `why` without the parent's id. A done run is `stale` where other
-    code than the present trained it, which `why` says; not `code_known`: its script is not here, so nobody can tell.
+    code than the present trained it, which `why` says; not `code_known`: its script is not here, so nobody can tell; `verified`
+    where the present code is known to give its numbers again (`ablate.study.verified.HOW`).
     """
 
     run: Run
@@ -35,6 +36,7 @@ class PlannedRun:
     cause: str = ""
     stale: bool = False
     code_known: bool = True
+    verified: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,9 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
             state, why = "queued", "done, but without the weights that another run starts from: it trains again"
         all_names = names.get(run.arm_id, ["parent"])
         cause = block.cause if block else ""
-        stale, known = (found.stale, found.code_known) if found and state == "done" else (False, True)
+        of_code = (found.stale, found.code_known, found.verified) if found and state == "done" else ()
         return PlannedRun(
-            run, all_names[0], tuple(all_names[1:]), levels.get(run.arm_id, {}), state, why, cause, stale, known
+            run, all_names[0], tuple(all_names[1:]), levels.get(run.arm_id, {}), state, why, cause, *of_code
         )
 
     parents = tuple(planned(run) for run in study.parents)
@@ -130,6 +132,7 @@ def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRu
         "to_run": states["queued"] + states["pruned"],
         "parents": len(parents),
         "stale": sum(planned.stale for planned in runs),
+        "verified": sum(bool(planned.verified) for planned in runs),
     }
 
 
@@ -194,6 +197,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "why": planned.why,
                 "stale": planned.stale,
                 "code_known": planned.code_known,
+                "verified": bool(planned.verified),
             }
             for planned in plan.runs
         ],

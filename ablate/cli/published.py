@@ -13,7 +13,9 @@ from ablate.cli.stored import best_scale, changed_since
 from ablate.cli.tables import Looks, looks_of, stored_results
 from ablate.dispatch.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
+from ablate.parts.weights import names_run
 from ablate.study.places import DEFAULT_DATABASE
+from ablate.study.recipe import setting, weights_paths
 from ablate.study.source import read
 from ablate.study.tuning import is_tuning
 
@@ -34,12 +36,14 @@ EXAMPLES = "examples"
 
 @dataclass(frozen=True)
 class Gathered:
-    """One study that could be read: how its file is called, what it says, what is known of its runs."""
+    """One study that could be read: how its file is called, what it says, what is known of its runs, and which of them (by run and
+    code) came out bit-equal where later code trained them again."""
 
     shown: str
     study: Study
     results: Mapping[str, RunResult]
     looks: Looks
+    again: Mapping[tuple[str, str], bool]
 
     @property
     def done(self) -> list[RunResult]:
@@ -142,6 +146,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
     """What can be read, and the mistakes of the rest. A name that two studies have belongs to the first."""
     found: dict[Path, Gathered] = {}
     problems: list[Problem] = []
+    again = {(row.run_id, row.code_x): row.equal for row in store.verified()}
     owners = dict.fromkeys(TAKEN, "the page of all studies")
     for path in files:
         shown = _shown(path, experiments)
@@ -156,7 +161,9 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
             problems.append(Problem(shown, None, "", str(error)))
             continue
         owners[study.name] = shown
-        found[path] = Gathered(shown, study, _as_published(study, stored_results(study, store)), looks_of(study, store))
+        found[path] = Gathered(
+            shown, study, _as_published(study, stored_results(study, store)), looks_of(study, store), again
+        )
         if not found[path].done and (changed := changed_since(store, study, str(path))):
             say(changed)
     return found, problems
@@ -169,8 +176,8 @@ def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, Run
     told = dict(found)
     for run in study.runs:
         result = found.get(run.run_id, RunResult(run, "queued"))
-        init = run.recipe.get("model", {}).get("init") if run.trainer is None else None
-        if result.state == "queued" and isinstance(init, Mapping) and ("entry" in init or "file" in init):
+        named = [setting(run.recipe, path) for path in weights_paths()] if run.trainer is None else []
+        if result.state == "queued" and any(isinstance(one, Mapping) and not names_run(one) for one in named):
             told[run.run_id] = replace(result, state="blocked", error="no weights")
     return told
 
@@ -246,20 +253,21 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
         about=study.about,
         cite={str(key): str(value) for key, value in study.cite.items() if value is not None},
         profile=study.profile,
-        runs={run.run_id: _run(results.get(run.run_id)) for run in study.runs},
+        runs={run.run_id: _run(results.get(run.run_id), item.again) for run in study.runs},
         tables=tuple(tables),
         commands=_commands(item, db),
     )
 
 
-def _run(result: RunResult | None) -> RunEntry:
+def _run(result: RunResult | None, again: Mapping[tuple[str, str], bool]) -> RunEntry:
     from ablate.report.published import RunEntry
 
     if result is None:
         return RunEntry("queued")
     if result.state != "done" or result.shown is None:
         return RunEntry(result.state)
-    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result))
+    equal = again.get((result.run.run_id, str(result.shown.environment.get("code"))))
+    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result), equal)
 
 
 def _hardware(result: RunResult) -> str:

@@ -1,4 +1,4 @@
-"""`ablate runs list | show | diff | cancel`: single runs, by unique prefixes of their ids."""
+"""`ablate runs list | show | diff | cancel | verify`: single runs, by unique prefixes of their ids."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 from ablate.cli.common import (
     Db,
     JsonOption,
+    ProfileOption,
+    SetOption,
     database_url,
     duration,
     plural,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from ablate.store.values import Asker
     from ablate.study.records import RunResult
 
-app = typer.Typer(no_args_is_help=True, help="List, show, compare and cancel single runs.")
+app = typer.Typer(no_args_is_help=True, help="List, show, compare, cancel and verify runs.")
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")]
 SHOWN_METRICS = ("top1", "top5", "loss")
@@ -156,6 +158,49 @@ def cancel(
     for run_id in found:
         if run_id not in cancelled:
             say(f"{run_id[:12]} is {states[run_id].state}: left alone")
+
+
+@app.command(short_help="Whether the present code gives the same numbers.")
+def verify(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a name as last run.")],
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+    sample: Annotated[
+        int, typer.Option("--sample", min=0, metavar="N", help="Check at least N runs, also where fewer use all parts.")
+    ] = 0,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="OTHER.db", help="Take the old code's numbers from there: trained on this machine."
+        ),
+    ] = None,
+    db: Db = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train some done runs again with the present code, and compare every number with what is stored, bit for bit.
+
+    The cheapest runs that together use every part of the study, what they start from first. Nothing stored changes: no attempt
+    is added and no number replaced. Runs whose parts all came out equal are not stale any more. Leaves with 4 where a run
+    comes out otherwise, or cannot be compared on this machine.
+    """
+    from ablate.cli import verify as work
+    from ablate.cli.planning import make_plan
+    from ablate.cli.screens import say_stale
+    from ablate.cli.stored import stored_study
+    from ablate.store.store import Store
+
+    loaded = stored_study(require_reader(db), study, profile, set_ or [])
+    with Store.open(database_url(db)) as store:
+        source = require_reader(from_) if from_ is not None else store
+        found = work.verify(loaded, store, source, sample)
+        planned = make_plan(loaded, store)
+    work.say_left(found, loaded, db)
+    if json_:
+        print_json(work.document(planned, found))
+    else:
+        say_stale(planned)
+    if not found.whole:
+        raise typer.Exit(4)
 
 
 def run_document(result: RunResult, names: dict[str, str], asked: Mapping[str, Sequence[Asker]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.cli.common import command, duration, plural, say
+from ablate.study.verified import said
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,11 @@ def say_stale(plan: Plan) -> None:
         say(f"{plural(len(stale), 'run')} stale, trained by other code than the present{': ' if shown else ''}{shown}")
         own = f". {OF_SCRIPTS}" if plan.study.trainer is not None else ""
         say(f"  nothing trains them again but --retry stale{own}")
+        if plan.study.trainer is None:
+            again = command("runs", "verify", plan.study.file, profile=plan.study.profile, sets=plan.study.sets)
+            say(f"  whether the present code gives the same numbers: {again}")
+    if verified := said((item.verified for item in plan.runs), plan.counts["done"]):
+        say(verified)
     if unknown := [item for item in plan.runs if not item.code_known]:
         say(
             f"{plural(len(unknown), 'done run')} of unknown code: the script is not where the study lies "

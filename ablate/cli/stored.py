@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import AblateError, NotFound, nearest
+from ablate.errors import AblateError, NotFound, StudyError, nearest
 from ablate.study.find import files_of, says_study
 from ablate.study.loader import Settings, find, load, load_text
 from ablate.study.provenance import codes_of
@@ -33,7 +33,12 @@ def stored_study(
     """
     file = _file(name) if not exact else None
     if file is not None:
-        return as_asked(store, file, Settings(profile, tuple(sets))) if profile else best_scale(store, file, sets)
+        try:
+            return as_asked(store, file, Settings(profile, tuple(sets))) if profile else best_scale(store, file, sets)
+        except StudyError:
+            name = _run_as_it_stands(store, file)
+            if not name:
+                raise
     if exact:
         known = store.studies(name=name, profile=profile or "", sets=tuple(sets))
         return _latest(store, known[0])
@@ -95,6 +100,15 @@ def _is_variant(record: StoredStudy, sets: Sequence[str]) -> bool:
         return False
 
 
+def _run_as_it_stands(store: Store, file: Path) -> str:
+    """The name under which the text of a file that cannot be read any more was run; empty for none."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
+        return ""
+    return next((record.name for record in store.studies() if record.source == text), "")
+
+
 def load_record(record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None = None,
                 sets: tuple[str, ...] | None = None) -> Study:  # fmt: skip
     """A study as it was run, from the text and the settings in the database; with these seeds, else those of the last call."""
@@ -122,7 +136,10 @@ def _latest(store: Store, record: StoredStudy) -> Study:
     """A study as it was last run, with all seeds that were asked of it. Tables and claims are those of its file where that
     still comes to the same runs."""
     seeds = store.seeds_asked(record.name, record.profile, record.sets, record.text)
-    stored = load_record(record, seeds or None)
+    try:
+        stored = load_record(record, seeds or None)
+    except StudyError:
+        return _without_parts(store, record, seeds or None)
     if _text_now(stored) in (None, stored.source):
         return stored
     try:
@@ -130,6 +147,39 @@ def _latest(store: Store, record: StoredStudy) -> Study:
     except AblateError:
         return stored
     return now if (now.name, now.text) == (stored.name, stored.text) else stored
+
+
+def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | None) -> Study:
+    """A study that names parts which are absent here: its design by its text, its arms and runs as they are stored.
+
+    Raises StudyError where its text cannot be read for another reason.
+    """
+    from ablate.cli.common import say
+
+    settings = replace(_settings(record, seeds, None), stored=True)
+    study = load_text(record.source, place_of(record), settings)
+    mine = (record.name, record.profile, record.sets)
+    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
+    runs = {one.run.run_id: one.run for one in found}
+    links = store.links(runs)
+    named: dict[str, tuple[Run, str | None]] = {}
+    for run_id, run in runs.items():
+        link = next((link for link in links[run_id] if (link.study, link.profile, link.sets) == mine), None)
+        if link is not None and not link.is_parent:
+            named |= {link.arm: (run, None), **dict.fromkeys(link.aliases, (run, link.arm))}
+    arms = tuple(
+        replace(arm, arm_id=named[arm.name][0].arm_id, recipe=named[arm.name][0].recipe, merged_into=named[arm.name][1])
+        for arm in study.arms
+        if arm.name in named
+    )
+    own = {arm.arm_id for arm in arms}
+    say(
+        f"{study.full_name} names parts that are absent here: {', '.join(study.absent)}. This is what is stored; to train it "
+        "again, install the package that brings them, or put their files back."
+    )
+    kept = tuple(run for run in runs.values() if run.arm_id in own and run.seed in study.seeds)
+    parents = tuple(run for run in runs.values() if run.run_id not in {one.run_id for one in kept})
+    return replace(study, arms=arms, runs=kept, parents=parents, text=record.text or study.text)
 
 
 def place_of(record: StoredStudy | StoredRequest) -> str:

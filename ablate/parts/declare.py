@@ -85,9 +85,13 @@ class At:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule(Part):
-    """`scale(at, settings)` is the share of the initial rate at a step, after the warm-up."""
+    """`scale(at, settings)` is the share of the initial rate at a step, after the warm-up.
+
+    `warms_up`: it begins with a warm-up of its own, so `schedule.warmup_epochs` loses its value before hashing.
+    """
 
     scale: Callable[..., float]
+    warms_up: bool = False
 
     kind = "schedule.name"
     folder = "schedules"
@@ -112,12 +116,20 @@ class Network(Part):
     """`build(**arguments)` gives a torch module: `num_classes`, `model.args`, and whichever of `image_shape` (channels, height,
     width) and the settings in `takes` (by their last name) its signature has.
 
-    `takes` are the settings that have an effect on it; all others lose their value before hashing. `initialise(module, seed)`
-    draws its first weights where the general rule does not fit.
+    `takes` are the settings that have an effect on it; all others lose their value before hashing. `variant` are those of them
+    by which trained weights differ, so that weights of one variant are refused by another. `initialise(module, seed)` draws
+    its first weights where the general rule does not fit. `channels`: the images' channels that it takes, None for any.
+
+    `package`: an installed package that it needs, whose version is then part of its code. `weights_in`: folders of packages, as
+    `package/folder`, in which files of weights for it lie.
     """
 
     build: Callable[..., Any]
     takes: tuple[str, ...] = ()
+    variant: tuple[str, ...] = ()
+    channels: int | None = None
+    package: str = ""
+    weights_in: tuple[str, ...] = ()
     initialise: Callable[..., None] | None = None
 
     kind = "model.arch"
@@ -206,13 +218,17 @@ class Refinement(Part):
     """A change of the training procedure, or of the network, that is on or off by its settings.
 
     `acts`: where, of `ACTS`. `is_off(settings)`: whether it does nothing. `make(settings, setup)`: its `hooks.Hook` in the loop,
-    None for one that acts on the network alone. `excludes`: names of refinements that it cannot go with, each with what to write
-    instead. `on`: as its paper has it. Of several that act at one place, those with `last` come after the others.
+    None for one that acts on the network alone. Of several that act at one place, those with `last` come after the others.
+    `change(network, settings)` changes a network in place where it is built, on the meta device; `is_variant`: weights that were
+    trained with it fit no network without it. A network takes part by listing the settings in its `takes`.
+    `excludes`: names of refinements that it cannot go with, each with what to write instead. `on`: as its paper has it.
     """
 
     acts: tuple[str, ...]
     is_off: Callable[[Settings], bool]
     make: Callable[..., Any] | None = None
+    change: Callable[..., None] | None = None
+    is_variant: bool = False
     excludes: Mapping[str, str] = field(default_factory=dict)
     on: Settings = field(default_factory=dict)
     last: bool = False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ablate.errors import AblateError
 from ablate.parts import declare
@@ -28,7 +28,7 @@ _on_change: list[Callable[[], None]] = []
 
 def parts(kind: type[P]) -> Mapping[str, P]:
     """All parts of a kind by name, in the order of their names."""
-    return {name: part for name, part in _all()[kind.__name__].items() if isinstance(part, kind)}
+    return cast(Mapping[str, P], _all()[kind.__name__])
 
 
 def module_of(part: Part) -> str:

@@ -14,6 +14,7 @@ from ablate.report import format as fmt
 from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.report.grid import parts_of
 from ablate.study.records import RunResult
+from ablate.study.verified import ITSELF
 
 SHORT = 12
 """Characters of a run's id that people see."""
@@ -226,6 +227,7 @@ def _runs(tables: Sequence[Table], runs: Sequence[RunResult]) -> list[dict[str, 
             "seed": run.run.seed,
             "state": chip(run.state),
             "stale": run.stale,
+            "verified": run.verified.startswith(ITSELF),
             "attempts": len(run.attempts),
             "time": fmt.duration(run.seconds),
             "device": fmt.plain(run.device or fmt.MISSING),

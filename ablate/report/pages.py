@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from ablate.analysis.notes import STALE
+from ablate.analysis.notes import OF_THE_PRESENT
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
 from ablate.report import published as say
@@ -145,7 +145,7 @@ def _entry(entry: TableEntry, *, own_scale: bool) -> list[str]:
 
 def _for_ever(table: Table) -> Table:
     """The table without what is only true beside the present code."""
-    return replace(table, notes=tuple(note for note in table.notes if not note.startswith(STALE)))
+    return replace(table, notes=tuple(note for note in table.notes if not note.startswith(OF_THE_PRESENT)))
 
 
 def without_places(text: str) -> str:
@@ -193,7 +193,8 @@ def _made_with(studies: Sequence[StudyEntry]) -> list[str]:
     hardware, code = say.trained_on(studies), say.trained_by(studies)
     blocks = [f"Hardware: {escape(without_places(hardware))}."] if hardware else []
     present = f"{_span('ablate report STUDY')} says where the present code of the trainer is another."
-    return [*blocks, f"Code: {escape(code)}. {present}"] if code else blocks
+    again = f" {said}." if (said := say.trained_again(studies)) else ""
+    return [*blocks, f"Code: {escape(code)}.{again} {present}"] if code else blocks
 
 
 def _unreadable(file: str) -> str:

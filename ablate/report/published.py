@@ -30,12 +30,13 @@ class TableEntry:
 @dataclass(frozen=True)
 class RunEntry:
     """One run: its state (`queued` where it is not known yet) and, of a done one, when it ended (POSIX seconds), what it was
-    trained on, and the code that trained it."""
+    trained on, the code that trained it, and whether it came out bit-equal where it was compared with later code."""
 
     state: str
     ended: float | None = None
     hardware: str = ""
     code: str = ""
+    again: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,17 @@ def trained_on(studies: Iterable[StudyEntry]) -> str:
 def trained_by(studies: Iterable[StudyEntry]) -> str:
     """The code that trained the runs, as `trained_on` says the hardware."""
     return _shares(run.code for run in runs_of(studies).values())
+
+
+def trained_again(studies: Iterable[StudyEntry]) -> str:
+    """`12 runs were compared with later code: all came out bit-equal`; empty where none was."""
+    again = [run.again for run in runs_of(studies).values() if run.again is not None]
+    if not again:
+        return ""
+    if len(again) == 1:
+        return f"1 run was compared with later code: it came out {'bit-equal' if again[0] else 'otherwise'}"
+    equal = "all" if all(again) else f"{sum(again)} of them"
+    return f"{len(again)} runs were compared with later code: {equal} came out bit-equal"
 
 
 def _shares(names: Iterable[str]) -> str:

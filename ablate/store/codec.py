@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ablate.study.digest import canonical_json
+from ablate.study.recipe import replaced, start_of
 from ablate.study.run import Run
 
 LONGEST_TEXT = 20_000
@@ -81,10 +82,10 @@ def sets_of(text: str) -> tuple[str, ...]:
 def stored_run(row: Any) -> Run:
     """The run of a row with run_id, arm_id, seed, recipe, trainer and parent.
 
-    One recipe is kept for all seeds of an arm, so the run that this seed starts from is put back into `model.init`.
+    One recipe is kept for all seeds of an arm, so the run that this seed starts from is put back.
     """
     recipe = from_json(row.recipe)
-    init = recipe["model"].get("init") if row.parent is not None else None
-    if isinstance(init, dict):
-        recipe = {**recipe, "model": {**recipe["model"], "init": {**init, "run": row.parent}}}
+    if row.parent is not None:
+        path, start = start_of(recipe)
+        recipe = replaced(recipe, path, {**start, "run": row.parent}) if path else recipe
     return Run(row.run_id, row.arm_id, row.seed, recipe, from_json(row.trainer), row.parent)

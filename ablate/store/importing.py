@@ -19,7 +19,7 @@ from ablate.store.incoming import Requests
 from ablate.store.location import HEADER, refuse_other_urls
 from ablate.store.migrate import prepare
 from ablate.store.portable import Export, Row, export_file
-from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs, trials
+from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs, trials, verified
 from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Imported
 from ablate.study.places import is_database_url
@@ -130,7 +130,7 @@ class _Writer:
     def write(self, name: str, rows: list[Row]) -> None:
         chosen = [row.values for row in rows]
         own = {"studies": self._studies, "arms": self._arms, "runs": self._runs, "study_runs": self._links,
-               "events": self._history, "trials": self._trials, "requests": self._asked,
+               "events": self._history, "trials": self._trials, "verified": self._verified, "requests": self._asked,
                "request_runs": self._asked_for}.get(name)  # fmt: skip
         if own is not None:
             own(chosen)
@@ -224,6 +224,10 @@ class _Writer:
         if self._tunings is None:
             self._tunings = set(self.tx.connection.scalars(sa.select(trials.c.tuning).distinct()))
         self.tx.upsert(trials, [row for row in rows if row["tuning"] not in self._tunings])
+
+    def _verified(self, rows: list[dict[str, Any]]) -> None:
+        """What was found here of the same run, codes and fingerprint stays."""
+        self.tx.upsert(verified, rows)
 
     def _wanted(self, row: dict[str, Any]) -> bool:
         if row["run"] is not None:

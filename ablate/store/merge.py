@@ -24,7 +24,7 @@ from ablate.store.codec import chunks
 from ablate.store.engine import Tx
 from ablate.store.portable import Export, Row
 from ablate.store.schema import arms, attempts, final_metrics, runs, studies
-from ablate.study.metrics import METRICS
+from ablate.study.metrics import is_cost
 
 NEW, ADDED, SAME, KEPT, CLASH = "new", "added", "same", "kept", "clash"
 
@@ -121,10 +121,7 @@ def _decide(theirs: History, ours: History | None) -> Decision:
 
 def _results(history: History) -> dict[str, float | None]:
     """The metrics that the same training gives again: not what it cost."""
-    costs = {"s", "1/s", "bytes"}
-    return {
-        name: value for name, value in history.metrics.items() if name not in METRICS or METRICS[name].unit not in costs
-    }
+    return {name: value for name, value in history.metrics.items() if not is_cost(name)}
 
 
 def _difference(theirs: History, ours: History) -> str:
@@ -139,8 +136,8 @@ def _difference(theirs: History, ours: History) -> str:
 def _collect(plan: Plan, theirs: dict[int, History], row: Row, export: Export) -> None:
     """Remember what the decisions need, and refuse a row that points at none."""
     values, name = row.values, row.table.name
-    if name == "trials":  # they point at runs by their ids, of which any may be elsewhere
-        _seen(export, plan, row, (values["tuning"], values["number"]))
+    if name in ("trials", "verified"):  # they point at runs by their ids, of which any may be elsewhere
+        _seen(export, plan, row, tuple(values[column.name] for column in row.table.primary_key.columns))
         return
     if "run" in values and values["run"] is not None and values["run"] not in theirs:
         raise export.wrong(row.at, f"its run {values['run']} is not in the file")

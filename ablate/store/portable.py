@@ -41,6 +41,7 @@ from ablate.store.schema import (
     studies,
     study_runs,
     trials,
+    verified,
 )
 from ablate.store.trials import ENDED
 from ablate.study.run import STATES
@@ -51,7 +52,7 @@ SCHEMA = 1
 
 ORDER = (
     studies, arms, runs, attempts, final_metrics, study_runs, requests, request_runs, epoch_metrics, confusions, artifacts,
-    events, trials,
+    events, trials, verified,
 )  # fmt: skip
 """The tables as they stand in a file: each after those that its rows point at."""
 
@@ -240,6 +241,7 @@ _JSON = frozenset(
         "distributions",
         "runs",
         "attributes",
+        "parts",
     ]
 )
 _ATTEMPT_STATES = (*(state for state in STATES if state != "queued"), "released")
@@ -274,7 +276,7 @@ def _check(column: sa.Column[Any]) -> Callable[[Any], bool]:
         if not isinstance(value, str) or "\x00" in value or not _encodes(value):
             return False
         if column.name in _JSON:
-            return _is_json(value)
+            return _is_json(value) and (column.name != "parts" or _are_pairs(json.loads(value)))
         return column.name != "state" or value in states
 
     return check
@@ -286,6 +288,14 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _are_pairs(value: Any) -> bool:
+    """Whether it is {part: [digest then, digest now]}."""
+    return isinstance(value, dict) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)
+        for pair in value.values()
+    )
 
 
 def _is_json(text: str) -> bool:

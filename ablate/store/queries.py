@@ -45,6 +45,7 @@ def states(tx: Tx, run_ids: Iterable[str], code: Codes = None) -> dict[str, RunS
                 stale=view.freshness.stale,
                 why_stale=view.freshness.why,
                 code_known=view.freshness.known,
+                verified=view.freshness.verified,
             )
     return found
 

@@ -71,6 +71,7 @@ def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: Codes) -> dict[str
             stale=view.freshness.stale,
             why_stale=view.freshness.why,
             code_known=view.freshness.known,
+            verified=view.freshness.verified,
             attempt=shown.number if shown is not None else None,
             details=from_json(ended.details) if ended is not None else {},
         )

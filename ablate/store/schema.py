@@ -3,6 +3,7 @@
     studies ──< requests ──< request_runs >── runs >── arms     what was asked for, by whom          what it is
        └──< study_runs >──────────────────────┘└──< attempts ──< epoch_metrics, final_metrics, confusions, artifacts
     trials                                                      what tuning asked for; it names its runs by run_id
+    verified                                                    what later code trained again; likewise
 
 A study has one row for each name, profile and variant (what `--set` made of it, as canonical JSON, '' where nothing).
 `study_runs` is its present design: the runs that were ever asked for under the `text` that it has now. Requests stay:
@@ -31,7 +32,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision of the schema, oldest first; the last is the one that this code reads and writes."""
 
 metadata = MetaData()
@@ -244,5 +245,20 @@ trials = Table(
     Column("attributes", Text, nullable=False),  # what its pruner noted
     Column("created", Double, nullable=False),
     Column("ended", Double),
+    sqlite_with_rowid=False,
+)
+
+verified = Table(
+    "verified",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("code_x", Text, primary_key=True),  # whose numbers were there
+    Column("code_y", Text, primary_key=True),  # who trained it again
+    Column("fingerprint", Text, primary_key=True),
+    Column("equal", Boolean, nullable=False),
+    Column("difference", Double),  # the largest of a metric; NULL: one of the two has no number
+    Column("what", Text, nullable=False),  # the metric that it is of
+    Column("parts", Text, nullable=False),  # {part: [digest then, digest now]}
+    Column("at", Double, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -14,11 +14,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ablate.store import verified
 from ablate.store.codec import chunks, from_json
 from ablate.store.engine import AnyRow, Tx
 from ablate.store.schema import attempts, runs
 from ablate.store.transitions import UNDER_WAY
 from ablate.study.provenance import Code, Freshness, compare, digest_of
+from ablate.study.verified import Evidence
 
 Codes = Mapping[str, Code] | str | None
 """The code to look with: of each run by id, one digest for all, or None for none in particular."""
@@ -61,12 +63,15 @@ class _Look:
         self._codes = {row.id: code_for(codes, row.run_id) for row in rows}
         keys = [row.id for row in rows if row.attempt]
         table = attempts.c
-        tried = sa.select(table.run, table.number, table.state, table.code).where(table.run.in_(keys))
+        tried = sa.select(table.run, table.number, table.state, table.code, table.fingerprint).where(
+            table.run.in_(keys)
+        )
         self._tried: dict[int, list[AnyRow]] = defaultdict(list)
         for row in tx.execute(tried.order_by(table.run, table.number)) if keys else ():
             self._tried[row.run].append(row)
         ours = [row.run_id for row in rows if (code := self._codes[row.id]) is not None and not code.script]
         parents = sa.select(runs.c.parent).where(runs.c.parent.in_(ours)).distinct()
+        self._evidence: Evidence | None = None
         self._parents = set(tx.connection.scalars(parents)) if ours else set()
 
     def seen(self) -> dict[int, Seen]:
@@ -94,7 +99,7 @@ class _Look:
         """A run whose newest done attempt has not the code that is looked with."""
         code = self._codes[row.id]
         assert code is not None
-        freshness = compare(code, done.code, environment)
+        freshness = self._judged(row, done, code, environment, compare(code, done.code, environment))
         result = Seen("done", done.number, done.code, freshness)
         if row.state == "done":
             return result
@@ -103,9 +108,19 @@ class _Look:
         at_it = row.state in UNDER_WAY and freshness.stale
         return Seen(row.state) if done.code is None or own or at_it else result
 
+    def _judged(
+        self, row: Any, done: AnyRow, code: Code, environment: Mapping[str, object], told: Freshness
+    ) -> Freshness:
+        """A result of our own trainer is not stale where the present code is known to give it again."""
+        if not told.stale or code.script:
+            return told
+        if self._evidence is None:
+            self._evidence = Evidence(verified.read(self._tx))
+        return self._evidence.judge(row.run_id, done.code, environment.get("parts"), code, done.fingerprint, told.why)
+
     def _environments(self, others: Mapping[int, AnyRow]) -> dict[int, Mapping[str, object]]:
-        """What the attempts of scripts noted: their files are compared where digests differ."""
-        keys = [key for key in others if (code := self._codes[key]) is not None and code.script]
+        """What the attempts noted of their files or parts, which are compared where digests differ."""
+        keys = [key for key in others if (code := self._codes[key]) is not None and (code.script or code.parts)]
         if not keys:
             return {}
         table = attempts.c

@@ -21,6 +21,7 @@ from ablate.store import (
     requests,
     studies,
     trials,
+    verified,
 )
 from ablate.store import results as reading
 from ablate.store.engine import TIMEOUT, Database, Tx
@@ -46,6 +47,7 @@ from ablate.store.values import (
 )
 from ablate.study.records import EpochRecord, Outcome, RunResult
 from ablate.study.study import Study
+from ablate.study.verified import Verified
 
 TTL = 60.0
 """Seconds that a lease lasts without a heartbeat."""
@@ -266,6 +268,16 @@ class Store:
     def reopen_trials(self, tuning: str, numbers: Sequence[int]) -> None:
         """Failed trials are running again."""
         self._db.write(lambda tx: trials.reopen(tx, tuning, numbers))
+
+    # Verified -------------------------------------------------------------------------------------------------------
+
+    def verified(self) -> tuple[Verified, ...]:
+        """All that was trained again with later code, the oldest first."""
+        return self._db.read(verified.read)
+
+    def add_verified(self, row: Verified) -> None:
+        """Keep what came of training a run again; `at` is taken from the database's clock."""
+        self._db.write(lambda tx: verified.add(tx, row))
 
     # Looking --------------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ class RunState:
     """Where a run stands. `attempts` counts all of them; `kind` is `error`, `diverged`, `bad_data`, `oom` or `lost`.
 
     `code` is the code that the done attempt ran, as `environment["code"]` recorded it. As `RunResult`: a done run of other code
-    than the one looked with is `stale`, `why_stale` names what differs, and not `code_known` is what nobody can tell here.
+    than the one looked with is `stale`, `why_stale` names what differs, and not `code_known` is what nobody can tell here,
+    `verified` is other code that is known to give the same numbers.
     """
 
     run_id: str
@@ -56,6 +57,7 @@ class RunState:
     stale: bool = False
     why_stale: str = ""
     code_known: bool = True
+    verified: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from ablate.parts.weights import same_init
 from ablate.study.assign import apply, overlap
 from ablate.study.design import Point
 from ablate.study.digest import arm_id, canonical_json, run_id
@@ -15,14 +16,14 @@ from ablate.study.free import Written, apply_free, nested_values, plain
 from ablate.study.names import arm_name
 from ablate.study.normalise import contradictions, normalise
 from ablate.study.problems import Problems, show
-from ablate.study.readers import same_init
-from ablate.study.recipe import fields, nest
+from ablate.study.recipe import fields, replaced, start_of, weights_paths, written
 from ablate.study.run import Run
 from ablate.study.source import flow_scalar
 from ablate.study.study import Arm, Factor, Level
 from ablate.study.trainer import Trainer, check_holes
 
-ResolveInit = Callable[[Any], Any]
+ResolveInit = Callable[[str, Any], Any]
+_LEFT_OUT = object()
 
 
 class RecipeText:
@@ -33,6 +34,7 @@ class RecipeText:
         for path in fields():
             sections.setdefault(path.partition(".")[0], []).append(path)
         self._sections = [(name, tuple(sections[name]), _getter(sections[name])) for name in sorted(sections)]
+        self._fields = len(fields())
         self._seen: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
         self._texts: dict[tuple[str, int], tuple[str, Any]] = {}
 
@@ -45,8 +47,9 @@ class RecipeText:
     def meaning(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         """What an arm comes to, to be compared: first weights as they are named, since nobody looks for them here."""
         flat, _ = self.whole("", base, settings)
-        if "model.init" in flat and not isinstance(flat["model.init"], Written):
-            flat["model.init"] = same_init(flat["model.init"])
+        for path in weights_paths():
+            if flat.get(path) is not None and not isinstance(flat[path], Written):
+                flat[path] = same_init(flat[path])
         return canonical_json([self.nested(flat), self.trainer(flat)])
 
     def contradictions(self, flat: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -61,25 +64,28 @@ class RecipeText:
         """Mistakes that only show once all arms are known."""
 
     def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
-        """The recipe as sections; equal sections made of the same objects are one object."""
+        """The recipe as it is hashed, by sections; equal sections made of the same objects are one object."""
+        if len(flat) > self._fields:  # of a stored study, with settings of parts that are absent
+            return dict(sorted(written(flat).items()))
         nested: dict[str, Any] = {}
         for name, paths, values_of in self._sections:
             values = values_of(flat)
             key = (name, *map(id, values))
             if key not in self._seen:  # the values are kept, so that their ids stay theirs
-                self._seen[key] = (nest(dict(zip(paths, values, strict=True)))[name], values)
-            nested[name] = self._seen[key][0]
+                self._seen[key] = (written(dict(zip(paths, values, strict=True))).get(name, _LEFT_OUT), values)
+            if self._seen[key][0] is not _LEFT_OUT:
+                nested[name] = self._seen[key][0]
         return nested
 
     def json(self, recipe: Mapping[str, Any]) -> str:
-        """The canonical JSON of a recipe that `nested` made: that of its sections, each written once."""
-        return "{" + ",".join([self._section(name, recipe[name]) for name, _, _ in self._sections]) + "}"
-
-    def _section(self, name: str, section: Any) -> str:
-        key = (name, id(section))
-        if key not in self._texts:
-            self._texts[key] = (f'"{name}":{canonical_json(section)}', section)
-        return self._texts[key][0]
+        """The canonical JSON of a recipe that `nested` made, its sections in order: that of its sections, each written once."""
+        texts = []
+        for name, section in recipe.items():
+            found = self._texts.get((name, id(section)))
+            if found is None:
+                found = self._texts[name, id(section)] = (f'"{name}":{canonical_json(section)}', section)
+            texts.append(found[0])
+        return "{" + ",".join(texts) + "}"
 
 
 class FreeText(RecipeText):
@@ -127,7 +133,7 @@ def build_arms(
 ) -> tuple[Arm, ...]:
     """Every point as an arm; arms that come to one recipe are marked as merged into the first of them.
 
-    `resolve_init` is None for another trainer's recipes: what first weights are is its own business.
+    `resolve_init` gives the form in which a field that names weights is hashed. It is None for another trainer's recipes: what first weights are is its own business.
     """
     first: dict[str, tuple[str, Mapping[str, Any], Mapping[str, str]]] = {}
     lookup = {factor.name: {level.name: level for level in factor.levels} for factor in factors}
@@ -143,9 +149,9 @@ def build_arms(
         for path, message in text.contradictions(flat):
             trouble.setdefault((path, message), (name, flat[path]))
         if resolve_init is not None:
-            flat["model.init"] = resolve_init(flat["model.init"])
+            flat |= {path: resolve_init(path, flat[path]) for path in weights_paths()}
         recipe, trainer = text.nested(flat), text.trainer(flat)
-        identity = arm_id(text.json(recipe), canonical_json(trainer))
+        identity = arm_id(text.json(recipe), _trainer_json(trainer))
         into, why = None, ""
         if identity in first:
             into, before, told = first[identity]
@@ -162,23 +168,30 @@ def build_arms(
 
 
 def build_runs(
-    arms: Sequence[Arm], seeds: Sequence[int], parent_of: Callable[[Any, int], str | None], text: RecipeText
+    arms: Sequence[Arm], seeds: Sequence[int], parent_of: Callable[[str, Any, int], str | None], text: RecipeText
 ) -> tuple[Run, ...]:
     """Each distinct run once: the first seed of every arm, then the second of every arm, and so on."""
-    distinct = [(arm, text.json(arm.recipe), canonical_json(arm.trainer)) for arm in arms if arm.merged_into is None]
+    distinct = [
+        (arm, ("", {}) if arm.trainer else start_of(arm.recipe), text.json(arm.recipe), _trainer_json(arm.trainer))
+        for arm in arms
+        if arm.merged_into is None
+    ]
     runs: dict[str, Run] = {}
     for seed in seeds:
-        for arm, recipe_json, trainer_json in distinct:
-            init = arm.recipe["model"]["init"] if arm.trainer is None else None
-            parent = parent_of(init, seed) if isinstance(init, dict) and "arm" in init else None
+        for arm, (path, start), recipe_json, trainer_json in distinct:
             recipe: Mapping[str, Any] = arm.recipe
-            if parent is not None and init is not None:
-                recipe = {**recipe, "model": {**recipe["model"], "init": {"run": parent, "weights": init["weights"]}}}
+            parent = parent_of(path, start, seed) if path else None
+            if parent is not None:
+                recipe = replaced(recipe, path, {"run": parent, "weights": start["weights"]})
                 identity = run_id(canonical_json(recipe), seed)
             else:
                 identity = run_id(recipe_json, seed, trainer_json)
             runs.setdefault(identity, Run(identity, arm.arm_id, seed, recipe, arm.trainer, parent))
     return tuple(runs.values())
+
+
+def _trainer_json(trainer: Mapping[str, Any] | None) -> str:
+    return "null" if trainer is None else canonical_json(trainer)
 
 
 def joined_levels(points: Iterable[Point], factors: Sequence[Factor], *, free: bool) -> list[dict[str, Any]]:

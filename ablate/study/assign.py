@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any
 
 from ablate.errors import nearest
+from ablate.parts.found import on_change
 from ablate.study.free import check_free_path, nested_in, read_free, read_free_setting
 from ablate.study.normalise import unknown_name
 from ablate.study.problems import Problems, show
 from ablate.study.readers import finite
-from ablate.study.recipe import fields
+from ablate.study.recipe import fields, weights_paths
 from ablate.study.source import Key
 
 _OPEN = "model.args."
@@ -59,6 +60,9 @@ def check_path(problems: Problems, key: Key, path: str) -> bool:
     """Whether a dotted path is a recipe field; a problem that names the nearest where it is not."""
     if problems.free:
         return check_free_path(problems, key, path)
+    if problems.stored and path not in fields() and path not in _sections() and not path.startswith(_OPEN):
+        problems.absent[path] = None
+        return True
     if path in fields() or (path.startswith(_OPEN) and len(path) > len(_OPEN)):
         return True
     section = path.rpartition(".")[0]
@@ -86,6 +90,8 @@ def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str
         else:
             problems.add(key, f"{path} is a section: a mapping of {', '.join(_members(path))}; not {show(value)}.")
         return
+    if problems.stored and isinstance(value, dict) and "." not in path and path not in fields():
+        return _read(problems, key, value, path + ".", settings)
     if not check_path(problems, key, path):
         return
     if path in settings:
@@ -94,11 +100,17 @@ def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str
     if path.startswith(_OPEN):
         settings[path] = _argument(problems, key, path, value)
         return
-    if path == "model.init":
+    if path not in fields():  # of an absent part
+        settings[path] = value
+        return
+    if path in weights_paths():
         value = _names_as_text(problems, key, value)
     found = problems.field_value(key, fields()[path], value)
     if message := unknown_name(path, found):
-        problems.add(key, message)
+        if problems.stored:
+            problems.absent[f"{path} {found}"] = None
+        else:
+            problems.add(key, message)
     settings[path] = found
 
 
@@ -111,7 +123,7 @@ def _argument(problems: Problems, key: Key, path: str, value: Any) -> Any:
 
 
 def _names_as_text(problems: Problems, key: Key, value: Any) -> Any:
-    """The study, profile and arm of an `init` as they stand in the file: an arm `1e-4` is no number."""
+    """The study, profile and arm of weights as they stand in the file: an arm `1e-4` is no number."""
     if not isinstance(value, dict):
         return value
     texts = {
@@ -125,6 +137,9 @@ def _names_as_text(problems: Problems, key: Key, value: Any) -> Any:
 @cache
 def _sections() -> tuple[str, ...]:
     return tuple(dict.fromkeys(path.rpartition(".")[0] for path in fields() if "." in path))
+
+
+on_change(_sections.cache_clear)
 
 
 def _members(section: str) -> list[str]:

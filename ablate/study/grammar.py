@@ -14,7 +14,7 @@ from ablate.study import keys
 from ablate.study.design import DESIGNS
 from ablate.study.loader import DEFAULT_SEEDS, KEEP
 from ablate.study.metrics import METRICS
-from ablate.study.normalise import CALLABLE, KNOWN
+from ablate.study.normalise import known_names
 from ablate.study.recipe import fields
 from ablate.study.seeds import LARGEST, MAX_SEEDS
 from ablate.study.tables import TESTS
@@ -193,8 +193,9 @@ def _recipe() -> Schema:
 
 
 def _field(path: str, shape: Mapping[str, Any]) -> Schema:
-    if path not in KNOWN:
+    found = known_names().get(path)
+    if found is None:
         return dict(shape)
-    _, known, open_ = KNOWN[path]
-    names: Schema = {"enum": list(known)}
-    return {"anyOf": [names, {"type": "string", "pattern": f"^{CALLABLE}$"}]} if open_ else names
+    names: Schema = {"enum": list(found.known)}
+    patterns = dict.fromkeys(found.forms.values())
+    return {"anyOf": [names, *({"type": "string", "pattern": f"^{form}$"} for form in patterns)]} if patterns else names

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ablate.parts.packages import absent
 from ablate.study.normalise import dict_get
 from ablate.study.problems import Problems, show
 from ablate.study.provenance import codes_of
@@ -29,6 +30,7 @@ def lint(problems: Problems, study: Study) -> None:
     if study.trainer is None:
         _selection(problems, study)
         _budgets(problems, study)
+        _packages(problems, study)
     else:
         _unheard(problems, study)
         _not_here(problems, study)
@@ -71,6 +73,13 @@ def _few_seeds(problems: Problems, study: Study) -> None:
                 ("tables", name, "claims"),
                 f"claims need at least {MIN_SEEDS} seeds to be decided; the study has {len(study.seeds)}.",
             )
+
+
+def _packages(problems: Problems, study: Study) -> None:
+    """Networks of packages that are not installed here."""
+    for arch in dict.fromkeys(arm.recipe["model"]["arch"] for arm in study.arms):
+        if trouble := absent(arch):
+            problems.warn(problems.place("model.arch", arch), f"{trouble}.")
 
 
 def _selection(problems: Problems, study: Study) -> None:

@@ -53,7 +53,8 @@ class Settings:
     """What the command line changes: a profile, `--set path=value`, and the seeds; `recipe` is what a tuning file changes.
 
     `sources` are texts of studies that are named, and `weights` digests of files of weights, by their paths from the study's
-    folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`).
+    folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`). `stored` says that the text was run once:
+    names of parts that are absent here are kept, and told in `Study.absent`.
     """
 
     profile: str | None = None
@@ -62,6 +63,7 @@ class Settings:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    stored: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def load_text(text: str, file: str, settings: Settings | None = None) -> Study:
 
 def load_document(document: Document, folder: Path, settings: Settings, family: Family | None = None) -> Study:
     """A document that has been read; `family` are the studies that named this one, so that circles are seen."""
-    problems = Problems(document)
+    problems = Problems(document, stored=settings.stored)
     return _Reader(document, problems, folder, settings, family or Family(folder)).read()
 
 
@@ -150,7 +152,9 @@ class _Reader:
             **self._expand(grid, factors, base, seeds),
         )  # fmt: skip
         lint(problems, study)
-        return replace(study, warnings=tuple(str(problem) for problem in problems.warnings))
+        return replace(
+            study, warnings=tuple(str(problem) for problem in problems.warnings), absent=tuple(problems.absent)
+        )
 
     def _tables(
         self,
@@ -312,7 +316,7 @@ class _Reader:
             name, stored = self.family.name(path), self.settings
             document = parse(stored.sources[name], str(path)) if name in stored.sources else read(path)
             self.family.sources[name] = document.text
-            settings = Settings(profile=profile, sources=stored.sources, weights=stored.weights)
+            settings = Settings(profile=profile, sources=stored.sources, weights=stored.weights, stored=stored.stored)
             self.family.known[file, profile] = load_document(document, path.parent, settings, self.family)
         return self.family.known[file, profile]
 

@@ -39,8 +39,8 @@ _OURS = (
         "share of examples with the right class among five guesses; absent below 5 classes",
     ),
     Metric("mean_class_accuracy", "higher", "fraction", "mean of the classes' accuracies"),
-    Metric("weighted_top1", "higher", "fraction", "training accuracy under mixup, weighted by lam"),
-    Metric("objective", "lower", "nats", "the training loss as it is minimised, smoothing and mixup included"),
+    Metric("weighted_top1", "higher", "fraction", "training accuracy on images that are mixed or pasted, weighted by lam"),
+    Metric("objective", "lower", "nats", "the training loss as it is minimised, smoothing and mixing included"),
 )
 _CLASS = (
     Metric("precision", "higher", "fraction", "right among those guessed as the class"),
@@ -69,3 +69,11 @@ METRICS: dict[str, Metric] = {
     )
 }
 """Every metric of the built-in trainer by name. Without a prefix: the reported split."""
+
+_OF_COST = ("s", "1/s", "bytes")
+
+
+def is_cost(name: str) -> bool:
+    """Whether a metric says what a training cost: the one that no training gives again."""
+    metric = METRICS.get(name) or METRICS.get(name.partition("_")[2])
+    return metric is not None and metric.unit in _OF_COST

@@ -7,50 +7,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import PurePath
 from typing import Any
 
 from ablate.errors import nearest
-from ablate.study.readers import WEIGHTS
-from ablate.study.recipe import TWEAKS, fields
+from ablate.parts.declare import DataSet, Network, Part, Refinement, Schedule
+from ablate.parts.found import fields_of, on_change, parts
+from ablate.parts.packages import FROM_PACKAGE, package_of
+from ablate.parts.weights import WEIGHTS, names_run
+from ablate.study.readers import OFFICIAL
+from ablate.study.recipe import CHOICES, TWEAKS, fields, weights_paths
+from ablate.study.weights import TORCHVISION
 
-BOTTLENECK = ("resnet50", "resnet101", "resnet152")
-BASIC = ("resnet18", "resnet34")
-SMALL = ("two-layer-fc", "three-layer-cnn")
-ARCHS = (*BASIC, *BOTTLENECK, *SMALL)
-"""The registered networks; the training layer's registry is held equal to this by a test."""
-
-DATASETS = ("digits", "cifar10", "cifar100", "caltech101", "caltech100", "imagefolder", "npz", "synthetic")
 SELECTORS = ("val_top1", "val_top5", "val_loss", "val_mean_class_accuracy")
 """The validation metrics that can choose an epoch or end a run early."""
 
-KNOWN: dict[str, tuple[str, tuple[str, ...], bool]] = {
-    "model.arch": ("networks", ARCHS, True),
-    "data.name": ("data sets", DATASETS, True),
-    "select": ("choices", ("last", *SELECTORS), False),
-    "early_stopping.metric": ("choices", SELECTORS, False),
-}
-"""Recipe fields whose text is a name: what the names are, all of them, and whether package.module:callable is one too."""
-
 CALLABLE = r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*"
 
-WITHOUT_VALIDATION = ("cifar10", "cifar100")
-"""Data sets whose official split is train and test alone."""
-
-WITHOUT_OFFICIAL_SPLIT = ("digits", "caltech101", "caltech100")
-EMBEDDED = ("digits", "synthetic")
-DEFAULT_SPLIT = {"train": 0.8, "val": 0.2}
 FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut")
+OF_RESNETS: Mapping[str, Any] = {
+    "model.tweak": None,
+    **dict.fromkeys((f"model.{flag}" for flag in FLAGS), None),
+    "model.small_stem": False,
+    "model.zero_init_gamma": False,
+}
+"""Settings of our ResNets alone, with what they are for other networks."""
 
 Flat = dict[str, Any]
 Reasons = dict[str, str]
+Losses = tuple[tuple[str, Any, str], ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names that a text field takes: what they are, and whether package.module:callable is one too."""
+
+    what: str
+    known: tuple[str, ...]
+    is_open: bool
+    patterns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def forms(self) -> Mapping[str, str]:
+        """What else is taken: how it is written, and its pattern."""
+        return {"package.module:callable": CALLABLE, **self.patterns} if self.is_open else {}
+
+
+@cache
+def known_names() -> Mapping[str, Names]:
+    """The recipe fields whose text is a name."""
+    return {
+        "model.arch": Names(
+            "networks", tuple(parts(Network)), True, {"timm/NAME": FROM_PACKAGE, "torchvision/NAME": FROM_PACKAGE}
+        ),
+        "data.name": Names("data sets", tuple(parts(DataSet)), True),
+        "select": Names("choices", ("last", *SELECTORS), False),
+        "early_stopping.metric": Names("choices", SELECTORS, False),
+    }
 
 
 def normalise(flat: Mapping[str, Any]) -> tuple[Flat, Reasons]:
     """The recipe as it is hashed, and for each path that lost its value the reason, in words."""
     result = dict(flat)
     reasons: Reasons = {}
-    for rule in (_tweak, _optimizer, _schedule, _selection, _init, _data):
+    for rule in (_network, _tweak, _choices, _decay, _refinements, _selection, _init, _data):
         rule(result, reasons)
     return result, reasons
 
@@ -61,17 +83,43 @@ def _drop(flat: Flat, reasons: Reasons, path: str, value: Any, why: str) -> None
         reasons[path] = why
 
 
+def _network(flat: Flat, reasons: Reasons) -> None:
+    for path, value, why in _not_taken(flat["model.arch"]):
+        _drop(flat, reasons, path, value, why)
+
+
+@cache
+def _not_taken(arch: str) -> Losses:
+    """What has no effect on a network: for each setting its path, the value for that, and why."""
+    network = parts(Network).get(arch)
+    if network is not None:
+        takes = set(network.takes) | set(network.fields)
+    else:  # a network of the user's may take dropout; one of a package has arguments of its own
+        takes = set() if package_of(arch) else {"model.dropout"}
+    is_ours = any(path in takes for path in OF_RESNETS)
+    found = []
+    for path in sorted(_taken_by_others() - takes):
+        if path in OF_RESNETS and not is_ours:
+            found.append((path, OF_RESNETS[path], f"{arch} is not a ResNet of ours"))
+        elif path != "model.stride_in_3x3":  # see `_tweak`
+            found.append((path, OF_RESNETS.get(path, fields()[path].default), f"{arch} has no {_leaf(path)} setting"))
+    return tuple(found)
+
+
+def _taken_by_others() -> set[str]:
+    every = parts(Network).values()
+    return {path for network in every for path in (*network.takes, *network.fields)} & set(fields())
+
+
 def _tweak(flat: Flat, reasons: Reasons) -> None:
+    """Tweaks as their flags. Without a bottleneck there is no 1x1 to move the stride from: A and B are one network."""
     arch = flat["model.arch"]
-    if arch not in BOTTLENECK and arch not in BASIC:
-        for path in ("model.tweak", *(f"model.{flag}" for flag in FLAGS)):
-            _drop(flat, reasons, path, None, f"{arch} is not a ResNet of ours")
-        for path in ("model.small_stem", "model.zero_init_gamma"):
-            _drop(flat, reasons, path, False, f"{arch} is not a ResNet of ours")
+    network = parts(Network).get(arch)
+    if network is None or "model.tweak" not in network.takes:
         return
     meant = TWEAKS[flat["model.tweak"] or "B"]
     flags = {flag: meant[flag] if flat[f"model.{flag}"] is None else flat[f"model.{flag}"] for flag in FLAGS}
-    if arch in BASIC and not flags["stride_in_3x3"]:
+    if "model.stride_in_3x3" not in network.takes and not flags["stride_in_3x3"]:
         flags["stride_in_3x3"] = True
         why = f"{arch} has no bottleneck, so the stride has one place: A and B are one network"
         reasons |= dict.fromkeys(("model.tweak", "model.stride_in_3x3"), why)
@@ -80,26 +128,71 @@ def _tweak(flat: Flat, reasons: Reasons) -> None:
     flat["model.tweak"] = next((name for name, setting in TWEAKS.items() if setting == flags), None)
 
 
-def _optimizer(flat: Flat, reasons: Reasons) -> None:
-    defaults = fields()
-    name = flat["optimizer.name"]
-    if name != "sgd":
-        _drop(
-            flat,
-            reasons,
-            "optimizer.momentum",
-            defaults["optimizer.momentum"].default,
-            f"{name} has no momentum setting",
-        )
-        _drop(flat, reasons, "optimizer.nesterov", False, f"{name} has no Nesterov momentum")
+def _choices(flat: Flat, reasons: Reasons) -> None:
+    for path in CHOICES:
+        for other, value, why in _of_others(path, flat[path]):
+            _drop(flat, reasons, other, value, why)
+    schedule = parts(Schedule).get(flat[Schedule.kind])
+    if schedule is not None and schedule.warms_up:
+        _drop(flat, reasons, "schedule.warmup_epochs", 0.0, f"the {schedule.name} schedule has a warm-up of its own")
+
+
+@cache
+def _of_others(path: str, name: str) -> Losses:
+    """The settings that belong to other parts of a kind than the chosen one."""
+    kind = CHOICES[path]
+    part = parts(kind).get(name)
+    if part is None:
+        return ()
+    whose = name if path == "optimizer.name" else f"the {name} {path.partition('.')[0]}"
+    others = [other for other in fields_of(kind) if other not in part.fields]
+    return tuple((other, fields()[other].default, f"{whose} has no {_leaf(other)} setting") for other in others)
+
+
+def _decay(flat: Flat, reasons: Reasons) -> None:
     if flat["optimizer.weight_decay"] == 0:
         _drop(flat, reasons, "optimizer.no_decay_on_norm_and_bias", False, "there is no weight decay")
 
 
-def _schedule(flat: Flat, reasons: Reasons) -> None:
-    if flat["schedule.name"] != "step":
-        for path in ("schedule.step_epochs", "schedule.gamma"):
-            _drop(flat, reasons, path, fields()[path].default, f"the {flat['schedule.name']} schedule has no steps")
+def _refinements(flat: Flat, reasons: Reasons) -> None:
+    """A refinement that is off in any way is off in one way: all its settings have their defaults."""
+    for part, defaults in _switches():
+        changed = [path for path, value in defaults.items() if flat[path] != value]
+        if changed and part.is_off({path: flat[path] for path in defaults}):
+            for path in changed:
+                _drop(flat, reasons, path, defaults[path], f"{_title(part)} is off")
+
+
+@cache
+def _switches() -> tuple[tuple[Refinement, Mapping[str, Any]], ...]:
+    """The refinements with the defaults of their settings."""
+    return tuple((part, {path: fields()[path].default for path in part.fields}) for part in parts(Refinement).values())
+
+
+def refinements_on(flat: Mapping[str, Any]) -> list[Refinement]:
+    """The refinements that a whole recipe switches on."""
+    return [
+        part
+        for part, defaults in _switches()
+        if any(flat[path] != value for path, value in defaults.items())
+        and not part.is_off({path: flat[path] for path in defaults})
+    ]
+
+
+def _forget() -> None:
+    for cached in (known_names, _not_taken, _of_others, _switches):
+        cached.cache_clear()
+
+
+on_change(_forget)
+
+
+def _title(part: Part) -> str:
+    return part.name.replace("_", " ")
+
+
+def _leaf(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _selection(flat: Flat, reasons: Reasons) -> None:
@@ -114,31 +207,35 @@ def _init(flat: Flat, reasons: Reasons) -> None:
 
 
 def _data(flat: Flat, reasons: Reasons) -> None:
+    data_set = parts(DataSet).get(flat["data.name"])
     if flat["data.split"] is None:
         flat["data.split"] = default_split(flat["data.name"])
-    if flat["data.name"] in EMBEDDED:
-        _drop(flat, reasons, "data.path", None, f"{flat['data.name']} is embedded")
+    if data_set is not None and data_set.embedded:
+        _drop(flat, reasons, "data.path", None, f"{data_set.name} is embedded")
 
 
 def default_split(name: str) -> Any:
-    """The split of a data set where the recipe leaves it out: the set's own, else 0.8 and 0.2.
+    """The split of a data set where the recipe leaves it out; None where it must be said, official where a callable is named."""
+    data_set = parts(DataSet).get(name)
+    return data_set.split if data_set is not None else OFFICIAL
 
-    None for an image folder: whether it has a split of its own is not known before its folders are seen.
-    """
-    if name == "imagefolder":
-        return None
-    return DEFAULT_SPLIT if name in WITHOUT_OFFICIAL_SPLIT else "official"
+
+def has_validation(name: str) -> bool:
+    """Whether the official split of a data set may have validation images; of a user's own that shows when it is read."""
+    data_set = parts(DataSet).get(name)
+    return data_set is None or data_set.official is None or "val" in data_set.official
 
 
 def unknown_name(path: str, name: Any) -> str:
-    """What is wrong with a name given to one of the fields in `KNOWN`; empty for a known name and for all other fields."""
-    if path not in KNOWN:
+    """What is wrong with a name given to one of the fields in `known_names`; empty for a known name and for all other fields."""
+    names = known_names().get(path)
+    if names is None or name in names.known or any(re.fullmatch(form, name) for form in names.forms.values()):
         return ""
-    what, known, open_ = KNOWN[path]
-    if name in known or (open_ and re.fullmatch(CALLABLE, name)):
-        return ""
-    also = "; or package.module:callable" if open_ else ""
-    return f"{path} {show_name(name)} is not known.{nearest(name, known)} Known {what}: {', '.join(known)}{also}."
+    also = f"; or {', '.join(names.forms)}" if names.forms else ""
+    return (
+        f"{path} {show_name(name)} is not known.{nearest(name, names.known)} "
+        f"Known {names.what}: {', '.join(names.known)}{also}."
+    )
 
 
 def show_name(name: str) -> str:
@@ -150,7 +247,8 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     if flat["optimizer.name"] == "sgd" and flat["optimizer.nesterov"] and flat["optimizer.momentum"] == 0:
         found.append(("optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."))
-    if flat["data.name"] in ("imagefolder", "npz") and not flat["data.path"]:
+    data_set = parts(DataSet).get(flat["data.name"])
+    if data_set is not None and data_set.needs_path and not flat["data.path"]:
         found.append(("data.name", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
     place = PurePath(flat["data.path"] or "")
     if place.is_absolute() or ".." in place.parts:
@@ -163,12 +261,15 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
         found.append(("schedule.warmup_epochs", message))
     found += [("data.split", _split_trouble(flat)), ("model.init", _weights_trouble(flat))]
+    found += _two_parents(flat)
+    found += _excluded(flat)
     return [(path, message) for path, message in found if message]
 
 
 def _split_trouble(flat: Mapping[str, Any]) -> str:
     name, split = flat["data.name"], flat["data.split"]
-    if name in WITHOUT_OFFICIAL_SPLIT and "official" in (split, dict_get(split, "test")):
+    data_set = parts(DataSet).get(name)
+    if data_set is not None and data_set.official == () and OFFICIAL in (split, dict_get(split, "test")):
         return f"{name} has no official split; give fractions, as in data.split: {{train: 0.8, val: 0.2}}."
     if split is None:
         return (
@@ -177,19 +278,50 @@ def _split_trouble(flat: Mapping[str, Any]) -> str:
         )
     if not selects(flat):
         return ""
-    field = "select" if flat["select"] != "last" else "early_stopping"
+    chooser = "select" if flat["select"] != "last" else "early_stopping"
     if isinstance(split, Mapping) and "val" not in split:
-        return f"{field} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
-    if split == "official" and name in WITHOUT_VALIDATION:
-        return f"{field} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
+        return f"{chooser} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
+    if split == OFFICIAL and not has_validation(name):
+        return f"{chooser} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
     return ""
 
 
 def _weights_trouble(flat: Mapping[str, Any]) -> str:
     init, arch = flat["model.init"], flat["model.arch"]
-    if isinstance(init, str) and init in WEIGHTS and (arch in SMALL or (init == "imagenet-v2" and arch in BASIC)):
+    if (
+        isinstance(init, str)
+        and init in WEIGHTS
+        and arch in parts(Network)
+        and (arch, WEIGHTS[init]) not in TORCHVISION
+    ):
         return f"torchvision has no {init} weights for {arch}; use another arch, scratch, a file of weights, or a run."
     return ""
+
+
+def _two_parents(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A run waits for one parent."""
+    first, *others = [path for path in weights_paths() if names_run(flat[path])] or [""]
+    return [
+        (
+            path,
+            f"{first} and {path} both name a run, and a run has one parent; give one of the two as a file of weights.",
+        )
+        for path in others
+    ]
+
+
+def _excluded(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Refinements that cannot go together."""
+    if not any(part.excludes for part, _ in _switches()):
+        return []
+    on = refinements_on(flat)
+    names = {part.name: part for part in on}
+    return [
+        (next(iter(part.fields)), f"{_title(part)} cannot go with {_title(names[other])}: {instead}")
+        for part in on
+        for other, instead in part.excludes.items()
+        if other in names
+    ]
 
 
 def selects(flat: Mapping[str, Any]) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError
+from ablate.parts.weights import WEIGHTS
 from ablate.study.names import UnclearName, resolve
 from ablate.study.problems import Problems
-from ablate.study.readers import WEIGHTS
 from ablate.study.run import Run
 from ablate.study.source import Key
 
@@ -35,22 +35,22 @@ class Parents:
         self.digest = digest
         self.needed: dict[str, Run] = {}
         self.folders: dict[str, None] = {}
-        self._resolved: dict[str, Any] = {}
-        self._places: dict[str, Key] = {}
+        self._resolved: dict[tuple[str, str], Any] = {}
+        self._places: dict[tuple[str, str], Key] = {}
         self._runs: dict[str, dict[int, Run]] = {}
         self._known: dict[str, Run] = {}
 
-    def resolve(self, init: Any) -> Any:
-        """The form in which `init` is hashed: an entry of torchvision, a file's digest, or another arm.
+    def resolve(self, path: str, init: Any) -> Any:
+        """The form in which the weights that a field names are hashed: an entry of torchvision, a file's digest, or another arm.
 
         One distinct value is resolved once and comes back as the same object.
         """
-        key = repr(init)
+        key = (path, repr(init))
         if key not in self._resolved:
-            self._resolved[key] = self._resolve(init)
+            self._resolved[key] = self._resolve(path, init)
         return self._resolved[key]
 
-    def parent_of(self, init: Mapping[str, Any], seed: int) -> str | None:
+    def parent_of(self, path: str, init: Mapping[str, Any], seed: int) -> str | None:
         """The run that a child with this seed starts from; it and those that it starts from are remembered in `needed`."""
         runs = self._runs.get(init["arm"], {})
         wanted = seed if init["seed"] == "same" else init["seed"]
@@ -58,8 +58,8 @@ class Parents:
         if run is None:
             there = ", ".join(map(str, list(runs)[:20])) or "none"
             self.problems.add(
-                self._places.get(init["arm"], ("recipe",)),
-                f"the parent has no run with seed {wanted}; it has {there}. Raise its `seeds`, or name one seed in init.",
+                self._places.get((path, init["arm"]), ("recipe",)),
+                f"the parent has no run with seed {wanted}; it has {there}. Raise its `seeds`, or name one seed in {path}.",
             )
             return None
         self._need(run)
@@ -73,31 +73,32 @@ class Parents:
         for link in reversed(chain):
             self.needed.setdefault(link.run_id, link)
 
-    def _resolve(self, init: Any) -> Any:
-        place = self.problems.place("model.init", init)
-        if init == "scratch":
+    def _resolve(self, path: str, init: Any) -> Any:
+        place = self.problems.place(path, init)
+        if init is None or init == "scratch":
             return init
         if isinstance(init, str):
-            return {"entry": WEIGHTS[init]} if init in WEIGHTS else self._file(place, {"file": init})
+            return {"entry": WEIGHTS[init]} if init in WEIGHTS else self._file(path, place, {"file": init})
         if "file" in init:
-            return self._file(place, init)
-        return self._run(place, init)
+            return self._file(path, place, init)
+        return self._run(path, place, init)
 
-    def _file(self, place: Key, init: Mapping[str, Any]) -> Any:
+    def _file(self, path: str, place: Key, init: Mapping[str, Any]) -> Any:
         name = str(init["file"])
         found = self.digest(self.folder / name)
         declared = init.get("sha256")
         if found and declared not in (None, found):
             self.problems.add(place, f"{name} has SHA-256 {found}, not {declared}.")
         if not found and not declared:
+            named = (*(("scratch",) if path == "model.init" else ()), *WEIGHTS)
             self.problems.add(
                 place,
-                f"there is no file {name!r} beside the study that can be read. Allowed: scratch, {', '.join(WEIGHTS)}, a file of "
+                f"there is no file {name!r} beside the study that can be read. Allowed: {', '.join(named)}, a file of "
                 "weights, or a run {study: ..., arm: ...}. To plan without the file, give {file: ..., sha256: ...}.",
             )
         return {"file": os.path.normpath(name), "sha256": found or declared}
 
-    def _run(self, place: Key, init: Mapping[str, Any]) -> Any:
+    def _run(self, path: str, place: Key, init: Mapping[str, Any]) -> Any:
         missing = [name for name in ("study", "arm") if name not in init]
         if missing:
             self.problems.add(
@@ -107,7 +108,7 @@ class Parents:
         arm, study = self._parent_arm(place, init)
         if arm is None or study is None:
             return dict(init)
-        self._places.setdefault(arm.arm_id, place)
+        self._places.setdefault((path, arm.arm_id), place)
         self.folders |= dict.fromkeys([str(Path(study.file).parent), *study.parent_folders])
         self._known |= {run.run_id: run for run in (*study.parents, *study.runs)}
         runs = {run.seed: run for run in study.runs if run.arm_id == arm.arm_id}

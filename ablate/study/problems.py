@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from ablate.errors import Problem, StudyError, nearest
-from ablate.study.recipe import RecipeField
+from ablate.study.field import RecipeField
 from ablate.study.source import Document, Key
+from ablate.study.transforms import read_stored
+
+NAMED: Mapping[str, Callable[[Any], tuple[Any, list[str]] | None]] = {
+    **dict.fromkeys(("optimizer.name", "schedule.name", "loss.name"), lambda value: (value, [value])),
+    "data.augment": read_stored,
+}
+"""Fields that name parts, with what reads a value whose part is absent: the value as it is kept, and the absent names."""
 
 MAX_PROBLEMS = 100
 """Mistakes that are reported of one file; a generated file may hold any number."""
@@ -21,12 +28,15 @@ class Problems:
     """The mistakes and warnings found in one document so far.
 
     `places` remembers where each recipe field was given each of its values, for mistakes that only show in a whole recipe.
-    `free` says that the recipe is another trainer's: a mapping without fields of ours.
+    `free` says that the recipe is another trainer's: a mapping without fields of ours. `stored` says that the document was valid
+    once: a name that no part has is kept as it stands, and noted in `absent`, by the field and the name.
     """
 
-    def __init__(self, document: Document, *, free: bool = False) -> None:
+    def __init__(self, document: Document, *, free: bool = False, stored: bool = False) -> None:
         self.document = document
         self.free = free
+        self.stored = stored
+        self.absent: dict[str, None] = {}
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self.places: dict[tuple[str, str], Key] = {}
@@ -84,6 +94,10 @@ class Problems:
         try:
             found = field.parse(value)
         except ValidationError as error:
+            if self.stored and field.path in NAMED and (kept := NAMED[field.path](value)) is not None:
+                found, names = kept
+                self.absent |= dict.fromkeys(f"{field.path} {name}" for name in names)
+                return found
             self.add(key, f"{field.path} {explain(error, value)}")
             return field.default
         self.places.setdefault((field.path, repr(found)), key)

@@ -17,6 +17,7 @@ from typing import Any
 
 from ablate.parts import found
 from ablate.parts.declare import KINDS, Part
+from ablate.parts.packages import packages_used
 from ablate.study.digest import canonical_json
 from ablate.study.metrics import READER
 from ablate.study.reached import PACKAGE, Reach
@@ -145,8 +146,10 @@ def _code(files: Files, reader: int | None) -> Code:
 
 
 def our_code(recipe: Mapping[str, Any]) -> Code:
-    """The code of our own trainer for a recipe: its core, and the parts that the recipe uses."""
-    parts = {CORE: _core()[1], **{f"{part.kind} {part.name}": _digest(part) for part in parts_used(recipe)}}
+    """The code of our own trainer for a recipe: its core, the parts that the recipe uses, and the version of the package that its
+    network comes from."""
+    used = {f"{part.kind} {part.name}": _digest(part) for part in parts_used(recipe)}
+    parts = {CORE: _core()[1], **used, **_package(str(recipe.get("model", {}).get("arch", "")))}
     return Code(hashlib.sha256(canonical_json(parts).encode()).hexdigest(), parts=parts)
 
 
@@ -169,6 +172,12 @@ def _digest_of_module(module: str) -> str:
     return _reach().digest(set(_reach().modules(module)) - _core()[0])
 
 
+@cache
+def _package(arch: str) -> dict[str, str]:
+    """{`package timm`: its version} of a network that needs a package; empty for others, and where it is not here."""
+    return {f"package {package}": found for package, found in packages_used(arch).items()}
+
+
 def _digest(part: Part) -> str:
     """What a part's file means, and what that imports beside the core."""
     return _digest_of_module(found.module_of(part))
@@ -176,7 +185,7 @@ def _digest(part: Part) -> str:
 
 def forget() -> None:
     """Parts have come or gone: look at the files again."""
-    for cached in (_reach, _core, _digest_of_module):
+    for cached in (_reach, _core, _digest_of_module, _package):
         cached.cache_clear()
 
 

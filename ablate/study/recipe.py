@@ -1,28 +1,52 @@
 """The recipe: every setting that can change a number, with its type, range and default.
 
-This module is the single list of recipe fields. `fields()` flattens it to dotted paths (`optimizer.lr`), which is how
-study files, levels and the command line address a field. What each name does is implemented in `ablate.training`;
-a test holds the two in step.
+`Recipe` has the fields of the trainer's core; the parts (`ablate.parts`) declare theirs. `fields()` joins both, by dotted path
+(`optimizer.lr`), which is how study files, levels and the command line address a field.
+
+A field that came after the first release is left out of what is hashed and stored where it has the value that recipes meant
+before it existed: `written` leaves it out, and `parse_recipe` fills it in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ablate.study.forms import Arguments, ClassWeights, Globs, Groups, Init, Normalize, Split, Transforms
-from ablate.study.readers import TRANSFORMS as TRANSFORMS
+from ablate.errors import AblateError, Problem, StudyError, nearest
+from ablate.parts.declare import FIRST, DataSet, Network, Part, Refinement
+from ablate.parts.declare import Loss as LossPart
+from ablate.parts.declare import Optimizer as OptimizerPart
+from ablate.parts.declare import Schedule as SchedulePart
+from ablate.parts.found import fields_of, module_of, on_change, parts
+from ablate.parts.types import Count, NonNegative, Positive
+from ablate.parts.weights import Init, names_run
+from ablate.study.field import RecipeField as RecipeField
+from ablate.study.field import recipe_field
+from ablate.study.forms import Arguments, ClassWeights, Globs, Groups, Normalize, Split
+from ablate.study.transforms import Transforms, transforms, without_later
 
 RECIPE_VERSION = 1
 """Raised when the meaning of a recipe changes, so that old results keep theirs."""
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+LATER: Final = "(a field that came after the first release)"
+"""The mark of a field of the core that is left out of the hashed text at its default."""
+
+FIRST_OF_PARTS = (
+    "optimizer.momentum",
+    "optimizer.nesterov",
+    "schedule.step_epochs",
+    "schedule.gamma",
+    "loss.label_smoothing",
+    "mixup.alpha",
+)
+"""The fields of parts that recipes had from the start. This list never grows: a later field has a `before`."""
+
+CHOICES: Mapping[str, type[Part]] = {kind.kind: kind for kind in (OptimizerPart, SchedulePart, LossPart)}
+"""Fields that name one part of a kind, and nothing else."""
 
 TWEAKS: dict[str, dict[str, bool]] = {
     "A": {"stride_in_3x3": False, "deep_stem": False, "avgpool_shortcut": False},
@@ -44,8 +68,7 @@ class _Section(BaseModel):
 class Data(_Section):
     name: str = Field(
         "digits",
-        description="digits, cifar10, cifar100, caltech101, caltech100 (without Faces_easy), imagefolder, npz, synthetic "
-        "or package.module:callable",
+        description="a data set, as `ablate data list` names it, or package.module:callable",
     )
     path: str | None = Field(
         None, description="where the data lies, relative to ABLATE_DATA; needed by imagefolder and npz"
@@ -86,31 +109,21 @@ class Model(_Section):
 
 
 class Optimizer(_Section):
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    name: str = "sgd"
     lr: Positive = Field(0.1, description="initial learning rate")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False
-    weight_decay: NonNegative = Field(0.0, description="L2 for sgd and adam, decoupled for adamw")
+    weight_decay: NonNegative = Field(0.0, description="L2 for sgd, adam and rmsprop; decoupled for adamw and lion")
     no_decay_on_norm_and_bias: bool = False
     groups: Groups = Field({}, description="learning rates by glob of parameter names")
 
 
 class Schedule(_Section):
-    name: Literal["constant", "cosine", "step"] = "constant"
+    name: str = "constant"
     warmup_epochs: NonNegative = Field(0.0, description="linear warm-up from 0, in epochs")
-    step_epochs: Annotated[int, Field(ge=1)] = Field(30, description="step: the rate falls every so many epochs")
-    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="step: the factor by which it falls")
 
 
 class Loss(_Section):
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="epsilon, spread as epsilon/C over all C classes"
-    )
+    name: Annotated[str, LATER] = Field("cross_entropy", description="what is minimised")
     class_weights: ClassWeights = Field("none", description="none, balanced or a list")
-
-
-class Mixup(_Section):
-    alpha: NonNegative = Field(0.0, description="lam ~ Beta(alpha, alpha) per batch; 0 is off")
 
 
 class EarlyStopping(_Section):
@@ -118,58 +131,122 @@ class EarlyStopping(_Section):
     patience: Count | None = Field(None, description="evaluations without improvement before the run ends; none: never")
 
 
-class Recipe(_Section):
-    """Every setting of one training, all defaults written out."""
-
+class _Core(_Section):
     data: Data = Data()
     model: Model = Model()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     loss: Loss = Loss()
-    mixup: Mixup = Mixup()
     early_stopping: EarlyStopping = EarlyStopping()
     select: str = Field("last", description="last, or a validation metric whose best epoch is reported")
     evaluate_every: Count = Field(1, description="epochs between evaluations; the last epoch is always evaluated")
     batch_size: Count = 128
     epochs: Count = 10
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast, parameters stay fp32")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="bf16, fp16: autocast, parameters stay fp32; fp16 scales the loss"
+    )
 
 
-@dataclass(frozen=True)
-class RecipeField:
-    """One leaf of the recipe, addressed by its dotted path."""
+class Recipe(_Core):
+    """Every setting of one training, all values filled in. `parse_recipe` makes one.
 
-    path: str
-    default: Any
-    description: str
-    adapter: TypeAdapter[Any]
+    The core's fields are its attributes; `get` has those of the parts too.
+    """
 
-    def parse(self, value: Any) -> Any:
-        """`value` as the field's type, JSON-ready; raises `pydantic.ValidationError`."""
-        found = self.adapter.dump_python(self.adapter.validate_python(value, strict=True), mode="json")
-        return found + 0.0 if isinstance(found, float) else found  # -0.0 and 0.0 are one setting
+    values: Mapping[str, Any] = Field(repr=False)
+
+    def get(self, path: str) -> Any:
+        """The value of any field by its dotted path, JSON-ready. Raises KeyError for what is no field."""
+        return self.values[path]
 
 
 @cache
 def fields() -> Mapping[str, RecipeField]:
-    """Every recipe field by dotted path, in the order of the recipe."""
-    return dict(_walk(Recipe, ""))
+    """Every recipe field by dotted path, section by section. Raises AblateError for a part that declares what cannot be."""
+    found = {**_core(), **_declared()}
+    known = dict.fromkeys(_section(path) for path in _core())
+    last = ("early_stopping", "")
+    new = dict.fromkeys(_section(path) for path in found if _section(path) not in known)
+    order = [*(section for section in known if section not in last), *new, *last]
+    return dict(sorted(found.items(), key=lambda item: order.index(_section(item[0]))))
 
 
-def _walk(section: type[BaseModel], prefix: str) -> list[tuple[str, RecipeField]]:
-    found: list[tuple[str, RecipeField]] = []
-    for name, info in section.model_fields.items():
-        path = prefix + name
-        if isinstance(info.annotation, type) and issubclass(info.annotation, _Section):
-            found += _walk(info.annotation, path + ".")
-            continue
-        annotation: Any = info.annotation
-        for extra in info.metadata:
-            annotation = Annotated[annotation, extra]
-        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
-        default = adapter.dump_python(info.default, mode="json")
-        found.append((path, RecipeField(path, default, info.description or "", adapter)))
-    return found
+@cache
+def weights_paths() -> tuple[str, ...]:
+    """The fields whose values name weights."""
+    return tuple(path for path, field in fields().items() if field.names_weights)
+
+
+def _forget() -> None:
+    for cached in (_core, fields, weights_paths):
+        cached.cache_clear()
+
+
+on_change(_forget)
+
+
+def parse_recipe(nested: Mapping[str, Any]) -> Recipe:
+    """A stored recipe with every value filled in and typed. Raises StudyError with every field that is wrong."""
+    given = flatten(nested)
+    problems = [Problem("recipe", None, path, _no_field(path)) for path in given if path not in fields()]
+    values: dict[str, Any] = {}
+    for path, field in fields().items():
+        try:
+            values[path] = field.parse(given[path]) if path in given else field.default
+        except ValidationError as error:
+            problems += [Problem("recipe", None, path, mistake["msg"]) for mistake in error.errors()]
+    if problems:
+        raise StudyError(problems)
+    return Recipe(values=values, **nest({path: values[path] for path in _core()}))
+
+
+def written(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by path as they are hashed and stored: nested, without what came later and has the value from before."""
+    known = fields()
+    kept = {path: value for path, value in flat.items() if path not in known or not known[path].is_left_out(value)}
+    if "data.augment" in kept:
+        kept["data.augment"] = without_later(kept["data.augment"])
+    return nest(kept)
+
+
+def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"optimizer": {"lr": 1}}` -> `{"optimizer.lr": 1}`: the fields that stand there, and no others."""
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping) and name not in fields():
+            flat |= {f"{name}.{leaf}": item for leaf, item in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def filled(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored recipe by dotted path, with what it leaves out. Nothing is checked."""
+    flat = {path: field.default for path, field in fields().items()} | flatten(nested)
+    flat["data.augment"] = [_with_arguments(item) for item in flat["data.augment"]]
+    return flat
+
+
+def setting(nested: Mapping[str, Any], path: str) -> Any:
+    """One value of a stored recipe; None where it is left out."""
+    section, _, leaf = path.rpartition(".")
+    place = nested.get(section) if section else nested
+    return place.get(leaf) if isinstance(place, Mapping) else None
+
+
+def replaced(nested: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A stored recipe with another value in one field of a section."""
+    section, _, leaf = path.rpartition(".")
+    return {**nested, section: {**nested.get(section, {}), leaf: value}}
+
+
+def start_of(nested: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The field of a stored recipe that names a run whose weights are needed, and what it says; ("", {}) for none."""
+    for path in weights_paths():
+        value = setting(nested, path)
+        if names_run(value):
+            return path, value
+    return "", {}
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,3 +259,62 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
         place[leaf] = value
     return nested
+
+
+def _with_arguments(item: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    ((name, given),) = item.items()
+    return {name: {key: field.default for key, field in transforms().get(name, {}).items()} | dict(given)}
+
+
+def _section(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _no_field(path: str) -> str:
+    return (
+        f"is no field of a recipe here.{nearest(path, fields())} The part that declares it is absent: "
+        "install its package, or put its file back."
+    )
+
+
+@cache
+def _core() -> Mapping[str, RecipeField]:
+    return dict(_walk(_Core, ""))
+
+
+def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, RecipeField]]:
+    for name, info in section.model_fields.items():
+        path = prefix + name
+        annotation: Any = info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, _Section):
+            yield from _walk(annotation, path + ".")
+            continue
+        if path in CHOICES:
+            annotation = Literal[tuple(parts(CHOICES[path]))]
+        for extra in info.metadata:
+            annotation = Annotated[annotation, extra]
+        is_first = LATER not in info.metadata
+        yield path, recipe_field(path, annotation, info.default, info.description or "", is_first=is_first)
+
+
+def _declared() -> dict[str, RecipeField]:
+    """The fields that parts declare."""
+    found: dict[str, RecipeField] = {}
+    for kind in (Network, OptimizerPart, SchedulePart, LossPart, DataSet, Refinement):
+        for path, declared in fields_of(kind).items():
+            owner = module_of(next(part for part in parts(kind).values() if path in part.fields))
+            if path in _core() or path in found:
+                raise AblateError(f"{owner}: {path} is a field already, of another kind; give this one another name.")
+            if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", path):
+                raise AblateError(f"{owner}: {path!r} cannot be a field; write section.name, in small letters.")
+            if (declared.before == FIRST) != (path in FIRST_OF_PARTS):
+                raise AblateError(
+                    f"{owner}: {path} needs before={declared.default!r}, its default: what recipes meant before it "
+                    "existed. At that value it is left out of what is hashed, so no result loses its id."
+                )
+            try:
+                is_first = declared.before == FIRST
+                found[path] = recipe_field(path, declared.type, declared.default, declared.about, is_first=is_first)
+            except ValidationError as error:
+                raise AblateError(f"{owner}: the default of {path} is no value of it: {error}") from None
+    return found

@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from ablate.study.assign import check_path, read_setting
 from ablate.study.factors import read_condition
 from ablate.study.problems import Problems, show
-from ablate.study.recipe import fields
+from ablate.study.recipe import fields, weights_paths
 from ablate.study.source import Key
 from ablate.study.study import Factor
 from ablate.study.trials import Dimension
@@ -35,8 +33,8 @@ def _dimension(problems: Problems, path: str, spec: Any, factors: tuple[Factor, 
     key: Key = ("space", path)
     if not check_path(problems, key, path):
         return None
-    if path == "model.init":
-        problems.add(key, "first weights cannot be sampled; make them a factor of the study.")
+    if path in weights_paths():
+        problems.add(key, "weights cannot be sampled; make them a factor of the study.")
         return None
     kinds = [kind for kind in KINDS if isinstance(spec, dict) and kind in spec]
     if len(kinds) != 1:
@@ -107,14 +105,12 @@ def _range(problems: Problems, key: Key, path: str, kind: str, value: Any, log: 
 
 
 def _is_whole(path: str) -> bool:
-    """Whether the field takes whole numbers only."""
-    try:
-        fields()[path].parse(1.5)
-    except ValidationError as error:
-        return any(item["type"] in ("int_type", "int_from_float") for item in error.errors())
-    except KeyError:  # an argument of the network's own
-        pass
-    return False
+    """Whether the only numbers that the field takes are whole ones."""
+    if path not in fields():  # an argument of the network's own
+        return False
+    shape = fields()[path].adapter.json_schema()
+    types = {inner.get("type") for inner in (shape, *shape.get("anyOf", ()))}
+    return "integer" in types and "number" not in types
 
 
 def _is_number(value: Any, kind: str) -> bool:

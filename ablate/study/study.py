@@ -178,6 +178,7 @@ class Study:
     tune: str | None = None
     profiles: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     source: str = ""
     steps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parent_folders: tuple[str, ...] = ()

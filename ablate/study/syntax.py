@@ -92,7 +92,7 @@ class _Writer:
 
     def value(self, value: Any) -> str:
         if isinstance(value, ast.Constant):
-            return f"({type(value.value).__name__} {ascii(value.value)})"
+            return f"({type(value.value).__name__} {value.value!a})"
         if isinstance(value, ast.JoinedStr):
             return f"(JoinedStr {' '.join(self._pieces(value))})"
         if isinstance(value, ast.AST):

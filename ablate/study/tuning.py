@@ -18,10 +18,10 @@ from ablate.study.keys import TUNING
 from ablate.study.loader import Settings, load
 from ablate.study.metrics import METRICS
 from ablate.study.names import UnclearName, resolve
-from ablate.study.normalise import SELECTORS, WITHOUT_VALIDATION
+from ablate.study.normalise import SELECTORS, has_validation
 from ablate.study.problems import Problems, show
 from ablate.study.profiles import fixed_by
-from ablate.study.recipe import fields
+from ablate.study.recipe import flatten
 from ablate.study.seeds import read_seeds
 from ablate.study.source import Document, read
 from ablate.study.space import read_space
@@ -245,7 +245,7 @@ class _Reader:
         same: dict[str, list[str]] = {}
         for arm in tuning.arms:
             sampled = {dimension.path for dimension in tuning.space_of(arm)}
-            rest = {path: value for path, value in _flat(arm.recipe).items() if path not in sampled}
+            rest = {path: value for path, value in flatten(arm.recipe).items() if path not in sampled}
             same.setdefault(repr(rest), []).append(arm.name)
         for names in same.values():
             if len(names) > 1:
@@ -303,19 +303,12 @@ def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
     return int(arm.recipe["epochs"])
 
 
-def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested recipe by dotted path."""
-    sections = {section for path in fields() if (section := path.rpartition(".")[0])}
-    inner = {f"{section}.{name}": value for section in sections for name, value in recipe[section].items()}
-    return {**inner, **{name: value for name, value in recipe.items() if name not in sections}}
-
-
 def _selection_trouble(arm: Arm) -> str:
     """What is wrong with selecting on this arm's validation set; empty where nothing is."""
     data = arm.recipe["data"]
     split, name = data["split"], data["name"]
     mend = "give this file a recipe such as {data.split: {train: 0.64, val: 0.16, test: 0.2}}."
-    if (isinstance(split, dict) and "val" not in split) or (split == "official" and name in WITHOUT_VALIDATION):
+    if (isinstance(split, dict) and "val" not in split) or (split == "official" and not has_validation(name)):
         return f"arm {arm.name} has no validation images to select on; {mend}"
     if isinstance(split, dict) and "test" not in split:
         return f"in arm {arm.name} the validation set both selects and is reported, so the best figures flatter; {mend}"

@@ -1,47 +1,36 @@
-"""Which parts a recipe uses."""
+"""Which parts a recipe uses, and which settings are theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ablate.parts.declare import DataSet, Loss, Network, Optimizer, Part, Refinement, Schedule, Transform
+from ablate.parts.declare import DataSet, Network, Part, Transform
 from ablate.parts.found import parts
+from ablate.study.normalise import refinements_on
+from ablate.study.recipe import CHOICES, Recipe, filled
+
+NAMED: Mapping[str, type[Part]] = {**CHOICES, Network.kind: Network, DataSet.kind: DataSet}
+"""Fields that name a part, and of which kind."""
 
 
-def parts_used(recipe: Any) -> tuple[Part, ...]:
-    """The chosen optimizer, schedule, loss, network, data set and transforms, and the refinements that are on."""
-    return tuple(_used(recipe))
+def parts_used(recipe: Recipe | Mapping[str, Any]) -> tuple[Part, ...]:
+    """The parts that training this recipe runs: what it names, its transforms, and the refinements that are on.
+
+    `recipe` is a stored one, or one that `parse_recipe` made. `package.module:callable` is no part: its file is the user's.
+    """
+    flat = _flat(recipe)
+    named = [parts(kind).get(flat[path]) for path, kind in NAMED.items()]
+    transforms = [parts(Transform).get(name) for item in flat[Transform.kind] for name in item]
+    found = [part for part in (*named, *transforms) if part is not None]
+    return tuple({(part.kind, part.name): part for part in (*found, *refinements_on(flat))}.values())
 
 
-def settings_of(part: Part, recipe: Any) -> dict[str, Any]:
-    """A part's own settings by path, as a recipe has them: stored and nested, or typed. What it leaves out has its default."""
-    return {path: _value(recipe, path, declared.default) for path, declared in part.fields.items()}
+def settings_of(part: Part, recipe: Recipe | Mapping[str, Any]) -> dict[str, Any]:
+    """The part's own fields by path, with their values in this recipe. Transforms have none: `data.augment` has their arguments."""
+    flat = _flat(recipe)
+    return {} if isinstance(part, Transform) else {path: flat[path] for path in part.fields}
 
 
-def _used(recipe: Any) -> Iterator[Part]:
-    for kind in (Optimizer, Schedule, Loss, Network, DataSet):
-        name = _value(recipe, kind.kind, "cross_entropy" if kind is Loss else "")
-        if (part := parts(kind).get(str(name))) is not None:
-            yield part
-    for item in _value(recipe, Transform.kind, ()) or ():
-        name = next(iter(item), "") if isinstance(item, Mapping) else item
-        if (part := parts(Transform).get(str(name))) is not None:
-            yield part
-    for refinement in parts(Refinement).values():
-        if not refinement.is_off(settings_of(refinement, recipe)):
-            yield refinement
-
-
-def _value(recipe: Any, path: str, default: Any) -> Any:
-    value: Any = recipe
-    for name in path.split("."):
-        if isinstance(value, Mapping):
-            if name not in value:
-                return default
-            value = value[name]
-        elif hasattr(value, name):
-            value = getattr(value, name)
-        else:
-            return default
-    return value
+def _flat(recipe: Recipe | Mapping[str, Any]) -> Mapping[str, Any]:
+    return recipe.values if isinstance(recipe, Recipe) else filled(recipe)

@@ -16,13 +16,13 @@ from typing import Any
 import yaml
 
 from ablate.errors import Problem, StudyError
+from ablate.parts.weights import same_init
 from ablate.study.assign import read_settings
 from ablate.study.digest import canonical_json
 from ablate.study.free import Written, plain, unknown_path
 from ablate.study.problems import Problems
 from ablate.study.profiles import fixed_by
-from ablate.study.readers import same_init
-from ablate.study.recipe import nest
+from ablate.study.recipe import nest, weights_paths
 from ablate.study.source import Document, is_plain_word, parse, scalar
 from ablate.study.study import Factor
 
@@ -45,7 +45,7 @@ def read_sets(
         except StudyError as error:
             problems.errors += [replace(problem, line=None, key="") for problem in error.problems]
             continue
-        own = Problems(document, free=problems.free)
+        own = Problems(document, free=problems.free, stored=problems.stored)
         for name, item in read_settings(own, (), document.data).items():
             if name in settings:
                 own.add((), f"{name} is set twice on the command line.")
@@ -54,6 +54,7 @@ def read_sets(
             elif factor := fixed_by(factors, name):
                 own.add((), f"every level of {factor} sets {name}, so this would change nothing.")
             settings[name] = item
+        problems.absent |= own.absent
         problems.errors += [Problem(shown, None, "", problem.message) for problem in own.errors]
     return settings
 
@@ -153,7 +154,7 @@ def _text(path: str, value: Any, is_filled: bool) -> str:
         if is_filled and value.text is not None and not isinstance(value.value, str):
             return value.text if isinstance(value.text, str) else _listed(value.value, value.text)
         value = value.value
-    if path == "model.init":
+    if path in weights_paths() and value is not None:
         value = same_init(value)
     if not isinstance(value, str):
         return _flow(value)

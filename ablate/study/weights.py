@@ -13,8 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ablate.parts.packages import weights_folders
 from ablate.study.digest import SHORT
 from ablate.study.places import expand, variable
+from ablate.study.recipe import setting, weights_paths
 
 URL = "https://download.pytorch.org/models/"
 """Where torchvision's `Weights.url` points to, without the file's name."""
@@ -44,30 +46,36 @@ def torch_cache() -> Path:
     return expand(given, "torch's folder of weights") / "hub" / "checkpoints"
 
 
-def absent(model: Mapping[str, Any], *, home: Path, folders: Iterable[Path] = ()) -> str:
-    """Why the weights that a resolved recipe's `model.init` names are not here and what to do, in one line; '' where they are.
+def absent(recipe: Mapping[str, Any], *, home: Path, folders: Iterable[Path] = ()) -> str:
+    """Why weights that a stored recipe names are not here and what to do, in one line; '' where they are.
 
     `home` is ABLATE_HOME; `folders` are those of the study file and of the studies that its parents come from. Only the
     weights of a file or of torchvision are looked for: a parent's are another run's. A file that is there counts as there
     whatever it holds, and one that torchvision does not have is no file to wait for: the trainer says what is wrong.
     """
-    init = model["init"]
+    places = tuple(folders)
+    return next(filter(None, (_absent(recipe, path, home, places) for path in weights_paths())), "")
+
+
+def _absent(recipe: Mapping[str, Any], path: str, home: Path, folders: Iterable[Path]) -> str:
+    init = setting(recipe, path)
     if not isinstance(init, Mapping):
         return ""
     if "entry" in init:
-        name = TORCHVISION.get((model["arch"], str(init["entry"]).rpartition(".")[2]))
+        name = TORCHVISION.get((recipe["model"]["arch"], str(init["entry"]).rpartition(".")[2]))
         if name is None or any((place / name).is_file() for place in (folder(home), torch_cache())):
             return ""
         return f"no weights: fetch {URL}{name} into {folder(home)}"
     if "file" in init:
-        return _absent_file(expand(str(init["file"]), "model.init.file"), str(init.get("sha256", "")), home, folders)
+        return _absent_file(expand(str(init["file"]), f"{path}.file"), str(init.get("sha256", "")), home, folders)
     return ""
 
 
 def _absent_file(name: Path, digest: str, home: Path, folders: Iterable[Path]) -> str:
-    """A file lies as named in this folder, one of `folders` or the weights' own, and there under any name with its SHA-256."""
+    """A file lies as named in this folder, one of `folders`, the weights' own or that of a package, or, in the weights' own, under
+    any name with its SHA-256."""
     store = folder(home)
-    if any((place / name).is_file() for place in (Path(), *folders, store)):
+    if any((place / name).is_file() for place in (Path(), *folders, store, *weights_folders())):
         return ""
     if digest and any(path.is_file() and _sha256(path) == digest for path in store.glob("*")):
         return ""

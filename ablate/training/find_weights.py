@@ -13,14 +13,16 @@ import torch
 import torchvision
 
 from ablate.errors import BadData, NotFound
+from ablate.parts.declare import Network
+from ablate.parts.found import parts
+from ablate.parts.packages import weights_folders
 from ablate.study.places import expand
 from ablate.study.recipe import Model
-from ablate.training.models import resnet
+from ablate.training.models import flags_of, usual_variant
+from ablate.training.models.changes import variants_before
 from ablate.training.registry import recipe_error
 
 _VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
-FLAGS = ("stride_in_3x3", "deep_stem", "avgpool_shortcut", "small_stem")
-"""What makes a variant of a ResNet."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Weights:
 
     source: str
     path: Path
-    variant: Mapping[str, bool]
+    variant: Mapping[str, Any]
     arch: str | None = None
     classes: tuple[str, ...] | None = None
     declared: bool = True
@@ -42,7 +44,7 @@ def locate(model: Model, *, home: Path, parent_dir: Path | None = None, folders:
     """The file that `model.init` names; None for scratch. Raises NotFound with what to do where it is absent.
 
     A file is looked for as named, in `folders` (of the study file and of those that its parents come from), and in
-    `home`/weights, there also by its SHA-256 alone; of several of its name, the one with that SHA-256 is meant.
+    `home`/weights, there also by its SHA-256 alone, and in installed packages of weights; of several of its name, the one with that SHA-256 is meant.
     """
     init = model.init
     if init == "scratch":
@@ -60,7 +62,7 @@ def locate(model: Model, *, home: Path, parent_dir: Path | None = None, folders:
 
 def _torchvision(arch: str, name: str, home: Path) -> Weights:
     try:
-        entries = torchvision.models.get_model_weights(arch)
+        entries = torchvision.models.get_model_weights(arch.removeprefix("torchvision/"))
         entry = entries[_VERSIONS.get(name, name.rpartition(".")[2])]
     except (ValueError, KeyError) as error:
         raise recipe_error(
@@ -76,13 +78,14 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
         )
     expected = Path(file).stem.rpartition("-")[2]  # torchvision's file names end in the first digits of their SHA-256
     _check_digest(path, expected)
-    return Weights(str(entry), path, _torchvision_variant(arch), arch=arch)
+    return Weights(str(entry), path, usual_variant(arch), arch=arch)
 
 
 def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Path) -> Weights:
     digest = str(init.get("sha256", ""))
     name = expand(str(init.get("file", "")), "model.init.file")
-    named = [folder / name for folder in [Path(), *folders, store]] if "file" in init else []
+    looked = [Path(), *folders, store, *weights_folders()]
+    named = [folder / name for folder in looked] if "file" in init else []
     there = [path for path in named if path.is_file()]
     path = next((path for path in there if _sha256(path) == digest), there[0] if there else None)
     if path is None and digest:
@@ -92,7 +95,7 @@ def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Pa
         folder = next((path for path in named if path.is_dir()), None)
         if folder is not None:
             raise NotFound(f"model.init: {folder} is a folder; name the file of weights in it")
-        places = ", ".join(str(folder) for folder in [Path.cwd(), *folders, store])
+        places = ", ".join(str(folder) for folder in [Path.cwd(), *looked[1:]])
         raise NotFound(f"model.init: {what} is not here; looked in {places}; put it into one of them")
     _check_digest(path, digest)
     return _described(f"file {path.name}", path, arch)
@@ -118,7 +121,7 @@ def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
 
 def _described(source: str, path: Path, arch: str | None) -> Weights:
     notes = sidecar(path)
-    usual = _torchvision_variant(arch) if arch else {}
+    usual = usual_variant(arch) if arch else {}
     if not notes:
         return Weights(source, path, usual, declared=not usual)
     if "sha256" in notes:
@@ -129,11 +132,12 @@ def _described(source: str, path: Path, arch: str | None) -> Weights:
             f"model.init: {path.with_suffix('.json')} does not say what {path.name} holds: variant must be a mapping and "
             "classes a list; remove the file to go by the recipe, or train its run anew"
         )
-    wrong = [name for name, flag in variant.items() if name not in FLAGS or not isinstance(flag, bool)]
+    known = known_variants()
+    wrong = [name for name, value in variant.items() if name not in known or not isinstance(value, type(known[name]))]
     if wrong:
         raise BadData(
             f"model.init: {path.with_suffix('.json')}: variant: {wrong[0]!r}: {variant[wrong[0]]!r} is no flag of a variant; "
-            f"allowed: {', '.join(FLAGS)}, each true or false"
+            f"allowed: {_allowed(known)}"
         )
     # what a hand-written declaration leaves out is as usual; a run of ours writes all
     variant = variant if "schema" in notes else {**usual, **variant}
@@ -151,13 +155,20 @@ def sidecar(path: Path) -> dict[str, Any]:
 
 def _speaks(notes: Mapping[str, Any]) -> bool:
     variant = notes.get("variant")
-    if isinstance(variant, dict) and variant and set(variant) <= set(FLAGS):
+    if isinstance(variant, dict) and variant and set(variant) <= set(known_variants()):
         return True
     return isinstance(notes.get("arch"), str) and not {"variant", "sha256", "classes"}.isdisjoint(notes)
 
 
-def _torchvision_variant(arch: str) -> dict[str, bool]:
-    return resnet.variant(arch, {name: name == "stride_in_3x3" for name in FLAGS})
+def known_variants() -> dict[str, Any]:
+    """What makes a variant of any network, each with a value of its kind."""
+    return {flag: False for arch in parts(Network) for flag in flags_of(arch)} | variants_before()
+
+
+def _allowed(known: Mapping[str, Any]) -> str:
+    flags = [name for name, value in known.items() if isinstance(value, bool)]
+    texts = [name for name, value in known.items() if not isinstance(value, bool)]
+    return f"{', '.join(flags)}, each true or false" + "".join(f", and {name} as a recipe writes it" for name in texts)
 
 
 def _check_digest(path: Path, expected: str) -> None:

@@ -21,9 +21,11 @@ from typing import Any
 from torch import nn
 
 from ablate.errors import BadData
+from ablate.parts.declare import Settings
 from ablate.study.recipe import Model
 from ablate.training.find_weights import Weights, locate
-from ablate.training.models import variant_of
+from ablate.training.models import NONE, variant_of
+from ablate.training.models.changes import variants_before
 from ablate.training.registry import recipe_error
 from ablate.training.state_dict import NotWeights, State, read_tensors, state_in, unfit, without_wrappers
 
@@ -64,10 +66,11 @@ def initialise(
     parent_dir: Path | None = None,
     study_dir: str | Path | None = None,
     parent_study_dirs: Sequence[str | Path] = (),
+    settings: Settings = NONE,
 ) -> InitReport:
     """Load the weights that `model.init` names into `network`, which holds drawn ones.
 
-    The last layer is new where the classes differ in number or, if the file says them, in name. Raises NotFound for absent
+    `settings` are those that `build_model` had. The last layer is new where the classes differ in number or, if the file says them, in name. Raises NotFound for absent
     weights, BadData for a file that is not what its SHA-256 says, StudyError for weights of another network.
     """
     folders = [Path(folder) for folder in (study_dir, *parent_study_dirs) if folder]
@@ -79,7 +82,7 @@ def initialise(
     state, pooled = _numbered_as_ours(state, network.state_dict())
     if not weights.declared:
         weights = replace(weights, variant={**weights.variant, **_shown(state, weights.variant, pooled)})
-    _check_variant(weights, model)
+    _check_variant(weights, model, variant_of(model, settings))
     report = _load(network, state, weights, model, classes)
     return replace(report, inside=loaded[1], prefix=prefix)
 
@@ -102,6 +105,7 @@ def _numbered_as_ours(state: State, own: State) -> tuple[State, bool]:
         for name, tensor in state.items()
         if name.endswith(".downsample.1.weight")
         and tensor.ndim == 4
+        and not (name in own and own[name].shape == tensor.shape)
         and f"{name.removesuffix('1.weight')}0.weight" in own
     }
 
@@ -113,39 +117,47 @@ def _numbered_as_ours(state: State, own: State) -> tuple[State, bool]:
     return ({ours(name): tensor for name, tensor in state.items()}, True) if counted else (state, False)
 
 
-def _shown(state: State, variant: Mapping[str, bool], pooled: bool) -> dict[str, bool]:
-    """The flags that the tensors themselves tell, of those that the network has."""
+def _shown(state: State, variant: Mapping[str, Any], pooled: bool) -> dict[str, Any]:
+    """What the tensors themselves tell: the flags that the network has, and squeeze-and-excitation."""
     first = state.get("conv1.weight")
     shown = {"deep_stem": "conv1.0.weight" in state, "avgpool_shortcut": pooled}
     if first is not None and first.ndim == 4:
         shown["small_stem"] = first.shape[-1] == 3
-    return {name: flag for name, flag in shown.items() if name in variant}
+    excited = {"squeeze_excitation": True} if any(".se.fc1." in name for name in state) else {}
+    return {name: flag for name, flag in shown.items() if name in variant} | excited
 
 
-def _check_variant(weights: Weights, model: Model) -> None:
+def _check_variant(weights: Weights, model: Model, wanted: Mapping[str, Any]) -> None:
     if model.allow_variant_mismatch:
         return
     if weights.arch is not None and weights.arch != model.arch:
         raise recipe_error(
             "model.init", f"{weights.source} holds weights of {weights.arch}, the recipe's arch is {model.arch}"
         )
-    wanted = variant_of(model)
-    differ = [name for name in wanted if weights.variant.get(name, wanted[name]) != wanted[name]]
+    before = variants_before()
+    ours = {**before, **wanted}
+    theirs = {**wanted, **before, **weights.variant}
+    differ = [name for name in theirs if name in ours and theirs[name] != ours[name]]
     if not differ:
         return
-    told = ", ".join(f"{name}: {str(weights.variant[name]).lower()}" for name in differ)
+    told, meant = _written(theirs, differ), _written(ours, differ)
+    has = "the opposite" if all(isinstance(ours[name], bool) for name in differ) else meant
     way = "use the tweak that the weights were trained with, weights of this variant, or model.allow_variant_mismatch: true"
     if weights.declared:
         raise recipe_error(
-            "model.init", f"{weights.source} was trained with {told}, the recipe's network has the opposite; {way}"
+            "model.init", f"{weights.source} was trained with {told}, the recipe's network has {has}; {way}"
         )
-    declaration = json.dumps({"arch": model.arch, "variant": {name: wanted[name] for name in differ}})
+    declaration = json.dumps({"arch": model.arch, "variant": {name: ours[name] for name in differ}})
     raise recipe_error(
         "model.init",
         f"{weights.source} says nothing of its variant, so it counts as torchvision's where its tensors do not tell: {told}; "
-        f"the recipe's network has the opposite; {way}. If you know that it was trained as the recipe says, write "
+        f"the recipe's network has {has}; {way}. If you know that it was trained as the recipe says, write "
         f"{weights.path.with_suffix('.json').name} beside it: {declaration}",
     )
+
+
+def _written(variant: Mapping[str, Any], names: Sequence[str]) -> str:
+    return ", ".join(f"{name}: {str(variant[name]).lower()}" for name in names)
 
 
 def _load(network: nn.Module, state: State, weights: Weights, model: Model, classes: tuple[str, ...]) -> InitReport:

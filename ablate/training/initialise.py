@@ -7,7 +7,6 @@ that differ in one layer start from the same weights in all others.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 
 import torch
 from torch import nn
@@ -18,19 +17,20 @@ from ablate.parts import streams
 
 
 @torch.no_grad()
-def init_parameters(model: nn.Module, seed: int, *, zeroed: Collection[str] = ()) -> None:
+def init_parameters(model: nn.Module, seed: int) -> None:
     """Fill `model` in place: each parameter from `streams.generator(seed, "init", name)`, each buffer with its first value.
 
-    Convolutions of networks with BatchNorm get He's normal draw over fan-out, as torchvision's ResNets do; all others, and
-    linear layers, get PyTorch's default uniform one. BatchNorm starts at 1 and 0, those scales named in `zeroed` at 0.
+    Convolutions of networks with normalisation get He's normal draw over fan-out, as torchvision's ResNets do; all others, and
+    linear layers, get PyTorch's default uniform one, as do biases. BatchNorm, GroupNorm and LayerNorm start at 1 and 0, those
+    that are marked `starts_at_zero` with a scale of 0. A layer of buffers alone fills them by its `reset_parameters`.
     Raises AblateError for a layer whose rule is not known here.
     """
-    normalised = any(isinstance(module, _BatchNorm) for module in model.modules())
+    normalised = any(isinstance(module, _BatchNorm | nn.GroupNorm) for module in model.modules())
     for prefix, module in model.named_modules():
         names = {name: f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters(recurse=False)}
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm | nn.GroupNorm | nn.LayerNorm):
             module.reset_parameters()
-            if names.get("weight") in zeroed:
+            if getattr(module, "starts_at_zero", False):
                 module.weight.zero_()
         elif isinstance(module, nn.Conv2d | nn.Linear):
             generator = streams.generator(seed, "init", names["weight"])
@@ -41,5 +41,7 @@ def init_parameters(model: nn.Module, seed: int, *, zeroed: Collection[str] = ()
             if module.bias is not None:
                 bound = 1 / math.sqrt(module.weight[0].numel())
                 nn.init.uniform_(module.bias, -bound, bound, generator=streams.generator(seed, "init", names["bias"]))
+        elif not names and callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
         elif names or next(iter(module.named_buffers(recurse=False)), None) is not None:
             raise AblateError(f"no rule for the first weights of {type(module).__name__} {prefix!r}; add one here")

@@ -24,7 +24,7 @@ from torch import nn
 from ablate.errors import BadData, NotFound, RunFailure
 from ablate.parts.reading.contents import printable
 from ablate.parts.reading.images import Pixels
-from ablate.study.recipe import Recipe
+from ablate.study.recipe import Recipe, parse_recipe
 from ablate.study.records import Context
 from ablate.study.run import Run
 from ablate.training import sources
@@ -32,7 +32,6 @@ from ablate.training.batches import EVALUATION_PIXELS
 from ablate.training.models import build_model
 from ablate.training.numerics import numerics, settings
 from ablate.training.state_dict import NotWeights, read_tensors, state_in
-from ablate.training.trainer import parse_recipe
 from ablate.training.unlabelled import Found, Preparation, decoded
 
 SHOWN = 5
@@ -81,7 +80,7 @@ def load_network(run: Run, path: Path, sha256: str) -> Kept:
     Raises NotFound where the file or the JSON beside it is gone, BadData where one is not what was recorded, holds
     more than tensors or does not fit the recipe's network.
     """
-    recipe = parse_recipe(run)
+    recipe = parse_recipe(run.recipe)
     state = _state(path, sha256)
     notes = _notes(path)
     try:
@@ -97,7 +96,9 @@ def load_network(run: Run, path: Path, sha256: str) -> Kept:
             f"instead of run {run.run_id[:12]}, {sha256[:12]}..."
         )
     shape = (channels, height, width)
-    network = build_model(recipe.model, num_classes=len(classes), image_shape=shape, seed=run.seed).network
+    network = build_model(
+        recipe.model, num_classes=len(classes), image_shape=shape, seed=run.seed, settings=recipe.values
+    ).network
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:

@@ -1,8 +1,4 @@
-"""Names and what they stand for: one `Registry` for each kind of part that a recipe names.
-
-A name is either registered here, or `package.module:callable`, which is imported when it is needed. Registering one name
-twice raises, so that no part silently takes another's place.
-"""
+"""Code of the user's that a recipe names as `package.module:callable`: it is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -10,54 +6,14 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from ablate.errors import AblateError, Problem, StudyError, nearest
-
-T = TypeVar("T", bound=Callable[..., Any])
+from ablate.errors import Problem, StudyError, nearest
 
 
 def recipe_error(path: str, message: str) -> StudyError:
     """The error for a recipe that cannot be trained: `path` is the dotted field, `message` says what to write instead."""
     return StudyError([Problem(file="recipe", line=None, key=path, message=message)])
-
-
-class Registry(Generic[T]):
-    """Factories by name. `path` is the recipe field that names them, as in `model.arch`."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._known: dict[str, T] = {}
-
-    def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that puts its function under `name`. Raises AblateError where the name is taken."""
-
-        def put(factory: T) -> T:
-            if name in self._known:
-                raise AblateError(f"{self.path}: {name!r} is registered already; give the second one a name of its own")
-            self._known[name] = factory
-            return factory
-
-        return put
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._known))
-
-    def owns(self, name: str) -> bool:
-        """Whether `name` is one of ours, rather than `package.module:callable`."""
-        return name in self._known
-
-    def get(self, name: str) -> T:
-        """The factory called `name`. Raises StudyError that lists what is allowed."""
-        if name in self._known:
-            return self._known[name]
-        if ":" in name:
-            return import_callable(name, self.path)  # type: ignore[return-value]
-        raise recipe_error(
-            self.path,
-            f"unknown name {name!r}; allowed: {', '.join(self.names())}, or package.module:callable."
-            f"{nearest(name, self._known)}",
-        )
 
 
 def import_callable(name: str, path: str) -> Callable[..., Any]:

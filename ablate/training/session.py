@@ -119,10 +119,13 @@ def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
     if recipe.select != "last":
         selecting = watch("select", recipe.select, classes=classes, has_validation=has_val)
     channels, height, width = splits.train.images.shape[1:]
-    built = build_model(recipe.model, num_classes=classes, image_shape=(channels, height, width), seed=run.seed)
+    built = build_model(
+        recipe.model, num_classes=classes, image_shape=(channels, height, width), seed=run.seed, settings=recipe.values
+    )
     report = initialise(
         built.network,
         recipe.model,
+        settings=recipe.values,
         classes=splits.classes,
         home=sources.home(context.options),
         parent_dir=context.parent_dir,

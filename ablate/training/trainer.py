@@ -6,12 +6,11 @@ import time
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
-from ablate.errors import Interrupted, Problem, RunFailure, StudyError
+from ablate.errors import Interrupted, RunFailure
 from ablate.study.metrics import SPLITS
 from ablate.study.provenance import checkout, code_of
-from ablate.study.recipe import Recipe
+from ablate.study.recipe import parse_recipe
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
 from ablate.study.run import Run
 from ablate.training import checkpoint
@@ -33,7 +32,7 @@ def fit(run: Run, context: Context) -> Outcome:
     `data_root`, `packing`. Raises StudyError for a recipe that cannot be trained, Diverged, BadData, NotFound for absent
     weights or data, NoSpaceOrPermission, and Interrupted once a run that was asked to stop has checkpointed.
     """
-    recipe = parse_recipe(run)
+    recipe = parse_recipe(run.recipe)
     with settings(context):
         try:
             session = prepare(run, recipe, context)
@@ -50,18 +49,8 @@ def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
     done."""
     shown = environment(context.device, context.options, threads=context.threads)
     shown |= {**code_of(run).recorded(), **checkout()}
-    precision = parse_recipe(run).precision
+    precision = parse_recipe(run.recipe).precision
     return shown, fingerprint(context.device, context.options, precision=precision, threads=context.threads)
-
-
-def parse_recipe(run: Run) -> Recipe:
-    """The run's recipe as typed values. Raises StudyError with every field that is wrong."""
-    try:
-        return Recipe.model_validate(run.recipe)
-    except ValidationError as error:
-        raise StudyError(
-            Problem("recipe", None, ".".join(map(str, mistake["loc"])), mistake["msg"]) for mistake in error.errors()
-        ) from error
 
 
 class _Trainer:

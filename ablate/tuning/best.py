@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.errors import NotFound
 from ablate.study.loader import Settings, load
-from ablate.study.recipe import fields
+from ablate.study.recipe import fields, weights_paths
 from ablate.study.source import flow_scalar
 from ablate.study.study import Arm
 from ablate.study.trials import TunedArm, Tuning, TuningResult
@@ -34,7 +34,7 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
     defaults = {path: field.default for path, field in fields().items()}
     base = {path: value for path, value in study.base.items() if value != defaults[path]}
     base = {
-        path: _moved(value, Path(study.file).parent, folder) if path == "model.init" else value
+        path: _moved(value, Path(study.file).parent, folder) if path in weights_paths() else value
         for path, value in base.items()
     }
     seeds = load(study.file, Settings(study.profile)).seeds

@@ -9,7 +9,7 @@ from typing import Any
 from ablate.study.assign import apply
 from ablate.study.digest import arm_id, canonical_json, run_id
 from ablate.study.normalise import contradictions, normalise
-from ablate.study.recipe import fields, nest
+from ablate.study.recipe import fields, replaced, setting, weights_paths, written
 from ablate.study.run import Run
 from ablate.study.study import Arm, Study
 from ablate.study.trials import Tuning
@@ -50,12 +50,15 @@ def runs_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> tuple[Run, .
     if trouble:
         raise CannotTrain("; ".join(message for _, message in trouble))
     untuned = {run.seed: run for run in study.runs if run.arm_id == arm.arm_id}
-    plain = nest({**flat, "model.init": arm.recipe["model"]["init"]})
+    plain = written({**flat, **{path: setting(arm.recipe, path) for path in weights_paths()}})
     identity = arm_id(canonical_json(plain))
     runs = []
     for seed in tuning.seeds:
         start = untuned[seed]  # whose first weights, a parent's with this seed perhaps, are ours too
-        recipe = {**plain, "model": {**plain["model"], "init": start.recipe["model"]["init"]}}
+        recipe = plain
+        for path in weights_paths():
+            if (weights := setting(start.recipe, path)) is not None:
+                recipe = replaced(recipe, path, weights)
         runs.append(Run(run_id(canonical_json(recipe), seed), identity, seed, recipe, None, start.parent))
     return tuple(runs)
 

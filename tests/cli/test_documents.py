@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-COUNTS = ["arms_before", "excluded", "arms", "merged", "total", "done", "running", "failed", "lost", "cancelled", "blocked", "to_run", "parents", "stale"]  # fmt: skip
+COUNTS = ["arms_before", "excluded", "arms", "merged", "total", "done", "running", "failed", "lost", "cancelled", "blocked", "to_run", "parents", "stale", "verified"]  # fmt: skip
 STATES = ("done", "running", "failed", "lost", "cancelled", "blocked", "to_run")
-PLANNED = ["run_id", "arm_id", "arm", "aliases", "levels", "seed", "state", "why", "stale", "code_known"]
+PLANNED = ["run_id", "arm_id", "arm", "aliases", "levels", "seed", "state", "why", "stale", "code_known", "verified"]
 RUN = ["run_id", "arm_id", "arm", "studies", "asked_by", "seed", "state", "attempts", "metrics", "seconds", "device"]
 CELL = [
     "mean",

@@ -57,6 +57,21 @@ def test_the_words_of_a_study(table1: Table) -> None:
     assert (say.scales([one, none]), say.scales([none]), none.page) == ("full scale", "not run", "")
 
 
+def test_runs_that_were_compared_with_later_code_are_told_of() -> None:
+    def told(*again: bool | None) -> str:
+        return say.trained_again(
+            [study(runs={str(n): replace(RUNS["cpu0"], again=one) for n, one in enumerate(again)})]
+        )
+
+    assert told(None, None) == ""
+    assert told(True, None) == "1 run was compared with later code: it came out bit-equal"
+    assert told(True, True) == "2 runs were compared with later code: all came out bit-equal"
+    assert told(True, False) == "2 runs were compared with later code: 1 of them came out bit-equal"
+    assert told(False) == "1 run was compared with later code: it came out otherwise"
+    page = paper_page(Paper("lee2024", (study(runs={"r": replace(RUNS["cpu0"], again=True)}),)))
+    assert "Code: c0de (1 run). 1 run was compared with later code: it came out bit-equal. " in page
+
+
 def test_a_run_that_two_studies_share_counts_once() -> None:
     one = study()
     other = study(name="other", runs={"cpu0": RUNS["cpu0"], "new": RunEntry("done", DAY, "a GPU", "c0de")})

@@ -10,6 +10,7 @@ import pytest
 from ablate.errors import LeaseLost
 from ablate.store.store import Store
 from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome
+from ablate.study.verified import Verified
 
 Make = Callable[..., Any]
 OUTCOME = Outcome(
@@ -41,4 +42,5 @@ def life(store: Store, fake: Any, run: Make, study: Make, remote: Make) -> None:
         store.finish(silent, OUTCOME, 1.0)
     key = store.save_study(study(runs, parents=(parent,)), settings={"set": []}, retry="failed")
     store.cancel([failed.run.run_id])
+    store.add_verified(Verified(done.run.run_id, "abc", "def", "cpu/fp32", True, {"trainer core": ("abc", "1")}))
     store.requeue([done.run.run_id], "its weights are gone", key)

@@ -18,6 +18,7 @@ from ablate.store.schema import REVISIONS, metadata
 from ablate.store.store import Store, look_at_import
 from ablate.store.values import StoredTrial
 from ablate.study.records import EpochRecord, Outcome
+from ablate.study.verified import Verified
 
 Make = Callable[..., Any]
 
@@ -227,6 +228,28 @@ def test_a_later_export_brings_what_has_happened_since(
     assert dump(other) == dump(lived)
 
 
+def test_what_was_verified_is_joined_and_what_is_here_stays(url: str, other: Store, tmp_path: Path) -> None:
+    def row(run: str, equal: bool, under: str = "cpu") -> Verified:
+        return Verified(
+            run * 64, "x" * 64, "y" * 64, under, equal, {"trainer core": ("x", "y")}, 0.0 if equal else None, ""
+        )
+
+    def kept(store: Store) -> list[tuple[str, str, bool]]:
+        return sorted((found.run_id[0], found.fingerprint, found.equal) for found in store.verified())
+
+    for found in (row("a", False), row("b", True), row("a", True, "cuda")):
+        other.add_verified(found)
+    other.export(tmp_path / "all.jsonl")
+    with Store.open(url) as store:
+        store.add_verified(row("a", False))
+        store.add_verified(row("a", True))  # found again, otherwise: the newest counts
+        for _ in range(2):
+            store.import_from(str(tmp_path / "all.jsonl"))
+            assert kept(store) == [("a", "cpu", True), ("a", "cuda", True), ("b", "cpu", True)]
+        assert store.verified()[0].parts == {"trainer core": ("x", "y")}
+        assert {found.difference for found in store.verified()} == {0.0}
+
+
 # Files with mistakes --------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +312,10 @@ def of(lines: list[str], table: str) -> int:
         ("requests", lambda line: changed(line, study=9), "its study 9 is not in the file"),
         ("requests", lambda line: line + line, "the file has this row of requests twice"),
         ("request_runs", lambda line: changed(line, request=99), "its request 99 is not in the file"),
+        ("verified", lambda line: changed(line, parts='{"sgd": "a"}'), "verified.parts cannot be"),
+        ("verified", lambda line: changed(line, parts="[]"), "verified.parts cannot be '[]'"),
+        ("verified", lambda line: changed(line, equal=1), "verified.equal cannot be '1'"),
+        ("verified", lambda line: line + line, "the file has this row of verified twice"),
         ("request_runs", lambda line: changed(line, queued=1), "request_runs.queued cannot be '1'"),
     ],
 )

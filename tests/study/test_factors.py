@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from ablate.study.recipe import fields
+
 HEAD = "study: s\nseeds: 1\n"
 
 
@@ -124,8 +126,9 @@ def test_a_subset_may_be_written_in_another_order(read: Any, lee: str) -> None:
         ("{f: {path: 3, levels: [3]}}", "factors.f.path: must be the dotted path of a recipe field, not 3."),
         (
             "{f: {path: optimizer.rate, levels: [3]}}",
-            "factors.f.path: 'optimizer.rate' is not a recipe field. Did you mean 'optimizer.name'? Allowed here: name, lr, "
-            "momentum, nesterov, weight_decay, no_decay_on_norm_and_bias, groups.",
+            "factors.f.path: 'optimizer.rate' is not a recipe field. Did you mean 'optimizer.name'? Allowed here: "
+            + ", ".join(path.partition(".")[2] for path in fields() if path.startswith("optimizer."))
+            + ".",
         ),
         (
             "{f: {path: mixup, levels: [3]}}",

@@ -14,15 +14,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ablate.errors import NotFound, StudyError
+from ablate.parts.weights import RUN_KEYS
 from ablate.study.digest import canonical_json, run_id
 from ablate.study.grammar import json_schema
 from ablate.study.keys import FACTOR, METRIC, PROFILE, STUDY, TABLE, TRAINER
 from ablate.study.loader import Settings, load_text
 from ablate.study.metrics import METRICS
-from ablate.study.readers import RUN_KEYS, TRANSFORMS
 from ablate.study.recipe import fields
 from ablate.study.source import parse
 from ablate.study.study import Study
+from ablate.study.transforms import transforms
 
 MODEST = settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -74,7 +75,7 @@ tables: {t: {rows: [rank, refine], columns: [bpc, val_bpc, top1], claims: [8 is 
 """
 
 WORDS = [
-    *STUDY, *FACTOR, *PROFILE, *TABLE, *TRAINER, *METRIC, "{lr}", "x {seed}", "a:b", "(.)", *fields(), *TRANSFORMS, *RUN_KEYS, *list(METRICS)[:8], "not", "path", "prose", "A", "B",
+    *STUDY, *FACTOR, *PROFILE, *TABLE, *TRAINER, *METRIC, "{lr}", "x {seed}", "a:b", "(.)", *fields(), *transforms(), *RUN_KEYS, *list(METRICS)[:8], "not", "path", "prose", "A", "B",
     "c", "c+l", "none", "baseline", "resnet18", "resnet50/c", "arch=resnet50", "effect", "epoch", "class", "official",
     "imagenet", "my.net:net", "full", "one-at-a-time", "leave-one-out", "c > l by 0.05", "(a - b) > (c - d) on top1 where x=y",
     "A is best of A, B", "0.90", "76.21%", "1e-4", "1e999", "²", "", " ", "\t", "é", "-", "~", "null", "true", "on", "/", "//",

@@ -107,7 +107,7 @@ def test_inits_of_every_form_are_valid() -> None:
         ("study: s\nrecipe: {optimizer: {lr: -1}}", "$.recipe.optimizer.lr"),
         ("study: s\nrecipe: {optimizer.lr: -1}", "$.recipe['optimizer.lr']"),
         ("study: s\nrecipe: {optimizer: {rate: 1}}", "$.recipe.optimizer"),
-        ("study: s\nrecipe: {optimizer.name: lion}", "$.recipe['optimizer.name']"),
+        ("study: s\nrecipe: {optimizer.name: lamb}", "$.recipe['optimizer.name']"),
         ("study: s\nrecipe: {model.arch: resnet51}", "$.recipe['model.arch']"),
         ("study: s\nrecipe: {select: test_top1}", "$.recipe.select"),
         ("study: s\nrecipe: {model.nesterov: on}", "$.recipe"),

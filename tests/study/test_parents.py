@@ -139,7 +139,7 @@ def test_an_arm_keeps_its_text(two: Path) -> None:
         ("{study: parents.yaml, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/parents.yaml: no such study file."),
         ("{study: ., arm: resnet50}", ".study: the parent study cannot be used: FOLDER is a folder; name the YAML file in it."),
         ("{study: parent.yaml, profile: gpu, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/parent.yaml:6: profiles: there is no profile 'gpu'. Did you mean 'cpu'? Profiles: cpu."),
-        ("{study: parent.yaml, arm: resnet50, seed: 7}", ": the parent has no run with seed 7; it has 0, 1, 2. Raise its `seeds`, or name one seed in init."),
+        ("{study: parent.yaml, arm: resnet50, seed: 7}", ": the parent has no run with seed 7; it has 0, 1, 2. Raise its `seeds`, or name one seed in model.init."),
         ("{study: parent.yaml, arm: resnet50, seed: some}", ": model.init seed must be 'same' or a whole number from 0, not 'some' (found {study: parent.yaml, arm: resnet50, seed: some})."),
         ("{study: parent.yaml, arm: resnet50, weights: best}", ": model.init weights must be last or selected, not 'best' (found {study: parent.yaml, arm: resnet50, weights: best})."),
         ("{study: parent.yaml, arm: resnet50, epoch: 3}", ": model.init a run to start from has no 'epoch'; allowed: study, profile, arm, seed, weights (found {study: parent.yaml, arm: resnet50, epoch: 3})."),
@@ -153,7 +153,7 @@ def test_mistakes_in_runs(two: Path, init: str, line: str) -> None:
 
 def test_a_child_with_more_seeds_than_its_parent(two: Path) -> None:
     assert told(two, "{study: parent.yaml, arm: resnet50}", seeds="[0, 2, 5]") == [
-        "child.yaml:5: recipe.model.init: the parent has no run with seed 5; it has 0, 1, 2. Raise its `seeds`, or name one seed in init."
+        "child.yaml:5: recipe.model.init: the parent has no run with seed 5; it has 0, 1, 2. Raise its `seeds`, or name one seed in model.init."
     ]
 
 

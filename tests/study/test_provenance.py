@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ablate.parts import found
+from ablate.parts import found, packages
 from ablate.parts.declare import Field, Network, Optimizer, Part, Refinement
 from ablate.study import provenance, reached
 from ablate.study.loader import load
@@ -213,6 +213,27 @@ def test_a_part_of_another_package_is_its_files(register: Any, recipe: Any, tmp_
 def test_a_part_without_a_file_has_a_digest(register: Any, recipe: Any) -> None:
     register(Network(name="nowhere", build=lambda: None), "no_such_module_at_all")
     assert len(our_code({**recipe, "model": {**recipe["model"], "arch": "nowhere"}}).parts["model.arch nowhere"]) == 64
+
+
+def test_the_version_of_a_networks_package_is_its_code(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(arch: str) -> Any:
+        return our_code({**recipe, "model": {**recipe["model"], "arch": arch}}).parts
+
+    versions = {"timm": "1.0.1", "torchvision": "0.29"}
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise packages.PackageNotFoundError(name)
+        return versions[name]
+
+    provenance.forget()
+    monkeypatch.setattr(packages, "version", version)
+    assert parts("timm/vit_tiny")["package timm"] == "1.0.1"
+    assert parts("torchvision/resnet18")["package torchvision"] == "0.29"
+    assert not [
+        name for arch in ("resnet18", "absent/net", "a/b:c", "own.net:f") for name in parts(arch) if "package" in name
+    ]
+    provenance.forget()
 
 
 def test_one_digest_of_before_is_other_code(recipe: Any) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import NotFound, StudyError
+from ablate.parts.declare import Optimizer
+from ablate.parts.found import parts
 from ablate.study.trials import Budget
 from ablate.study.tuning import is_tuning, load_tuning
 
@@ -125,11 +127,11 @@ def test_a_grid_without_a_budget_tries_all_of_its_cells(write) -> None:
         ("space", "{optimizer.lr: {float: [0.1, 1], step: 0.1, log: true}}", "3: space.optimizer.lr.step: a logarithmic range has no step; take out one of `log` and `step`."),
         ("space", "{batch_size: {float: [8, 16]}}", "3: space.batch_size.float: batch_size takes whole numbers only; use {int: [LOW, HIGH]} or {values: [...]}."),
         ("space", "{batch_size: {int: [8.5, 16]}}", "3: space.batch_size.int: must be two whole numbers [LOW, HIGH], not [8.5, 16]."),
-        ("space", "{optimizer.name: {values: [sgd, adma]}}", "3: space.optimizer.name.values.1: optimizer.name must be one of sgd, adam, adamw, not 'adma'. Did you mean 'adam'?"),
+        ("space", "{optimizer.name: {values: [sgd, adma]}}", f"3: space.optimizer.name.values.1: optimizer.name must be one of {', '.join(parts(Optimizer))}, not 'adma'. Did you mean 'adam'?"),
         ("space", "{optimizer.name: {values: []}}", "3: space.optimizer.name.values: must be a list of 1 to 10,000 values, not []."),
         ("space", "{optimizer.name: {values: [sgd, sgd]}}", "3: space.optimizer.name.values: holds one value twice: [sgd, sgd]."),
         ("space", "{data.augment: {values: [[horizontal_flip]]}}", "3: space.data.augment.values.0: must be a plain value, not [horizontal_flip]; make it a factor of the study."),
-        ("space", "{model.init: {values: [scratch, imagenet]}}", "3: space.model.init: first weights cannot be sampled; make them a factor of the study."),
+        ("space", "{model.init: {values: [scratch, imagenet]}}", "3: space.model.init: weights cannot be sampled; make them a factor of the study."),
         ("space", "{optimizer.lr: {float: [0.1, 1], only: {rates: low}}}", "3: space.optimizer.lr.only.rates: there is no factor 'rates'. Did you mean 'rate'? Factors: smoothing, rate."),
         ("space", "{optimizer.lr: {float: [0.1, 1], only: {rate: high}}}", "3: space.optimizer.lr.only: matches no arm that is tuned; mend it or take the field out."),
         ("space", "{}", "3: space: is missing or empty: name the recipe fields to tune, each with"),

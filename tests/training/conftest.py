@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from ablate.parts import streams
 from ablate.study.digest import arm_id, run_id
-from ablate.study.recipe import Data, Recipe, fields, nest
+from ablate.study.recipe import Data, fields, written
 from ablate.study.records import Context, EpochRecord
 from ablate.study.run import Run
-from ablate.parts import streams
 from ablate.training import sources
 
 
@@ -109,7 +109,7 @@ def make_run(seed: int = 0, **overrides: Any) -> Run:
     flat |= given
     if "model.args" not in given and flat["model.arch"] != "two-layer-fc":
         flat["model.args"] = {}
-    recipe = Recipe.model_validate(nest(flat)).model_dump(mode="json")
+    recipe = written({path: fields()[path].parse(value) for path, value in flat.items()})
     arm = arm_id(recipe)
     return Run(run_id=run_id(arm, seed), arm_id=arm, seed=seed, recipe=recipe)
 

@@ -13,11 +13,12 @@ import torchvision
 from torch import nn
 
 from ablate.errors import AblateError, StudyError
+from ablate.parts.declare import Network
+from ablate.parts.found import parts
+from ablate.parts.networks.resnet import resnet
 from ablate.study.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
-from ablate.training.models import MODELS, build_model, macs, parameter_count, variant_of
-from ablate.training.models.resnet import resnet
-from ablate.training.registry import Registry
+from ablate.training.models import build_model, macs, network_of, parameter_count, variant_of
 
 FOUR = ("stride_in_3x3", "deep_stem", "avgpool_shortcut", "small_stem")
 
@@ -196,19 +197,12 @@ def test_null_flags_follow_the_tweak_and_single_flags_win() -> None:
     assert variant_of(Model(arch="two-layer-fc")) == {}
 
 
-def test_registering_twice_raises() -> None:
-    registry: Registry[Any] = Registry("model.arch")
-    registry.register("one")(lambda: None)
-    with pytest.raises(AblateError, match=r"model.arch: 'one' is registered already"):
-        registry.register("one")(lambda: None)
-
-
 def test_an_unknown_name_lists_what_is_allowed() -> None:
     with pytest.raises(StudyError) as refused:
-        MODELS.get("resnet5O")
+        network_of("resnet5O")
     assert str(refused.value) == (
-        "recipe: model.arch: unknown name 'resnet5O'; allowed: resnet101, resnet152, resnet18, resnet34, resnet50, "
-        "three-layer-cnn, two-layer-fc, or package.module:callable. Did you mean 'resnet50'?"
+        f"recipe: model.arch: unknown name 'resnet5O'; allowed: {', '.join(parts(Network))}, package.module:callable, "
+        "timm/NAME or torchvision/NAME. Did you mean 'resnet50'?"
     )
 
 
@@ -268,3 +262,19 @@ def test_mistakes_in_a_network_are_named(arch: str, args: dict[str, Any], messag
 def test_resnets_take_three_channels() -> None:
     with pytest.raises(StudyError, match=r"data.name: resnet18 takes images of 3 channels, the data has 1"):
         build_model(Model(), num_classes=4, image_shape=(1, 8, 8), seed=0)
+
+
+def test_convnext_gives_torchvisions_outputs_and_draws_by_the_papers_rule() -> None:
+    theirs = torchvision.models.convnext_tiny(num_classes=10)
+    ours = build(arch="convnext_tiny")
+    weights, first = ours.features[1][0].block[3].weight.detach(), build(arch="convnext_tiny").state_dict()
+    assert float(weights.std()) == pytest.approx(0.02 * 0.88, rel=0.02), (
+        "0.88: what cutting off at two deviations leaves"
+    )
+    assert float(weights.abs().max()) <= 0.04
+    assert all(torch.equal(first[name], tensor) for name, tensor in ours.state_dict().items())
+    assert float(ours.features[1][0].layer_scale.detach().max()) == pytest.approx(1e-6)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(images), theirs.eval()(images))

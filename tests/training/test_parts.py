@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ablate.errors import BadData, StudyError
+from ablate.parts.declare import Network
+from ablate.parts.found import parts
+from ablate.study.normalise import ARCHS
 from ablate.study.records import Context
 from ablate.training.batches import Feed, bounds, order
 from ablate.training.environment import environment, fingerprint
 from ablate.training.freeze import Frozen, check_unmoved, digest, freeze, train_mode
 from ablate.training.metrics import Tally, TrainingSums, evaluate, from_confusion
-from ablate.training.models import MODELS
 from ablate.training.numerics import memory_peak, numerics, settings, start_memory_peak
 from ablate.training.selection import Watch, watch
 
@@ -31,8 +33,7 @@ CPU = torch.device("cpu")
 
 
 def test_the_networks_are_those_that_studies_may_name() -> None:
-    known = pytest.importorskip("ablate.study.normalise").ARCHS
-    assert set(MODELS.names()) == set(known)
+    assert set(parts(Network)) == set(ARCHS)
 
 
 @given(images=st.integers(2, 300), batch_size=st.integers(1, 70))

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from ablate.training.refinements import REFINEMENTS
 
 from ablate.errors import BadData, Diverged, Interrupted, RunFailure, StudyError, UsageError
+from ablate.parts.declare import Network
+from ablate.parts.found import parts
 from ablate.study.metrics import METRICS
 from ablate.study.provenance import Code
 from ablate.study.recipe import Recipe
 from ablate.study.records import Outcome
 from ablate.training import loop as loop_module
 from ablate.training import sources
-from ablate.training.models import MODELS, build_model
-from ablate.training.refinements import REFINEMENTS
+from ablate.training.models import build_model
 from ablate.training.trainer import fit
 
 TIMED = ("examples_per_second", "peak_memory")
@@ -45,9 +47,9 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("arch", MODELS.names())
+@pytest.mark.parametrize("arch", parts(Network))
 def test_every_network_trains_two_batches(arch: str, room: Any, new_run: Any, watched: Any) -> None:
-    room.sizes, room.side = {"train": 8, "val": 3}, 16
+    room.sizes, room.side = {"train": 8, "val": 3}, 32
     run = new_run(model__arch=arch, model__small_stem=True, batch_size=4, epochs=1, optimizer__lr=1e-3)
     outcome = fit(run, watched().context)
     assert 0 <= outcome.metrics["top1"] <= 1

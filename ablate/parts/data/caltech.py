@@ -1,8 +1,8 @@
-"""Caltech-101: 8,677 photographs of objects in 101 classes; and without `Faces_easy`, 8,242 in 100.
+"""Caltech-101: photographs of objects.
 
 Paper    Li, Fergus and Perona 2004, "Learning generative visual models from few training examples".
 Form     One folder a class; BACKGROUND_Google, the 102nd, is no class. `Faces_easy` is the pictures of `Faces` once more,
-         cropped: without it 100 unbalanced classes are left (`caltech100`). No official split.
+         cropped: without it 8,242 images in 100 unbalanced classes are left (`caltech100`). No official split.
 When     Transfer from ImageNet, and small studies of photographs: 31 to 800 images a class.
 """
 

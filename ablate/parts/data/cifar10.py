@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 images of 32x32 pixels in 10 classes.
+"""CIFAR-10: images of 32x32 pixels.
 
 Paper    Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
 Form     The official files, binary or Python, or an npz file with MedMNIST's keys; 50,000 train and 10,000 test images.

@@ -1,4 +1,4 @@
-"""CIFAR-100: 60,000 images of 32x32 pixels in 100 classes (the fine labels).
+"""CIFAR-100: images of 32x32 pixels, by their fine labels.
 
 Paper    Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
 Form     The official files, binary or Python, or an npz file with MedMNIST's keys; 50,000 train and 10,000 test images.

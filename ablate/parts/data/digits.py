@@ -1,4 +1,4 @@
-"""1,797 handwritten digits of 8x8 pixels that come with scikit-learn.
+"""Handwritten digits of 8x8 pixels that come with scikit-learn.
 
 Paper    Alpaydin and Kaynak 1998, UCI optical recognition of handwritten digits (its test set).
 Form     0 to 16 scaled to 0 to 255, grey repeated to RGB; no official split.

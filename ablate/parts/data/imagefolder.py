@@ -1,4 +1,4 @@
-"""Your own images: a folder of class folders, or of train/ and val/ or test/ with class folders in each, at `data.path`."""
+"""Your own images: one folder a class, alone or in each of train/ and val/ or test/."""
 
 from __future__ import annotations
 

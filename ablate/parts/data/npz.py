@@ -1,4 +1,4 @@
-"""Your own arrays: an npz file with MedMNIST's keys, at `data.path`.
+"""Your own arrays: an npz file with MedMNIST's keys.
 
 Form     train_images and train_labels, and val_ and test_ ones where there are such parts; class_names if you like. Images are
          uint8 (N, H, W) or (N, H, W, 1 or 3), labels whole numbers from 0. train_ alone has no official split.

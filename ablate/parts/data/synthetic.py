@@ -1,7 +1,8 @@
-"""Images that are made, not read: each class a coarse random pattern under noise, so that networks can learn them.
+"""Images that are made, not read.
 
-Form     512 images of 32x32 pixels in 10 classes, the same ones whatever the run's seed is. Labels go round the classes; the
-         last fifth or so, in whole rounds of the classes, is the official test set.
+Form     512 images of 32x32 pixels, the same ones whatever the run's seed is: each class a coarse random pattern under noise, so
+         that networks can learn them. Labels go round the 10 classes; the last fifth or so, in whole rounds of the classes, is the
+         official test set.
 When     To try a study or a machine without any data.
 """
 

@@ -1,6 +1,7 @@
 """ResNet-18, 34, 50, 101 and 152 with the tweaks of He et al. 2019 (arXiv 1812.01187, section 4) as free flags.
 
-The networks are torchvision's own, changed in place, so that tweak B has torchvision's parameter names, shapes and outputs.
+The networks are torchvision's own, of the blocks of `parts/residual.py` and changed in place, so that tweak B has torchvision's
+parameter names, shapes and outputs.
 In short, for the first block of each stage that halves the map:
 
     stride_in_3x3      bottleneck: the 3x3 has the stride (B), otherwise the first 1x1 (A); basic blocks have no such choice
@@ -38,7 +39,13 @@ TAKES = (
     "model.small_stem",
     "model.zero_init_gamma",
     "model.dropout",
+    "model.stochastic_depth",
+    "model.squeeze_excitation",
+    "model.blur_pool",
+    "model.activation",
+    "model.norm",
 )
+VARIANT = ("model.stride_in_3x3", "model.deep_stem", "model.avgpool_shortcut", "model.small_stem")
 
 
 def resnet(
@@ -54,10 +61,13 @@ def resnet(
 ) -> nn.Module:
     """A ResNet that takes (N, 3, H, W) and gives (N, num_classes) logits.
 
-    Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`.
+    Parameters lie on the default device, drawn by torchvision's rules from the global generator; see `init_parameters`,
+    which starts the layers marked `starts_at_zero` with a scale of 0.
     """
     from torch import nn
-    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+    from torchvision.models.resnet import ResNet
+
+    from ablate.parts.residual import BasicBlock, Bottleneck, Residual
 
     block, layers = LAYERS[arch]
     network: Any = ResNet(
@@ -70,39 +80,18 @@ def resnet(
         _replace_stem(network, deep_stem, stride=1 if small_stem else 2)
     if small_stem:
         network.maxpool = nn.Identity()
+    module: Any
     for module in network.modules():
         if isinstance(module, Bottleneck) and not stride_in_3x3:
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
-        if isinstance(module, BasicBlock | Bottleneck) and avgpool_shortcut and module.downsample is not None:
+        if isinstance(module, Residual) and avgpool_shortcut and isinstance(module.downsample, nn.Sequential):
             module.downsample = _pooled(module.downsample)
+        if isinstance(module, Residual) and zero_init_gamma:
+            getattr(module, module.last_norm).starts_at_zero = True
     if dropout:
         network.avgpool = nn.Sequential(network.avgpool, nn.Dropout(dropout))
     result: nn.Module = network
     return result
-
-
-def variant(arch: str, flags: dict[str, bool]) -> dict[str, bool]:
-    """The flags that say which network weights belong to; what has no effect on `arch` is left out.
-
-    Basic blocks have no 1x1 to move the stride from, so their A and B are one network.
-    """
-    if arch not in LAYERS:
-        return {}
-    names = ["stride_in_3x3"] if LAYERS[arch][0] == "bottleneck" else []
-    return {name: bool(flags[name]) for name in [*names, "deep_stem", "avgpool_shortcut", "small_stem"]}
-
-
-def last_gammas(network: nn.Module) -> set[str]:
-    """Names of the scale of the last BatchNorm of each residual branch: what `zero_init_gamma` starts at 0."""
-    from torchvision.models.resnet import BasicBlock, Bottleneck
-
-    names = set()
-    for name, module in network.named_modules():
-        if isinstance(module, Bottleneck):
-            names.add(f"{name}.bn3.weight")
-        elif isinstance(module, BasicBlock):
-            names.add(f"{name}.bn2.weight")
-    return names
 
 
 def _replace_stem(network: Any, deep: bool, stride: int) -> None:
@@ -135,4 +124,12 @@ def _pooled(shortcut: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("pool", pool), ("0", convolution), ("1", shortcut[1])]))
 
 
-PARTS = tuple(Network(name=arch, build=partial(resnet, arch), takes=TAKES) for arch in LAYERS)
+def _of(arch: str, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Basic blocks have no 1x1 to move the stride from, so their A and B are one network."""
+    return tuple(path for path in paths if LAYERS[arch][0] == "bottleneck" or path != "model.stride_in_3x3")
+
+
+PARTS = tuple(
+    Network(name=arch, build=partial(resnet, arch), takes=_of(arch, TAKES), variant=_of(arch, VARIANT), channels=3)
+    for arch in LAYERS
+)

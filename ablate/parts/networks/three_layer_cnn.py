@@ -37,4 +37,4 @@ def three_layer_cnn(
     )
 
 
-PART = Network(name="three-layer-cnn", build=three_layer_cnn, takes=("model.dropout",))
+PART = Network(name="three-layer-cnn", build=three_layer_cnn, takes=("model.dropout", "model.activation"))

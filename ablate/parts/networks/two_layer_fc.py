@@ -30,4 +30,4 @@ def two_layer_fc(
     )
 
 
-PART = Network(name="two-layer-fc", build=two_layer_fc, takes=("model.dropout",))
+PART = Network(name="two-layer-fc", build=two_layer_fc, takes=("model.dropout", "model.activation"))

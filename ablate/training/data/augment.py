@@ -3,7 +3,8 @@
 What an image gets is a function of (seed, epoch, its id, the transform and its place in the list) and of nothing else:
 not of the batch it lies in, not of workers, packing or a resumed run. (torchvision's transforms draw one set for a
 whole batch.) The distributions are torchvision's, and each kernel works on the whole batch without a loop over images
-and without waiting for the device. Between transforms the pixels are uint8, as they are in torchvision on uint8 images.
+and, but for the policies, without waiting for the device. Between transforms the pixels are uint8, as they are in
+torchvision on uint8 images.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ CHUNK = 2**18
 
 Arguments = Mapping[str, Any]
 Kernel = Callable[[torch.Tensor, torch.Tensor, Arguments], torch.Tensor]
-Step = tuple[int, int, Kernel, Arguments]
-"""A transform made ready: its stream's key, the uniform numbers that an image needs, the kernel and its arguments."""
+Step = tuple[Kernel, torch.Tensor, Arguments]
+"""A transform made ready: its kernel, each image's draws (B, draws), and its arguments."""
 
 
 def augment_batch(
@@ -34,28 +35,28 @@ def augment_batch(
     `ids` int64 (B,) are the images' ids in the data set. `transforms` is the recipe's `data.augment`, every argument
     written out.
     """
-    steps = [_step(transform, place, seed, epoch) for place, transform in enumerate(transforms)]
-    if not steps or not len(images):
+    listed = list(transforms)
+    if not listed or not len(images):
         return images
     ids = ids.to(images.device, non_blocking=True)
+    steps = [_step(transform, place, ids, seed, epoch) for place, transform in enumerate(listed)]
     if images.device.type != "cpu":
-        return _apply(images, ids, steps)
+        return _apply(images, slice(None), steps)
     size = max(1, CHUNK // images[0].numel())
-    return torch.cat(
-        [_apply(*chunk, steps) for chunk in zip(torch.split(images, size), torch.split(ids, size), strict=True)]
-    )
+    return torch.cat([_apply(images, slice(at, at + size), steps) for at in range(0, len(images), size)])
 
 
-def _step(transform: Mapping[str, Arguments], place: int, seed: int, epoch: int) -> Step:
+def _step(transform: Mapping[str, Arguments], place: int, ids: torch.Tensor, seed: int, epoch: int) -> Step:
     ((name, arguments),) = transform.items()
     part = parts(Transform)[name]
     draws = part.draws if isinstance(part.draws, int) else part.draws(arguments)
-    return streams.derive(seed, "augment", epoch, place, name), draws, part.kernel, arguments
+    return part.kernel, streams.uniforms(streams.derive(seed, "augment", epoch, place, name), ids, draws), arguments
 
 
-def _apply(images: torch.Tensor, ids: torch.Tensor, steps: Iterable[Step]) -> torch.Tensor:
-    for key, draws, kernel, arguments in steps:
-        images = kernel(images, streams.uniforms(key, ids, draws), arguments)
+def _apply(images: torch.Tensor, rows: slice, steps: Iterable[Step]) -> torch.Tensor:
+    images = images[rows]
+    for kernel, uniform, arguments in steps:
+        images = kernel(images, uniform[rows], arguments)
     return images
 
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from ablate.errors import BadData, NotFound
+from ablate.parts.declare import DataSet
+from ablate.parts.found import parts
 from ablate.study.recipe import Data
 from ablate.training.data import DataSplits, Split, class_counts, list_datasets, load_data, normalize_batch
 from ablate.training.data import load as load_module
@@ -133,7 +135,7 @@ def test_an_unknown_name_suggests_one(root: Path, home: Path) -> None:
     with pytest.raises(NotFound) as caught:
         load(root, home, name="cifar-10")
     assert str(caught.value) == (
-        "unknown data set 'cifar-10'; allowed: digits, cifar10, cifar100, caltech101, caltech100, imagefolder, npz, synthetic "
+        f"unknown data set 'cifar-10'; allowed: {', '.join(parts(DataSet))} "
         "and package.module:callable. Did you mean 'cifar10'?"
     )
 
@@ -182,8 +184,7 @@ def test_caltech100_leaves_the_cropped_faces_out(make_folder: MakeFolder, root: 
 
 def test_the_list_says_what_is_there(make_folder: MakeFolder, root: Path, home: Path) -> None:
     before = {row.name: row for row in list_datasets(root, home)}
-    own = ["digits", "cifar10", "cifar100", "caltech101", "caltech100"]
-    assert list(before) == [*own, "imagefolder", "npz", "synthetic"]
+    assert list(before) == list(parts(DataSet))
     assert [name for name, row in before.items() if row.present] == ["digits", "synthetic"]
     assert (before["caltech101"].classes, before["caltech101"].images) == (101, 8677)
     assert "Krizhevsky" in before["cifar10"].cite

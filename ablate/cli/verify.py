@@ -1,0 +1,321 @@
+"""The work of `runs verify`: train some done runs again with the present code, beside what is stored of them.
+
+Nothing of the study is touched: runs train in a scratch folder, no attempt is added and no number replaced. Only rows of `verified`
+are written, one as each run ends, so what an interrupted call has found stays.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.cli.common import command, duration, plural, safe_url, say
+from ablate.dispatch.executor import run_folder
+from ablate.dispatch.signals import StopFlag, listening
+from ablate.errors import Interrupted, NotFound, RunFailure, UsageError
+from ablate.study.provenance import Code, codes_of
+from ablate.study.run import Run
+from ablate.study.study import Study
+from ablate.study.verified import Evidence, Step, Verified, between, compare, numbers_of, steps, told
+
+if TYPE_CHECKING:
+    from ablate.cli.planning import Plan
+    from ablate.store.store import Store
+    from ablate.study.records import Context, EpochRecord, Outcome, RunResult
+
+NUMERICS = ("channels_last", "compile", "deterministic", "packing")
+"""Options of an attempt that its fingerprint names; what they were is what they are again."""
+
+
+@dataclass(frozen=True)
+class Old:
+    """A done run of other code than the present: its numbers, and how the two codes stand to each other.
+
+    `here` is the fingerprint that it has when it trains here.
+    """
+
+    run: Run
+    result: RunResult
+    code_x: str
+    now: Code
+    parts: Mapping[str, tuple[str, str]]
+    here: str
+
+    @property
+    def fingerprint(self) -> str:
+        shown = self.result.shown
+        return (shown.fingerprint if shown else None) or "unknown arithmetic"
+
+    @property
+    def steps(self) -> frozenset[Step]:
+        return steps(self.parts)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it would come out the same here if the code were the same: not where it was resumed under other arithmetic."""
+        return self.fingerprint == self.here and "mixed_fingerprints" not in self.result.details
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a call has found: the rows that it wrote, the runs that cannot be compared on this machine, those (by id, with why) for
+    which data or weights are not here, and how many the other database lacks."""
+
+    rows: tuple[Verified, ...]
+    elsewhere: tuple[Old, ...]
+    lacking: Mapping[str, str]
+    absent: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing came out otherwise, and nothing had to be left out."""
+        return all(row.equal for row in self.rows) and not (self.elsewhere or self.lacking)
+
+
+class Verifier:
+    """Verifies one study. `source` is where the numbers of the old code come from; `store` takes the rows."""
+
+    def __init__(self, study: Study, store: Store, source: Store, scratch: Path, stop: StopFlag) -> None:
+        self._study, self._store, self._scratch, self._stop = study, store, scratch, stop
+        self._evidence = Evidence(store.verified())
+        self._rows: list[Verified] = []
+        self._trained: set[str] = set()
+        self._lacking: dict[str, str] = {}
+        codes = codes_of(study)
+        self._runs = {run.run_id: run for run in (*study.parents, *study.runs)}
+        self._names = {arm.arm_id: arm.name for arm in reversed(study.arms)}
+        known = _done(store, codes)
+        other = {run_id: code for run_id, (_, code) in known.items() if code != codes[run_id].digest}
+        there = source.results(other, code={run_id: Code(code) for run_id, code in other.items()})
+        found = {run_id: result for run_id, (result, _) in known.items() if run_id not in other}
+        found |= {run_id: result for run_id, result in there.items() if _is_of(result, other[run_id])}
+        self._done = {run_id: self._old(result, known[run_id][1], codes[run_id]) for run_id, result in found.items()}
+        self.old = {run_id: old for run_id, old in self._done.items() if run_id in other}
+        self.absent = sorted(other.keys() - self.old.keys())
+        self.codes = frozenset(other.values())
+
+    def _old(self, result: RunResult, code: str, now: Code) -> Old:
+        from ablate.training.trainer import describe
+
+        run = self._runs[result.run.run_id]
+        assert result.shown is not None
+        parts = between(code, result.shown.environment.get("parts"), now)
+        return Old(run, result, code, now, parts, describe(run, self._context(run, result, lambda records: None))[1])
+
+    def check(self, sample: int) -> Checked:
+        """Train until every part of the study's old runs was in a run that came out equal, cheapest first, and at least
+        `sample` runs of it are checked, as far as this machine can."""
+        own = {run.run_id for run in self._study.runs}
+        able = sorted(
+            (old for old in self.old.values() if self._can(old) and old.run.run_id in own),
+            key=lambda old: self._cost(old),
+        )
+        for old in able:
+            if not self._settled(old) and self._tells_more(old):
+                self._verify(old)
+        for old in able:
+            if sum(map(self._settled, able)) >= sample:
+                break
+            if not self._settled(old):
+                self._verify(old)
+        elsewhere = tuple(old for old in self.old.values() if not self._can(old) and not self._settled(old))
+        absent = sum(run_id in own for run_id in self.absent)
+        return Checked(tuple(self._rows), elsewhere, dict(self._lacking), absent)
+
+    def _tells_more(self, old: Old) -> bool:
+        """Whether it has a part that no equal run had, and is not known to come out otherwise for parts that it has."""
+        return bool(self._evidence.missing(old.steps)) and not self._evidence.doubts(old.steps)
+
+    def _settled(self, old: Old) -> bool:
+        return bool(self._evidence.of(old.run.run_id, old.code_x, old.now.digest))
+
+    def _can(self, old: Old) -> bool:
+        """Whether it and all that it starts from can be trained here under their own arithmetic."""
+        parent = self._done.get(old.run.parent) if old.run.parent else None
+        return old.repeats and (old.run.parent is None or (parent is not None and self._can(parent)))
+
+    def _cost(self, old: Old) -> tuple[float, str]:
+        parent = self._done.get(old.run.parent) if old.run.parent else None
+        above = self._cost(parent)[0] if parent is not None else 0.0
+        return above + (old.result.seconds or 0.0), old.run.run_id
+
+    def _verify(self, old: Old) -> None:
+        """Train what it starts from, then it, and write down what came of each."""
+        if old.run.run_id in self._trained:
+            return
+        if old.run.parent is not None:
+            self._verify(self._done[old.run.parent])
+        self._trained.add(old.run.run_id)
+        if why := self._lacking.get(str(old.run.parent)):
+            self._lacking[old.run.run_id] = why
+            return
+        try:
+            difference, what = self._again(old)
+        except NotFound as error:
+            self._lacking[old.run.run_id] = str(error)
+            return
+        if old.run.run_id not in self.old:  # of the present code: trained for its weights alone
+            return
+        row = Verified(
+            old.run.run_id, old.code_x, old.now.digest, old.here, what == "", old.parts, difference, what,
+        )  # fmt: skip
+        self._store.add_verified(row)
+        self._rows.append(row)
+        self._evidence = Evidence(self._store.verified())
+        took = f", {duration(old.result.seconds)} then" if old.result.seconds else ""
+        name = self._names.get(old.run.arm_id, "parent")
+        say(f"{'bit-equal' if row.equal else told(row)}: {name} seed {old.run.seed} ({old.run.run_id[:12]}{took})")
+
+    def _again(self, old: Old) -> tuple[float | None, str]:
+        """The largest difference of a number, and which one that is."""
+        from ablate.training.trainer import fit
+
+        epochs: dict[int, dict[str, float]] = {}
+
+        def on_epoch(records: Sequence[EpochRecord]) -> None:
+            for record in records:
+                named = {f"{record.split}_{name}": value for name, value in record.metrics.items()}
+                epochs.setdefault(record.epoch, {}).update(named)
+
+        try:
+            outcome: Outcome = fit(old.run, self._context(old.run, old.result, on_epoch))
+        except RunFailure as error:
+            return None, f"it fails: {str(error).splitlines()[0]}"
+        prefixed = {
+            epoch: {name: value for name, value in found.items() if name.partition("_")[0] in ("train", "val", "test")}
+            for epoch, found in old.result.epochs.items()
+        }
+        return compare(numbers_of(old.result.metrics, prefixed), numbers_of(outcome.metrics, epochs))
+
+    def _context(self, run: Run, result: RunResult, on_epoch: Any) -> Context:
+        """As the attempt had it, in the scratch folder."""
+        from ablate.cli.requests import trainer_options
+        from ablate.study.records import Context
+
+        shown = result.shown
+        noted = shown.environment if shown else {}
+        options = {name: value for name, value in noted.get("options", {}).items() if name in NUMERICS}
+        threads = noted.get("threads")
+        child = any(other.parent == run.run_id for other in self._runs.values())
+        folder = run_folder(self._scratch, run.run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        return Context(
+            run_dir=folder,
+            device=_device(shown.fingerprint if shown else None),
+            threads=threads if isinstance(threads, int) else 1,
+            on_epoch=on_epoch,
+            should_stop=lambda: self._stop.signal,
+            options={**trainer_options(self._study), "keep": None, **options, "needed_by_child": child},
+            parent_dir=run_folder(self._scratch, run.parent) if run.parent else None,
+        )
+
+
+def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
+    """Verify a study in a scratch folder that is gone afterwards. Raises UsageError, NotFound, and Interrupted once the run that
+    trained has left."""
+    if study.trainer is not None:
+        raise UsageError(
+            f"{study.name} has a trainer of its own; runs verify is for ablate's. A script writes where it likes, so "
+            "it is not run again beside its results; --retry stale trains it anew."
+        )
+    stop = StopFlag()
+    with tempfile.TemporaryDirectory(prefix="ablate-verify-") as scratch, listening(stop):
+        verifier = Verifier(study, store, source, Path(scratch), stop)
+        if verifier.absent and not verifier.old:
+            raise NotFound(_no_numbers(verifier, store, source))
+        say(
+            f"{study.full_name}: {plural(len(verifier.old), 'done run')} of other code than the present"
+            + (
+                "; some of them train again, and nothing that is stored changes"
+                if verifier.old
+                else ": nothing to verify"
+            )
+        )
+        try:
+            return verifier.check(sample)
+        except Interrupted:
+            say("stopped; what was found of the runs above is kept")
+            raise
+
+
+def say_left(found: Checked, study: Study, db: str | None) -> None:
+    """Which runs cannot be verified here, why, and what can be done instead."""
+    by_pair: dict[tuple[str, str], list[Old]] = {}
+    for old in found.elsewhere:
+        by_pair.setdefault((old.fingerprint, old.here), []).append(old)
+    for (theirs, here), group in by_pair.items():
+        resumed = " (resumed, or started from runs, under other arithmetic)" if theirs == here else ""
+        say(f"{plural(len(group), 'run')} cannot be verified here: trained under {theirs}{resumed}; here it is {here}.")
+    if by_pair:
+        again = command(
+            "runs", "verify", study.file, "--from", "OTHER.db", profile=study.profile, sets=study.sets, db=db
+        )
+        say(
+            "  To compare the two codes under this machine's arithmetic, train these runs here with the old code into "
+            f"another database, then: {again}"
+        )
+    for why, count in Counter(found.lacking.values()).items():
+        say(f"{plural(count, 'run')} cannot train here: {why}")
+    if found.absent:
+        say(f"{plural(found.absent, 'run')} more the other database does not have, or not of the same code")
+
+
+def document(planned: Plan, found: Checked) -> dict[str, Any]:
+    """The JSON document of `runs verify --json`."""
+    return {
+        "schema": 1,
+        "study": planned.study.name,
+        "profile": planned.study.profile,
+        "set": list(planned.study.sets),
+        "counts": {name: planned.counts[name] for name in ("total", "done", "stale", "verified")},
+        "checked": [
+            {
+                "run_id": row.run_id,
+                "equal": row.equal,
+                "difference": row.difference,
+                "what": row.what,
+                "fingerprint": row.fingerprint,
+                "code_then": row.code_x,
+                "code_now": row.code_y,
+            }
+            for row in found.rows
+        ],
+        "elsewhere": [
+            {"run_id": old.run.run_id, "fingerprint": old.fingerprint, "here": old.here} for old in found.elsewhere
+        ],
+        "lacking": [{"run_id": run_id, "why": why} for run_id, why in found.lacking.items()],
+    }
+
+
+def _no_numbers(verifier: Verifier, store: Store, source: Store) -> str:
+    codes = sorted({code[:12] for code in verifier.codes})
+    return (
+        f"{safe_url(source.url)} holds none of the {plural(len(verifier.absent), 'run')} as the code that trained them in "
+        f"{safe_url(store.url)} trains them ({', '.join(codes)}). Check out that code and train the study into it first."
+    )
+
+
+def _done(store: Store, codes: Mapping[str, Code]) -> dict[str, tuple[RunResult, str]]:
+    """The done runs whose attempt told its code, each with that."""
+    found: dict[str, tuple[RunResult, str]] = {}
+    for run_id, result in store.results(codes, epochs=False, code=codes).items():
+        code = result.shown.environment.get("code") if result.shown is not None else None
+        if result.state == "done" and isinstance(code, str):
+            found[run_id] = result, code
+    return found
+
+
+def _is_of(result: RunResult, code: str) -> bool:
+    """Whether the numbers are this code's, and not merely the newest that there are."""
+    return result.state == "done" and result.shown is not None and result.shown.environment.get("code") == code
+
+
+def _device(fingerprint: str | None) -> str:
+    """The device that an attempt's fingerprint names, where it is here."""
+    import torch
+
+    return "cuda" if (fingerprint or "").startswith("cuda") and torch.cuda.is_available() else "cpu"
