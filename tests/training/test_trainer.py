@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from ablate.training.refinements import REFINEMENTS
 
 from ablate.errors import BadData, Diverged, Interrupted, RunFailure, StudyError, UsageError
 from ablate.parts.declare import Network
@@ -55,16 +54,6 @@ def test_every_network_trains_two_batches(arch: str, room: Any, new_run: Any, wa
     assert 0 <= outcome.metrics["top1"] <= 1
     assert 0 < outcome.metrics["train_loss"] < 20
     assert outcome.metrics["loss"] > 0
-
-
-@pytest.mark.parametrize("name", REFINEMENTS)
-def test_every_refinement_trains_two_batches(name: str, new_run: Any, watched: Any, room: Any) -> None:
-    room.sizes = {"train": 8, "val": 4}
-    plain, refined = watched("plain", keep="last"), watched("refined", keep="last")
-    fit(new_run(batch_size=4, epochs=1), plain.context)
-    changed = {path.replace(".", "__"): value for path, value in REFINEMENTS[name].items()}
-    fit(new_run(batch_size=4, epochs=1, **changed), refined.context)
-    assert not same(weights(plain), weights(refined))
 
 
 def test_names_of_metrics_and_records(new_run: Any, watched: Any) -> None:
