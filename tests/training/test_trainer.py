@@ -15,7 +15,7 @@ from ablate.parts.declare import Network
 from ablate.parts.found import parts
 from ablate.study.metrics import METRICS
 from ablate.study.provenance import Code
-from ablate.study.recipe import Recipe
+from ablate.study.recipe import parse_recipe
 from ablate.study.records import Outcome
 from ablate.training import loop as loop_module
 from ablate.training import sources
@@ -241,7 +241,7 @@ def test_frozen_layers_keep_parameters_and_statistics(new_run: Any, watched: Any
     here = watched(keep="last")
     run = new_run(model__arch="resnet18", model__small_stem=True, model__trainable=["layer4", "fc"])
     details = fit(run, here.context).details
-    model = Recipe.model_validate(run.recipe).model
+    model = parse_recipe(run.recipe).model
     before = build_model(model, num_classes=6, image_shape=(3, 8, 8), seed=0).network.state_dict()
     after = weights(here)
     moved = {name for name in after if not torch.equal(after[name], before[name])}
