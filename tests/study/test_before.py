@@ -72,6 +72,7 @@ BEFORE: dict[str, Any] = {
     "loss.gamma": 2.0,
     "loss.target_threshold": None,
     "schedule.power": 1.0,
+    "cutmix.alpha": 0.0,
     "model.activation": "relu",
     "model.blur_pool": False,
     "model.norm": "batch",
