@@ -31,6 +31,12 @@ STATED = {
     ("refinements.yaml", "cpu"): {"arms": 36, "merged": 8, "runs": 84, "ids": "9bf9b658e5008a39"},
     ("shi2025/shi2025.yaml", None): {"arms": 16, "merged": 0, "runs": 48, "ids": "9ff9ebb05ebb2e0f"},
     ("shi2025/shi2025.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48, "ids": "1619c809b37064d2"},
+    ("strikes-back/leave-one-out.yaml", None): {"arms": 7, "merged": 0, "runs": 21, "ids": "02ec6fbc4797905f"},
+    ("strikes-back/leave-one-out.yaml", "cpu"): {"arms": 7, "merged": 0, "runs": 21, "ids": "bc7850267832b49c"},
+    ("strikes-back/strikes-back.yaml", None): {"arms": 3, "merged": 0, "runs": 9, "ids": "edc0e645cba7ffbe"},
+    ("strikes-back/strikes-back.yaml", "cpu"): {"arms": 3, "merged": 0, "runs": 9, "ids": "b13a663720f88cb3"},
+    ("vit-tricks/vit-tricks.yaml", None): {"arms": 10, "merged": 0, "runs": 30, "ids": "8dbf6e91ff6502d2"},
+    ("vit-tricks/vit-tricks.yaml", "cpu"): {"arms": 10, "merged": 0, "runs": 30, "ids": "bbb9550753a8d736"},
     ("xu2025/xu2025.yaml", None): {"arms": 2, "merged": 0, "runs": 6, "ids": "544e0f48f725ad36"},
     ("xu2025/xu2025.yaml", "cpu"): {"arms": 2, "merged": 0, "runs": 6, "ids": "46ddd9d1f204e419"},
 }

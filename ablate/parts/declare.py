@@ -217,7 +217,8 @@ class DataSet(Part):
 class Refinement(Part):
     """A change of the training procedure, or of the network, that is on or off by its settings.
 
-    `acts`: where, of `ACTS`. `is_off(settings)`: whether it does nothing. `make(settings, setup)`: its hook in the loop.
+    `acts`: where, of `ACTS`. `is_off(settings)`: whether it does nothing. `make(settings, setup)`: its `hooks.Hook` in the loop,
+    None for one that acts on the network alone. Of several that act at one place, those with `last` come after the others.
     `change(network, settings)` changes a network in place where it is built, on the meta device; `is_variant`: weights that were
     trained with it fit no network without it. A network takes part by listing the settings in its `takes`.
     `excludes`: names of refinements that it cannot go with, each with what to write instead. `on`: as its paper has it.
@@ -230,6 +231,7 @@ class Refinement(Part):
     is_variant: bool = False
     excludes: Mapping[str, str] = field(default_factory=dict)
     on: Settings = field(default_factory=dict)
+    last: bool = False
 
     kind = "refinement"
     folder = "refinements"

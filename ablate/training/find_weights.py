@@ -109,7 +109,7 @@ def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
     if not path.is_file() and which == "selected":
         last = parent_dir / "model-last.pt"
         # where the parent's recipe selects its last epoch, the two are one file
-        if last.is_file() and _sidecar(last).get("select") == "last":
+        if last.is_file() and sidecar(last).get("select") == "last":
             path = last
     if not path.is_file():
         raise NotFound(
@@ -120,7 +120,7 @@ def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
 
 
 def _described(source: str, path: Path, arch: str | None) -> Weights:
-    notes = _sidecar(path)
+    notes = sidecar(path)
     usual = usual_variant(arch) if arch else {}
     if not notes:
         return Weights(source, path, usual, declared=not usual)
@@ -144,7 +144,7 @@ def _described(source: str, path: Path, arch: str | None) -> Weights:
     return Weights(source, path, variant, notes.get("arch"), tuple(str(name) for name in classes) or None)
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
+def sidecar(path: Path) -> dict[str, Any]:
     """The JSON beside a file of weights, where it speaks for it; {} for any other, such as a list of labels."""
     try:
         notes = json.loads(path.with_suffix(".json").read_text())

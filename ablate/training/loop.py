@@ -17,15 +17,16 @@ from torch import nn
 
 from ablate.errors import Diverged, StudyError
 from ablate.parts import streams
+from ablate.parts.hooks import Mix, Place
 from ablate.study.recipe import Recipe
 from ablate.training import sources
 from ablate.training.batches import Batch, Feed, bounds
 from ablate.training.freeze import Frozen, train_mode
+from ablate.training.hooking import Hooks
 from ablate.training.losses import Objective
 from ablate.training.metrics import Evaluation, TrainingSums, evaluate, finite
 from ablate.training.numerics import Numerics
 from ablate.training.optimizer import set_rates
-from ablate.training.refinements.mixup import Mix, draw_mix, mix_images
 from ablate.training.registry import recipe_error
 from ablate.training.schedule import LearningRate
 
@@ -41,6 +42,7 @@ class Loop:
     optimizer: torch.optim.Optimizer
     objective: Objective
     rate: LearningRate
+    hooks: Hooks
     feed: Feed
     numerics: Numerics
     mean: torch.Tensor
@@ -52,10 +54,17 @@ class Loop:
     seconds: float = 0.0
     sums: TrainingSums = field(init=False)
     forward: Callable[[torch.Tensor], torch.Tensor] = field(init=False)
+    scaler: torch.amp.GradScaler | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.sums = TrainingSums(self.numerics.device)
         self.forward = self.numerics.forward(self.network)
+        self.scaler = self.numerics.scaler()
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network whose metrics are reported and whose weights are kept."""
+        return self.hooks.evaluated() or self.network
 
     @property
     def steps_per_epoch(self) -> int:
@@ -80,8 +89,10 @@ class Loop:
             self.seconds += time.perf_counter() - started
             self.images_seen += self.sums.images - seen
         self.check_finite(objective)
+        for hook in self.hooks.at("epoch"):
+            hook.epoch(self.epoch + 1)
         rates = {"lr": self.recipe.optimizer.lr * self.rate.scale(max(0, self.step - 1))}
-        if self.recipe.mixup.alpha:
+        if self.hooks.mixers:
             return {"objective": objective, "weighted_top1": right, **rates}
         return {"objective": objective, "loss": plain, "top1": right, **rates}
 
@@ -92,14 +103,16 @@ class Loop:
 
     def evaluate(self, feed: Feed, before_batch: Callable[[], None]) -> Evaluation:
         """Metrics of a split with the weights as they are. Raises Diverged where its loss is not finite."""
-        self.network.eval()
+        network = self.evaluated
+        network.eval()
+        forward = self.forward if network is self.network else self.numerics.forward(network)
 
         def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
             for batch in feed.in_order(self.recipe.batch_size):
                 before_batch()
                 yield self._normalised(batch.images).contiguous(memory_format=self.numerics.layout), batch.labels
 
-        found = evaluate(self.forward, batches(), self.objective.classes, self.numerics.device)
+        found = evaluate(forward, batches(), self.objective.classes, self.numerics.device)
         self.check_finite(found.metrics["loss"])
         return found
 
@@ -115,6 +128,8 @@ class Loop:
         return {
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+            "hooks": self.hooks.state(),
             "epoch": self.epoch,
             "position": self.position,
             "step": self.step,
@@ -126,14 +141,25 @@ class Loop:
     def load(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler:
+            self.scaler.load_state_dict(state["scaler"])
+        self.hooks.load(state["hooks"])
         self.sums.load(state["sums"])
         for name in ("epoch", "position", "step", "images_seen", "seconds"):
             setattr(self, name, state[name])
 
     def _step(self, batch: Batch) -> None:
         set_rates(self.optimizer, self.rate.scale(self.step))
-        torch.manual_seed(streams.derive(self.seed, "dropout", self.epoch, self.position))
         images, mix = self._augmented(batch)
+        logits, loss = self._backward(batch, images, mix)
+        self._update(batch, images, mix)
+        self._count(logits.detach(), loss.detach(), batch.labels, mix)
+        self.position += 1
+        self.step += 1
+
+    def _backward(self, batch: Batch, images: torch.Tensor, mix: Mix | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and loss, and the gradients in place. The same batch draws the same dropout each time."""
+        torch.manual_seed(streams.derive(self.seed, "dropout", self.epoch, self.position))
         try:
             logits = self.forward(images)
         except ValueError as error:
@@ -141,9 +167,25 @@ class Loop:
                 raise
             raise self._one_value(batch) from error
         loss = self.objective(logits, batch.labels, mix)
-        loss.backward()  # type: ignore[no-untyped-call]
+        for hook in self.hooks.at("loss"):
+            loss = hook.loss(loss, logits.float(), images)
+        (self.scaler.scale(loss) if self.scaler else loss).backward()  # type: ignore[no-untyped-call]
+        return logits, loss
+
+    def _update(self, batch: Batch, images: torch.Tensor, mix: Mix | None) -> None:
+        """The optimizer's step, between what acts on the gradient and on the weights."""
+        acting = self.hooks.at("gradient")
+        if acting and self.scaler:
+            self.scaler.unscale_(self.optimizer)
+
+        def again() -> None:
+            self.optimizer.zero_grad(set_to_none=True)
+            self._backward(batch, images, mix)
+
+        for hook in acting:
+            hook.gradient(again)
         try:
-            self.optimizer.step()
+            stepped = self._stepped()
         except RuntimeError as error:
             if "without overflow" not in str(error):
                 raise
@@ -151,9 +193,19 @@ class Loop:
                 "optimizer.lr", f"is {self.recipe.optimizer.lr:g}, which no float32 holds; rates are mostly below 1"
             ) from error
         self.optimizer.zero_grad(set_to_none=True)
-        self._count(logits.detach(), loss.detach(), batch.labels, mix)
-        self.position += 1
-        self.step += 1
+        if stepped:
+            for hook in self.hooks.at("weights"):
+                hook.weights()
+
+    def _stepped(self) -> bool:
+        """Make the step; False where float16 gradients overflowed, so that the step is left out and the scale lowered."""
+        if self.scaler is None:
+            self.optimizer.step()
+            return True
+        before = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return self.scaler.get_scale() >= before
 
     def _one_value(self, batch: Batch) -> StudyError:
         """BatchNorm has no variance to divide by where one image has become one pixel."""
@@ -170,11 +222,7 @@ class Loop:
         if transforms:
             images = sources.room.augment_batch(images, batch.ids, transforms, seed=self.seed, epoch=self.epoch)
         images = self._normalised(images)
-        mix = None
-        if self.recipe.mixup.alpha:
-            drawn = draw_mix(self.recipe.mixup.alpha, len(images), seed=self.seed, epoch=self.epoch, step=self.position)
-            mix = Mix(drawn.lam, drawn.partner.to(self.numerics.device, non_blocking=True))
-            images = mix_images(images, mix)
+        images, mix = self.hooks.mix(images, Place(self.seed, self.epoch, self.position))
         return images.contiguous(memory_format=self.numerics.layout), mix
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
@@ -186,6 +234,6 @@ class Loop:
         if mix is not None:
             right = mix.lam * right + (1 - mix.lam) * (guesses == labels[mix.partner]).sum()
         # the plain cross-entropy of mixed images means nothing, and is not reported
-        known = mix is not None or self.objective.plain
+        known = mix is not None or (self.objective.plain and not self.hooks.at("loss"))
         plain = loss if known else F.cross_entropy(logits.float(), labels)
         self.sums.add(loss, right, plain, len(labels))

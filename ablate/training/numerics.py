@@ -16,30 +16,37 @@ from torch import nn
 from ablate.errors import UsageError
 from ablate.study.records import Context
 
+AUTOCAST: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""The type of convolutions and matrix products by `precision`."""
+
 
 @dataclass(frozen=True)
 class Numerics:
-    """The choices of one run. `layout` is the memory format of images and weights; `bf16` turns autocast on."""
+    """The choices of one run. `layout` is the memory format of images and weights; `autocast` the type of its products."""
 
     device: torch.device
     layout: torch.memory_format
-    bf16: bool
+    autocast: torch.dtype | None
     compiled: bool
 
     def forward(self, network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-        """`network` as a function from images to logits, under autocast where the recipe says bf16.
+        """`network` as a function from images to logits, under autocast where the recipe says bf16 or fp16.
 
-        Parameters, BatchNorm statistics and the optimizer stay fp32, so there is no gradient scaling.
+        Parameters, BatchNorm statistics and the optimizer stay fp32.
         """
         called: Callable[[torch.Tensor], torch.Tensor] = torch.compile(network) if self.compiled else network
 
         def run(images: torch.Tensor) -> torch.Tensor:
-            if not self.bf16:
+            if self.autocast is None:
                 return called(images)
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.autocast(self.device.type, self.autocast):
                 return called(images)
 
         return run
+
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What keeps float16 gradients from vanishing; None for the other precisions, whose range is that of float32."""
+        return torch.amp.GradScaler(self.device.type) if self.autocast is torch.float16 else None
 
 
 def numerics(context: Context, *, precision: str, has_convolutions: bool) -> Numerics:
@@ -54,7 +61,7 @@ def numerics(context: Context, *, precision: str, has_convolutions: bool) -> Num
     return Numerics(
         device=device,
         layout=torch.channels_last if last else torch.contiguous_format,
-        bf16=precision == "bf16",
+        autocast=AUTOCAST[precision],
         compiled=bool(context.options.get("compile", False)),
     )
 

@@ -1,4 +1,4 @@
-"""The optimizer of a recipe: sgd, adam or adamw over the parameters that train."""
+"""The optimizer of a recipe, over the parameters that train."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablate.study.recipe import Optimizer
+from ablate.parts import declare as kinds
+from ablate.parts.found import parts
+from ablate.study.recipe import Optimizer, Recipe
+from ablate.study.uses import settings_of
 from ablate.training.freeze import matches
 from ablate.training.registry import recipe_error
 
@@ -58,19 +61,19 @@ def _rates(model: nn.Module, globs: Mapping[str, float]) -> dict[str, float]:
     return rates
 
 
-def build_optimizer(model: nn.Module, recipe: Optimizer, device: torch.device) -> torch.optim.Optimizer:
-    """The optimizer, with fused kernels on CUDA; `weight_decay` is L2 for sgd and adam, decoupled for adamw.
+def build_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    """The recipe's optimizer over the parameters that train, with fused kernels on CUDA where it has them.
 
-    `momentum` and `nesterov` are sgd's; adam and adamw keep PyTorch's betas.
+    Raises StudyError for settings that it cannot have.
     """
-    groups = parameter_groups(model, recipe)
+    part = parts(kinds.Optimizer)[recipe.optimizer.name]
     fused = True if device.type == "cuda" else None
-    if recipe.name == "sgd":
-        if recipe.nesterov and not recipe.momentum:
-            raise recipe_error("optimizer.nesterov", "needs a momentum above 0")
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused)
-    kind = torch.optim.Adam if recipe.name == "adam" else torch.optim.AdamW
-    return kind(groups, lr=recipe.lr, fused=fused)
+    groups = parameter_groups(model, recipe.optimizer)
+    try:
+        made: torch.optim.Optimizer = part.make(groups, settings_of(part, recipe), fused)
+    except ValueError as error:
+        raise recipe_error("optimizer.name", f"{part.name}: {error}") from error
+    return made
 
 
 def set_rates(optimizer: torch.optim.Optimizer, scale: float) -> None:

@@ -15,6 +15,7 @@ from ablate.training.init import head_name
 from ablate.training.metrics import Evaluation
 from ablate.training.models import parameter_count
 from ablate.training.session import Session
+from ablate.training.teacher import network_settings
 
 
 def finish(session: Session, training: dict[str, float], found: dict[str, Evaluation]) -> Outcome:
@@ -89,7 +90,7 @@ def _weights(session: Session) -> list[Artifact]:
     chosen = session.selected
     artifacts = []
     for which in sorted(_wanted(session)):
-        state = session.loop.network.state_dict() if which == "last" or chosen is None else chosen.weights
+        state = session.loop.evaluated.state_dict() if which == "last" or chosen is None else chosen.weights
         path, size, digest = checkpoint.save_weights(session.folder, f"model-{which}.pt", state)
         checkpoint.write_text(
             path.with_suffix(".json"), json.dumps(_description(session, which, state, digest), indent=1)
@@ -123,6 +124,7 @@ def _description(session: Session, which: str, state: Mapping[str, torch.Tensor]
         "epoch": epoch,
         "select": session.recipe.select,
         "arch": model.arch,
+        "model": network_settings(session.recipe),
         "variant": session.built.variant,
         "head": head_name(session.loop.network),
         "tensors": len(state),

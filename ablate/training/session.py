@@ -11,13 +11,18 @@ import torch
 from torch import nn
 
 from ablate.errors import AblateError
+from ablate.parts.declare import Loss
+from ablate.parts.found import parts
+from ablate.parts.hooks import Setup
 from ablate.study.provenance import code_of
 from ablate.study.recipe import Recipe
 from ablate.study.records import Context
 from ablate.study.run import Run
+from ablate.study.uses import settings_of
 from ablate.training import checkpoint, freeze, sources
 from ablate.training.batches import Feed, bounds, forget_others
 from ablate.training.environment import fingerprint
+from ablate.training.hooking import hooks_of
 from ablate.training.init import InitReport, initialise
 from ablate.training.loop import Loop
 from ablate.training.losses import Objective, class_weights
@@ -28,6 +33,7 @@ from ablate.training.optimizer import build_optimizer
 from ablate.training.registry import search_also
 from ablate.training.schedule import learning_rate
 from ablate.training.selection import Watch, watch
+from ablate.training.teacher import Teachers
 
 
 @dataclass(frozen=True)
@@ -158,21 +164,38 @@ def _loop(run: Run, recipe: Recipe, context: Context, splits: sources.DataSplits
     chosen = numerics(context, precision=recipe.precision, has_convolutions=convolutions)
     frozen = freeze.freeze(network, recipe.model.trainable)
     network.to(chosen.device, memory_format=chosen.layout)  # type: ignore[call-overload]
+    feed = Feed(splits.train, chosen.device)
+    steps = len(bounds(len(feed), recipe.batch_size))
+    setup = Setup(
+        seed=run.seed,
+        classes=len(splits.classes),
+        device=chosen.device,
+        precision=recipe.precision,
+        steps_per_epoch=steps,
+        total_steps=steps * recipe.epochs,
+        network=network,
+        forward=chosen.forward,
+        load_network=Teachers(recipe, context, splits, feed.shape, chosen).load,
+    )
+    hooks = hooks_of(recipe, setup)
+    loss = parts(Loss)[recipe.get(Loss.kind)]
     weights = class_weights(recipe.loss, splits.train.labels, splits.classes)
-    steps = len(bounds(len(splits.train), recipe.batch_size))
     return Loop(
         recipe=recipe,
         seed=run.seed,
         network=network,
         frozen=frozen,
-        optimizer=build_optimizer(network, recipe.optimizer, chosen.device),
+        optimizer=build_optimizer(network, recipe, chosen.device),
         objective=Objective(
             len(splits.classes),
-            recipe.loss.label_smoothing,
+            loss,
+            settings_of(loss, recipe),
             None if weights is None else weights.to(chosen.device),
+            hooks.labels,
         ),
-        rate=learning_rate(recipe.schedule, epochs=recipe.epochs, steps_per_epoch=steps),
-        feed=Feed(splits.train, chosen.device),
+        rate=learning_rate(recipe, steps_per_epoch=steps),
+        hooks=hooks,
+        feed=feed,
         numerics=chosen,
         mean=splits.mean.to(chosen.device),
         std=splits.std.to(chosen.device),

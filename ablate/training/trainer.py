@@ -102,7 +102,7 @@ class _Trainer:
         selecting, stopping = self.session.selecting, self.session.stopping
         epoch = self.loop.epoch + 1
         if selecting is not None and selecting.update(epoch, found["val"].metrics[selecting.name]):
-            state = {name: tensor.detach().clone() for name, tensor in self.loop.network.state_dict().items()}
+            state = {name: tensor.detach().clone() for name, tensor in self.loop.evaluated.state_dict().items()}
             self.session.selected = Selected(epoch, training, found, state)
         if stopping is None:
             return False

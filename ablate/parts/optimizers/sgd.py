@@ -21,6 +21,8 @@ def make(groups: Sequence[dict[str, Any]], settings: Settings, fused: bool | Non
     from torch.optim import SGD
 
     momentum, nesterov = settings["optimizer.momentum"], settings["optimizer.nesterov"]
+    if nesterov and not momentum:
+        raise ValueError("Nesterov momentum needs optimizer.momentum above 0")
     return SGD(groups, lr=groups[0]["lr"], momentum=momentum, nesterov=nesterov, fused=fused)
 
 

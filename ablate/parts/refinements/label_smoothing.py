@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.parts.declare import Field, Refinement
+from ablate.parts.declare import Field, Refinement, Settings
+from ablate.parts.hooks import Hook, Setup
 from ablate.parts.types import Share
 
 if TYPE_CHECKING:
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
 PATH = "loss.label_smoothing"
 
 
-def smooth_targets(targets: Tensor, classes: int, epsilon: float) -> Tensor:
-    """Probabilities of shape (N, classes), float32, each row adding up to 1, from labels of shape (N,)."""
-    import torch
-    import torch.nn.functional as F
+class LabelSmoothing(Hook):
+    def __init__(self, epsilon: float) -> None:
+        self.epsilon = epsilon
 
-    return F.one_hot(targets, classes).to(torch.float32) * (1 - epsilon) + epsilon / classes
+    def targets(self, targets: Tensor) -> Tensor:
+        """Probabilities (N, classes), each row adding up to 1, of which each class has given epsilon / classes to all."""
+        return targets * (1 - self.epsilon) + self.epsilon / targets.shape[1]
+
+
+def make(settings: Settings, setup: Setup) -> Hook:
+    return LabelSmoothing(settings[PATH])
 
 
 PART = Refinement(
@@ -35,5 +41,6 @@ PART = Refinement(
     acts=("labels",),
     fields={PATH: Field(Share, 0.0, "epsilon, spread as epsilon/C over all C classes")},
     is_off=lambda settings: not settings[PATH],
+    make=make,
     on={PATH: 0.1},
 )

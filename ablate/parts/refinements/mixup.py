@@ -11,10 +11,10 @@ When     Long trainings. With few epochs it can lose: the network never sees a c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ablate.parts.declare import Field, Refinement
+from ablate.parts.declare import Field, Refinement, Settings
+from ablate.parts.hooks import Hook, Mix, Place, Setup
 from ablate.parts.types import NonNegative
 
 if TYPE_CHECKING:
@@ -23,22 +23,14 @@ if TYPE_CHECKING:
 PATH = "mixup.alpha"
 
 
-@dataclass(frozen=True)
-class Mix:
-    """How one batch is mixed: the weight of the first image of each pair, and which image is the second."""
-
-    lam: float
-    partner: Tensor
-
-
-def draw_mix(alpha: float, size: int, *, seed: int, epoch: int, step: int) -> Mix:
+def draw_mix(alpha: float, size: int, place: Place) -> Mix:
     """The mix of one batch, a function of its arguments alone; `partner` is a permutation of shape (size,) on the CPU."""
     import numpy as np
     import torch
 
     from ablate.parts import streams
 
-    rng = np.random.default_rng(streams.derive(seed, "mixup", epoch, step))
+    rng = np.random.default_rng(streams.derive(place.seed, "mixup", place.epoch, place.batch))
     return Mix(float(rng.beta(alpha, alpha)), torch.from_numpy(rng.permutation(size)))
 
 
@@ -49,11 +41,20 @@ def mix_images(images: Tensor, mix: Mix) -> Tensor:
     return torch.lerp(images[mix.partner], images, mix.lam)
 
 
-def mix_targets(targets: Tensor, mix: Mix) -> Tensor:
-    """The same for probabilities of shape (N, C): cross-entropy is linear in them, so this is the loss of the formula."""
-    import torch
+class Mixup(Hook):
+    """Mixes the images; their labels follow in the loss, which is linear in them."""
 
-    return torch.lerp(targets[mix.partner], targets, mix.lam)
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+
+    def mix(self, images: Tensor, place: Place) -> tuple[Tensor, Mix]:
+        drawn = draw_mix(self.alpha, len(images), place)
+        mix = Mix(drawn.lam, drawn.partner.to(images.device, non_blocking=True))
+        return mix_images(images, mix), mix
+
+
+def make(settings: Settings, setup: Setup) -> Hook:
+    return Mixup(settings[PATH])
 
 
 PART = Refinement(
@@ -61,5 +62,6 @@ PART = Refinement(
     acts=("images", "labels"),
     fields={PATH: Field(NonNegative, 0.0, "lam ~ Beta(alpha, alpha) per batch; 0 is off")},
     is_off=lambda settings: not settings[PATH],
+    make=make,
     on={PATH: 0.2},
 )
