@@ -119,7 +119,7 @@ def test_a_study_that_was_never_run_names_its_file(call, tiny: Path, fill) -> No
 
 def test_a_format_or_state_that_is_none_leaves_with_2(call, tiny: Path, fill) -> None:
     fill(tiny)
-    assert "--format htm: must be one of html, md, latex, csv, json, text. Did you mean 'html'?" in call(
+    assert "--format htm: must be one of csv, html, json, latex, md, text. Did you mean 'html'?" in call(
         "report", "--format", "htm", code=2
     ).err  # fmt: skip
     assert "--state don: must be one of" in call("runs", "list", "--state", "don", code=2).err
