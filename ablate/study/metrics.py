@@ -39,7 +39,9 @@ _OURS = (
         "share of examples with the right class among five guesses; absent below 5 classes",
     ),
     Metric("mean_class_accuracy", "higher", "fraction", "mean of the classes' accuracies"),
-    Metric("weighted_top1", "higher", "fraction", "training accuracy on images that are mixed or pasted, weighted by lam"),
+    Metric(
+        "weighted_top1", "higher", "fraction", "training accuracy on images that are mixed or pasted, weighted by lam"
+    ),
     Metric("objective", "lower", "nats", "the training loss as it is minimised, smoothing and mixing included"),
 )
 _CLASS = (
