@@ -89,6 +89,8 @@ class Verifier:
         self._runs = {run.run_id: run for run in (*study.parents, *study.runs)}
         self._names = {arm.arm_id: arm.name for arm in reversed(study.arms)}
         known = _done(store, codes)
+        if source is not store:  # runs that it alone has say as much of the two codes
+            known = {**_done(source, codes), **known}
         other = {run_id: code for run_id, (_, code) in known.items() if code != codes[run_id].digest}
         there = source.results(other, code={run_id: Code(code) for run_id, code in other.items()})
         found = {run_id: result for run_id, (result, _) in known.items() if run_id not in other}

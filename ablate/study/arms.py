@@ -23,6 +23,8 @@ from ablate.study.study import Arm, Factor, Level
 from ablate.study.trainer import Trainer, check_holes
 
 ResolveInit = Callable[[str, Any], Any]
+Values = Callable[[Mapping[str, Any]], tuple[Any, ...]]
+Seen = dict[tuple[int, ...], tuple[Any, tuple[Any, ...]]]
 _LEFT_OUT = object()
 
 
@@ -33,9 +35,10 @@ class RecipeText:
         sections: dict[str, list[str]] = {}
         for path in fields():
             sections.setdefault(path.partition(".")[0], []).append(path)
-        self._sections = [(name, tuple(sections[name]), _getter(sections[name])) for name in sorted(sections)]
+        self._sections: list[tuple[str, list[str], Values, Seen]] = [
+            (name, sections[name], _getter(sections[name]), {}) for name in sorted(sections)
+        ]
         self._fields = len(fields())
-        self._seen: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
         self._texts: dict[tuple[str, int], tuple[str, Any]] = {}
 
     def whole(
@@ -68,13 +71,14 @@ class RecipeText:
         if len(flat) > self._fields:  # of a stored study, with settings of parts that are absent
             return dict(sorted(written(flat).items()))
         nested: dict[str, Any] = {}
-        for name, paths, values_of in self._sections:
+        for name, paths, values_of, seen in self._sections:
             values = values_of(flat)
-            key = (name, *map(id, values))
-            if key not in self._seen:  # the values are kept, so that their ids stay theirs
-                self._seen[key] = (written(dict(zip(paths, values, strict=True))).get(name, _LEFT_OUT), values)
-            if self._seen[key][0] is not _LEFT_OUT:
-                nested[name] = self._seen[key][0]
+            key = tuple(map(id, values))
+            found = seen.get(key)
+            if found is None:  # the values are kept, so that their ids stay theirs
+                found = seen[key] = (written(dict(zip(paths, values, strict=True))).get(name, _LEFT_OUT), values)
+            if found[0] is not _LEFT_OUT:
+                nested[name] = found[0]
         return nested
 
     def json(self, recipe: Mapping[str, Any]) -> str:

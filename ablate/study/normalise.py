@@ -6,7 +6,7 @@ Everything here is knowledge of what the built-in trainer ignores. Each rule giv
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePath
@@ -156,6 +156,8 @@ def _decay(flat: Flat, reasons: Reasons) -> None:
 
 def _refinements(flat: Flat, reasons: Reasons) -> None:
     """A refinement that is off in any way is off in one way: all its settings have their defaults."""
+    if _all_at_defaults(flat):
+        return
     for part, defaults in _switches():
         changed = [path for path, value in defaults.items() if flat[path] != value]
         if changed and part.is_off({path: flat[path] for path in defaults}):
@@ -169,8 +171,22 @@ def _switches() -> tuple[tuple[Refinement, Mapping[str, Any]], ...]:
     return tuple((part, {path: fields()[path].default for path in part.fields}) for part in parts(Refinement).values())
 
 
+@cache
+def _defaults() -> tuple[Callable[[Mapping[str, Any]], tuple[Any, ...]], tuple[Any, ...]]:
+    usual = {path: value for _, defaults in _switches() for path, value in defaults.items()}
+    return lambda flat: tuple(map(flat.__getitem__, usual)), tuple(usual.values())
+
+
+def _all_at_defaults(flat: Mapping[str, Any]) -> bool:
+    """Whether no refinement is told anything, as in most arms of a large grid."""
+    values_of, usual = _defaults()
+    return values_of(flat) == usual
+
+
 def refinements_on(flat: Mapping[str, Any]) -> list[Refinement]:
     """The refinements that a whole recipe switches on."""
+    if _all_at_defaults(flat):
+        return []
     return [
         part
         for part, defaults in _switches()
@@ -180,7 +196,7 @@ def refinements_on(flat: Mapping[str, Any]) -> list[Refinement]:
 
 
 def _forget() -> None:
-    for cached in (known_names, _not_taken, _of_others, _switches):
+    for cached in (known_names, _not_taken, _of_others, _switches, _defaults):
         cached.cache_clear()
 
 

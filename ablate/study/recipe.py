@@ -300,6 +300,11 @@ def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, RecipeFi
 def _declared() -> dict[str, RecipeField]:
     """The fields that parts declare."""
     found: dict[str, RecipeField] = {}
+    for refinement in parts(Refinement).values():
+        if not refinement.is_off({path: declared.default for path, declared in refinement.fields.items()}):
+            raise AblateError(
+                f"{module_of(refinement)}: {refinement.name} must be off by default: recipes did without it."
+            )
     for kind in (Network, OptimizerPart, SchedulePart, LossPart, DataSet, Refinement):
         for path, declared in fields_of(kind).items():
             owner = module_of(next(part for part in parts(kind).values() if path in part.fields))

@@ -95,7 +95,7 @@ def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Pa
         folder = next((path for path in named if path.is_dir()), None)
         if folder is not None:
             raise NotFound(f"model.init: {folder} is a folder; name the file of weights in it")
-        places = ", ".join(str(folder) for folder in [Path.cwd(), *looked[1:]])
+        places = ", ".join(str(folder) for folder in [Path.cwd(), *folders, store])
         raise NotFound(f"model.init: {what} is not here; looked in {places}; put it into one of them")
     _check_digest(path, digest)
     return _described(f"file {path.name}", path, arch)

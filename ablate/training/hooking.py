@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from ablate.parts import streams
-from ablate.parts.declare import Refinement
+from ablate.parts.declare import Refinement, Settings
 from ablate.parts.hooks import Hook, Mix, Place, Setup
 from ablate.study.recipe import Recipe
 from ablate.study.uses import parts_used, settings_of
+from ablate.training.registry import recipe_error
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,16 @@ def hooks_of(recipe: Recipe, setup: Setup) -> Hooks:
     """The hooks of a recipe's refinements. Raises StudyError where one cannot be trained with the rest of the recipe."""
     on: Sequence[Refinement] = [part for part in parts_used(recipe) if isinstance(part, Refinement) and part.make]
     ordered = sorted(on, key=lambda part: (part.last, part.name))
-    made = {part.name: part.make(settings_of(part, recipe), setup) for part in ordered if part.make}
-    return Hooks(made, {part.name: part.acts for part in ordered})
+    return Hooks(
+        {part.name: _made(part, settings_of(part, recipe), setup) for part in ordered},
+        {part.name: part.acts for part in ordered},
+    )
+
+
+def _made(part: Refinement, settings: Settings, setup: Setup) -> Hook:
+    assert part.make is not None
+    try:
+        made: Hook = part.make(settings, setup)
+    except ValueError as error:
+        raise recipe_error(next(iter(part.fields)), str(error)) from error
+    return made

@@ -62,12 +62,17 @@ def _rates(model: nn.Module, globs: Mapping[str, float]) -> dict[str, float]:
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the parameters that train, with fused kernels on CUDA where it has them."""
+    """The recipe's optimizer over the parameters that train, with fused kernels on CUDA where it has them.
+
+    Raises StudyError for settings that it cannot have.
+    """
     part = parts(kinds.Optimizer)[recipe.optimizer.name]
     fused = True if device.type == "cuda" else None
-    made: torch.optim.Optimizer = part.make(
-        parameter_groups(model, recipe.optimizer), settings_of(part, recipe), fused
-    )
+    groups = parameter_groups(model, recipe.optimizer)
+    try:
+        made: torch.optim.Optimizer = part.make(groups, settings_of(part, recipe), fused)
+    except ValueError as error:
+        raise recipe_error("optimizer.name", f"{part.name}: {error}") from error
     return made
 
 

@@ -15,6 +15,7 @@ from ablate.training.init import head_name
 from ablate.training.metrics import Evaluation
 from ablate.training.models import parameter_count
 from ablate.training.session import Session
+from ablate.training.teacher import network_settings
 
 
 def finish(session: Session, training: dict[str, float], found: dict[str, Evaluation]) -> Outcome:
@@ -123,7 +124,7 @@ def _description(session: Session, which: str, state: Mapping[str, torch.Tensor]
         "epoch": epoch,
         "select": session.recipe.select,
         "arch": model.arch,
-        "model": model.model_dump(mode="json", exclude={"init", "trainable"}),
+        "model": network_settings(session.recipe),
         "variant": session.built.variant,
         "head": head_name(session.loop.network),
         "tensors": len(state),

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import nn
 
-from ablate.errors import BadData
-from ablate.study.recipe import Model, Recipe
+from ablate.study.recipe import Recipe, parse_recipe
 from ablate.study.records import Context
 from ablate.training import sources
 from ablate.training.find_weights import Weights, locate, sidecar
@@ -18,6 +16,8 @@ from ablate.training.init import initialise
 from ablate.training.models import build_model
 from ablate.training.numerics import Numerics
 from ablate.training.registry import recipe_error
+
+_PATH = "distillation.teacher"
 
 
 @dataclass(frozen=True)
@@ -45,42 +45,54 @@ class Teachers:
         own = self.recipe.model.model_copy(update={"init": init})
         found = locate(own, home=home, parent_dir=self.context.parent_dir, folders=folders)
         if found is None:
-            raise recipe_error("distillation.teacher", "is scratch, which has learnt nothing; name a run or weights")
+            raise recipe_error(_PATH, "is scratch, which has learnt nothing; name a run or weights")
         classes = self.splits.classes
         if found.classes is not None and found.classes != classes:
-            raise recipe_error(
-                "distillation.teacher",
-                f"{found.source} tells {len(found.classes)} classes apart and not those of the data ({len(classes)})",
+            told = (
+                f"{found.source} tells {len(found.classes)} classes apart, and not those of the data ({len(classes)})"
             )
-        model = _network_of(found, own)
-        network = build_model(model, num_classes=len(classes), image_shape=self.shape, seed=0).network
+            raise recipe_error(_PATH, told)
+        recipe = _recipe_of(found, self.recipe, init)
+        settings, shape = recipe.values, self.shape
+        network = build_model(
+            recipe.model, num_classes=len(classes), image_shape=shape, seed=0, settings=settings
+        ).network
         report = initialise(
             network,
-            model,
+            recipe.model,
             classes=classes,
             home=home,
             parent_dir=self.context.parent_dir,
             study_dir=options.get("study_dir"),
             parent_study_dirs=options.get("parent_study_dirs", ()),
+            settings=settings,
         )
         if report.head != "loaded":
-            raise recipe_error(
-                "distillation.teacher", f"{found.source} has no last layer for the {len(classes)} classes of the data"
-            )
+            raise recipe_error(_PATH, f"{found.source} has no last layer for the {len(classes)} classes of the data")
         network.to(self.numerics.device, memory_format=self.numerics.layout)  # type: ignore[call-overload]
         return network.eval().requires_grad_(False)
 
 
-def _network_of(found: Weights, own: Model) -> Model:
-    """The model section that built the weights' network, with the weights as its first ones."""
-    notes = sidecar(found.path)
-    told = notes.get("model")
+def network_settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that make a recipe's network, by their last names: what stands beside its weights."""
+    section = "model."
+    return {
+        path.removeprefix(section): value
+        for path, value in recipe.values.items()
+        if path.startswith(section) and path not in ("model.init", "model.trainable")
+    }
+
+
+def _recipe_of(found: Weights, own: Recipe, init: Any) -> Recipe:
+    """The recipe of the network that the weights belong to, with the weights as its first ones.
+
+    Raises StudyError where the JSON beside the weights says what no network here can be.
+    """
+    told = sidecar(found.path).get("model")
     if isinstance(told, dict):
-        try:
-            return type(own).model_validate({**told, "init": own.init})
-        except ValidationError as error:
-            raise BadData(
-                f"{found.path.with_suffix('.json')} does not say which network its weights are of: {error.errors()[0]['msg']}"
-            ) from None
-    named = {"tweak": None, **found.variant} if found.arch is not None and found.variant else {}
-    return own.model_copy(update={**named, **({"arch": found.arch} if found.arch else {})})
+        section = told
+    elif found.arch is not None:
+        section = {"arch": found.arch, "tweak": None, **found.variant}
+    else:
+        section = network_settings(own)
+    return parse_recipe({"model": {**section, "init": init}})

@@ -123,7 +123,9 @@ def test_retry_stale_runs_done_ones_of_other_code(call, tiny: Path, monkeypatch:
     assert "4 done, 0 to run" in call("grid", "run", tiny, *INLINE, "--retry", "stale").err
     monkeypatch.setattr("ablate.study.provenance._core", lambda: (frozenset(), "other"))
     told = " ".join(call("grid", "run", tiny, *INLINE).out.split())
-    assert "Stale: 4 of 4 runs were trained by other code of the trainer than the present (trainer core changed);" in told
+    assert (
+        "Stale: 4 of 4 runs were trained by other code of the trainer than the present (trainer core changed);" in told
+    )
     assert "0 done, 4 to run" in call("grid", "run", tiny, *INLINE, "--retry", "stale", "--limit", "1").err
 
 

@@ -283,6 +283,15 @@ def test_from_another_database_the_codes_are_compared_under_this_machines_arithm
     assert "; 8 of them under other arithmetic than their own" in said.err
 
 
+def test_from_another_database_runs_that_are_not_here_say_as_much_of_the_codes(call: Any, study: Path) -> None:
+    """So a small study with the same parts is enough, where the results' own runs take hours."""
+    Store.open("fresh.db").close()
+    call("runs", "verify", study, "--from", "results.db", "--db", "fresh.db")
+    assert rows() == []
+    with Store.open("fresh.db", read_only=True) as store:
+        assert [row.equal for row in store.verified()] == [True] * 3
+
+
 def test_from_a_database_of_other_code_nothing_can_be_said(call: Any, study: Path, tmp_path: Path) -> None:
     (tmp_path / "other.db").write_bytes((tmp_path / "results.db").read_bytes())
     set_code(study, "b" * 64, "other.db")

@@ -222,7 +222,9 @@ def test_a_network_takes_what_it_says(add: Any, read: Any) -> None:
     assert model("arch: third-net, dropout: 0.5")["dropout"] == 0.5
     assert model("arch: deep-net, depth_of_mine: 9, dropout: 0.5")["depth_of_mine"] == 9
     assert model("arch: deep-net, dropout: 0.5")["dropout"] == 0.0
-    assert model("arch: 'my.nets:net', depth_of_mine: 9, dropout: 0.5")["depth_of_mine"] == 9
+    own = model("arch: 'my.nets:net', depth_of_mine: 9, dropout: 0.5")
+    assert "depth_of_mine" not in own
+    assert own["dropout"] == 0.5
 
 
 def test_refinements_that_exclude_each_other_are_refused_with_what_to_write(add: Any, read: Any, mistakes: Any) -> None:
@@ -284,6 +286,13 @@ def test_who_reads_a_stored_recipe_fills_in_what_it_leaves_out(add: Any, read: A
 def test_a_declaration_that_cannot_be_says_why(add: Any, fields_: Any, message: str) -> None:
     add(Refinement(name="shake", acts=("loss",), fields=fields_, is_off=lambda settings: True))
     with pytest.raises(AblateError, match=message):
+        fields()
+
+
+def test_a_refinement_that_is_on_by_default_is_refused(add: Any) -> None:
+    fields_ = {"shake.alpha": Field(float, 0.5, "", before=0.5)}
+    add(Refinement(name="shake", acts=("loss",), fields=fields_, is_off=lambda settings: not settings["shake.alpha"]))
+    with pytest.raises(AblateError, match="shake must be off by default"):
         fields()
 
 

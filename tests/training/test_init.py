@@ -15,8 +15,8 @@ import torchvision
 from torch import nn
 
 from ablate.errors import BadData, NotFound, StudyError
+from ablate.parts.networks.resnet import LAYERS
 from ablate.study import weights
-from ablate.study.normalise import BASIC, BOTTLENECK
 from ablate.study.recipe import Model
 from ablate.training import find_weights
 from ablate.training.init import InitReport, initialise
@@ -338,14 +338,14 @@ def test_imagenet_weights_are_found(init: Any, place: str, tmp_path: Path, monke
 
 def test_the_plan_knows_torchvisions_files() -> None:
     entries = {
-        (arch, entry.name): entry.url for arch in (*BASIC, *BOTTLENECK) for entry in torchvision.models.get_model_weights(arch)
+        (arch, entry.name): entry.url for arch in LAYERS for entry in torchvision.models.get_model_weights(arch)
     }  # fmt: skip
     assert {key: weights.URL + name for key, name in weights.TORCHVISION.items()} == entries
 
 
 def seen_by_both(model: Model, home: Path, folders: list[Path]) -> bool:
     """Whether the weights are here; the plan and the trainer must be of one mind."""
-    why = weights.absent(model.model_dump(), home=home, folders=folders)
+    why = weights.absent({"model": model.model_dump()}, home=home, folders=folders)
     try:
         find_weights.locate(model, home=home, folders=folders)
     except NotFound:
@@ -405,7 +405,7 @@ def test_plan_and_trainer_look_for_a_file_in_the_same_places(
 def test_what_no_file_can_mend_is_the_trainers_to_refuse(tmp_path: Path) -> None:
     for arch, init in (("resnet18", "IMAGENET1K_V2"), ("two-layer-fc", "IMAGENET1K_V1")):
         model = Model(arch=arch, init={"entry": init})
-        assert weights.absent(model.model_dump(), home=tmp_path) == ""
+        assert weights.absent({"model": model.model_dump()}, home=tmp_path) == ""
         with pytest.raises(StudyError, match=f"torchvision has no '{init}' weights for {arch}"):
             load(model, tmp_path)
 

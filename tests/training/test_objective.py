@@ -15,44 +15,54 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ablate.errors import BadData, StudyError
-from ablate.study.recipe import Loss, Optimizer, Schedule
+from ablate.parts.hooks import Mix, Place
+from ablate.parts.refinements.label_smoothing import LabelSmoothing
+from ablate.parts.refinements.mixup import draw_mix, mix_images
+from ablate.study.recipe import Loss, Optimizer, Recipe, parse_recipe
 from ablate.training.losses import Objective, class_weights
 from ablate.training.optimizer import build_optimizer, parameter_groups, set_rates
-from ablate.training.refinements.cosine import cosine
-from ablate.training.refinements.label_smoothing import smooth_targets
-from ablate.training.refinements.mixup import Mix, draw_mix, mix_images, mix_targets
 from ablate.training.schedule import learning_rate
 
 CPU = torch.device("cpu")
 
 
+def objective(classes: int, epsilon: float = 0.0, weights: torch.Tensor | None = None) -> Objective:
+    return Objective(classes, weights=weights, labels=(LabelSmoothing(epsilon),) if epsilon else ())
+
+
+def with_optimizer(**settings: Any) -> Recipe:
+    return parse_recipe({"optimizer": settings})
+
+
 def test_smoothing_spreads_epsilon_over_all_classes_once() -> None:
-    smooth = smooth_targets(torch.tensor([2, 0]), 4, 0.2)
+    smooth = LabelSmoothing(0.2).targets(F.one_hot(torch.tensor([2, 0]), 4).float())
     assert smooth == pytest.approx(torch.tensor([[0.05, 0.05, 0.85, 0.05], [0.85, 0.05, 0.05, 0.05]]))
-    assert torch.equal(smooth_targets(torch.tensor([1]), 3, 0.0), torch.tensor([[0.0, 1.0, 0.0]]))
 
 
 def test_mixup_by_hand() -> None:
     images = torch.tensor([0.0, 10.0, 20.0]).view(3, 1, 1, 1)
     mix = Mix(0.7, torch.tensor([2, 0, 1]))
     assert mix_images(images, mix).flatten().tolist() == pytest.approx([6.0, 7.0, 17.0])
-    targets = mix_targets(torch.eye(3), mix)
-    assert targets == pytest.approx(torch.tensor([[0.7, 0.0, 0.3], [0.3, 0.7, 0.0], [0.0, 0.3, 0.7]]))
+    # probabilities e^0, e^-1, e^-2 (but for a common factor): the loss is lam * k + (1 - lam) * k' + log sum for labels k, k'
+    logits = torch.tensor([[0.0, -1.0, -2.0]]).expand(3, 3)
+    log_sum = math.log(1 + math.exp(-1) + math.exp(-2))
+    worked = (0.7 * (0 + 1 + 2) + 0.3 * (2 + 0 + 1)) / 3 + log_sum
+    assert float(objective(3)(logits, torch.tensor([0, 1, 2]), mix)) == pytest.approx(worked, abs=1e-6)
 
 
 def test_mixup_draws_by_seed_epoch_and_step() -> None:
-    mix = draw_mix(0.2, 50, seed=3, epoch=1, step=2)
-    again = draw_mix(0.2, 50, seed=3, epoch=1, step=2)
+    mix = draw_mix(0.2, 50, Place(3, 1, 2))
+    again = draw_mix(0.2, 50, Place(3, 1, 2))
     assert mix.lam == again.lam
     assert torch.equal(mix.partner, again.partner)
     assert sorted(mix.partner.tolist()) == list(range(50))
     others = [(4, 1, 2), (3, 2, 2), (3, 1, 3)]
-    assert all(draw_mix(0.2, 50, seed=s, epoch=e, step=t).lam != mix.lam for s, e, t in others)
+    assert all(draw_mix(0.2, 50, Place(s, e, t)).lam != mix.lam for s, e, t in others)
 
 
 def test_lam_follows_its_beta_distribution() -> None:
     """Beta(a, a) has mean 1/2 and variance 1 / (4 (2a + 1)): 0.1786 for a = 0.2."""
-    lams = np.array([draw_mix(0.2, 1, seed=0, epoch=0, step=step).lam for step in range(2000)])
+    lams = np.array([draw_mix(0.2, 1, Place(0, 0, step)).lam for step in range(2000)])
     assert lams.mean() == pytest.approx(0.5, abs=0.03)
     assert lams.var() == pytest.approx(1 / 5.6, abs=0.01)
 
@@ -64,12 +74,12 @@ def test_the_mixed_loss_by_hand() -> None:
     mix = Mix(0.75, torch.tensor([1, 0]))
     first = 0.75 * 0.22314 + 0.25 * 1.60944
     second = 0.75 * 1.60944 + 0.25 * 0.22314
-    assert float(Objective(2)(logits, labels, mix)) == pytest.approx((first + second) / 2, abs=1e-5)
-    assert float(Objective(2)(logits, labels)) == pytest.approx((0.22314 + 1.60944) / 2, abs=1e-5)
+    assert float(objective(2)(logits, labels, mix)) == pytest.approx((first + second) / 2, abs=1e-5)
+    assert float(objective(2)(logits, labels)) == pytest.approx((0.22314 + 1.60944) / 2, abs=1e-5)
     smoothed = 0.9 * 0.22314 + 0.1 * 1.60944 + 0.1 * 0.22314 + 0.9 * 1.60944
-    assert float(Objective(2, 0.2)(logits, labels)) == pytest.approx(smoothed / 2, abs=1e-5)
+    assert float(objective(2, 0.2)(logits, labels)) == pytest.approx(smoothed / 2, abs=1e-5)
     weighted = (3 * 0.22314 + 1 * 1.60944) / (3 + 1)
-    assert float(Objective(2, 0.0, torch.tensor([3.0, 1.0]))(logits, labels)) == pytest.approx(weighted, abs=1e-5)
+    assert float(objective(2, 0.0, torch.tensor([3.0, 1.0]))(logits, labels)) == pytest.approx(weighted, abs=1e-5)
 
 
 @given(
@@ -86,32 +96,33 @@ def test_the_objective_is_lam_times_pytorchs_loss_of_each_label(
     labels = torch.randint(0, 5, (9,), generator=generator)
     partner = torch.randperm(9, generator=generator)
     weights = torch.rand(5, generator=generator) + 0.1 if weighted else None
-    ours = Objective(5, epsilon, weights)(logits, labels, Mix(lam, partner))
+    ours = objective(5, epsilon, weights)(logits, labels, Mix(lam, partner))
     theirs = lam * F.cross_entropy(logits, labels, weights, label_smoothing=epsilon)
     theirs += (1 - lam) * F.cross_entropy(logits, labels[partner], weights, label_smoothing=epsilon)
     assert torch.allclose(ours, theirs, rtol=1e-5)
     plain = F.cross_entropy(logits, labels, weights, label_smoothing=epsilon)
-    assert torch.allclose(Objective(5, epsilon, weights)(logits, labels), plain, rtol=1e-5)
+    assert torch.allclose(objective(5, epsilon, weights)(logits, labels), plain, rtol=1e-5)
 
 
 def test_class_weights_do_not_rescale_mixup() -> None:
     """PyTorch's own loss on probabilities divides by N, so equal weights of 10 make it 10 times as large; ours not."""
     logits = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
     labels, mix = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]), Mix(0.5, torch.tensor([1, 2, 3, 4, 5, 6, 7, 0]))
-    ones = Objective(3)(logits, labels, mix)
-    tens = Objective(3, 0.0, torch.full((3,), 10.0))(logits, labels, mix)
+    ones = objective(3)(logits, labels, mix)
+    tens = objective(3, 0.0, torch.full((3,), 10.0))(logits, labels, mix)
     assert float(tens) == pytest.approx(float(ones), rel=1e-5)
-    theirs = F.cross_entropy(logits, mix_targets(F.one_hot(labels, 3).float(), mix), torch.full((3,), 10.0))
+    hot = F.one_hot(labels, 3).float()
+    theirs = F.cross_entropy(logits, torch.lerp(hot[mix.partner], hot, mix.lam), torch.full((3,), 10.0))
     assert float(theirs) == pytest.approx(10 * float(ones), rel=1e-5)
 
 
 def test_a_batch_of_weightless_classes_teaches_nothing() -> None:
-    loss = Objective(2, 0.0, torch.tensor([0.0, 1.0]))(torch.zeros(2, 2), torch.tensor([0, 0]))
+    loss = objective(2, 0.0, torch.tensor([0.0, 1.0]))(torch.zeros(2, 2), torch.tensor([0, 0]))
     assert float(loss) == 0.0
 
 
 def test_the_loss_is_taken_in_fp32() -> None:
-    assert Objective(2, 0.1)(torch.zeros(2, 2, dtype=torch.bfloat16), torch.tensor([0, 1])).dtype == torch.float32
+    assert objective(2, 0.1)(torch.zeros(2, 2, dtype=torch.bfloat16), torch.tensor([0, 1])).dtype == torch.float32
 
 
 def test_balanced_weights_by_hand() -> None:
@@ -128,12 +139,8 @@ def test_balanced_weights_by_hand() -> None:
         class_weights(Loss(class_weights="balanced"), torch.tensor([0, 2]), ("a", "b", "c"))
 
 
-def test_cosine_by_hand() -> None:
-    assert [cosine(share) for share in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.853553, 0.5, 0.0], abs=1e-6)
-
-
 def scales(epochs: int, steps: int, **schedule: Any) -> list[float]:
-    rate = learning_rate(Schedule(**schedule), epochs=epochs, steps_per_epoch=steps)
+    rate = learning_rate(parse_recipe({"schedule": schedule, "epochs": epochs}), steps_per_epoch=steps)
     return [rate.scale(step) for step in range(epochs * steps + 2)]
 
 
@@ -164,7 +171,9 @@ def test_warm_up_by_hand() -> None:
     name=st.sampled_from(["cosine", "step"]),
 )
 def test_a_rate_never_rises_after_the_warm_up(epochs: int, steps: int, warmup: float, name: str) -> None:
-    rate = learning_rate(Schedule(name=name, warmup_epochs=warmup), epochs=epochs, steps_per_epoch=steps)
+    rate = learning_rate(
+        parse_recipe({"schedule": {"name": name, "warmup_epochs": warmup}, "epochs": epochs}), steps_per_epoch=steps
+    )
     after = [rate.scale(step) for step in range(rate.warmup_steps, 2 * epochs * steps)]
     assert all(0 <= later <= earlier <= 1 for earlier, later in pairwise(after))
     if name == "cosine" and rate.warmup_steps < rate.total_steps:
@@ -207,27 +216,27 @@ def test_groups_by_glob(network: nn.Module) -> None:
 
 
 def test_rates_scale_each_group_from_its_own(network: nn.Module) -> None:
-    optimizer = build_optimizer(network, Optimizer(lr=0.1, groups={"3.*": 0.01}), CPU)
+    optimizer = build_optimizer(network, with_optimizer(lr=0.1, groups={"3.*": 0.01}), CPU)
     set_rates(optimizer, 0.5)
     set_rates(optimizer, 0.25)
     assert sorted(group["lr"] for group in optimizer.param_groups) == pytest.approx([0.0025, 0.025])
 
 
 @pytest.mark.parametrize(
-    ("recipe", "kind"),
+    ("settings", "kind"),
     [
-        (Optimizer(nesterov=True), torch.optim.SGD),
-        (Optimizer(name="adam", weight_decay=0.1), torch.optim.Adam),
-        (Optimizer(name="adamw", weight_decay=0.1), torch.optim.AdamW),
+        ({"nesterov": True}, torch.optim.SGD),
+        ({"name": "adam", "weight_decay": 0.1}, torch.optim.Adam),
+        ({"name": "adamw", "weight_decay": 0.1}, torch.optim.AdamW),
     ],
 )
-def test_the_optimizers(recipe: Optimizer, kind: type, network: nn.Module) -> None:
-    optimizer = build_optimizer(network, recipe, CPU)
+def test_the_optimizers(settings: dict[str, Any], kind: type, network: nn.Module) -> None:
+    optimizer = build_optimizer(network, with_optimizer(**settings), CPU)
     assert type(optimizer) is kind
-    assert optimizer.param_groups[0]["weight_decay"] == recipe.weight_decay
-    assert optimizer.param_groups[0].get("nesterov", False) == recipe.nesterov
+    assert optimizer.param_groups[0]["weight_decay"] == settings.get("weight_decay", 0.0)
+    assert optimizer.param_groups[0].get("nesterov", False) == settings.get("nesterov", False)
 
 
 def test_nesterov_needs_momentum(network: nn.Module) -> None:
-    with pytest.raises(StudyError, match=r"optimizer.nesterov: needs a momentum above 0"):
-        build_optimizer(network, Optimizer(nesterov=True, momentum=0.0), CPU)
+    with pytest.raises(StudyError, match=r"optimizer.name: sgd: Nesterov momentum needs optimizer.momentum above 0"):
+        build_optimizer(network, with_optimizer(nesterov=True, momentum=0.0), CPU)

@@ -58,7 +58,7 @@ def _statistics_kept(network: nn.Module) -> Iterator[None]:
 
 def make(settings: Settings, setup: Setup) -> Hook:
     if setup.precision == "fp16":
-        raise ValueError("sam.rho needs gradients without a scale; use precision bf16 or fp32")
+        raise ValueError("needs gradients without a scale: use precision bf16 or fp32")
     return SharpnessAware(settings[PATH], setup.network)
 
 
