@@ -15,10 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ablate.dispatch.executors import ENGINES
+from ablate.parts.discover import Broken
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 GB = 1e9
@@ -27,11 +30,8 @@ NEEDED_FOR_RESULTS_GB = 1
 SHARED_MEMORY_GB = 0.25
 OPEN_FILES = 1024
 SKEW_SECONDS = 5.0
-EXTRAS = {
-    "submitit": ("slurm", "--executor slurm"),
-    "ray": ("ray", "--executor ray"),
-    "psycopg": ("postgres", "results in PostgreSQL"),
-}
+EXTRAS = {"psycopg": ("ablate[postgres]", "results in PostgreSQL")}
+"""Packages that are not needed always, but for the engines': what pip installs, and what for."""
 _PROBE = """
 import json
 said = {}
@@ -134,12 +134,33 @@ def _why_none(built: str | None, driver: Driver, offers: str, visible: str | Non
 
 
 def extras(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
-    for name, (extra, purpose) in EXTRAS.items():
-        try:
-            yield Finding(name, OK, version(name))
-        except importlib.metadata.PackageNotFoundError:
-            advice = f"Needed for {purpose} only: pip install 'ablate[{extra}]'"
-            yield Finding(name, OK, "not installed", advice)
+    for engine in ENGINES.all().values():
+        for name, wanted in engine.packages.items():
+            yield _extra(name, wanted, f"--executor {engine.name}", version)
+    for name, (wanted, purpose) in EXTRAS.items():
+        yield _extra(name, wanted, purpose, version)
+
+
+def _extra(name: str, wanted: str, purpose: str, version: Callable[[str], str]) -> Finding:
+    try:
+        return Finding(name, OK, version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, OK, "not installed", f"Needed for {purpose} only: pip install '{wanted}'")
+
+
+def programs(which: Callable[[str], str | None] = shutil.which) -> Iterator[Finding]:
+    """What engines start on this host, of those that may be used here at all."""
+    for engine in ENGINES.all().values():
+        missing = [name for name in engine.programs if which(name) is None]
+        if missing and len(missing) < len(engine.programs):
+            advice = f"Needed for --executor {engine.name} only: all of {', '.join(engine.programs)} must be on PATH."
+            yield Finding(engine.name, WARNING, f"no {', '.join(missing)} on this host", advice)
+
+
+def declarations(broken: Iterable[Broken]) -> Iterator[Finding]:
+    """Executors, formats and parts that were found and cannot be used."""
+    for one in broken:
+        yield Finding(one.name, WARNING, str(one), "Fix, update or uninstall the package that it comes from.")
 
 
 def disk(name: str, folder: Path, needed_gb: float, free: Callable[[Path], float] | None = None) -> Finding:

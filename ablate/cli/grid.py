@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -96,6 +97,7 @@ def check(
 
 
 @app.command()
+@engines.takes_engine_settings
 def run(
     study: StudyArgument,
     profile: ProfileOption = None,
@@ -111,16 +113,15 @@ def run(
     limit: engines.LimitOption = None,
     fail_fast: engines.FailFastOption = False,
     run_timeout: engines.RunTimeoutOption = None,
-    slurm: engines.SlurmOption = None,
-    ray: engines.RayOption = None,
+    engine_settings: engines.EngineSettings = MappingProxyType({}),
     spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
     """Train whatever of a study is missing, and print its first table.
 
-    Kill it at any moment: the next `grid run` picks up exactly what is missing. With slurm or ray, Ctrl-C tells the
-    jobs to checkpoint, give their runs back and end; again, and they are ended at once.
+    Kill it at any moment: the next `grid run` picks up exactly what is missing. With workers elsewhere, Ctrl-C tells
+    them to checkpoint, give their runs back and end; again, and they are ended at once.
     """
     from ablate.cli.planning import plan_document
     from ablate.store.store import Store
@@ -131,8 +132,8 @@ def run(
     if retry == "stale" and loaded.trainer is not None:
         say(OF_SCRIPTS)
     engine = get_engine(
-        executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
-        fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
+        executor, db, engine_settings=engine_settings, workers=workers, threads=threads, device=device,
+        limit=limit, fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
     )  # fmt: skip
     from ablate.cli.running import run_grid
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from ablate.cli.common import database_url, plural, safe_url, say, say_errors
-from ablate.cli.engines import Engine
+from ablate.cli.engines import ReadyEngine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import Plan, make_plan
@@ -24,7 +24,7 @@ from ablate.study.study import Study
 from ablate.study.trainer import fit_name
 
 
-def run_grid(study: Study, engine: Engine, seeds: str | None, retry: str | None, db: str | None) -> tuple[int, Plan]:
+def run_grid(study: Study, engine: ReadyEngine, seeds: str | None, retry: str | None, db: str | None) -> tuple[int, Plan]:
     """Ask for what is missing of this call's runs and have it trained; the exit code, and how the runs stand then."""
     make_home()
     if study.tune and (code := _tune(study, db, engine)):
@@ -37,7 +37,7 @@ def run_grid(study: Study, engine: Engine, seeds: str | None, retry: str | None,
     return code, after
 
 
-def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | None, engine: Engine,
+def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | None, engine: ReadyEngine,
          retry: str | None = None, *, announce: bool = False) -> tuple[int, Plan]:  # fmt: skip
     """One request, worked on until nothing of it is left that can be done here."""
     folder = str(folder_of(study))
@@ -66,7 +66,7 @@ def exit_code(after: Plan, *, limited: bool) -> int:
     return 4 if left else 0
 
 
-def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine) -> int:
+def _train(study: Study, planned: Plan, key: int, db: str | None, engine: ReadyEngine) -> int:
     """Hand the request to the executor with a live display; the exit code that its report asks for."""
     stop = StopFlag()
     url = database_url(db)
@@ -92,14 +92,14 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: Engine
     return report.exit_code
 
 
-def _tune(study: Study, db: str | None, engine: Engine) -> int:
+def _tune(study: Study, db: str | None, engine: ReadyEngine) -> int:
     """Tune every arm that the study's tuning file names, within the same budget each; the exit code."""
     from ablate.cli.tuning import train, tuning_of
 
     return train(tuning_of(study), db, engine)[0]
 
 
-def _compare(study: Study, store: Store, db: str | None, engine: Engine) -> int:
+def _compare(study: Study, store: Store, db: str | None, engine: ReadyEngine) -> int:
     """Train each tuned arm as written and at its best, under the tuning's recipe; the exit code."""
     from ablate.cli.tuning import comparison
 

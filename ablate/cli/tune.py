@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +39,7 @@ TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning fi
 
 
 @app.command()
+@engines.takes_engine_settings
 def run(
     tune: TuningArgument,
     profile: ProfileOption = None,
@@ -53,8 +55,7 @@ def run(
     limit: engines.LimitOption = None,
     fail_fast: engines.FailFastOption = False,
     run_timeout: engines.RunTimeoutOption = None,
-    slurm: engines.SlurmOption = None,
-    ray: engines.RayOption = None,
+    engine_settings: engines.EngineSettings = MappingProxyType({}),
     spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
@@ -71,8 +72,8 @@ def run(
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
     engine = get_engine(
-        executor, db, slurm=slurm, ray=ray, workers=workers, threads=threads, device=device, limit=limit,
-        fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
+        executor, db, engine_settings=engine_settings, workers=workers, threads=threads, device=device,
+        limit=limit, fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
     )  # fmt: skip
     code, over = train(tuning, db, engine, RETRY.get(retry or "", ()))
     with require_reader(db, "ablate tune run TUNE.yaml") as store:

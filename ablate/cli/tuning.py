@@ -9,7 +9,7 @@ from pathlib import Path
 from ablate.analysis import build_table
 from ablate.analysis.table import Table
 from ablate.cli.common import database_url, plural, safe_url, say, say_errors
-from ablate.cli.engines import Engine
+from ablate.cli.engines import ReadyEngine
 from ablate.cli.live import LiveDisplay
 from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import make_plan
@@ -32,7 +32,7 @@ from ablate.tuning.reading import read_result
 from ablate.tuning.session import Session
 
 
-def train(tuning: Tuning, db: str | None, engine: Engine, retry: Sequence[str] = ()) -> tuple[int, bool]:
+def train(tuning: Tuning, db: str | None, engine: ReadyEngine, retry: Sequence[str] = ()) -> tuple[int, bool]:
     """Tune to the end with a live display; the exit code of an interrupted or broken tuning, else 0, and whether every
     budget is spent.
 
@@ -68,7 +68,7 @@ def _check(tuning: Tuning, store: Store) -> None:
             raise NotFound(f"{tuned[planned.run.arm_id]} cannot be tuned: {planned.why}")
 
 
-def _request(session: Session, url: str, display: LiveDisplay, engine: Engine) -> GridRequest:
+def _request(session: Session, url: str, display: LiveDisplay, engine: ReadyEngine) -> GridRequest:
     study, total = session.tuning.study, display.total
 
     def show(event: events.Event) -> None:

@@ -1,38 +1,31 @@
-"""The executors by name."""
+"""The executors by name: those of `ablate/dispatch/engines/`, and those of other packages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ablate.dispatch.executor import Executor
-from ablate.dispatch.inline import InlineExecutor
-from ablate.dispatch.local import LocalExecutor
-from ablate.errors import UsageError, nearest
+from ablate.dispatch.declare import Engine
+from ablate.errors import UsageError
+from ablate.parts.discover import Catalog
 
-EXECUTORS = ("inline", "local", "slurm", "ray")
+if TYPE_CHECKING:
+    from ablate.dispatch.executor import Executor
+
+ENGINES = Catalog("executor", Engine, "ablate.dispatch.engines", "ablate.executors", "ENGINE")
 
 
-def get_executor(name: str, *, slurm: Sequence[str] = (), ray: Sequence[str] = (), home: Path = Path(".")) -> Executor:
-    """The executor of that name. `slurm` and `ray` are KEY=VALUE items of the command line; `home` may hold a site file.
+def get_executor(name: str, given: Mapping[str, Sequence[str]] | None = None, home: Path = Path(".")) -> Executor:
+    """The executor of that name. `given` are the command line's KEY=VALUE items by engine; `home` may hold a site file.
 
     Raises UsageError for one that is unknown or not installed, and for settings that are unknown or another executor's.
     """
-    for engine, items in (("slurm", slurm), ("ray", ray)):
-        if items and name != engine:
-            raise UsageError(f"--{engine} {items[0]}: needs --executor {engine}, not {name}.")
-    if name == "inline":
-        return InlineExecutor()
-    if name == "local":
-        return LocalExecutor()
-    if name == "slurm":
-        from ablate.dispatch.site import settings
-        from ablate.dispatch.slurm import SlurmExecutor
+    from ablate.dispatch.site import settings
 
-        return SlurmExecutor(settings("slurm", slurm, home))
-    if name == "ray":
-        from ablate.dispatch.ray import RayExecutor
-        from ablate.dispatch.site import settings
-
-        return RayExecutor(settings("ray", ray, home))
-    raise UsageError(f"unknown executor {name!r}; allowed: {', '.join(EXECUTORS)}.{nearest(name, EXECUTORS)}")
+    for other, items in (given or {}).items():
+        if items and name != other:
+            raise UsageError(f"--{other} {items[0]}: needs --executor {other}, not {name}.")
+    engine = ENGINES.get(name)
+    said = settings(name, (given or {}).get(name, ()), home) if engine.options else {}
+    return engine.make(engine.complete(said))

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ablate.dispatch import events, gridfile
+from ablate.dispatch.declare import Settings
+from ablate.dispatch.engines.ray import ENGINE
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.follow import Crew, follow, nobody_left
 from ablate.dispatch.remote import WORKER_SIGNALS, EngineStop, serve
 from ablate.dispatch.shares import answering, promising, refuse_sqlite, shares, work_for
 from ablate.dispatch.signals import SIGNALS, listening
-from ablate.dispatch.site import Settings
 from ablate.dispatch.slots import usable_cores, visible_gpus
 from ablate.errors import AblateError, UsageError
 
@@ -32,10 +33,10 @@ REPLACED_EACH = 3
 
 
 class RayExecutor:
-    """See the module. `settings` are those of `site.RAY`."""
+    """See the module. `settings` are those of `engines/ray.py`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._settings = ENGINE.complete(settings)
         self._ray = _ray()
 
     def check(self, device: str, workers: int | None, threads: int | None, database: str) -> None:
@@ -91,8 +92,8 @@ class RayExecutor:
     def _asked(self) -> dict[str, Any]:
         """What one worker asks of a node, as options of a Ray task."""
         asked = {
-            "num_cpus": self._settings.get("num_cpus", 1.0),
-            "num_gpus": self._settings.get("num_gpus", 0.0),
+            "num_cpus": self._settings["num_cpus"],
+            "num_gpus": self._settings["num_gpus"],
             "resources": self._settings.get("resources", {}),
         }
         if asked["num_gpus"] > 1 and asked["num_gpus"] % 1:

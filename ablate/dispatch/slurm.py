@@ -14,35 +14,35 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ablate.dispatch import events, gridfile
+from ablate.dispatch.declare import Settings
+from ablate.dispatch.engines.slurm import ENGINE
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.follow import Crew, follow, nobody_left
 from ablate.dispatch.remote import WORKER_SIGNALS, EngineStop, serve
 from ablate.dispatch.shares import answering, promising, refuse_sqlite, shares, work_for
 from ablate.dispatch.signals import listening
-from ablate.dispatch.site import Settings
 from ablate.dispatch.slurm_jobs import SlurmFleet, command
 from ablate.errors import AblateError, UsageError
 
-DEFAULTS: Mapping[str, Any] = {"time": 240, "cpus_per_task": 1, "signal_delay": 90, "max_requeues": 100}
 LOOKS = 5.0
 """The controller is asked once in so many `GridRequest.poll`s."""
 
 
 class SlurmExecutor:
-    """See the module. `settings` are those of `site.SLURM`."""
+    """See the module. `settings` are those of `engines/slurm.py`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = {**DEFAULTS, **settings}
+        self._settings = ENGINE.complete(settings)
         self._submitit = _submitit()
 
     def check(self, device: str, workers: int | None, threads: int | None, database: str) -> None:
-        for program in ("sbatch", "squeue", "scancel", "srun"):
+        for program in ENGINE.programs:
             if shutil.which(program) is None:
                 raise UsageError(
                     f"--executor slurm: there is no {program} on this host; use a login node of the cluster, or --executor local."

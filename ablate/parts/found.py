@@ -7,22 +7,21 @@ part silently takes another's place.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points
-from types import ModuleType
 from typing import TypeVar, cast
 
 from ablate.errors import AblateError
 from ablate.parts import declare
 from ablate.parts.declare import KINDS, Field, Part
+from ablate.parts.discover import Broken, in_package, installed
 
 GROUP = "ablate.parts"
 
 P = TypeVar("P", bound=Part)
 
 _added: list[tuple[Part, str]] = []
+_broken: list[Broken] = []
 _on_change: list[Callable[[], None]] = []
 
 
@@ -86,28 +85,16 @@ def _modules() -> Mapping[tuple[str, str], str]:
     return {(part.kind, part.name): module for part, module in _declared()}
 
 
+def broken() -> tuple[Broken, ...]:
+    """Entry points of other packages that cannot be loaded; nothing of theirs can be named in a study."""
+    _all()
+    return tuple(_broken)
+
+
 def _declared() -> Iterator[tuple[Part, str]]:
     home = declare.__name__.rpartition(".")[0]
     for kind in KINDS:
-        yield from _in_package(importlib.import_module(f"{home}.{kind.folder}"))
-    for entry in entry_points(group=GROUP):
-        loaded = entry.load()
-        if isinstance(loaded, Part):
-            yield loaded, entry.module
-        elif hasattr(loaded, "__path__"):
-            yield from _in_package(loaded)
-        else:
-            yield from _in_module(loaded)
+        yield from in_package(importlib.import_module(f"{home}.{kind.folder}"), Part, "PART")
+    _broken.clear()
+    yield from installed(GROUP, Part, "PART", _broken)
     yield from _added
-
-
-def _in_package(package: ModuleType) -> Iterator[tuple[Part, str]]:
-    yield from _in_module(package)
-    for info in pkgutil.iter_modules(package.__path__):
-        yield from _in_module(importlib.import_module(f"{package.__name__}.{info.name}"))
-
-
-def _in_module(module: ModuleType) -> Iterator[tuple[Part, str]]:
-    one = [module.PART] if hasattr(module, "PART") else []
-    for part in (*one, *getattr(module, "PARTS", ())):
-        yield part, module.__name__

@@ -57,14 +57,14 @@ def test_settings_of_the_command_line(call, tiny: Path) -> None:
     ("options", "said"),
     [
         (["--retry", "everything"], "--retry everything: must be one of failed, lost, all, stale."),
-        (["--executor", "slum"], "unknown executor 'slum'; allowed: inline, local, slurm, ray. Did you mean 'slurm'?"),
+        (["--executor", "slum"], "unknown executor 'slum'; allowed: command, inline, local, ray, slurm. Did you mean 'slurm'?"),
         (["--slurm", "time=10"], "--slurm time=10: needs --executor slurm, not local."),
         (["--executor", "inline", "--ray", "num_gpus=1"], "--ray num_gpus=1: needs --executor ray, not inline."),
         (
             ["--executor", "slurm", "--slurm", "tme=10"],
             "--slurm tme=10: unknown key 'tme'. Did you mean 'time'? Allowed: partition, account,",
         ),
-        (["--spool"], "--spool is for --executor slurm or ray with a SQLite database; leave it out."),
+        (["--spool"], "--spool is for --executor command or ray or slurm with a SQLite database; leave it out."),
         (["--device", "gpu"], "unknown device 'gpu'; allowed: auto, cpu, mps, cuda, cuda:0, cuda:1 and so on"),
         (["--limit", "0"], "'--limit'"),
         (["--workers", "0"], "'--workers'"),

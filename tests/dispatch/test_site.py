@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.dispatch.site import RAY, SLURM, settings
+from ablate.dispatch.site import sections, settings
 from ablate.errors import NotFound, UsageError
 
 SITE = """
@@ -90,10 +90,10 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, section: str, item: str
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("slrum: {}", "site.yaml: unknown key 'slrum'. Did you mean 'slurm'? Allowed: slurm, ray."),
+        ("slrum: {}", "site.yaml: unknown key 'slrum'. Did you mean 'slurm'? Allowed: command, ray, slurm."),
         ("slurm: {time: [1]}", "site.yaml: slurm.time: time must be minutes"),
         ("slurm: gpu", "site.yaml: slurm: must be a mapping of settings, such as {partition: ...}"),
-        ("- slurm", "the site file is a mapping with slurm: and ray:"),
+        ("- slurm", "the site file is a mapping with the settings of executors (command:, ray:, slurm:)"),
         ("slurm: {qos: a}\nslurm: {qos: b}", "site.yaml:2: "),
     ],
 )
@@ -105,4 +105,4 @@ def test_mistakes_of_the_file_name_it(tmp_path: Path, text: str, said: str) -> N
 
 def test_every_setting_is_in_the_documentation() -> None:
     page = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text()
-    assert [name for name in (*SLURM, *RAY) if f"`{name}`" not in page] == []
+    assert [name for engine in sections().values() for name in engine.options if f"`{name}`" not in page] == []

@@ -38,8 +38,8 @@ def test_executors_by_name():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("locl", "unknown executor 'locl'; allowed: inline, local, slurm, ray. Did you mean 'local'?"),
-        ("dask", "unknown executor 'dask'; allowed: inline, local, slurm, ray."),
+        ("locl", "unknown executor 'locl'; allowed: command, inline, local, ray, slurm. Did you mean 'local'?"),
+        ("dask", "unknown executor 'dask'; allowed: command, inline, local, ray, slurm."),
     ],
 )
 def test_executors_that_are_not_there(name, message):

@@ -1,0 +1,38 @@
+"""Workers that a command of yours starts: ssh, docker, or any scheduler's own program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ablate.dispatch.declare import Engine, Option, Settings, text
+
+if TYPE_CHECKING:
+    from ablate.dispatch.executor import Executor
+
+
+def start(value: Any) -> str:
+    """A command line with the worker in it."""
+    if "{worker}" not in text(value):
+        raise ValueError("must have {worker} where the worker's own command goes")
+    return text(value)
+
+
+def _make(settings: Settings) -> Executor:
+    from ablate.dispatch.command import CommandExecutor
+
+    return CommandExecutor(settings)
+
+
+ENGINE = Engine(
+    name="command",
+    about="workers that a command of yours starts, such as ssh",
+    make=_make,
+    options={
+        "start": Option(
+            start,
+            "what starts a worker and ends with it; {worker} is the worker's own command, {number} counts from 0",
+            "{worker}",
+        ),
+    },
+    example="'start=ssh gpu{number} {worker}'",
+)

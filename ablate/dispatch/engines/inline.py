@@ -1,0 +1,19 @@
+"""Runs in this process, one after the other: for debugging."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ablate.dispatch.declare import Engine, Settings
+
+if TYPE_CHECKING:
+    from ablate.dispatch.executor import Executor
+
+
+def _make(settings: Settings) -> Executor:
+    from ablate.dispatch.inline import InlineExecutor
+
+    return InlineExecutor()
+
+
+ENGINE = Engine(name="inline", about="this process", where="this process", make=_make)

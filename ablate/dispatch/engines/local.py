@@ -1,0 +1,19 @@
+"""Worker processes of this host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ablate.dispatch.declare import Engine, Settings
+
+if TYPE_CHECKING:
+    from ablate.dispatch.executor import Executor
+
+
+def _make(settings: Settings) -> Executor:
+    from ablate.dispatch.local import LocalExecutor
+
+    return LocalExecutor()
+
+
+ENGINE = Engine(name="local", about="processes of this host", where="this host", make=_make)

@@ -1,0 +1,32 @@
+"""Tasks of Ray, on a cluster that runs or on one that is started on this host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ablate.dispatch.declare import Engine, Option, Settings, amounts, count, number, text
+
+if TYPE_CHECKING:
+    from ablate.dispatch.executor import Executor
+
+
+def _make(settings: Settings) -> Executor:
+    from ablate.dispatch.ray import RayExecutor
+
+    return RayExecutor(settings)
+
+
+ENGINE = Engine(
+    name="ray",
+    about="tasks of Ray",
+    make=_make,
+    options={
+        "address": Option(text, "a running cluster, as HOST:PORT or auto; none: one is started on this host"),
+        "num_cpus": Option(number, "cores of a worker", 1),
+        "num_gpus": Option(number, "GPUs of a worker; 0.5 lets two share one", 0),
+        "resources": Option(amounts, "custom resources of a worker, as resources.NAME=AMOUNT"),
+        "max_replaced": Option(count, "workers replaced after they died, all together (3 for each worker)"),
+    },
+    example="num_gpus=0.5",
+    packages={"ray": "ablate[ray]"},
+)
