@@ -195,9 +195,10 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
 
 @dataclass(frozen=True)
 class Planned:
-    """The effects of one column before anything is trained: name -> weights of the arms' means, and the model's rank."""
+    """The effects of one column before anything is trained, each as weights of the arms' means, and the model's rank."""
 
-    weights: Mapping[str, tuple[float, ...]]
+    mains: tuple[tuple[float, ...], ...]
+    interactions: tuple[tuple[float, ...], ...]
     rank: int
 
 
@@ -211,8 +212,9 @@ def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
         coded = [{part: part.level_of(arm, study) for part in parts} for arm in arms]
         if parts:
             model = _Model(np.ones((len(arms), 1)), parts, coded)
-            weights = {name: tuple(map(float, w)) for name, _, _, _, w in model.effects()}
-            yield Planned(weights, model.rank)
+            found = [(len(term), tuple(map(float, weights))) for _, _, term, _, weights in model.effects()]
+            mains, interactions = (tuple(w for size, w in found if size == wanted) for wanted in (1, 2))
+            yield Planned(mains, interactions, model.rank)
 
 
 def _observations(arms: Sequence[Arm], runs: Replicates, metric: str) -> list[tuple[Arm, int, float]]:
