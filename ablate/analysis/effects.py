@@ -284,7 +284,9 @@ class _Judge:
         self._single = max(sample.planned for sample in samples.values()) < 2
         self._rule: Rule | None = None
         self.test = RESIDUAL
-        if test != "dunnett" and not self._single and not self._unsound:
+        if self._unsound:
+            self.test = ""
+        elif test != "dunnett" and not self._single:
             self._rule = rule_of(list(samples.values()), test)
             self.test = self._rule.name if self._rule else ""
 

@@ -246,6 +246,9 @@ class TestHoles:
             "m: 2 of 3 runs (1 diverged), c+l: 2 of 3 runs (1 not run)."
         )
         assert said in table.notes
+        assert not any("Effects: " in note or "residual" in note for note in table.notes), (
+            "by no rule was anything tested"
+        )
 
     @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
     @pytest.mark.parametrize("state", ["failed", "blocked", "queued", "lost", "gone"])
