@@ -52,6 +52,7 @@ RESIDUAL = "residual"
 
 IF_MISSING = "Missing runs are left out of the model, and while there are any no effect is decided."
 
+_ROUNDING = 1e-12  # of the numbers that are added up, whose weights come from a pseudo-inverse
 _NAMED = 6  # confounded effects and empty cells that a note spells out
 
 
@@ -187,10 +188,18 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
         if error is not None and min(levels_n) < LEAST_N:
             why_not = f"no p: a level of it has fewer than {LEAST_N} runs"
         elif error is not None:
-            p = distributions.two_sided_p(float(weights @ values) / error, df)
-        effects.append(Effect(name, base, levels, float(weights @ values), error, df, p, why_not))
+            p = distributions.two_sided_p(_estimate(weights, values) / error, df)
+        effects.append(Effect(name, base, levels, _estimate(weights, values), error, df, p, why_not))
     every = tuple(samples.values())
     return Fit(tuple(effects), every, judge.test, len(values), judge.residual_df, model.left_out, empty, len(cells))
+
+
+def _estimate(weights: np.ndarray, values: np.ndarray) -> float:
+    """The weighted sum of the runs; zero where it is no more than what rounding leaves of equal values."""
+    import numpy as np
+
+    found = float(weights @ values)
+    return 0.0 if abs(found) < _ROUNDING * float(np.abs(weights) @ np.abs(values)) else found
 
 
 @dataclass(frozen=True)
