@@ -216,7 +216,8 @@ def _as_nobody(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-B", "-m", "ablate"]
     if subprocess.run([*command, "--version"], capture_output=True, cwd="/").returncode:
         pytest.skip("an unprivileged user cannot read this checkout or its Python")
-    return subprocess.run([*command, *map(str, args)], capture_output=True, text=True, cwd=cwd)
+    env = {**os.environ, "ABLATE_DB": str(cwd / "results.db")}
+    return subprocess.run([*command, *map(str, args)], capture_output=True, text=True, cwd=cwd, env=env)
 
 
 @pytest.fixture
