@@ -23,7 +23,9 @@ from ablate.study.study import Study
 from ablate.study.trainer import fit_name
 
 
-def run_grid(study: Study, engine: ReadyEngine, seeds: str | None, retry: str | None, db: str | None) -> tuple[int, Plan]:
+def run_grid(
+    study: Study, engine: ReadyEngine, seeds: str | None, retry: str | None, db: str | None
+) -> tuple[int, Plan]:
     """Ask for what is missing of this call's runs and have it trained; the exit code, and how the runs stand then."""
     make_home()
     if study.tune and (code := _tune(study, db, engine)):

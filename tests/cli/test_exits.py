@@ -59,7 +59,10 @@ def test_settings_of_the_command_line(call, tiny: Path) -> None:
     ("options", "said"),
     [
         (["--retry", "everything"], "--retry everything: must be one of failed, lost, all, stale."),
-        (["--executor", "slum"], "unknown executor 'slum'; allowed: command, inline, local, ray, slurm. Did you mean 'slurm'?"),
+        (
+            ["--executor", "slum"],
+            "unknown executor 'slum'; allowed: command, inline, local, ray, slurm. Did you mean 'slurm'?",
+        ),
         (["--slurm", "time=10"], "--slurm time=10: needs --executor slurm, not local."),
         (["--executor", "inline", "--ray", "num_gpus=1"], "--ray num_gpus=1: needs --executor ray, not inline."),
         (
