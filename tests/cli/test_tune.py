@@ -215,7 +215,11 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
         ),
         (("run", "tune.yaml", "--profile", "cpu"), 3, "there is no profile 'cpu'"),
         (("run", "tune.yaml", "--slurm", "time=5"), 2, "--slurm time=5: needs --executor slurm, not local."),
-        (("run", "tune.yaml", "--spool"), 2, "--spool is for --executor command or ray or slurm with a SQLite database"),
+        (
+            ("run", "tune.yaml", "--spool"),
+            2,
+            "--spool is for --executor command or ray or slurm with a SQLite database",
+        ),
         (("run", "tune.yaml", "--executor", "cloud"), 2, "unknown executor 'cloud'"),
     ],
 )

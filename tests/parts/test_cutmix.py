@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from ablate.training.hooking import Hooks
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from ablate.parts.found import parts
 from ablate.parts.hooks import Mix, Place
 from ablate.parts.refinements.cutmix import PART, PATH, Box, CutMix, box_around, draw_cut, paste
 from ablate.parts.refinements.mixup import Mixup
+from ablate.training.hooking import Hooks
 from ablate.training.losses import Objective
 
 SHAPE = (50, 3, 20, 30)

@@ -271,4 +271,3 @@ def test_the_environment_is_ready_for_json() -> None:
     assert found["threads"] == 3
     assert found["options"] == {"compile": False}, "nothing of where things lie"
     assert found["cpu"]
-    assert {"commit", "dirty"} < set(found)
