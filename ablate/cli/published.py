@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ablate.cli.common import command, database_url, plural, require_reader, safe_url, say
-from ablate.cli.stored import best_scale, changed_since
+from ablate.cli.stored import changed_since, scales
 from ablate.cli.tables import Looks, looks_of, stored_results
 from ablate.dispatch.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
@@ -36,14 +36,16 @@ EXAMPLES = "examples"
 
 @dataclass(frozen=True)
 class Gathered:
-    """One study that could be read: how its file is called, what it says, what is known of its runs, and which of them (by run and
-    code) came out bit-equal where later code trained them again."""
+    """One study that could be read, at one scale: how its file is called, what it says, what is known of its runs, and which of them
+    (by run and code) came out bit-equal where later code trained them again. `second`: another scale than its name means."""
 
+    path: Path
     shown: str
     study: Study
     results: Mapping[str, RunResult]
     looks: Looks
     again: Mapping[tuple[str, str], bool]
+    second: bool = False
 
     @property
     def done(self) -> list[RunResult]:
@@ -53,7 +55,7 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Collected:
-    """What there is to publish, what each study is made from (by its name), and the mistakes of files that were left out."""
+    """What there is to publish, what each study's page is made from (by the page's name), and the mistakes of files left out."""
 
     collection: Collection
     gathered: Mapping[str, Gathered]
@@ -78,7 +80,7 @@ def report_all(experiments: Path, out: Path, db: str | None) -> None:
     write_plotlyjs(out)
     for entry in found.collection.studies:
         if entry.page:
-            write_report(out / entry.page, _study_page(entry, found.gathered[entry.name]))
+            write_report(out / entry.page, _study_page(entry, found.gathered[entry.page]))
     for name, text in {INDEX: render_index(found.collection), **texts}.items():
         write_report(out / name, text)
     print(_summary(found.collection))
@@ -98,21 +100,33 @@ def collect(experiments: Path, db: str | None) -> Collected:
     files = study_files(experiments)
     with require_reader(db) as store:
         gathered, problems = _gather(store, files, experiments)
-    if not any(item.done for item in gathered.values()):
+    if not any(item.done for item in gathered):
         _nothing_done(files, db, problems)
-    papers = []
+    papers: list[Paper] = []
+    pages: dict[str, Gathered] = {}
     for name, paths in _by_paper(files, experiments):
         readme = experiments / name / "README.md"
-        papers.append(
-            Paper(
-                name,
-                tuple(_entry(gathered[path], db) for path in paths if path in gathered),
-                tuple(_shown(path, experiments) for path in paths if path not in gathered),
-                what_differs(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else "",
-            )
+        differs = what_differs(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else ""
+        unreadable = tuple(
+            _shown(path, experiments) for path in paths if not any(item.path == path for item in gathered)
         )
-    by_name = {item.study.name: item for item in gathered.values()}
-    return Collected(Collection(_database(db), tuple(papers)), by_name, tuple(problems))
+        by_page = _by_scale(name, [item for path in paths for item in gathered if item.path == path])
+        for page, items in by_page.items():
+            beside = tuple(other for other in by_page if other != page)
+            entries = [_entry(item, db) for item in items]
+            pages |= {entry.page: item for entry, item in zip(entries, items, strict=True)}
+            papers.append(Paper(page, tuple(entries), unreadable if page == name else (), differs, beside))
+    return Collected(Collection(_database(db), tuple(papers)), pages, tuple(problems))
+
+
+def _by_scale(name: str, items: Iterable[Gathered]) -> dict[str, list[Gathered]]:
+    """A paper's studies by page: at the scales that their names mean together, others with a page for each scale."""
+    from ablate.report.published import page_name
+
+    found: dict[str, list[Gathered]] = {name: []}
+    for item in items:
+        found.setdefault(page_name(name, item.study.profile, second=item.second), []).append(item)
+    return found
 
 
 def study_files(experiments: Path) -> tuple[Path, ...]:
@@ -142,29 +156,32 @@ def _by_paper(files: Iterable[Path], experiments: Path) -> list[tuple[str, list[
     return [(name, sorted(papers[name], key=lambda path: (path.stem != name, path.name))) for name in sorted(papers)]
 
 
-def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dict[Path, Gathered], list[Problem]]:
-    """What can be read, and the mistakes of the rest. A name that two studies have belongs to the first."""
-    found: dict[Path, Gathered] = {}
+def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[list[Gathered], list[Problem]]:
+    """What can be read, and the mistakes of the rest. A name that two pages would have belongs to the first."""
+    from ablate.report.published import page_name
+
+    found: list[Gathered] = []
     problems: list[Problem] = []
     again = {(row.run_id, row.code_x): row.equal for row in store.verified()}
     owners = dict.fromkeys(TAKEN, "the page of all studies")
     for path in files:
         shown = _shown(path, experiments)
         try:
-            study = best_scale(store, path)
-            if study.name in owners:
-                raise NotFound(f"the study's name, {study.name!r}, is that of {owners[study.name]}; give it another.")
+            studies = scales(store, path)
+            names = [page_name(one.name, one.profile, second=bool(place)) for place, one in enumerate(studies)]
+            if taken := next((name for name in names if name in owners), None):
+                raise NotFound(f"the study's name, {taken!r}, is that of {owners[taken]}; give it another.")
         except StudyError as error:
             problems += error.problems
             continue
         except NotFound as error:
             problems.append(Problem(shown, None, "", str(error)))
             continue
-        owners[study.name] = shown
-        found[path] = Gathered(
-            shown, study, _as_published(study, stored_results(study, store)), looks_of(study, store), again
-        )
-        if not found[path].done and (changed := changed_since(store, study, str(path))):
+        owners |= dict.fromkeys(names, shown)
+        for place, study in enumerate(studies):
+            results = _as_published(study, stored_results(study, store))
+            found.append(Gathered(path, shown, study, results, looks_of(study, store), again, bool(place)))
+        if not found[-1].done and (changed := changed_since(store, studies[0], str(path))):
             say(changed)
     return found, problems
 
@@ -256,6 +273,7 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
         runs={run.run_id: _run(results.get(run.run_id), item.again) for run in study.runs},
         tables=tuple(tables),
         commands=_commands(item, db),
+        second=item.second,
     )
 
 

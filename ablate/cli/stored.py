@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,8 @@ def stored_study(
 ) -> Study:
     """The study that a name or a file means, under the profile that is meant, as the variant that `sets` (`--set`) makes.
 
-    Without a profile: the full scale if any of its runs is done, else the profile run last. With `exact`, name, profile and
-    variant are taken as given, None being the full scale. Its seeds are all that were asked of its text.
+    Without a profile: the scale with more complete arms, as `best_of` says. With `exact`, name, profile and variant are taken as
+    given, None being the full scale. Its seeds are all that were asked of its text.
     """
     file = _file(name) if not exact else None
     if file is not None:
@@ -45,12 +45,9 @@ def stored_study(
     records = records_of(store, name, sets, profile)
     if profile is not None:
         return _latest(store, records[0])
-    full = next((item for item in records if item.profile is None), None)
-    if full is not None:
-        study = _latest(store, full)
-        if _any_done(store, study) or len(records) == 1:
-            return study
-    return _latest(store, next(item for item in records if item.profile is not None))
+    if len(records) == 1:
+        return _latest(store, records[0])
+    return best_of(store, [_latest(store, record) for record in _one_a_scale(records)])
 
 
 def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None = None) -> list[StoredStudy]:
@@ -310,14 +307,44 @@ def _file(name: str) -> Path | None:
 
 
 def best_scale(store: Store, file: Path, sets: Sequence[str] = ()) -> Study:
-    """A file without a profile: the full scale if any of its runs is done, else the profile of it that was run last."""
+    """A file without a profile: the scale of it that `best_of` says."""
     full = as_asked(store, file, Settings(sets=tuple(sets)))
-    if _any_done(store, full):
-        return full
-    for record in store.studies(name=full.name):
-        if record.profile in full.profiles and _is_variant(record, sets):
-            return as_asked(store, file, Settings(record.profile, tuple(sets)))
-    return full
+    records = _one_a_scale(item for item in store.studies(name=full.name) if _is_variant(item, sets))
+    profiles = [record.profile for record in records if record.profile in full.profiles]
+    return best_of(store, [full, *(as_asked(store, file, Settings(profile, tuple(sets))) for profile in profiles)])
+
+
+def scales(store: Store, file: Path) -> list[Study]:
+    """A file at each scale at which it was run and any run is done, the one that its name means first; where none is, that alone.
+
+    A scale that merely shares runs with another study is left out.
+    """
+    best = best_scale(store, file)
+    others = [as_asked(store, file, Settings(profile)) for profile in (None, *best.profiles) if profile != best.profile]
+    run = [other for other in others if record_of(store, other) is not None]
+    return [best, *(other for other in run if any(done for done, _ in _done_by_arm(store, other)))]
+
+
+def best_of(store: Store, candidates: Sequence[Study]) -> Study:
+    """Of one study at several scales, the one that its name means: with the most complete arms, then with the most runs done, then
+    the full scale, then the one run last; `candidates` come in that order. Where nothing is done at any, the profile run last."""
+
+    def reached(study: Study) -> tuple[int, int]:
+        arms = _done_by_arm(store, study)
+        return sum(done == planned for done, planned in arms), sum(done for done, _ in arms)
+
+    found = [reached(study) for study in candidates]
+    if not any(done for _, done in found):
+        return next((study for study in candidates if study.profile is not None), candidates[0])
+    return candidates[found.index(max(found))]
+
+
+def _one_a_scale(records: Iterable[StoredStudy]) -> list[StoredStudy]:
+    """The newest record of each scale, the full scale first, then the one run last."""
+    newest: dict[str | None, StoredStudy] = {}
+    for record in records:
+        newest.setdefault(record.profile, record)
+    return sorted(newest.values(), key=lambda record: record.profile is not None)
 
 
 def as_asked(store: Store, file: Path, settings: Settings) -> Study:
@@ -330,6 +357,11 @@ def as_asked(store: Store, file: Path, settings: Settings) -> Study:
     return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=tuple(seeds)))
 
 
-def _any_done(store: Store, study: Study) -> bool:
+def _done_by_arm(store: Store, study: Study) -> list[tuple[int, int]]:
+    """Of each distinct arm, how many runs are done and how many are planned."""
     states = store.states([run.run_id for run in study.runs], code=codes_of(study))
-    return any(state.state == "done" for state in states.values())
+    arms: dict[str, list[bool]] = {}
+    for run in study.runs:
+        state = states.get(run.run_id)
+        arms.setdefault(run.arm_id, []).append(state is not None and state.state == "done")
+    return [(sum(done), len(done)) for done in arms.values()]

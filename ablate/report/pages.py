@@ -42,7 +42,9 @@ def paper_page(paper: Paper) -> str:
     blocks = [f"# {escape(title)}"]
     if paper.source:
         blocks.append(f"*{escape(paper.source)}*")
-    blocks.append(f"{MADE} All papers: [{README}]({README}).")
+    others = ", ".join(f"[{escape(name)}]({quote(name)}.md)" for name in paper.beside)
+    also = f" At another scale: {others}." if others else ""
+    blocks.append(f"{MADE} All papers: [{README}]({README}).{also}")
     blocks.append(_table(_STUDY_HEADS, [_study_line(study) for study in paper.studies]))
     blocks += [_unreadable(file) for file in paper.unreadable]
     if paper.differs:

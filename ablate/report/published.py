@@ -47,6 +47,7 @@ class StudyEntry:
     runs       by run_id, so that one that several studies share is counted once
     tables     empty where nothing is done
     commands   what trains the runs that are missing, or all of them again
+    second     another scale than the one that the study's name means: its pages have the scale in their names
     """
 
     name: str
@@ -57,6 +58,7 @@ class StudyEntry:
     runs: Mapping[str, RunEntry] = field(default_factory=dict)
     tables: tuple[TableEntry, ...] = ()
     commands: tuple[str, ...] = ()
+    second: bool = False
 
     @property
     def done(self) -> int:
@@ -69,17 +71,19 @@ class StudyEntry:
     @property
     def page(self) -> str:
         """Its page's file beside the index; empty where nothing is done."""
-        return f"{self.name}.html" if self.done else ""
+        return f"{page_name(self.name, self.profile, second=self.second)}.html" if self.done else ""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """The studies of one folder. `differs` is what its README says differs; `unreadable` are files with mistakes."""
+    """The studies of one folder, at the scales that one page shows. `differs` is what its README says differs; `unreadable` are files
+    with mistakes; `beside` are the pages of the same studies at other scales."""
 
     name: str
     studies: tuple[StudyEntry, ...]
     unreadable: tuple[str, ...] = ()
     differs: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -100,6 +104,11 @@ class Collection:
     @property
     def studies(self) -> tuple[StudyEntry, ...]:
         return tuple(study for paper in self.papers for study in paper.studies)
+
+
+def page_name(name: str, profile: str | None, *, second: bool) -> str:
+    """The name of a page of a study or a paper: `lee2024`, and of a second scale `lee2024-full-scale` or `lee2024-cpu`."""
+    return f"{name}-{profile or 'full-scale'}" if second else name
 
 
 def scale(study: StudyEntry) -> str:
