@@ -188,7 +188,9 @@ class Loop:
 
         def again() -> None:
             if self.scaler:  # a step's gradients are unscaled once
-                raise recipe_error("precision", "is fp16, and a refinement takes two gradients a step; use bf16 or fp32")
+                raise recipe_error(
+                    "precision", "is fp16, and a refinement takes two gradients a step; use bf16 or fp32"
+                )
             self.optimizer.zero_grad(set_to_none=True)
             self._backward(batch, images, mix)
 
