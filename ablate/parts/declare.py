@@ -221,7 +221,8 @@ class Refinement(Part):
     None for one that acts on the network alone. Of several that act at one place, those with `last` come after the others.
     `change(network, settings)` changes a network in place where it is built, on the meta device; `is_variant`: weights that were
     trained with it fit no network without it. A network takes part by listing the settings in its `takes`.
-    `excludes`: names of refinements that it cannot go with, each with what to write instead. `on`: as its paper has it.
+    `excludes`: refinements that it cannot go with by name, or values, as `precision: fp16`, each with what to write instead.
+    `on`: as its paper has it.
     """
 
     acts: tuple[str, ...]

@@ -327,17 +327,23 @@ def _two_parents(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _excluded(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Refinements that cannot go together."""
+    """Refinements that cannot go together, or not with some value."""
     if not any(part.excludes for part, _ in _switches()):
         return []
     on = refinements_on(flat)
-    names = {part.name: part for part in on}
+    names = {part.name: _title(part) for part in on}
     return [
-        (next(iter(part.fields)), f"{_title(part)} cannot go with {_title(names[other])}: {instead}")
+        (next(iter(part.fields)), f"{_title(part)} cannot go with {names.get(other, other)}: {instead}")
         for part in on
         for other, instead in part.excludes.items()
-        if other in names
+        if other in names or _has(flat, other)
     ]
+
+
+def _has(flat: Mapping[str, Any], written: str) -> bool:
+    """Whether a recipe has a value, written as `path: value`."""
+    path, _, value = written.partition(": ")
+    return path in flat and str(flat[path]) == value
 
 
 def selects(flat: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ class Hooks:
     acts: Mapping[str, tuple[str, ...]]
 
     def at(self, *places: str) -> tuple[Hook, ...]:
-        """Those that act at exactly one of the places, or at all of several."""
+        """Those that act at all of the places."""
         return tuple(hook for name, hook in self.by_name.items() if set(places) <= set(self.acts[name]))
 
     @property
@@ -68,10 +68,29 @@ def hooks_of(recipe: Recipe, setup: Setup) -> Hooks:
     )
 
 
+_PLACES = {
+    "mix": ("images", "labels"),
+    "targets": ("labels",),
+    "loss": ("loss",),
+    "gradient": ("gradient",),
+    "weights": ("weights",),
+    "epoch": ("epoch",),
+}
+"""Where a part must act for the loop to call a method of its hook."""
+
+
 def _made(part: Refinement, settings: Settings, setup: Setup) -> Hook:
     assert part.make is not None
     try:
         made: Hook = part.make(settings, setup)
+        _check_called(part, made)
     except ValueError as error:
         raise recipe_error(next(iter(part.fields)), str(error)) from error
     return made
+
+
+def _check_called(part: Refinement, hook: Hook) -> None:
+    """A method that is never called would leave its refinement without effect."""
+    for method, places in _PLACES.items():
+        if getattr(type(hook), method) is not getattr(Hook, method) and not set(places) <= set(part.acts):
+            raise ValueError(f"the hook of {part.name} has {method}, so its acts must name {' and '.join(places)}")

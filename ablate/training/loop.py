@@ -33,7 +33,11 @@ from ablate.training.schedule import LearningRate
 
 @dataclass
 class Loop:
-    """One training in progress. `epoch` and `position` (batches done in it) count from 0, `step` over the whole run."""
+    """One training in progress. `epoch` and `position` (batches done in it) count from 0, `step` over the whole run.
+
+    `ended` is the number of epochs whose end the hooks have seen: a run that was left in an evaluation comes back to the end of
+    its epoch, and they see it once.
+    """
 
     recipe: Recipe
     seed: int
@@ -52,6 +56,7 @@ class Loop:
     step: int = 0
     images_seen: int = 0
     seconds: float = 0.0
+    ended: int = 0
     sums: TrainingSums = field(init=False)
     forward: Callable[[torch.Tensor], torch.Tensor] = field(init=False)
     scaler: torch.amp.GradScaler | None = field(init=False)
@@ -89,8 +94,10 @@ class Loop:
             self.seconds += time.perf_counter() - started
             self.images_seen += self.sums.images - seen
         self.check_finite(objective)
-        for hook in self.hooks.at("epoch"):
-            hook.epoch(self.epoch + 1)
+        if self.ended <= self.epoch:
+            for hook in self.hooks.at("epoch"):
+                hook.epoch(self.epoch + 1)
+            self.ended = self.epoch + 1
         rates = {"lr": self.recipe.optimizer.lr * self.rate.scale(max(0, self.step - 1))}
         if self.hooks.mixers:
             return {"objective": objective, "weighted_top1": right, **rates}
@@ -135,6 +142,7 @@ class Loop:
             "step": self.step,
             "images_seen": self.images_seen,
             "seconds": self.seconds,
+            "ended": self.ended,
             "sums": self.sums.state(),
         }
 
@@ -145,7 +153,7 @@ class Loop:
             self.scaler.load_state_dict(state["scaler"])
         self.hooks.load(state["hooks"])
         self.sums.load(state["sums"])
-        for name in ("epoch", "position", "step", "images_seen", "seconds"):
+        for name in ("epoch", "position", "step", "images_seen", "seconds", "ended"):
             setattr(self, name, state[name])
 
     def _step(self, batch: Batch) -> None:
@@ -179,6 +187,10 @@ class Loop:
             self.scaler.unscale_(self.optimizer)
 
         def again() -> None:
+            if self.scaler:  # a step's gradients are unscaled once
+                raise recipe_error(
+                    "precision", "is fp16, and a refinement takes two gradients a step; use bf16 or fp32"
+                )
             self.optimizer.zero_grad(set_to_none=True)
             self._backward(batch, images, mix)
 

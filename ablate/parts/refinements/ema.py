@@ -10,7 +10,8 @@ When     Long trainings: 1 / (1 - decay) steps should be a small part of them. T
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ablate.parts.declare import Field, Refinement, Settings
@@ -18,7 +19,7 @@ from ablate.parts.hooks import Hook, Setup
 from ablate.parts.types import Share
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 PATH = "ema.decay"
 
@@ -35,7 +36,7 @@ class MovingAverage(Hook):
         import torch
 
         with torch.no_grad():
-            for mean, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            for mean, now in zip(_tensors(self.average), _tensors(self.network), strict=True):
                 if mean.is_floating_point():
                     mean.lerp_(now, 1 - self.decay)  # exact where nothing moved, so frozen layers stay what they are
                 else:
@@ -49,6 +50,11 @@ class MovingAverage(Hook):
 
     def load(self, state: Mapping[str, Any]) -> None:
         self.average.load_state_dict(state["average"])
+
+
+def _tensors(network: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers; one that two layers share is there once, and moves once."""
+    return chain(network.parameters(), network.buffers())
 
 
 def make(settings: Settings, setup: Setup) -> Hook:

@@ -57,8 +57,6 @@ def _statistics_kept(network: nn.Module) -> Iterator[None]:
 
 
 def make(settings: Settings, setup: Setup) -> Hook:
-    if setup.precision == "fp16":
-        raise ValueError("needs gradients without a scale: use precision bf16 or fp32")
     return SharpnessAware(settings[PATH], setup.network)
 
 
@@ -68,5 +66,6 @@ PART = Refinement(
     fields={PATH: Field(NonNegative, 0.0, "how far the weights are moved uphill; 0 is off", before=0.0)},
     is_off=lambda settings: not settings[PATH],
     make=make,
+    excludes={"precision: fp16": "two gradients a step cannot share a scale; use bf16 or fp32."},
     on={PATH: 0.05},
 )
