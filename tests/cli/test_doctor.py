@@ -11,6 +11,7 @@ import pytest
 
 from ablate.cli import checkups, doctor
 from ablate.cli.checkups import Driver, Finding
+from ablate.parts.discover import Broken
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import load
@@ -165,6 +166,26 @@ def test_extras_that_are_not_there_are_no_fault() -> None:
     assert found(findings, "ray") == Finding(
         "ray", "ok", "not installed", "Needed for --executor ray only: pip install 'ablate[ray]'"
     )
+
+
+def test_a_cluster_that_is_half_there_is_told_and_none_is_no_fault() -> None:
+    here = {"sbatch", "squeue", "scancel"}
+    (one,) = checkups.programs(lambda name: f"/bin/{name}" if name in here else None)
+    assert (one.what, one.level, one.found) == ("slurm", "warning", "no srun on this host")
+    assert list(checkups.programs(lambda name: None)) == []
+
+
+def test_a_declaration_that_cannot_be_loaded_is_told() -> None:
+    broken = Broken(
+        "the entry point 'kube' in ablate.executors of the package kube", "kube", "ImportError: no kubernetes"
+    )
+    (one,) = checkups.declarations([broken])
+    assert (one.what, one.level) == ("kube", "warning")
+    assert (
+        one.found
+        == "the entry point 'kube' in ablate.executors of the package kube can't be used: ImportError: no kubernetes"
+    )
+    assert one.advice
 
 
 def test_sqlite_before_the_fix_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

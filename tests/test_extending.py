@@ -1,0 +1,130 @@
+"""docs/extending.md is true: its files make parts that plan, train and report, as a package of its own and dropped into our folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "extending.md"
+FOLDERS = {
+    "confidence_penalty": "parts/refinements",
+    "tiny_cnn": "parts/networks",
+    "polite": "dispatch/engines",
+    "lines": "report/formats",
+}
+Ablate = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def blocks() -> dict[str, str]:
+    """The page's files, by the name in their first line."""
+    found = re.findall(r"^```\w+\n# ([\w./]+)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return dict(found)
+
+
+def commands() -> list[str]:
+    (block,) = re.findall(r"^```\n(ablate .*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return block.splitlines()
+
+
+def a_package(folder: Path) -> Path:
+    """The page's package as it would be installed: its modules, and what an installer writes of its entry points."""
+    files = blocks()
+    told = folder / "my_ablation-1.0.dist-info"
+    (folder / "my_ablation").mkdir()
+    (folder / "my_ablation" / "__init__.py").touch()
+    for name, text in files.items():
+        if name.startswith("my_ablation/"):
+            (folder / name).write_text(text)
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: my-ablation\nVersion: 1.0\n")
+    groups = tomllib.loads(files["pyproject.toml"])["project"]["entry-points"]
+    lines = [line for group, entries in groups.items() for line in (f"[{group}]", *(f"{key} = {value}" for key, value in entries.items()))]  # fmt: skip
+    (told / "entry_points.txt").write_text("\n".join(lines))
+    return folder
+
+
+def dropped_in(folder: Path) -> Path:
+    """A copy of ablate with each file in its folder."""
+    shutil.copytree(ROOT / "ablate", folder / "ablate", ignore=shutil.ignore_patterns("__pycache__"))
+    files = blocks()
+    for name, place in FOLDERS.items():
+        (folder / "ablate" / place / f"{name}.py").write_text(files[f"my_ablation/{name}.py"])
+    return folder
+
+
+@pytest.fixture(params=[a_package, dropped_in])
+def extended(request: pytest.FixtureRequest, tmp_path: Path) -> Ablate:
+    """Runs `ablate ARGS...` with the page's parts, beside its study."""
+    code = tmp_path / "code"
+    code.mkdir()
+    paths = [str(request.param(code)), str(ROOT)]
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "study.yaml").write_text(blocks()["study.yaml"])
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(paths), "ABLATE_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"
+    }  # fmt: skip
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ablate", *args]
+        return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_pages_commands_plan_train_and_report(extended: Ablate) -> None:
+    plan, run, report = (extended(*shlex.split(line)[1:]) for line in commands())
+    assert plan.returncode == 0, plan.stderr
+    assert "2 runs" in plan.stdout
+    assert run.returncode == 0, run.stderr
+    assert re.fullmatch(r"effect none top1 0\.\d{4} n=1\neffect some top1 0\.\d{4} n=1\n", report.stdout), report.stderr
+    shown = extended("runs", "list", "--json").stdout
+    assert shown.count('"done"') == 2
+
+
+def test_the_commands_know_the_names_and_refuse_what_cannot_be_meant(extended: Ablate) -> None:
+    told = extended("grid", "run", "--help").stdout
+    assert "polite" in told
+    assert "--polite KEY=VALUE" in told
+    said = extended("grid", "run", "study.yaml", "--executor", "polite", "--polite", "level=20")
+    assert said.returncode == 2
+    assert "--polite level=20: level must be a whole number from 0 to 19; it is by how much priority is lowered (10)." in said.stderr  # fmt: skip
+    assert "--polite level=1: needs --executor polite, not local." in extended("grid", "run", "study.yaml", "--polite", "level=1").stderr  # fmt: skip
+    assert "must be one of csv, html, json, latex, lines, md, text." in extended("report", "--format", "line").stderr
+    wrong = extended("grid", "check", "study.yaml", "--set", "confidence_penalty.beta=-1")
+    assert wrong.returncode == 3, wrong.stdout
+
+
+def test_the_penalty_is_the_papers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Logits (0, ln 3) are probabilities 1/4 and 3/4: an entropy of 0.5623 nats."""
+    import math
+
+    import torch
+
+    monkeypatch.syspath_prepend(str(a_package(tmp_path)))
+    from my_ablation.confidence_penalty import ConfidencePenalty  # type: ignore[import-not-found]
+
+    logits = torch.tensor([[0.0, math.log(3.0)]])
+    loss = ConfidencePenalty(0.5).loss(torch.tensor(1.0), logits, torch.empty(0))
+    entropy = math.log(4.0) - 0.75 * math.log(3.0)
+    assert loss.item() == pytest.approx(1.0 - 0.5 * entropy, abs=1e-6)
+
+
+def test_every_folder_of_the_page_is_there_and_holds_what_the_page_says() -> None:
+    rows = re.findall(
+        r"^\| (?:a|an) .*? \| `(ablate/[\w/]+/)` \| `(\w+) = (\w+)\(\.\.\.\)` \|", PAGE.read_text(), re.MULTILINE
+    )
+    assert len(rows) == 9
+    for folder, name, kind in rows:
+        texts = [path.read_text() for path in (ROOT / folder).glob("*.py")]
+        assert any(re.search(rf"^{name}S? = .*{kind}\(", text, re.MULTILINE | re.DOTALL) for text in texts), folder
