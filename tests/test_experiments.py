@@ -26,7 +26,7 @@ STATED = {
     ("lee2024/schedule.yaml", "cpu"): {"arms": 16, "merged": 0, "runs": 48, "ids": "b803de4fd0420a63"},
     ("picquet2025/picquet2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15, "ids": "77c7338e746e623f"},
     ("picquet2025/picquet2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15, "ids": "0e817a120ab7df87"},
-    ("quickstart.yaml", None): {"arms": 16, "merged": 0, "runs": 48, "ids": "5d77fc7ab5d3d30c"},
+    ("quickstart.yaml", None): {"arms": 16, "merged": 0, "runs": 48, "ids": "3670c6cbefe29f11"},
     ("refinements.yaml", None): {"arms": 64, "merged": 8, "runs": 168, "ids": "61c49c73883be32e"},
     ("refinements.yaml", "cpu"): {"arms": 36, "merged": 8, "runs": 84, "ids": "9bf9b658e5008a39"},
     ("shi2025/shi2025.yaml", None): {"arms": 16, "merged": 0, "runs": 48, "ids": "9ff9ebb05ebb2e0f"},

@@ -123,7 +123,7 @@ def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill
     assert "### top1_top5" in call("report", "tiny", "--format", "md").out
 
 
-def test_full_scale_is_preferred_once_any_of_its_runs_is_done(call, tiny: Path, fill) -> None:
+def test_a_plain_name_means_the_scale_with_more_complete_arms(call, tiny: Path, fill) -> None:
     tiny.write_text(PROFILE + tiny.read_text())
     fill(tiny, lambda arm, seed: None)
     fill(tiny, profile="cpu")
@@ -133,13 +133,16 @@ def test_full_scale_is_preferred_once_any_of_its_runs_is_done(call, tiny: Path, 
         assert said.out.startswith("tiny, profile cpu, digits")
     fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
     for study in (tiny, "tiny"):
-        assert call("report", study, "--format", "md").err.startswith("tiny, full scale: 1 of 4 runs done"), study
-    assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
+        assert call("report", study, "--format", "md").err.startswith("tiny, profile cpu: 4 of 4"), study
     said = call("status")
     assert "tiny: 1 of 4 runs done, 3 to run" in said.out
     assert "tiny (cpu): 4 of 4 runs done" in said.out
     assert f"3 runs left: ablate grid run {tiny}\n" in said.err
     assert f"Nothing left to run. The report: ablate report {tiny} --profile cpu\n" in said.err
+    fill(tiny, lambda arm, seed: {"top1": 0.5})
+    for study in (tiny, "tiny"):
+        assert call("report", study, "--format", "md").err.startswith("tiny, full scale: 4 of 4 runs done"), study
+    assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
 
 
 def test_a_study_run_with_settings_is_continued_with_them(call, tiny: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_subset_may_be_written_in_another_order(read: Any, lee: str) -> None:
         (
             "{f: {levels: {a: {epoch: 3}}}}",
             "factors.f.levels.a.epoch: 'epoch' is not a recipe field. Did you mean 'epochs'? Allowed here: select, "
-            "evaluate_every, batch_size, epochs, precision, data, model, optimizer, schedule, loss, mixup, early_stopping.",
+            "evaluate_every, batch_size, epochs, precision, data, model, optimizer, schedule, loss, cutmix, distillation, ema, mixup, sam, early_stopping.",
         ),
         ("{f: {subsets: {a+b: }}}", "factors.f.subsets.a+b: a member's name may not be 'none' nor hold '+'."),
         ("{f: {subsets: {none: }}}", "factors.f.subsets.none: a member's name may not be 'none' nor hold '+'."),

@@ -117,7 +117,7 @@ def test_several_mistakes_are_told_together_in_the_order_of_the_file(mistakes: A
         "s.yaml:1: study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'Lee!'.",
         "s.yaml:7: recipe.optimizer.lr: optimizer.lr must be above 0, not -0.01.",
         "s.yaml:9: recipe.epoch: 'epoch' is not a recipe field. Did you mean 'epochs'? Allowed here: select, evaluate_every, "
-        "batch_size, epochs, precision, data, model, optimizer, schedule, loss, mixup, early_stopping.",
+        "batch_size, epochs, precision, data, model, optimizer, schedule, loss, cutmix, distillation, ema, mixup, sam, early_stopping.",
         "s.yaml:18: exclude.0.tweak: tweak has no level 'E'. Levels: A, B, C, D.",
         "s.yaml:19: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 'none'.",
         "s.yaml:20: baseline.tweak: tweak has no level 'X'. Levels: A, B, C, D.",
