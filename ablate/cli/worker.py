@@ -25,7 +25,8 @@ def worker(
         typer.Option("--study", metavar="NAME|KEY", help="A study of the database: all that is asked of it."),
     ] = None,
     grid: Annotated[
-        Path | None, typer.Option("--grid", metavar="FILE", help="A grid file, as executors elsewhere write it, instead.")
+        Path | None,
+        typer.Option("--grid", metavar="FILE", help="A grid file, as executors elsewhere write it, instead."),
     ] = None,
     name: Annotated[str, typer.Option(help="This worker's name, with --grid.")] = "by-hand",
     profile: ProfileOption = None,
