@@ -14,6 +14,10 @@ from ablate.study.tuning import is_tuning, load_tuning
 ROOT = Path(__file__).resolve().parents[1]
 
 STATED = {
+    ("bag-of-tricks/bag-of-tricks.yaml", None): {"arms": 14, "merged": 0, "runs": 42, "ids": "945b7cd4f209a2d9"},
+    ("bag-of-tricks/bag-of-tricks.yaml", "cpu"): {"arms": 14, "merged": 2, "runs": 36, "ids": "c2ae2283e916c546"},
+    ("bag-of-tricks/teacher.yaml", None): {"arms": 1, "merged": 0, "runs": 3, "ids": "b52f666dd53d9d5f"},
+    ("bag-of-tricks/teacher.yaml", "cpu"): {"arms": 1, "merged": 0, "runs": 3, "ids": "370c7b91d16cb5d0"},
     ("examples/bigram.yaml", None): {"arms": 4, "merged": 0, "runs": 12, "ids": "8095e6f951d99d52"},
     ("examples/logistic.yaml", None): {"arms": 6, "merged": 0, "runs": 18, "ids": "868226edeede5103"},
     ("kallu2025/kallu2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15, "ids": "33a10d3560fa9fbd"},
@@ -35,6 +39,20 @@ STATED = {
     ("strikes-back/leave-one-out.yaml", "cpu"): {"arms": 7, "merged": 0, "runs": 21, "ids": "bc7850267832b49c"},
     ("strikes-back/strikes-back.yaml", None): {"arms": 3, "merged": 0, "runs": 9, "ids": "edc0e645cba7ffbe"},
     ("strikes-back/strikes-back.yaml", "cpu"): {"arms": 3, "merged": 0, "runs": 9, "ids": "b13a663720f88cb3"},
+    ("torchvision-recipe/torchvision-recipe.yaml", None): {
+        "arms": 10,
+        "merged": 0,
+        "runs": 30,
+        "ids": "57237b67d003814e",
+    },
+    ("torchvision-recipe/torchvision-recipe.yaml", "cpu"): {
+        "arms": 10,
+        "merged": 0,
+        "runs": 30,
+        "ids": "f984030718053b6e",
+    },
+    ("transfer/transfer.yaml", None): {"arms": 13, "merged": 0, "runs": 39, "ids": "cf20f89b5f0f7598"},
+    ("transfer/transfer.yaml", "cpu"): {"arms": 13, "merged": 0, "runs": 39, "ids": "ded2f2e7084df26d"},
     ("vit-tricks/vit-tricks.yaml", None): {"arms": 10, "merged": 0, "runs": 30, "ids": "8dbf6e91ff6502d2"},
     ("vit-tricks/vit-tricks.yaml", "cpu"): {"arms": 10, "merged": 0, "runs": 30, "ids": "bbb9550753a8d736"},
     ("xu2025/xu2025.yaml", None): {"arms": 2, "merged": 0, "runs": 6, "ids": "544e0f48f725ad36"},
