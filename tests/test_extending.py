@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -62,6 +63,11 @@ def dropped_in(folder: Path) -> Path:
     return folder
 
 
+def without_the_parts(*args: str) -> subprocess.CompletedProcess[str]:
+    """`ablate ARGS...` as it is without the page's parts."""
+    return subprocess.run([sys.executable, "-m", "ablate", *args], cwd=ROOT, capture_output=True, text=True, check=True)
+
+
 @pytest.fixture(params=[a_package, dropped_in])
 def extended(request: pytest.FixtureRequest, tmp_path: Path) -> Ablate:
     """Runs `ablate ARGS...` with the page's parts, beside its study."""
@@ -90,6 +96,27 @@ def test_the_pages_commands_plan_train_and_report(extended: Ablate) -> None:
     assert re.fullmatch(r"effect none top1 0\.\d{4} n=1\neffect some top1 0\.\d{4} n=1\n", report.stdout), report.stderr
     shown = extended("runs", "list", "--json").stdout
     assert shown.count('"done"') == 2
+
+
+def test_the_plan_of_a_published_study_stays_as_it_is(extended: Ablate, tmp_path: Path) -> None:
+    database = shutil.copy(ROOT / "results.db", tmp_path)
+    study = str(ROOT / "experiments" / "refinements.yaml")
+    words = ("grid", "plan", study, "--profile", "cpu", "--db", str(database), "--json")
+    before, after = json.loads(without_the_parts(*words).stdout), json.loads(extended(*words).stdout)
+    assert before["counts"]["done"] == 84
+    assert after == before
+
+
+def test_the_arm_without_the_method_has_the_id_from_before_it(extended: Ablate, tmp_path: Path) -> None:
+    with_it = blocks()["study.yaml"].replace("arch: tiny-cnn", "arch: resnet18")
+    before_it = with_it.replace("confidence_penalty.beta", "mixup.alpha")
+    (tmp_path / "with.yaml").write_text(with_it)
+    (tmp_path / "before.yaml").write_text(before_it)
+    told = extended("grid", "plan", str(tmp_path / "with.yaml"), "--db", str(tmp_path / "a.db"), "--json")
+    plain = without_the_parts("grid", "plan", str(tmp_path / "before.yaml"), "--db", str(tmp_path / "b.db"), "--json")
+    after, before = ({run["arm"]: run["run_id"] for run in json.loads(plan.stdout)["runs"]} for plan in (told, plain))
+    assert after["none"] == before["none"]
+    assert after["some"] != before["some"]
 
 
 def test_the_commands_know_the_names_and_refuse_what_cannot_be_meant(extended: Ablate) -> None:
