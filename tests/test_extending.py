@@ -155,3 +155,22 @@ def test_every_folder_of_the_page_is_there_and_holds_what_the_page_says() -> Non
     for folder, name, kind in rows:
         texts = [path.read_text() for path in (ROOT / folder).glob("*.py")]
         assert any(re.search(rf"^{name}S? = .*{kind}\(", text, re.MULTILINE | re.DOTALL) for text in texts), folder
+
+
+def test_a_part_of_another_package_that_cannot_be_is_left_out_and_told(tmp_path: Path) -> None:
+    code = a_package(tmp_path)
+    method = code / "my_ablation" / "confidence_penalty.py"
+    text = method.read_text()
+    assert text.count(", before=0.0") == 1
+    method.write_text(text.replace(", before=0.0", ""))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(code), str(ROOT)]), "ABLATE_HOME": str(tmp_path)}
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ablate", *args, "--db", str(tmp_path / "none.db")]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    plan = run("grid", "plan", str(ROOT / "experiments" / "quickstart.yaml"))
+    assert plan.returncode == 0, plan.stderr
+    told = " ".join(run("doctor").stdout.split())
+    assert "'confidence_penalty' of my_ablation.confidence_penalty can't be used: " in told
+    assert "needs before=0.0, its default" in told

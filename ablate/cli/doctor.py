@@ -7,7 +7,7 @@ import os
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import typer
@@ -28,9 +28,12 @@ from ablate.cli.common import (
 from ablate.dispatch.executors import ENGINES
 from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError, UsageError
-from ablate.parts.found import broken as broken_parts
+from ablate.parts.discover import Broken
+from ablate.parts.found import broken
 from ablate.report import FORMATS
 from ablate.study.places import data_root, home
+from ablate.study.recipe import fields
+from ablate.study.transforms import transforms
 
 WAL_RESET_FIXED = (3, 51, 3)
 MARKS = {OK: "ok  ", WARNING: "warn", ERROR: "FAIL"}
@@ -66,7 +69,7 @@ def _findings(db: str | None) -> Iterator[Finding]:
     yield from _packages()
     yield from checkups.extras()
     yield from checkups.programs()
-    yield from checkups.declarations([*ENGINES.broken(), *FORMATS.broken(), *broken_parts()])
+    yield from checkups.declarations([*ENGINES.broken(), *FORMATS.broken(), *_broken_parts()])
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     yield from checkups.torch_and_driver(checkups.ask_torch(), checkups.ask_driver(), visible)
     yield from _sqlite()
@@ -74,6 +77,11 @@ def _findings(db: str | None) -> Iterator[Finding]:
     yield from checkups.shared_memory()
     yield checkups.open_files()
     yield from _database(db)
+
+
+def _broken_parts() -> Sequence[Broken]:
+    fields(), transforms()  # whoever reads their declarations finds what cannot be
+    return broken()
 
 
 def _packages() -> Iterator[Finding]:

@@ -132,7 +132,7 @@ def _settings(
 def _latest(store: Store, record: StoredStudy) -> Study:
     """A study as it was last run, with all seeds that were asked of it. Tables and claims are those of its file where that
     still comes to the same runs."""
-    seeds = store.seeds_asked(record.name, record.profile, record.sets, record.text)
+    seeds = _seeds_of(store, record, text_of(record))
     try:
         stored = load_record(record, seeds or None)
     except StudyError:
@@ -350,11 +350,16 @@ def _one_a_scale(records: Iterable[StoredStudy]) -> list[StoredStudy]:
 def as_asked(store: Store, file: Path, settings: Settings) -> Study:
     """A file as it is, with all seeds that were asked of the text that it has now; its own where none were."""
     study = load(file, settings)
-    text = study.text
-    seeds = store.seeds_asked(study.name, study.profile, study.sets, text)
-    if not seeds and (record := record_of(store, study)) and not record.text and text_of(record) == text:
-        seeds = store.seeds_asked(study.name, study.profile, study.sets, "")
-    return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=tuple(seeds)))
+    record = record_of(store, study)
+    seeds = _seeds_of(store, record, study.text) if record is not None else ()
+    return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=seeds))
+
+
+def _seeds_of(store: Store, record: StoredStudy, text: str) -> tuple[int, ...]:
+    """All seeds that were asked of one text of a study, also by requests of an older database, which tell no text."""
+    texts = {text, ""} if not record.text and text_of(record) == text else {text}
+    asked = (store.seeds_asked(record.name, record.profile, record.sets, one) for one in texts)
+    return tuple(sorted({seed for seeds in asked for seed in seeds}))
 
 
 def _done_by_arm(store: Store, study: Study) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Parts by kind and name: those in our folders, and those of other packages by the entry-point group `ablate.parts`.
 
-An entry point names a module with `PART` or `PARTS`, or a package whose modules have them. A name that is taken raises, so that no
-part silently takes another's place.
+An entry point names a module with `PART` or `PARTS`, or a package whose modules have them. No part silently takes another's place:
+one of ours that cannot be raises, and one of another package is left out and told by `broken`, so that it keeps nobody from the rest.
 """
 
 from __future__ import annotations
@@ -20,8 +20,18 @@ GROUP = "ablate.parts"
 
 P = TypeVar("P", bound=Part)
 
+
+class Unfit(AblateError):
+    """A part whose declaration cannot be, and why."""
+
+    def __init__(self, part: Part, why: str) -> None:
+        super().__init__(f"{module_of(part)}: {why}")
+        self.part, self.why = part, why
+
+
 _added: list[tuple[Part, str]] = []
 _broken: list[Broken] = []
+_left_out: list[tuple[Part, str]] = []
 _on_change: list[Callable[[], None]] = []
 
 
@@ -36,12 +46,12 @@ def module_of(part: Part) -> str:
 
 
 def fields_of(kind: type[Part]) -> Mapping[str, Field]:
-    """The settings of all parts of a kind by path. Raises AblateError where two declare one path differently."""
+    """The settings of all parts of a kind by path. Raises Unfit where two declare one path differently."""
     found: dict[str, Field] = {}
-    for part in parts(kind).values():
+    for part in sorted(parts(kind).values(), key=is_theirs):
         for path, declared in part.fields.items():
             if found.setdefault(path, declared) != declared:
-                raise AblateError(f"{module_of(part)}: {path} is declared otherwise by another part of the same kind")
+                raise Unfit(part, f"{path} is declared otherwise by another part of the same kind")
     return found
 
 
@@ -63,38 +73,74 @@ def on_change(forgets: Callable[[], None]) -> None:
 
 
 def forget() -> None:
-    _all.cache_clear()
-    _modules.cache_clear()
+    for cached in (_all, _modules, _installed):
+        cached.cache_clear()
     for forgets in _on_change:
         forgets()
 
 
+def is_theirs(part: Part) -> bool:
+    """Whether a part is of another package."""
+    return any(part is one for one, _, theirs in _declared() if theirs)
+
+
+def leave_out(unfit: Unfit) -> None:
+    """Do without a part of another package that cannot be; raises `unfit` where it is one of ours, or one that was registered."""
+    if not is_theirs(unfit.part):
+        raise unfit
+    _left_out.append((unfit.part, unfit.why))
+    forget()
+
+
 @cache
 def _all() -> Mapping[str, Mapping[str, Part]]:
+    _broken[:] = _installed()[1]
     found: dict[str, dict[str, Part]] = {kind.__name__: {} for kind in KINDS}
-    for part, module in _declared():
+    for part, module, theirs in _declared():
         same = found[type(part).__name__]
+        why = next((why for one, why in _left_out if one is part), "")
         if part.name in same:
-            raise AblateError(f"{module}: {part.kind} {part.name!r} is taken already; give the second one another name")
-        same[part.name] = part
+            why = f"{part.kind} {part.name!r} is taken already; give the second one another name"
+        if not why:
+            same[part.name] = part
+        elif theirs:
+            _broken.append(Broken(f"{part.kind} {part.name!r} of {module}", part.name, why))
+        else:
+            raise AblateError(f"{module}: {why}")
     return {kind: dict(sorted(same.items())) for kind, same in found.items()}
 
 
 @cache
 def _modules() -> Mapping[tuple[str, str], str]:
-    return {(part.kind, part.name): module for part, module in _declared()}
+    found: dict[tuple[str, str], str] = {}
+    for part, module, _ in _declared():
+        found.setdefault((part.kind, part.name), module)
+    return found
 
 
 def broken() -> tuple[Broken, ...]:
-    """Entry points of other packages that cannot be loaded; nothing of theirs can be named in a study."""
+    """Parts of other packages that cannot be loaded, or cannot be; nothing of theirs can be named in a study."""
     _all()
     return tuple(_broken)
 
 
-def _declared() -> Iterator[tuple[Part, str]]:
+def _declared() -> Iterator[tuple[Part, str, bool]]:
+    """Each part, its module, and whether it is of another package: ours first."""
+    for part, module in (*_ours(), *_added):
+        yield part, module, False
+    for part, module in _installed()[0]:
+        yield part, module, True
+
+
+@cache
+def _ours() -> tuple[tuple[Part, str], ...]:
     home = declare.__name__.rpartition(".")[0]
-    for kind in KINDS:
-        yield from in_package(importlib.import_module(f"{home}.{kind.folder}"), Part, "PART")
-    _broken.clear()
-    yield from installed(GROUP, Part, "PART", _broken)
-    yield from _added
+    folders = [importlib.import_module(f"{home}.{kind.folder}") for kind in KINDS]
+    return tuple(found for folder in folders for found in in_package(folder, Part, "PART"))
+
+
+@cache
+def _installed() -> tuple[tuple[tuple[Part, str], ...], tuple[Broken, ...]]:
+    """The parts of other packages, and their entry points that cannot be loaded."""
+    cannot: list[Broken] = []
+    return tuple(installed(GROUP, Part, "PART", cannot)), tuple(cannot)

@@ -16,12 +16,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ablate.errors import AblateError, Problem, StudyError, nearest
+from ablate.errors import Problem, StudyError, nearest
 from ablate.parts.declare import FIRST, DataSet, Network, Part, Refinement
+from ablate.parts.declare import Field as Declared
 from ablate.parts.declare import Loss as LossPart
 from ablate.parts.declare import Optimizer as OptimizerPart
 from ablate.parts.declare import Schedule as SchedulePart
-from ablate.parts.found import fields_of, module_of, on_change, parts
+from ablate.parts.found import Unfit, fields_of, is_theirs, leave_out, on_change, parts
 from ablate.parts.types import Count, NonNegative, Positive
 from ablate.parts.weights import Init, names_run
 from ablate.study.field import RecipeField as RecipeField
@@ -162,8 +163,9 @@ class Recipe(_Core):
 
 @cache
 def fields() -> Mapping[str, RecipeField]:
-    """Every recipe field by dotted path, section by section. Raises AblateError for a part that declares what cannot be."""
-    found = {**_core(), **_declared()}
+    """Every recipe field by dotted path, section by section. Raises AblateError for a part of ours that declares what cannot be."""
+    declared = _declared()  # first: it may leave parts out, and the core's choices are the parts that are left
+    found = {**_core(), **declared}
     known = dict.fromkeys(_section(path) for path in _core())
     last = ("early_stopping", "")
     new = dict.fromkeys(_section(path) for path in found if _section(path) not in known)
@@ -298,28 +300,43 @@ def _walk(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, RecipeFi
 
 
 def _declared() -> dict[str, RecipeField]:
-    """The fields that parts declare."""
-    found: dict[str, RecipeField] = {}
+    """The fields that parts declare. Parts of other packages that cannot be are left out."""
+    while True:
+        try:
+            return _declared_by_fit_parts()
+        except Unfit as unfit:
+            leave_out(unfit)
+
+
+def _declared_by_fit_parts() -> dict[str, RecipeField]:
+    """Raises Unfit for the first part that declares what cannot be; ours come before those of other packages."""
     for refinement in parts(Refinement).values():
         if not refinement.is_off({path: declared.default for path, declared in refinement.fields.items()}):
-            raise AblateError(
-                f"{module_of(refinement)}: {refinement.name} must be off by default: recipes did without it."
-            )
-    for kind in (Network, OptimizerPart, SchedulePart, LossPart, DataSet, Refinement):
-        for path, declared in fields_of(kind).items():
-            owner = module_of(next(part for part in parts(kind).values() if path in part.fields))
-            if path in _core() or path in found:
-                raise AblateError(f"{owner}: {path} is a field already, of another kind; give this one another name.")
-            if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", path):
-                raise AblateError(f"{owner}: {path!r} cannot be a field; write section.name, in small letters.")
-            if (declared.before == FIRST) != (path in FIRST_OF_PARTS):
-                raise AblateError(
-                    f"{owner}: {path} needs before={declared.default!r}, its default: what recipes meant before it "
-                    "existed. At that value it is left out of what is hashed, so no result loses its id."
-                )
-            try:
-                is_first = declared.before == FIRST
-                found[path] = recipe_field(path, declared.type, declared.default, declared.about, is_first=is_first)
-            except ValidationError as error:
-                raise AblateError(f"{owner}: the default of {path} is no value of it: {error}") from None
-    return found
+            raise Unfit(refinement, f"{refinement.name} must be off by default: recipes did without it.")
+    by_kind = {kind: fields_of(kind) for kind in (Network, OptimizerPart, SchedulePart, LossPart, DataSet, Refinement)}
+    owners = [part for kind in by_kind for part in parts(kind).values()]
+    found: dict[str, RecipeField] = {}
+    kinds: dict[str, type[Part]] = {}
+    for part in sorted(owners, key=is_theirs):
+        for path, declared in part.fields.items():
+            if path in _core() or kinds.setdefault(path, type(part)) is not type(part):
+                raise Unfit(part, f"{path} is a field already, of another kind; give this one another name.")
+            if path not in found:
+                found[path] = _field(part, path, declared)
+    return {path: found[path] for declared_by in by_kind.values() for path in declared_by}
+
+
+def _field(part: Part, path: str, declared: Declared) -> RecipeField:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", path):
+        raise Unfit(part, f"{path!r} cannot be a field; write section.name, in small letters.")
+    is_first = declared.before == FIRST
+    if is_first != (path in FIRST_OF_PARTS):
+        raise Unfit(
+            part,
+            f"{path} needs before={declared.default!r}, its default: what recipes meant before it existed. At that value it "
+            "is left out of what is hashed, so no result loses its id.",
+        )
+    try:
+        return recipe_field(path, declared.type, declared.default, declared.about, is_first=is_first)
+    except ValidationError as error:
+        raise Unfit(part, f"the default of {path} is no value of it: {error}") from None

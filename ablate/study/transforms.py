@@ -8,16 +8,22 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
 
-from ablate.errors import AblateError, nearest
+from ablate.errors import nearest
 from ablate.parts.declare import FIRST, Transform
-from ablate.parts.found import module_of, on_change, parts
+from ablate.parts.found import Unfit, leave_out, on_change, parts
 from ablate.study.field import RecipeField, recipe_field
 
 
 @cache
 def transforms() -> Mapping[str, Mapping[str, RecipeField]]:
     """The arguments of each transform by name. Raises AblateError for a default that is no value of its argument."""
-    return {name: {path: _argument(part, path) for path in part.fields} for name, part in parts(Transform).items()}
+    while True:
+        try:
+            return {
+                name: {path: _argument(part, path) for path in part.fields} for name, part in parts(Transform).items()
+            }
+        except Unfit as unfit:
+            leave_out(unfit)
 
 
 on_change(transforms.cache_clear)
@@ -29,7 +35,7 @@ def _argument(part: Transform, name: str) -> RecipeField:
         is_first = declared.before == FIRST
         return recipe_field(name, declared.type, declared.default, declared.about, is_first=is_first)
     except ValidationError as error:
-        raise AblateError(f"{module_of(part)}: the default of {name} is no value of it: {error}") from None
+        raise Unfit(part, f"the default of {name} is no value of it: {error}") from None
 
 
 def read_transforms(value: Any) -> Any:

@@ -44,7 +44,8 @@ def locate(model: Model, *, home: Path, parent_dir: Path | None = None, folders:
     """The file that `model.init` names; None for scratch. Raises NotFound with what to do where it is absent.
 
     A file is looked for as named, in `folders` (of the study file and of those that its parents come from), and in
-    `home`/weights, there also by its SHA-256 alone, and in installed packages of weights; of several of its name, the one with that SHA-256 is meant.
+    `home`/weights, there also by its SHA-256 alone, and in installed packages of weights; of several of its name, the one
+    with that SHA-256 is meant.
     """
     init = model.init
     if init == "scratch":

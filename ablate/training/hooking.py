@@ -94,3 +94,5 @@ def _check_called(part: Refinement, hook: Hook) -> None:
     for method, places in _PLACES.items():
         if getattr(type(hook), method) is not getattr(Hook, method) and not set(places) <= set(part.acts):
             raise ValueError(f"the hook of {part.name} has {method}, so its acts must name {' and '.join(places)}")
+    if set(_PLACES["mix"]) <= set(part.acts) and type(hook).mix is Hook.mix:
+        raise ValueError(f"{part.name} acts on images and labels, so its hook must have mix")

@@ -70,8 +70,9 @@ def initialise(
 ) -> InitReport:
     """Load the weights that `model.init` names into `network`, which holds drawn ones.
 
-    `settings` are those that `build_model` had. The last layer is new where the classes differ in number or, if the file says them, in name. Raises NotFound for absent
-    weights, BadData for a file that is not what its SHA-256 says, StudyError for weights of another network.
+    `settings` are those that `build_model` had. The last layer is new where the classes differ in number or, if the file says
+    them, in name. Raises NotFound for absent weights, BadData for a file that is not what its SHA-256 says, StudyError for
+    weights of another network.
     """
     folders = [Path(folder) for folder in (study_dir, *parent_study_dirs) if folder]
     weights = locate(model, home=home, parent_dir=parent_dir, folders=folders)

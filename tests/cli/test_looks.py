@@ -54,3 +54,23 @@ def test_a_migrated_study_begins_at_zero_and_says_so(
     )
     with Store.open(f"sqlite:///{database}", read_only=True) as store:
         assert len(store.studies()) == 1
+
+
+def test_seeds_imported_into_a_study_of_an_older_database_are_shown_with_those_that_it_had(
+    call: Any, tiny: Path, fill: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tiny)
+    older = next(tmp_path.rglob("*.db"))
+    with sqlite3.connect(older) as connection:  # requests of before there were texts of designs tell none
+        connection.execute("update requests set text = ''")
+        connection.execute("update studies set text = ''")
+    connection.close()
+    whole = tiny.read_text()
+    tiny.write_text(whole.replace("seeds: 2", "seeds: [2, 3]"))
+    monkeypatch.setenv("ABLATE_DB", str(tmp_path / "newer.db"))
+    fill(tiny)
+    tiny.write_text(whole)
+    monkeypatch.setenv("ABLATE_DB", str(older))
+    call("db", "import", tmp_path / "newer.db")
+    for study in (tiny, "tiny"):
+        assert "8 of 8 runs done" in call("report", study, "--format", "md").err, study

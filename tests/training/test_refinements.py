@@ -396,6 +396,12 @@ def test_a_method_that_would_never_be_called_is_refused(
         fit(new_run(shake__rate=1.0), watched().context)
 
 
+def test_a_mixer_without_a_mix_is_refused(add: Any, new_run: Any, watched: Any) -> None:
+    add(Hook(), ("images", "labels"))
+    with pytest.raises(StudyError, match="shake acts on images and labels, so its hook must have mix"):
+        fit(new_run(shake__rate=1.0), watched().context)
+
+
 # Float16 --------------------------------------------------------------------------------------------------------------
 
 

@@ -89,9 +89,10 @@ def build_model(
 ) -> Built:
     """The recipe's network on the CPU, its weights drawn from the stream `init` of `seed`.
 
-    `image_shape` is (channels, height, width); `settings` are those of refinements that change networks, by path. Our own networks draw each parameter by its name, so one arm's stem never
-    shifts another's draws. A network of the user's is made under a global generator seeded with (seed, "init") and keeps
-    the weights that its author gave it, and so does one of timm's or torchvision's. Raises StudyError for names or arguments that do not fit.
+    `image_shape` is (channels, height, width); `settings` are those of refinements that change networks, by path. Our own
+    networks draw each parameter by its name, so one arm's stem never shifts another's draws. A network of the user's is made
+    under a global generator seeded with (seed, "init") and keeps the weights that its author gave it, and so does one of timm's
+    or torchvision's. Raises StudyError for names or arguments that do not fit.
     """
     if package_of(model.arch) in EXTRAS:
         make = partial(from_library, model.arch, model.args, num_classes=num_classes, image_shape=image_shape)
