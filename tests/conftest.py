@@ -31,7 +31,7 @@ POSTGRES = "ABLATE_TEST_POSTGRES"
 """The URL of a PostgreSQL database to test with, instead of a server of the tests' own. Only schemas of ours are touched."""
 
 REQUIRED = "ABLATE_TEST_REQUIRED"
-"""What this machine must have, among `ray slurm postgres real_data`: a test that skips for want of it fails."""
+"""What this machine must have, among `ray slurm postgres real_data libraries`: a test that skips for want of it fails."""
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -50,6 +50,7 @@ def test_binary_cross_entropy_by_hand() -> None:
     assert float(both.sum()) == pytest.approx(whole, abs=1e-6)
 
 
+@pytest.mark.libraries
 @pytest.mark.parametrize("threshold", [None, 0.2])
 def test_binary_cross_entropy_is_timms(threshold: float | None) -> None:
     timm = pytest.importorskip("timm.loss")

@@ -99,6 +99,7 @@ def test_state_survives_a_checkpoint(name: str, settings: dict[str, Any], tmp_pa
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.libraries
 def test_lion_is_timms() -> None:
     lion_of_timm = pytest.importorskip("timm.optim.lion").Lion
     theirs = lion_of_timm(two_groups(), lr=0.1, betas=(0.9, 0.99))

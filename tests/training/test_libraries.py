@@ -26,6 +26,8 @@ from ablate.training.trainer import fit
 TEN = tuple(f"class{number}" for number in range(10))
 LITE = "efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+pytestmark = pytest.mark.libraries
+
 VIT = {"model__arch": "timm/vit_tiny_patch16_224", "model__args": {"patch_size": 4, "depth": 2}}
 
 

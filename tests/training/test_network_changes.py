@@ -227,6 +227,7 @@ def timms(name: str, **arguments: Any) -> nn.Module:
     return network
 
 
+@pytest.mark.libraries
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_blurred_networks_give_timms_outputs(arch: str, mode: str) -> None:
@@ -237,6 +238,7 @@ def test_blurred_networks_give_timms_outputs(arch: str, mode: str) -> None:
         assert torch.equal(getattr(ours, mode)()(images(64)), getattr(theirs, mode)()(images(64)))
 
 
+@pytest.mark.libraries
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
 def test_excited_networks_give_timms_outputs(arch: str) -> None:
     theirs, ours = timms(f"se{arch}"), build(SE, arch=arch)

@@ -165,6 +165,7 @@ def test_a_weight_that_two_layers_share_is_averaged_once() -> None:
     assert float(average.evaluated().two.weight) == 2.0
 
 
+@pytest.mark.libraries
 def test_an_average_is_timms() -> None:
     timm = pytest.importorskip("timm.utils")
     torch.manual_seed(0)
