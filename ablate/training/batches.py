@@ -6,9 +6,10 @@ fit stays on the CPU, where a thread gathers and pins the next batch while this 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -54,15 +55,31 @@ def order(images: int, *, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(images, generator=streams.generator(seed, "order", epoch))
 
 
+class Outputs(Protocol):
+    """What a network's frozen layers give for the images of a split, and `head`, the rest of the network."""
+
+    @property
+    def head(self) -> Callable[[torch.Tensor], torch.Tensor]: ...
+
+    def of(self, batch: Batch) -> torch.Tensor | None:
+        """What `head` takes for a batch; None where the whole network must be called."""
+        ...
+
+
 class Feed:
-    """One split, ready to be gathered from. `resident` None decides by the free memory of the device."""
+    """One split, ready to be gathered from. `resident` None decides by the free memory of the device.
+
+    `kept` is what frozen layers give for the images, where it is kept (`ablate.training.trunk`).
+    """
+
+    kept: Outputs | None = None
 
     def __init__(self, split: Split, device: torch.device, *, resident: bool | None = None) -> None:
         self.device = device
         self.images = split.images
         self.labels = split.labels.to(device)
         self.ids = split.ids.to(device)
-        self.resident = _fits(split.images, device) if resident is None else resident
+        self.resident = fits(split.images, device) if resident is None else resident
         if self.resident:
             self.images = _on_device(split.images, device)
 
@@ -82,9 +99,13 @@ class Feed:
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """All images once, as evaluation takes them."""
+        return self.gather(self.slices(batch_size))
+
+    def slices(self, batch_size: int) -> list[slice]:
+        """The batches of `in_order`."""
         _, height, width = self.shape
         size = max(batch_size, EVALUATION_PIXELS // (height * width))
-        return self.gather(slice(start, start + size) for start in range(0, len(self), size))
+        return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def gather(self, wanted: Iterable[Where]) -> Iterator[Batch]:
         """A batch for each of `wanted`."""
@@ -132,8 +153,9 @@ def forget_others(splits: Iterable[Split]) -> None:
         del _uploaded[key]
 
 
-def _fits(images: torch.Tensor, device: torch.device) -> bool:
+def fits(images: torch.Tensor, device: torch.device) -> bool:
+    """Whether a tensor may lie on the device for the whole run."""
     if device.type != "cuda" or id(images) in _uploaded:
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return images.numel() <= RESIDENT_SHARE * free
+    return images.nbytes <= RESIDENT_SHARE * free

@@ -31,6 +31,15 @@ from ablate.training.registry import recipe_error
 from ablate.training.schedule import LearningRate
 
 
+@dataclass(frozen=True)
+class Fed:
+    """What a step feeds to `forward`: images (N, C, H, W) and how they were mixed, or what frozen layers gave for them."""
+
+    inputs: torch.Tensor
+    mix: Mix | None
+    forward: Callable[[torch.Tensor], torch.Tensor]
+
+
 @dataclass
 class Loop:
     """One training in progress. `epoch` and `position` (batches done in it) count from 0, `step` over the whole run.
@@ -112,14 +121,16 @@ class Loop:
         """Metrics of a split with the weights as they are. Raises Diverged where its loss is not finite."""
         network = self.evaluated
         network.eval()
+        kept = feed.kept if network is self.network else None
         forward = self.forward if network is self.network else self.numerics.forward(network)
 
         def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
             for batch in feed.in_order(self.recipe.batch_size):
                 before_batch()
-                yield self._normalised(batch.images).contiguous(memory_format=self.numerics.layout), batch.labels
+                given = kept.of(batch) if kept else None
+                yield self.inputs(batch) if given is None else given, batch.labels
 
-        found = evaluate(forward, batches(), self.objective.classes, self.numerics.device)
+        found = evaluate(kept.head if kept else forward, batches(), self.objective.classes, self.numerics.device)
         self.check_finite(found.metrics["loss"])
         return found
 
@@ -158,29 +169,29 @@ class Loop:
 
     def _step(self, batch: Batch) -> None:
         set_rates(self.optimizer, self.rate.scale(self.step))
-        images, mix = self._augmented(batch)
-        logits, loss = self._backward(batch, images, mix)
-        self._update(batch, images, mix)
-        self._count(logits.detach(), loss.detach(), batch.labels, mix)
+        fed = self._fed(batch)
+        logits, loss = self._backward(batch, fed)
+        self._update(batch, fed)
+        self._count(logits.detach(), loss.detach(), batch.labels, fed.mix)
         self.position += 1
         self.step += 1
 
-    def _backward(self, batch: Batch, images: torch.Tensor, mix: Mix | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def _backward(self, batch: Batch, fed: Fed) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits and loss, and the gradients in place. The same batch draws the same dropout each time."""
         torch.manual_seed(streams.derive(self.seed, "dropout", self.epoch, self.position))
         try:
-            logits = self.forward(images)
+            logits = fed.forward(fed.inputs)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise self._one_value(batch) from error
-        loss = self.objective(logits, batch.labels, mix)
+        loss = self.objective(logits, batch.labels, fed.mix)
         for hook in self.hooks.at("loss"):
-            loss = hook.loss(loss, logits.float(), images)
+            loss = hook.loss(loss, logits.float(), fed.inputs)
         (self.scaler.scale(loss) if self.scaler else loss).backward()  # type: ignore[no-untyped-call]
         return logits, loss
 
-    def _update(self, batch: Batch, images: torch.Tensor, mix: Mix | None) -> None:
+    def _update(self, batch: Batch, fed: Fed) -> None:
         """The optimizer's step, between what acts on the gradient and on the weights."""
         acting = self.hooks.at("gradient")
         if acting and self.scaler:
@@ -192,7 +203,7 @@ class Loop:
                     "precision", "is fp16, and a refinement takes two gradients a step; use bf16 or fp32"
                 )
             self.optimizer.zero_grad(set_to_none=True)
-            self._backward(batch, images, mix)
+            self._backward(batch, fed)
 
         for hook in acting:
             hook.gradient(again)
@@ -229,13 +240,19 @@ class Loop:
             "data.image_size",
         )
 
-    def _augmented(self, batch: Batch) -> tuple[torch.Tensor, Mix | None]:
+    def _fed(self, batch: Batch) -> Fed:
+        if self.feed.kept and (kept := self.feed.kept.of(batch)) is not None:
+            return Fed(kept, None, self.feed.kept.head)
         images, transforms = batch.images, self.recipe.data.augment
         if transforms:
             images = sources.room.augment_batch(images, batch.ids, transforms, seed=self.seed, epoch=self.epoch)
         images = self._normalised(images)
         images, mix = self.hooks.mix(images, Place(self.seed, self.epoch, self.position))
-        return images.contiguous(memory_format=self.numerics.layout), mix
+        return Fed(images.contiguous(memory_format=self.numerics.layout), mix, self.forward)
+
+    def inputs(self, batch: Batch) -> torch.Tensor:
+        """The images of a batch as the network takes them, where nothing changes them before."""
+        return self._normalised(batch.images).contiguous(memory_format=self.numerics.layout)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         return sources.room.normalize_batch(images, self.mean, self.std)

@@ -34,6 +34,7 @@ from ablate.training.registry import search_also
 from ablate.training.schedule import learning_rate
 from ablate.training.selection import Watch, watch
 from ablate.training.teacher import Teachers
+from ablate.training.trunk import keep_trunk
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def prepare(run: Run, recipe: Recipe, context: Context) -> Session:
         fingerprints=[here],
     )
     _resume(session)
+    if context.options.get("keep_trunk", True):
+        keep_trunk(loop, session.feeds, splits.digest, here, sources.home(context.options), context.should_stop)
     return session
 
 
