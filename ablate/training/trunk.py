@@ -177,7 +177,7 @@ class _Keeper:
             given = _through(self.loop, halves, batch)
             if outputs is None:
                 if given[0].numel() * given.element_size() * len(feed) > LARGEST:
-                    raise NoCut(f"what they give takes more than {LARGEST // 2**30} GiB")
+                    raise NoCut(f"their outputs take more than {LARGEST // 2**30} GiB")
                 outputs = torch.empty((len(feed), *given.shape[1:]), dtype=given.dtype)
             outputs[where] = given.cpu()
         assert outputs is not None

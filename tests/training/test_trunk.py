@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from ablate.errors import Interrupted
 from ablate.study.records import Outcome
 from ablate.study.run import Run
+from ablate.training import trunk
+from ablate.training.cut import NoCut, cut
+from ablate.training.freeze import freeze
 from ablate.training.trainer import fit
 
 NOT_EXACT = ("examples_per_second", "peak_memory")
 RESNET = {"model__arch": "resnet18", "model__trainable": ["fc"]}
+SMALL = {"model__arch": "three-layer-cnn", "model__trainable": ["6"]}
 LITE = {"model__arch": "efficientnet-lite0", "model__trainable": ["_fc"]}
 VIT = {
     "model__arch": "timm/vit_tiny_patch16_224",
@@ -74,7 +80,7 @@ libraries = pytest.mark.libraries
         pytest.param(
             {"model__arch": "torchvision/mobilenet_v3_small", "model__trainable": ["classifier"]}, id="torchvision"
         ),
-        pytest.param({"model__arch": "three-layer-cnn", "model__trainable": ["6"]}, id="small"),
+        pytest.param(SMALL, id="small"),
         pytest.param(LITE, id="lite", marks=libraries),
         pytest.param(
             {**LITE, "model__trainable": ["_blocks.15", "_conv_head", "_bn1", "_fc"]},
@@ -94,3 +100,189 @@ def test_numbers_are_bit_equal_with_and_without(
     assert kept(tmp_path) == 3
     assert train(run, "again").same_as(ordinary)
     assert kept(tmp_path) == 3
+
+
+def test_arms_with_one_trunk_share_its_outputs(new_run: Any, train: Any, tmp_path: Path, capfd: Any) -> None:
+    train(new_run(batch_size=16, **SMALL))
+    assert capfd.readouterr().err.count("computing the frozen layers") == 3
+    train(new_run(batch_size=16, loss__label_smoothing=0.1, schedule__name="cosine", epochs=3, **SMALL), "other")
+    assert "computing" not in capfd.readouterr().err
+    assert kept(tmp_path) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"batch_size": 12},
+        {"precision": "bf16"},
+        {"model__trainable": ["2", "6"]},
+    ],
+)
+def test_other_layers_images_or_arithmetic_have_outputs_of_their_own(
+    other: dict[str, Any], new_run: Any, train: Any, tmp_path: Path
+) -> None:
+    train(new_run(batch_size=16, **SMALL))
+    train(new_run(**{"batch_size": 16, **SMALL, **other}), "other")
+    assert kept(tmp_path) > 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"data__augment": ["horizontal_flip"]}, "images are augmented"),
+        ({"mixup__alpha": 0.2}, "images are mixed"),
+        ({"cutmix__alpha": 1.0}, "images are mixed"),
+        ({"model__trainable": ["0", "6"]}, "none of its first layers is frozen"),
+        ({"batch_size": 64}, "there are fewer images than a batch takes"),
+    ],
+)
+def test_what_cannot_be_kept_trains_as_ever_and_the_log_says_why(
+    settings: dict[str, Any], why: str, new_run: Any, train: Any, tmp_path: Path, capfd: Any
+) -> None:
+    run = new_run(**{"batch_size": 16, **SMALL, **settings})
+    assert train(run).same_as(train(run, "ordinary", keep_trunk=False))
+    assert f"frozen layers are computed in each step: {why}" in capfd.readouterr().err
+    assert not kept(tmp_path)
+
+
+def test_a_network_that_trains_whole_says_nothing(new_run: Any, train: Any, tmp_path: Path, capfd: Any) -> None:
+    train(new_run(batch_size=16, model__arch="resnet18"))
+    assert "frozen" not in capfd.readouterr().err
+    assert not kept(tmp_path)
+
+
+def test_a_run_that_was_stopped_ends_as_an_undisturbed_one(new_run: Any, train: Any, tmp_path: Path) -> None:
+    run = new_run(batch_size=16, **SMALL)
+    ordinary = train(run, "ordinary", keep_trunk=False)
+    for polls in (1, 4, 9):  # while the outputs are computed, and in both epochs
+        with pytest.raises(Interrupted):
+            train(run, f"stopped{polls}", stop_after=polls)
+        assert not list((tmp_path / "home" / "cache").glob("*/.ablate-*"))
+        resumed = train(run, f"stopped{polls}")
+        assert all(torch.equal(resumed.weights[name], ordinary.weights[name]) for name in ordinary.weights)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a file of torch's", None])
+def test_a_damaged_file_is_made_again(damage: bytes | None, new_run: Any, train: Any, tmp_path: Path) -> None:
+    run = new_run(batch_size=16, **SMALL)
+    good = train(run)
+    for path in (tmp_path / "home" / "cache").glob("trunk-*/outputs.pt"):
+        path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    assert train(run, "again").same_as(good)
+    for path in (tmp_path / "home" / "cache").glob("trunk-*/outputs.pt"):
+        assert set(torch.load(path, weights_only=True)) == {"outputs"}
+
+
+def test_outputs_of_other_layers_are_noticed(new_run: Any, train: Any, tmp_path: Path, capfd: Any) -> None:
+    """As after an update of a package that computes something else under the same names."""
+    run = new_run(batch_size=16, **SMALL)
+    good = train(run)
+    for path in (tmp_path / "home" / "cache").glob("trunk-*/outputs.pt"):
+        outputs = torch.load(path, weights_only=True)["outputs"]
+        torch.save({"outputs": outputs.nextafter(outputs + 1)}, path)
+    assert train(run, "again").same_as(good)
+    assert "computed in each step: what they give for an image depends on" in capfd.readouterr().err
+
+
+def test_a_home_that_cannot_be_written_costs_time_only(
+    new_run: Any, train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = new_run(batch_size=16, **SMALL)
+    good = train(run, "ordinary", keep_trunk=False)
+    monkeypatch.setattr(trunk, "save_weights", full)
+    assert train(run).same_as(good)
+    assert "not kept on disk" in capfd.readouterr().err
+
+
+def test_outputs_larger_than_the_limit_are_not_kept(
+    new_run: Any, train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.setattr(trunk, "LARGEST", 37 * 4 - 1)
+    train(new_run(batch_size=16, **SMALL))
+    assert "take more than" in capfd.readouterr().err
+    assert not kept(tmp_path)
+
+
+# --- where a network is cut
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class Skipping(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.one(x)
+        return self.three(x + self.two(x))
+
+
+class SkippingTheCut(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.one(x)
+        return x + self.three(self.two(x))
+
+
+class Dropping(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.three(self.two(self.drop(self.one(x))))
+
+
+class DroppingByFunction(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.three(self.two(nn.functional.dropout(self.one(x), 0.5, self.training)))
+
+
+class Counting(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.three(self.two(self.one(x)).reshape(x.size(0), -1))
+
+
+class Deciding(Net):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.three(self.two(x) if x.sum() > 0 else self.one(x))
+
+
+class Optional(Net):
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        x = self.one(x)
+        return self.three(self.two(x) if mask is None else self.two(x) * mask)
+
+
+@pytest.mark.parametrize(
+    ("network", "last"),
+    [
+        (Skipping(), "add"),
+        (SkippingTheCut(), "one"),
+        (Dropping(), "one"),
+        (DroppingByFunction(), "one"),
+        (Counting(), "reshape"),
+        (Optional(), "two"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_a_network_is_cut_as_high_as_one_value_crosses(network: Net, last: str) -> None:
+    frozen = freeze(network, ["three"])
+    network.train()
+    halves = cut(network, frozen.norms)
+    assert halves.last == last
+    x = torch.randn(5, 4)
+    torch.manual_seed(0)
+    whole = network(x)
+    torch.manual_seed(0)
+    assert torch.equal(halves.head(halves.trunk(x)), whole)
+
+
+def test_a_network_that_decides_by_its_input_is_not_cut() -> None:
+    network = Deciding()
+    with pytest.raises(NoCut, match="cannot be traced"):
+        cut(network, freeze(network, ["three"]).norms)
