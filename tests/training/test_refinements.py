@@ -16,14 +16,14 @@ from torch import nn
 from ablate.errors import Interrupted, StudyError
 from ablate.parts.declare import Field, Optimizer, Refinement
 from ablate.parts.found import parts, register, unregister
-from ablate.parts.hooks import Hook, Mix
+from ablate.parts.hooks import Hook
 from ablate.parts.refinements.clip_norm import ClipNorm
 from ablate.parts.refinements.distillation import Distillation, divergence
 from ablate.parts.refinements.ema import MovingAverage
 from ablate.parts.refinements.sam import SharpnessAware
 from ablate.study.normalise import contradictions
 from ablate.study.recipe import fields
-from ablate.training.loop import Loop
+from ablate.training.loop import Fed, Loop
 from ablate.training.trainer import fit
 
 TIMED = ("examples_per_second", "peak_memory")
@@ -273,10 +273,10 @@ def test_the_teacher_sees_the_mixed_images(new_run: Any, watched: Any, monkeypat
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     backward, lose = Loop._backward, Distillation.loss
 
-    def watched_backward(self: Loop, batch: Any, images: torch.Tensor, mix: Mix | None) -> Any:
-        assert mix is not None
-        seen.append((images, images))
-        return backward(self, batch, images, mix)
+    def watched_backward(self: Loop, batch: Any, fed: Fed) -> Any:
+        assert fed.mix is not None
+        seen.append((fed.inputs, fed.inputs))
+        return backward(self, batch, fed)
 
     def watched_loss(
         self: Distillation, loss: torch.Tensor, logits: torch.Tensor, images: torch.Tensor
