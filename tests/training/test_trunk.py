@@ -49,8 +49,9 @@ class Trained:
 def train(room: Any, watched: Any, tmp_path: Path) -> Callable[..., Trained]:
     room.sizes, room.side = {"train": 37, "val": 12, "test": 13}, 32
 
-    def train(run: Run, folder: str = "run", **options: Any) -> Trained:
+    def train(run: Run, folder: str = "run", device: str = "cpu", **options: Any) -> Trained:
         here = watched(folder, keep="last", home=str(tmp_path / "home"), **options)
+        here.context.device = device
         outcome = fit(run, here.context)
         weights = torch.load(here.context.run_dir / "model-last.pt", weights_only=True)
         return Trained(outcome, weights, here.epochs)
@@ -286,3 +287,18 @@ def test_a_network_that_decides_by_its_input_is_not_cut() -> None:
     network = Deciding()
     with pytest.raises(NoCut, match="cannot be traced"):
         cut(network, freeze(network, ["three"]).norms)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "convnext_tiny"])
+def test_numbers_are_bit_equal_on_a_gpu(
+    arch: str, precision: str, new_run: Any, train: Any, tmp_path: Path, capfd: Any
+) -> None:
+    top = "classifier" if arch == "convnext_tiny" else "fc"
+    run = new_run(batch_size=16, model__arch=arch, model__trainable=[top], precision=precision)
+    ordinary = train(run, "ordinary", device="cuda", keep_trunk=False, deterministic=True)
+    assert train(run, "once", device="cuda", deterministic=True).same_as(ordinary)
+    assert train(run, "again", device="cuda", deterministic=True).same_as(ordinary)
+    assert kept(tmp_path) == 3 or "computed in each step: what they give" in capfd.readouterr().err
