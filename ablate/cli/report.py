@@ -77,10 +77,11 @@ def report(
     from ablate.cli.stored import settings_of
 
     tables, results = _build(store, loaded, names, study, alone=table is not None)
+    scale = _other_scale(store, loaded, study) if profile is not None else ""
     if format_ == "html":
-        _page(loaded, tables, results, out or Path("reports"))
+        _page(loaded, tables, results, out or Path("reports"), scale)
     else:
-        _texts(loaded, tables, format_, table, out)
+        _texts(loaded, tables, format_, table, out, scale)
     planned = make_plan(loaded, store)
     say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
@@ -116,7 +117,16 @@ def _build(
     return tables, results
 
 
-def _page(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], out: Path) -> None:
+def _other_scale(store: Store, loaded: Study, study: str | None) -> str:
+    """What files name the scale by; empty where the study's plain name means it anyway."""
+    from ablate.cli.stored import stored_study
+    from ablate.study.study import FULL
+
+    plain = stored_study(store, study or loaded.name, None, loaded.sets)
+    return "" if plain.profile == loaded.profile else loaded.profile or FULL
+
+
+def _page(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], out: Path, scale: str) -> None:
     """The first table for people, then the page with all: a folder that cannot be written to hides no number."""
     from ablate.cli.tables import print_tables
     from ablate.report.html import render_html
@@ -128,20 +138,20 @@ def _page(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], 
         say(f"more tables, with --table NAME: {', '.join(table.name for table in tables[1:])}")
     text = render_html(
         tables,
-        title=full_name(loaded.name, None, loaded.sets),
+        title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
         about=loaded.about,
         cite=loaded.cite,
         source=loaded.source,
         ran=recipe_yaml(loaded.base) if loaded.sets else "",
         runs=list(results.values()),
     )
-    _write(text, out, f"{file_name(loaded.name, loaded.sets)}.html")
+    _write(text, out, f"{file_name(loaded.name, loaded.sets, scale)}.html")
 
 
-def _texts(loaded: Study, tables: list[Table], format_: str, table: str | None, out: Path | None) -> None:
+def _texts(loaded: Study, tables: list[Table], format_: str, table: str | None, out: Path | None, scale: str) -> None:
     from ablate.study.variants import file_name
 
-    name = file_name(loaded.name, loaded.sets)
+    name = file_name(loaded.name, loaded.sets, scale)
     if out is None:
         text = _text(tables, format_).rstrip("\n")
         print_json_text(text) if format_ == "json" else print(text)
@@ -163,13 +173,13 @@ def _refuse_with_all(given: list[str]) -> None:
 def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
     """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
     from ablate.cli.stored import changed_since, stored_study
-    from ablate.study.study import full_name
+    from ablate.study.study import FULL, full_name
 
     if study is None:
         if sets:
             raise UsageError(f"--set {sets[0]}: name the STUDY that it is a variant of.")
         for record in store.studies(sets=()):
-            if profile is not None and record.profile != profile:
+            if profile is not None and (record.profile or FULL) != profile:
                 continue
             loaded = stored_study(store, record.name, profile)
             if table is None or table in loaded.tables:

@@ -13,7 +13,7 @@ from ablate.study.find import files_of, says_study
 from ablate.study.loader import Settings, find, load, load_text
 from ablate.study.provenance import codes_of
 from ablate.study.run import Run
-from ablate.study.study import Arm, Study, full_name
+from ablate.study.study import FULL, Arm, Study, full_name
 
 COMPARED = "compared"
 """How the names end of what `ablate.tuning.compare` queues."""
@@ -28,13 +28,13 @@ def stored_study(
 ) -> Study:
     """The study that a name or a file means, under the profile that is meant, as the variant that `sets` (`--set`) makes.
 
-    Without a profile: the full scale if any of its runs is done, else the profile run last. With `exact`, name, profile and
-    variant are taken as given, None being the full scale. Its seeds are all that were asked of its text.
+    Without a profile: the scale with more complete arms (`most_complete`). With `exact`, name, profile and variant are taken as
+    given, None being the full scale. Its seeds are all that were asked of its text.
     """
     file = _file(name) if not exact else None
     if file is not None:
         try:
-            return as_asked(store, file, Settings(profile, tuple(sets))) if profile else best_scale(store, file, sets)
+            return as_asked(store, file, Settings(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
         except StudyError:
             name = _run_as_it_stands(store, file)
             if not name:
@@ -43,14 +43,9 @@ def stored_study(
         known = store.studies(name=name, profile=profile or "", sets=tuple(sets))
         return _latest(store, known[0])
     records = records_of(store, name, sets, profile)
-    if profile is not None:
+    if profile is not None or len(records) == 1:
         return _latest(store, records[0])
-    full = next((item for item in records if item.profile is None), None)
-    if full is not None:
-        study = _latest(store, full)
-        if _any_done(store, study) or len(records) == 1:
-            return study
-    return _latest(store, next(item for item in records if item.profile is not None))
+    return most_complete(store, [_latest(store, item) for item in records])[0]
 
 
 def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None = None) -> list[StoredStudy]:
@@ -73,6 +68,8 @@ def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None
     if profile is None:
         return found
     of_profile = [item for item in found if item.profile == (profile or None)]
+    if not of_profile and profile == FULL:
+        of_profile = [item for item in found if item.profile is None]
     if not of_profile:
         profiles = ", ".join(item.profile or "(full scale)" for item in found)
         raise NotFound(f"{name} has not been run with profile {profile}; it has been with {profiles}.")
@@ -245,7 +242,7 @@ def changed_since(store: Store, study: Study, given: str | None) -> str:
     if given is not None and _file(given) is not None:
         record = record_of(store, study)
         if record is not None and text_of(record) != study.text:
-            shown = command("report", study.name, profile=study.profile, sets=study.sets)
+            shown = command("report", study.name, profile=study.scale, sets=study.sets)
             return (
                 f"{given} has changed since {study.full_name} was last run, and its runs are others now; "
                 f"`{shown}` shows what was run."
@@ -301,15 +298,30 @@ def _file(name: str) -> Path | None:
         return None
 
 
-def best_scale(store: Store, file: Path, sets: Sequence[str] = ()) -> Study:
-    """A file without a profile: the full scale if any of its runs is done, else the profile of it that was run last."""
+def scales_of(store: Store, file: Path, sets: Sequence[str] = ()) -> list[Study]:
+    """A file at full scale and under each profile of it that was run; first the scale that it means without a profile."""
     full = as_asked(store, file, Settings(sets=tuple(sets)))
-    if _any_done(store, full):
-        return full
-    for record in store.studies(name=full.name):
-        if record.profile in full.profiles and _is_variant(record, sets):
-            return as_asked(store, file, Settings(record.profile, tuple(sets)))
-    return full
+    profiles = [
+        as_asked(store, file, Settings(record.profile, tuple(sets)))
+        for record in store.studies(name=full.name)
+        if record.profile in full.profiles and _is_variant(record, sets)
+    ]
+    return most_complete(store, [*profiles, full]) if profiles else [full]
+
+
+def most_complete(store: Store, scales: Sequence[Study]) -> list[Study]:
+    """The scales of one study, first the one with most arms of which all runs that were asked for are done.
+
+    Of equals, the one with more runs done; then the full scale where any of its runs is done; then as they are given.
+    """
+
+    def progress(study: Study) -> tuple[int, int, bool]:
+        done = _done(store, study)
+        left = {run.arm_id for run in study.runs if run.run_id not in done}
+        return len({run.arm_id for run in study.runs} - left), len(done), study.profile is None and bool(done)
+
+    profiles_first = sorted(scales, key=lambda study: study.profile is None)
+    return sorted(profiles_first, key=progress, reverse=True)
 
 
 def as_asked(store: Store, file: Path, settings: Settings) -> Study:
@@ -322,6 +334,6 @@ def as_asked(store: Store, file: Path, settings: Settings) -> Study:
     return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=tuple(seeds)))
 
 
-def _any_done(store: Store, study: Study) -> bool:
+def _done(store: Store, study: Study) -> set[str]:
     states = store.states([run.run_id for run in study.runs], code=codes_of(study))
-    return any(state.state == "done" for state in states.values())
+    return {run_id for run_id, state in states.items() if state.state == "done"}
