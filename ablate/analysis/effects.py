@@ -52,6 +52,7 @@ RESIDUAL = "residual"
 
 IF_MISSING = "Missing runs are left out of the model, and while there are any no effect is decided."
 
+_ROUNDING = 1e-12  # of the numbers that are added up, whose weights come from a pseudo-inverse
 _NAMED = 6  # confounded effects and empty cells that a note spells out
 
 
@@ -187,17 +188,26 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
         if error is not None and min(levels_n) < LEAST_N:
             why_not = f"no p: a level of it has fewer than {LEAST_N} runs"
         elif error is not None:
-            p = distributions.two_sided_p(float(weights @ values) / error, df)
-        effects.append(Effect(name, base, levels, float(weights @ values), error, df, p, why_not))
+            p = distributions.two_sided_p(_estimate(weights, values) / error, df)
+        effects.append(Effect(name, base, levels, _estimate(weights, values), error, df, p, why_not))
     every = tuple(samples.values())
     return Fit(tuple(effects), every, judge.test, len(values), judge.residual_df, model.left_out, empty, len(cells))
 
 
+def _estimate(weights: np.ndarray, values: np.ndarray) -> float:
+    """The weighted sum of the runs; zero where it is no more than what rounding leaves of equal values."""
+    import numpy as np
+
+    found = float(weights @ values)
+    return 0.0 if abs(found) < _ROUNDING * float(np.abs(weights) @ np.abs(values)) else found
+
+
 @dataclass(frozen=True)
 class Planned:
-    """The effects of one column before anything is trained: name -> weights of the arms' means, and the model's rank."""
+    """The effects of one column before anything is trained, each as weights of the arms' means, and the model's rank."""
 
-    weights: Mapping[str, tuple[float, ...]]
+    mains: tuple[tuple[float, ...], ...]
+    interactions: tuple[tuple[float, ...], ...]
     rank: int
 
 
@@ -211,8 +221,9 @@ def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
         coded = [{part: part.level_of(arm, study) for part in parts} for arm in arms]
         if parts:
             model = _Model(np.ones((len(arms), 1)), parts, coded)
-            weights = {name: tuple(map(float, w)) for name, _, _, _, w in model.effects()}
-            yield Planned(weights, model.rank)
+            found = [(len(term), tuple(map(float, weights))) for _, _, term, _, weights in model.effects()]
+            mains, interactions = (tuple(w for size, w in found if size == wanted) for wanted in (1, 2))
+            yield Planned(mains, interactions, model.rank)
 
 
 def _observations(arms: Sequence[Arm], runs: Replicates, metric: str) -> list[tuple[Arm, int, float]]:
@@ -282,7 +293,9 @@ class _Judge:
         self._single = max(sample.planned for sample in samples.values()) < 2
         self._rule: Rule | None = None
         self.test = RESIDUAL
-        if test != "dunnett" and not self._single and not self._unsound:
+        if self._unsound:
+            self.test = ""
+        elif test != "dunnett" and not self._single:
             self._rule = rule_of(list(samples.values()), test)
             self.test = self._rule.name if self._rule else ""
 

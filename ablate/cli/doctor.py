@@ -29,6 +29,7 @@ from ablate.dispatch.executors import ENGINES
 from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError, UsageError
 from ablate.parts.found import broken as broken_parts
+from ablate.report import FORMATS
 from ablate.study.places import data_root, home
 
 WAL_RESET_FIXED = (3, 51, 3)
@@ -65,7 +66,7 @@ def _findings(db: str | None) -> Iterator[Finding]:
     yield from _packages()
     yield from checkups.extras()
     yield from checkups.programs()
-    yield from checkups.declarations([*ENGINES.broken(), *broken_parts()])
+    yield from checkups.declarations([*ENGINES.broken(), *FORMATS.broken(), *broken_parts()])
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     yield from checkups.torch_and_driver(checkups.ask_torch(), checkups.ask_driver(), visible)
     yield from _sqlite()

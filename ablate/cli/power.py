@@ -77,12 +77,13 @@ def _questions(study: Study, spec: TableSpec) -> Iterator[Question]:
 
 def _effects(study: Study, spec: TableSpec) -> Iterator[Question]:
     """The effect of a table that is seen worst, main effects apart from interactions."""
-    for what, pairs in (("main effect", False), ("interaction", True)):
+    fits = list(planned(study, spec))
+    kinds = {"main effect": [fit.mains for fit in fits], "interaction": [fit.interactions for fit in fits]}
+    for what, effects in kinds.items():
         found = [
-            (weights, len(fit.weights), fit.rank)
-            for fit in planned(study, spec)
-            for name, weights in fit.weights.items()
-            if _is_interaction(name) == pairs
+            (weights, len(fit.mains) + len(fit.interactions), fit.rank)
+            for fit, several in zip(fits, effects, strict=True)
+            for weights in several
         ]
         if found:
             weights, count, rank = max(found, key=lambda one: sum(w * w for w in one[0]))
@@ -93,11 +94,6 @@ def _effects(study: Study, spec: TableSpec) -> Iterator[Question]:
                 return detectable_effect(weights, n, count, spec.test, rank=rank)
 
             yield Question(f"{what} ({count} effect{'s' * (count > 1)}, {spec.test})", smallest)
-
-
-def _is_interaction(name: str) -> bool:
-    """`a × b`, and not `a - b × c`, a main effect with an interaction in it."""
-    return " × " in name and " + " not in name and " - " not in name
 
 
 def _shown(smallest: float | None) -> str:

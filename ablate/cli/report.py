@@ -19,6 +19,8 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, UsageError, nearest
+from ablate.report import FORMATS
+from ablate.report.declare import Format, StudyReport
 
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
     from ablate.study.records import RunResult
     from ablate.study.study import Study
 
-FORMATS = ("html", "md", "latex", "csv", "json", "text")
-SUFFIX = {"html": ".html", "md": ".md", "latex": ".tex", "csv": ".csv", "json": ".json", "text": ".txt"}
+WRITTEN = {name: one for name, one in FORMATS.all().items() if one.study is not None}
+"""The formats of studies."""
 
 
 def report(
     study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
     table: Annotated[str | None, typer.Option("--table", help="One table of the study.  [default: all]")] = None,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How it is written.")] = "html",
+    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="How it is written.")] = "html",
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY.html, else stdout]")
     ] = None,
@@ -52,8 +54,9 @@ def report(
     db: Db = None,
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
-    if format_ not in FORMATS:
-        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}.{nearest(format_, FORMATS)}")
+    if format_ not in WRITTEN:
+        raise UsageError(f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}")
+    written = WRITTEN[format_]
     if all_:
         from ablate.cli.published import report_all
 
@@ -66,11 +69,11 @@ def report(
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
     names = [table] if table else list(loaded.tables)
-    if table and format_ == "html" and out is None:
+    if table and written.page and out is None:
         names += [name for name in loaded.tables if name != table]  # the study's page stays whole
-    if format_ == "csv" and len(names) > 1 and (out is None or out.suffix):
+    if written.one_table and len(names) > 1 and (out is None or out.suffix):
         raise UsageError(
-            f"CSV holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
+            f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
         )
     from ablate.cli.planning import make_plan
     from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
@@ -78,10 +81,7 @@ def report(
 
     tables, results = _build(store, loaded, names, study, alone=table is not None)
     scale = _other_scale(store, loaded, study) if profile is not None else ""
-    if format_ == "html":
-        _page(loaded, tables, results, out or Path("reports"), scale)
-    else:
-        _texts(loaded, tables, format_, table, out, scale)
+    _write_report(written, loaded, tables, results, table, out, scale)
     planned = make_plan(loaded, store)
     say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
@@ -126,40 +126,46 @@ def _other_scale(store: Store, loaded: Study, study: str | None) -> str:
     return "" if plain.profile == loaded.profile else loaded.profile or FULL
 
 
-def _page(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], out: Path, scale: str) -> None:
-    """The first table for people, then the page with all: a folder that cannot be written to hides no number."""
+def _write_report(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
+                  out: Path | None, scale: str) -> None:  # fmt: skip
+    """A page goes to a file, with the first table for people before it: a folder that cannot be written to hides no number.
+    Other texts go to stdout unless told otherwise."""
     from ablate.cli.tables import print_tables
-    from ablate.report.html import render_html
-    from ablate.study.study import full_name
-    from ablate.study.variants import file_name, recipe_yaml
-
-    print_tables(tables[:1], stdout_console())
-    if tables[1:]:
-        say(f"more tables, with --table NAME: {', '.join(table.name for table in tables[1:])}")
-    text = render_html(
-        tables,
-        title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
-        about=loaded.about,
-        cite=loaded.cite,
-        source=loaded.source,
-        ran=recipe_yaml(loaded.base) if loaded.sets else "",
-        runs=list(results.values()),
-    )
-    _write(text, out, f"{file_name(loaded.name, loaded.sets, scale)}.html")
-
-
-def _texts(loaded: Study, tables: list[Table], format_: str, table: str | None, out: Path | None, scale: str) -> None:
     from ablate.study.variants import file_name
 
     name = file_name(loaded.name, loaded.sets, scale)
-    if out is None:
-        text = _text(tables, format_).rstrip("\n")
-        print_json_text(text) if format_ == "json" else print(text)
-    elif format_ == "csv" and not out.suffix:
+    if written.page:
+        print_tables(tables[:1], stdout_console())
+        if tables[1:]:
+            say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
+        _write(_text(written, loaded, tables, results, scale), out or Path("reports"), f"{name}{written.suffix}")
+    elif out is None:
+        text = _text(written, loaded, tables, results, scale).rstrip("\n")
+        print_json_text(text) if written.suffix == ".json" else print(text)
+    elif written.one_table and not out.suffix:
         for built in tables:
-            _write(_text([built], format_), out, f"{name}-{built.name}.csv")
+            _write(_text(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
     else:
-        _write(_text(tables, format_), out, f"{name}{'-' + table if table else ''}{SUFFIX[format_]}")
+        ending = f"{'-' + table if table else ''}{written.suffix}"
+        _write(_text(written, loaded, tables, results, scale), out, f"{name}{ending}")
+
+
+def _text(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], scale: str) -> str:
+    from ablate.study.study import full_name
+    from ablate.study.variants import recipe_yaml
+
+    assert written.study is not None
+    return written.study(
+        StudyReport(
+            tables=tables,
+            title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
+            about=loaded.about,
+            cite=loaded.cite,
+            source=loaded.source,
+            ran=recipe_yaml(loaded.base) if loaded.sets else "",
+            runs=list(results.values()),
+        )
+    )
 
 
 def _refuse_with_all(given: list[str]) -> None:
@@ -196,26 +202,6 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
             + (f" {changed}" if changed else "")
         )
     return loaded
-
-
-def _text(tables: list[Table], format_: str) -> str:
-    from ablate.report import render
-
-    if format_ == "json" and len(tables) > 1:
-        import json
-
-        documents = [json.loads(render(table, "json")) for table in tables]
-        return json.dumps({"schema": 1, "tables": documents}, indent=1, allow_nan=False, ensure_ascii=False)
-    if format_ == "text":
-        from rich.console import Console
-
-        from ablate.cli.tables import print_tables
-
-        console = Console(highlight=False)
-        with console.capture() as captured:
-            print_tables(tables, console)
-        return captured.get()
-    return "\n\n".join(render(table, format_) for table in tables)
 
 
 def _write(text: str, out: Path, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import typer
 
@@ -14,7 +13,7 @@ from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import Plan, make_plan
 from ablate.cli.requests import folder_of, settings_of_call, trainer_options
 from ablate.cli.screens import expected, trained_again
-from ablate.cli.stored import place_of, record_of, text_of
+from ablate.cli.stored import other_file, record_of, text_of
 from ablate.dispatch.executor import GridRequest
 from ablate.dispatch.signals import StopFlag, listening
 from ablate.store.store import Store
@@ -24,7 +23,9 @@ from ablate.study.study import Study
 from ablate.study.trainer import fit_name
 
 
-def run_grid(study: Study, engine: ReadyEngine, seeds: str | None, retry: str | None, db: str | None) -> tuple[int, Plan]:
+def run_grid(
+    study: Study, engine: ReadyEngine, seeds: str | None, retry: str | None, db: str | None
+) -> tuple[int, Plan]:
     """Ask for what is missing of this call's runs and have it trained; the exit code, and how the runs stand then."""
     make_home()
     if study.tune and (code := _tune(study, db, engine)):
@@ -113,15 +114,14 @@ def _say_other_version(study: Study, store: Store) -> None:
     record = record_of(store, study)
     if record is None or text_of(record) in ("", study.text):
         return
-    earlier = place_of(record)
-    if Path(earlier).resolve() == Path(study.file).resolve():
-        say(
-            f"note: {study.full_name} is another design than when it was last run; from now on the name means this one."
-        )
-    else:
+    if earlier := other_file(record, study):
         say(
             f"warning: {study.full_name} was last run from {earlier}, as another design; "
             f"from now on that name means {study.file}."
+        )
+    else:
+        say(
+            f"note: {study.full_name} is another design than when it was last run; from now on the name means this one."
         )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.cli.common import command, duration, plural, say
-from ablate.study.verified import said
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +43,8 @@ def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
 
 def say_stale(plan: Plan) -> None:
     """What differs between the code that trained runs and the code here, and what to do about it."""
+    from ablate.study.verified import said  # with pydantic, which `--help` does without
+
     if stale := [item for item in plan.runs if item.stale]:
         causes = list(dict.fromkeys(item.why for item in stale if item.why))
         shown = "; ".join(causes[:SHOWN_REASONS]) + ("; and others" if len(causes) > SHOWN_REASONS else "")

@@ -104,6 +104,8 @@ def _head(planned: Plan) -> str:
 
     from ablate.cli.screens import counted
 
-    rest = counted(planned, always=()).removeprefix(f"{planned.counts['done']:,} done").removeprefix(", ")
-    done = f"{planned.counts['done']:,} of {plural(planned.counts['total'], 'run')} done"
-    return f"[bold]{escape(planned.study.full_name)}[/bold]: {done}{', ' if rest else ''}{rest}"
+    done = f"{planned.counts['done']:,}"
+    rest = counted(planned, always=("done",)).removeprefix(f"{done} done")
+    return (
+        f"[bold]{escape(planned.study.full_name)}[/bold]: {done} of {plural(planned.counts['total'], 'run')} done{rest}"
+    )

@@ -190,6 +190,12 @@ def place_of(record: StoredStudy | StoredRequest) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def other_file(record: StoredStudy, study: Study) -> str:
+    """The file that a name was last run from, as called from the working folder, where it is not the study's; else empty."""
+    earlier = place_of(record)
+    return "" if Path(earlier).resolve() == Path(study.file).resolve() else earlier
+
+
 def every_study(store: Store) -> list[Study]:
     """All studies of the database under each profile and as each variant, the one run last first."""
     return [stored_study(store, item.name, item.profile, item.sets, exact=True) for item in store.studies()]
@@ -243,6 +249,8 @@ def changed_since(store: Store, study: Study, given: str | None) -> str:
         record = record_of(store, study)
         if record is not None and text_of(record) != study.text:
             shown = command("report", study.name, profile=study.scale, sets=study.sets)
+            if earlier := other_file(record, study):
+                return f"{study.full_name} was last run from {earlier}, as another design; `{shown}` shows that one."
             return (
                 f"{given} has changed since {study.full_name} was last run, and its runs are others now; "
                 f"`{shown}` shows what was run."

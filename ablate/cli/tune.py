@@ -24,6 +24,7 @@ from ablate.cli.common import (
 )
 from ablate.cli.engines import get_engine
 from ablate.errors import UsageError, nearest
+from ablate.report import FORMATS
 from ablate.study.digits import brief
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and look
 
 RETRY = {"failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}
 SHOWN = {"running": "open"}  # to the store such a trial runs until it has ended; perhaps nobody trains it just now
-FORMATS = ("html", "md", "text", "csv", "json")
+WRITTEN = {name: one for name, one in FORMATS.all().items() if one.tuning is not None}
+"""The formats of tunings."""
 
 TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning file, here or in experiments/.")]
 
@@ -95,7 +97,7 @@ def run(
 @app.command(short_help="What came of a tuning: trials, best recipes, figures.")
 def report(
     tune: TuningArgument,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How it is written.")] = "html",
+    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="How it is written.")] = "html",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY-tuning.html, else stdout]"),
@@ -114,13 +116,14 @@ def report(
     from ablate.tuning.best import best_study
     from ablate.tuning.reading import read_result
 
-    if format_ not in FORMATS:
-        raise UsageError(f"--format {format_}: must be one of {', '.join(FORMATS)}.{nearest(format_, FORMATS)}")
+    if format_ not in WRITTEN:
+        raise UsageError(f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}")
+    written = WRITTEN[format_]
     if write is not None and write.exists():
         raise UsageError(f"--write {write}: is there already; name another file.")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
     with require_reader(db, "ablate tune run TUNE.yaml") as store:
-        result = read_result(tuning, store, importance=format_ in ("html", "md"))
+        result = read_result(tuning, store, importance=written.importance)
     if format_ != "text":
         _summary(result)
     best = (
@@ -128,17 +131,18 @@ def report(
         if all(arm.best is None for arm in result.arms)
         else best_study(tuning, result, (write or out or Path("x")).parent)
     )
-    text = _text(result, format_, best)
+    assert written.tuning is not None
+    text = written.tuning(result, best)
     study = file_name(result.study, tuning.study.sets)
     name = f"{study}-tuning{'-' + result.profile if result.profile else ''}.{format_}"
-    if out is None and format_ != "html":
+    if out is None and not written.page:
         text = text.rstrip("\n")
-        print_json_text(text) if format_ == "json" else print(text)
+        print_json_text(text) if written.suffix == ".json" else print(text)
     else:
         target = out or Path("reports")
         path = target if target.suffix else target / name
         write_report(path, text)
-        say(f"written: {path}{' (open it in a browser)' if format_ == 'html' else ''}")
+        say(f"written: {path}{' (open it in a browser)' if written.page else ''}")
     if write is not None:
         write_report(write, best_study(tuning, result, write.parent))
         say(f"written: {write}; compare the arms at their best: {command('grid', 'run', str(write), db=db)}")
@@ -173,20 +177,6 @@ def document(result: TuningResult) -> dict[str, object]:
     from ablate.report.tuning_text import document as written
 
     return written(result)
-
-
-def _text(result: TuningResult, format_: str, best: str) -> str:
-    if format_ == "html":
-        from ablate.report.tuning_page import render_tuning
-
-        return render_tuning(result, best)
-    from ablate.report import tuning_text
-
-    if format_ == "md":
-        return tuning_text.markdown(result, best)
-    if format_ == "text":
-        return tuning_text.text(result, best)
-    return tuning_text.csv(result) if format_ == "csv" else tuning_text.json_text(result)
 
 
 def _summary(result: TuningResult) -> None:

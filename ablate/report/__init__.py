@@ -1,32 +1,31 @@
 """LOOK: frozen tables in; HTML, Markdown, LaTeX, CSV and JSON out. Plotly lives here.
 
 `render` gives one table as text; `ablate.report.html.render_html` a page of tables with figures,
-`ablate.report.terminal.print_table` a table for a terminal.
+`ablate.report.terminal.print_table` a table for a terminal. `formats/` holds what `--format` knows.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-from ablate.analysis.table import Table
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError
+from ablate.parts.discover import Catalog
+from ablate.report.declare import Format, StudyReport
 
-FORMATS = ("md", "latex", "csv", "json")
-"""What `render` knows. HTML is a page of several tables, so it has a function of its own."""
+if TYPE_CHECKING:
+    from ablate.analysis.table import Table
 
-_MODULES = {"md": "markdown", "latex": "latex", "csv": "csv", "json": "json"}
+FORMATS = Catalog("format", Format, "ablate.report.formats", "ablate.formats", "FORMAT")
 
 __all__ = ["FORMATS", "render"]
 
 
 def render(table: Table, fmt: str) -> str:
-    """`table` as text in one of `FORMATS`, ending in a newline.
+    """`table` as text in a format of studies, ending in a newline.
 
-    Each format is imported when it is asked for, and none of them imports Plotly. Raises `UsageError` for another one.
+    Each format is imported when it is asked for, and only that of HTML imports Plotly. Raises `UsageError` for another one.
     """
-    if fmt not in _MODULES:
-        raise UsageError(
-            f"unknown format {fmt!r}; allowed: html, {', '.join(FORMATS)}.{nearest(fmt, (*FORMATS, 'html'))}"
-        )
-    text: str = import_module(f"ablate.report.{_MODULES[fmt]}").render(table)
-    return text
+    found = FORMATS.get(fmt)
+    if found.study is None:
+        raise UsageError(f"the format {fmt!r} is for tunings, not for tables of a study.")
+    return found.study(StudyReport(tables=[table], title=table.study))

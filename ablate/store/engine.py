@@ -42,7 +42,7 @@ OUTAGE = 10.0
 """Seconds for which a server that has answered before may be away until a transaction fails: the time of a restart.
 Longer ones are the caller's affair; a lease goes on asking for as long as it holds."""
 
-_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2)
 _TRIES = len(_PAUSES) + 1
 
 

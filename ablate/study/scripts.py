@@ -179,6 +179,7 @@ class _Words:
         self._path: list[str] = []
         self._starts: list[_Start] = []
         self._absent = ""
+        self._lost = False  # whether what the command begins with is absent, whatever else of its files is here
 
     def read(self, words: Sequence[str]) -> tuple[list[_Start], str]:
         before, interpreted = "", False
@@ -190,7 +191,7 @@ class _Words:
                 interpreted = _is_interpreter(piece) or (interpreted and piece.startswith("-"))
                 before = piece
         starts = list(dict.fromkeys(self._starts))
-        return starts, "" if starts else self._absent
+        return starts, self._absent if self._lost or not starts else ""
 
     def _pieces(self, word: str) -> list[str]:
         """The word, or the words of the text that it is, with `a=b` and `a,b` apart."""
@@ -225,6 +226,7 @@ class _Words:
             self._start(main)
         elif not found and (_ending(piece) in PROGRAMS or (program and piece.startswith("./"))):
             self._absent = self._absent or piece
+            self._lost = self._lost or (program and not self._starts)
 
     def _file(self, piece: str) -> str:
         """The name of the file that is meant, from the folder changed to last on; empty where there is none. Of `$X/train.py`

@@ -246,6 +246,9 @@ class TestHoles:
             "m: 2 of 3 runs (1 diverged), c+l: 2 of 3 runs (1 not run)."
         )
         assert said in table.notes
+        assert not any("Effects: " in note or "residual" in note for note in table.notes), (
+            "by no rule was anything tested"
+        )
 
     @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
     @pytest.mark.parametrize("state", ["failed", "blocked", "queued", "lost", "gone"])
@@ -290,6 +293,12 @@ class TestHoles:
 
 
 class TestNoP:
+    def test_an_effect_of_equal_values_is_zero(self, grid: Any) -> None:
+        """What the pseudo-inverse leaves of it is rounding, and was printed as -3.33e-16."""
+        made = grid({arm: [1 / 3, 1 / 3, 1 / 3] for arm in scores(np.random.default_rng(1))})
+        cells = by_name(effects_table(made.study, made.results, "top1")).values()
+        assert {(cell.delta, cell.p_adjusted) for cell in cells} == {(0.0, None)}
+
     def test_nothing_left_over(self, maker: Any, factor: Any) -> None:
         made = maker(
             [factor("a", "0", "1"), factor("b", "0", "1")],

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,7 +59,10 @@ def test_settings_of_the_command_line(call, tiny: Path) -> None:
     ("options", "said"),
     [
         (["--retry", "everything"], "--retry everything: must be one of failed, lost, all, stale."),
-        (["--executor", "slum"], "unknown executor 'slum'; allowed: command, inline, local, ray, slurm. Did you mean 'slurm'?"),
+        (
+            ["--executor", "slum"],
+            "unknown executor 'slum'; allowed: command, inline, local, ray, slurm. Did you mean 'slurm'?",
+        ),
         (["--slurm", "time=10"], "--slurm time=10: needs --executor slurm, not local."),
         (["--executor", "inline", "--ray", "num_gpus=1"], "--ray num_gpus=1: needs --executor ray, not inline."),
         (
@@ -119,7 +124,7 @@ def test_a_study_that_was_never_run_names_its_file(call, tiny: Path, fill) -> No
 
 def test_a_format_or_state_that_is_none_leaves_with_2(call, tiny: Path, fill) -> None:
     fill(tiny)
-    assert "--format htm: must be one of html, md, latex, csv, json, text. Did you mean 'html'?" in call(
+    assert "--format htm: must be one of csv, html, json, latex, md, text. Did you mean 'html'?" in call(
         "report", "--format", "htm", code=2
     ).err  # fmt: skip
     assert "--state don: must be one of" in call("runs", "list", "--state", "don", code=2).err
@@ -214,35 +219,44 @@ def _as_nobody(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-B", "-m", "ablate"]
     if subprocess.run([*command, "--version"], capture_output=True, cwd="/").returncode:
         pytest.skip("an unprivileged user cannot read this checkout or its Python")
-    return subprocess.run([*command, *map(str, args)], capture_output=True, text=True, cwd=cwd)
+    env = {**os.environ, "ABLATE_DB": str(cwd / "results.db")}
+    return subprocess.run([*command, *map(str, args)], capture_output=True, text=True, cwd=cwd, env=env)
 
 
-def _open_to_all(path: Path) -> None:
-    """Let an unprivileged user read `path`: pytest's own folders are private."""
-    for folder in (path, *path.parents[:3]):  # with pytest-xdist they are one deeper
-        if folder != Path("/") and folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o1000:
-            folder.chmod(folder.stat().st_mode | 0o055)
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that any user may read: pytest's own are private, and made private again by each pytest that starts."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
 
 
-def test_a_folder_without_leave_to_write_leaves_with_8(tiny: Path, fill, tmp_path: Path) -> None:
+def _copy_files(there: Path, here: Path) -> None:
+    for path in there.iterdir():
+        if path.is_file():
+            shutil.copy(path, here)
+
+
+def test_a_folder_without_leave_to_write_leaves_with_8(tiny: Path, fill, open_to_all: Path) -> None:
     fill(tiny, lambda arm, seed: None)
-    _open_to_all(tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    done = _as_nobody("grid", "run", tiny, cwd=tmp_path)
+    _copy_files(tiny.parent, open_to_all)
+    before = {path.name: path.read_bytes() for path in open_to_all.iterdir()}
+    tiny = open_to_all / tiny.name
+    done = _as_nobody("grid", "run", tiny, cwd=open_to_all)
     assert done.returncode == 8, done.stderr
     assert "Permission denied" in done.stderr
     assert "Traceback" not in done.stderr
     for command in (["status", "tiny"], ["grid", "plan", str(tiny)], ["report", "tiny", "--format", "md"]):
-        looked = _as_nobody(*command, cwd=tmp_path)
+        looked = _as_nobody(*command, cwd=open_to_all)
         assert looked.returncode == 0, looked.stderr
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert {path.name: path.read_bytes() for path in open_to_all.iterdir()} == before
 
 
-def test_reports_into_a_folder_without_leave_to_write_leave_with_8(tiny: Path, fill, tmp_path: Path) -> None:
+def test_reports_into_a_folder_without_leave_to_write_leave_with_8(tiny: Path, fill, open_to_all: Path) -> None:
     fill(tiny)
-    _open_to_all(tmp_path)
-    place = tmp_path / "reports"
-    done = _as_nobody("report", "--all", "--experiments", ".", cwd=tmp_path)
+    _copy_files(tiny.parent, open_to_all)
+    place = open_to_all / "reports"
+    done = _as_nobody("report", "--all", "--experiments", ".", cwd=open_to_all)
     assert done.returncode == 8, done.stderr
     assert done.stderr == (
         f"error: cannot write {place / 'plotly.min.js'}: permission denied. "

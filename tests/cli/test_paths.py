@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import ablate
 from ablate.cli.common import command, database_url, safe_url
 from ablate.dispatch import gridfile
 from ablate.dispatch.executor import GridRequest
@@ -100,3 +101,28 @@ def test_the_trials_of_a_tuning_are_exported_to_the_file_that_is_named(name: str
     with folder() as place:
         assert export(result, place / name) == ("s: plain",)
         assert [entry.name for entry in place.iterdir()] == [name]
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(NAMES.filter(usable))
+def test_a_database_of_any_name_is_that_file_for_every_command(call, tiny: Path, fill, name: str) -> None:
+    if not tiny.with_name("source.db").exists():
+        fill(tiny)
+        call("db", "backup", "source.db")
+    table = call("report", "tiny", "--format", "md").out
+    with tempfile.TemporaryDirectory(dir=tiny.parent) as place:
+        for given in (f"{place}/{name}", f"sqlite:///{place}/{name}", f"./{Path(place).name}/{name}"):
+            option = f"--db={given}"
+            if not os.path.exists(f"{place}/{name}"):
+                call("db", "import", "source.db", option)
+            assert call("status", "tiny", "--json", option).document["counts"]["done"] == 4
+            assert len(call("runs", "list", "--json", option).document["runs"]) == 4
+            assert call("report", "tiny", "--format", "md", option).out == table
+            assert call("grid", "run", "tiny.yaml", option).err.startswith("tiny: 4 runs, 4 done")
+            assert call("db", "check", option).out == "ok\n"
+            assert len(ablate.frame("tiny", db=given)) == 4
+        call("db", "restore", f"{place}/{name}", f"--db={place}/copy of {name}")
+        beside = {"-wal", "-shm", "-journal", ".lock", ".write", ""}
+        allowed = {f"{start}{name}{suffix}" for start in ("", "copy of ") for suffix in beside}
+        assert set(os.listdir(place)) <= allowed
+        assert {name, f"copy of {name}"} <= set(os.listdir(place))

@@ -141,6 +141,10 @@ def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp
     assert call("status", second).out.startswith("st: 4 of 4 runs done")
     assert "x=1 seed 0" not in call("status", second).err
     assert call("status", first).out.startswith("st: 4 of 4 runs done")
+    for command in ("status", "report"):
+        said = call(command, second).err
+        assert f"st was last run from {first}, as another design; `ablate report st` shows that one." in said
+        assert "has changed" not in said, "nobody edited it"
 
 
 def test_a_worker_from_another_copy_of_the_project_trains_in_the_folder_of_the_request(

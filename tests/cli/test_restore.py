@@ -8,15 +8,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-import ablate
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import load
@@ -205,34 +201,3 @@ def test_a_bad_file_is_refused_before_anything_is_touched(call, two: Path, db: P
     assert digest(db) == before
     assert done(call) == 4
     assert [path.name for path in tmp_path.iterdir() if ".ablate-" in path.name or "replaced" in path.name] == []
-
-
-# Paths are paths --------------------------------------------------------------------------------------------------------
-
-ODD = st.text(st.sampled_from("?%#&=:;+@!*[]{}()'\"\\ $~-.,äß✓結 é41xab") | st.characters(exclude_categories=["Cs", "Cc"]),
-              min_size=1, max_size=30).filter(lambda name: "/" not in name and name not in (".", ".."))  # fmt: skip
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(ODD)
-def test_a_database_of_any_name_is_that_file_for_every_command(call, tiny: Path, fill, name: str) -> None:
-    if not tiny.with_name("source.db").exists():
-        fill(tiny)
-        call("db", "backup", "source.db")
-    table = call("report", "tiny", "--format", "md").out
-    with tempfile.TemporaryDirectory(dir=tiny.parent) as place:
-        for given in (f"{place}/{name}", f"sqlite:///{place}/{name}", f"./{Path(place).name}/{name}"):
-            option = f"--db={given}"
-            if not os.path.exists(f"{place}/{name}"):
-                call("db", "import", "source.db", option)
-            assert call("status", "tiny", "--json", option).document["counts"]["done"] == 4
-            assert len(call("runs", "list", "--json", option).document["runs"]) == 4
-            assert call("report", "tiny", "--format", "md", option).out == table
-            assert call("grid", "run", "tiny.yaml", option).err.startswith("tiny: 4 runs, 4 done")
-            assert call("db", "check", option).out == "ok\n"
-            assert len(ablate.frame("tiny", db=given)) == 4
-        call("db", "restore", f"{place}/{name}", f"--db={place}/copy of {name}")
-        beside = {"-wal", "-shm", "-journal", ".lock", ".write", ""}
-        allowed = {f"{start}{name}{suffix}" for start in ("", "copy of ") for suffix in beside}
-        assert set(os.listdir(place)) <= allowed
-        assert {name, f"copy of {name}"} <= set(os.listdir(place))

@@ -240,6 +240,14 @@ def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..
     assert counts(call, study) == (4, 0, 0)
 
 
+def test_a_screen_counts_stale_runs_in_one_line(call: Any, project: Callable[..., Path]) -> None:
+    study = project("a")
+    call("grid", "run", study)
+    with (study.parent / "train.py").open("a") as script:
+        script.write("# edited\n")
+    assert call("status", study).out.splitlines()[0].endswith(": 4 of 4 runs done (4 stale)")
+
+
 def test_rows_of_before_scripts_had_a_digest(call: Any, project: Callable[..., Path]) -> None:
     study = project("a")
     call("grid", "run", study)

@@ -205,7 +205,7 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
     ("args", "code", "said"),
     [
         (("run", "tune.yaml", "--retry", "lots"), 2, "--retry lots: must be one of failed, lost, all."),
-        (("report", "tune.yaml", "--format", "pdf"), 2, "--format pdf: must be one of html, md, text, csv, json."),
+        (("report", "tune.yaml", "--format", "pdf"), 2, "--format pdf: must be one of csv, html, json, md, text."),
         (("report", "tune.yaml"), 5, "There is no results database at"),
         (("run", "other.yaml"), 5, "other.yaml: no such study file"),
         (
@@ -215,7 +215,11 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
         ),
         (("run", "tune.yaml", "--profile", "cpu"), 3, "there is no profile 'cpu'"),
         (("run", "tune.yaml", "--slurm", "time=5"), 2, "--slurm time=5: needs --executor slurm, not local."),
-        (("run", "tune.yaml", "--spool"), 2, "--spool is for --executor command or ray or slurm with a SQLite database"),
+        (
+            ("run", "tune.yaml", "--spool"),
+            2,
+            "--spool is for --executor command or ray or slurm with a SQLite database",
+        ),
         (("run", "tune.yaml", "--executor", "cloud"), 2, "unknown executor 'cloud'"),
     ],
 )

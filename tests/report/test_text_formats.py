@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ablate.analysis.table import Cell, Table
 from ablate.errors import UsageError
-from ablate.report import FORMATS, render
+from ablate.report import render
 from ablate.report.latex import escape as escape_latex
 from ablate.report.markdown import escape as escape_markdown
 from ablate.report.spreadsheet import csv_text
@@ -28,13 +28,13 @@ ENDINGS = {"md": "md", "latex": "tex", "csv": "csv", "json": "json"}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", ENDINGS)
 def test_golden(name: str, fmt: str, request: pytest.FixtureRequest) -> None:
     expected = (GOLDEN / f"{name}.{ENDINGS[fmt]}").read_text(encoding="utf-8")
     assert render(request.getfixturevalue(name), fmt) == expected
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", ENDINGS)
 @pytest.mark.parametrize("name", ["single", "empty", "classes", "ranks", "hostile"])
 def test_every_table_renders_to_lines(name: str, fmt: str, request: pytest.FixtureRequest) -> None:
     text = render(request.getfixturevalue(name), fmt)
@@ -44,7 +44,7 @@ def test_every_table_renders_to_lines(name: str, fmt: str, request: pytest.Fixtu
 
 
 def test_an_unknown_format_is_a_usage_error(table1: Table) -> None:
-    with pytest.raises(UsageError, match=r"^unknown format 'markdwn'; allowed: html, md, latex, csv, json\.$"):
+    with pytest.raises(UsageError, match=r"^unknown format 'markdwn'; allowed: csv, html, json, latex, md, text\.$"):
         render(table1, "markdwn")
     with pytest.raises(UsageError, match=r"Did you mean 'latex'\?$"):
         render(table1, "latx")
@@ -213,7 +213,7 @@ def test_text_formats_leave_plotly_alone() -> None:
         "from ablate.analysis.table import Table\n"
         "from ablate.report import FORMATS, render\n"
         "import ablate.report.terminal\n"
-        "for fmt in FORMATS: render(Table('s', None, 't', 'arms', '', (), ()), fmt)\n"
+        "for fmt in FORMATS.all():\n    if fmt != 'html': render(Table('s', None, 't', 'arms', '', (), ()), fmt)\n"
         "heavy = {'plotly', 'pandas', 'numpy', 'jinja2', 'torch', 'sqlalchemy'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

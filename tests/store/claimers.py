@@ -35,9 +35,9 @@ def processes(count: int, *arguments: str) -> Iterator[list[Process]]:
             process.communicate()
 
 
-def go(process: Process) -> None:
+def go(process: Process, times: int = 1) -> None:
     assert process.stdin is not None
-    process.stdin.write("\n")
+    process.stdin.write("\n" * times)
     process.stdin.flush()
 
 

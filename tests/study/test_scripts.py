@@ -177,6 +177,14 @@ def test_a_program_that_is_not_there_is_absent(project: Path) -> None:
         found = Scripts(project).of_command(shlex.split(command))
         assert (found.digests, found.absent) == ({}, absent)
     assert Scripts(project).of_command(["python", "train.py", "--out", "later.py"]).absent == ""
+    (project / "conf.yaml").write_text("lr: 1")
+    for command in (
+        "python trian.py --conf conf.yaml",
+        "bash -c 'python trian.py conf.yaml'",
+        "nice -n 5 python -u trian.py conf.yaml",
+    ):
+        found = Scripts(project).of_command(shlex.split(command))
+        assert (list(found.digests), found.absent) == (["conf.yaml"], "trian.py"), "its settings are no program"
     assert Scripts(project).of_module("no.such").absent == "no.such"
     assert digest_of({"a": _code({"command": ["python", "trian.py"]}, 0, project)}) is None
 

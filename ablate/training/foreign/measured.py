@@ -189,6 +189,8 @@ class Measured:
         place = self.place(name)
         if place is not None and place[1] in self._not_read:
             return f"the metric {name} never came: {self._not_read[place[1]]}"
+        if f"train_{name}" in self._last:
+            return f"the metric {name} came for the training split alone: print it for {PLAIN} or val, too, or declare train_{name}"
         if pattern is None:
             return f"the metric {name} never came: {self._nothing()}"
         return f"the metric {name} never came: no line of the output matched its pattern {pattern!r}"

@@ -165,14 +165,15 @@ class Pattern:
 
     def _count(self, line: Line, view: View, match: re.Match[str]) -> tuple[int | None, str]:
         given = [name for name in self._counters if match.start(name) >= 0]
+        wrong = ""
         for name in given:
             start, end = view.real(match.start(name)), view.real(match.end(name) - 1) + 1
             value = count_at(line.text, start, end, self._names(view, match, self._regex.groupindex[name]))
             if (count := whole(value)) is not None:
                 return count, name
-        if given:
-            start, end = view.real(match.start(given[0])), view.real(match.end(given[0]) - 1) + 1
-            raise NoCount(f"{given[0]} {line.text[start:end]!r}")
+            wrong = wrong or f"{name} {repr(line.text[start:end]) if value is None else f'{value:g}'}"
+        if wrong:
+            raise NoCount(wrong)
         return None, ""
 
     def _names(self, view: View, match: re.Match[str], group: int) -> Callable[[int], bool]:

@@ -241,6 +241,20 @@ def test_a_json_line_that_cannot_be_understood_ends_the_run(line: str, message: 
     assert str(failure.value).endswith(f"The line: {line}")
 
 
+@pytest.mark.parametrize(
+    ("lines", "pattern", "message"),
+    [
+        (["epoch 1.5 loss 2"], r"epoch (?P<epoch>\d+).* loss (\S+)", "loss: epoch 1.5 is no whole number from 0."),
+        (["epoch one loss 2"], r"epoch (?P<epoch>\S+) loss (\S+)", "loss: epoch 'one' is no whole number from 0."),
+        (['{"split": "train", "loss": 2}'], None, "the metric loss came for the training split alone: print it for test or val, too"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_metric_is_true_of_the_output(lines: list[str], pattern: str | None, message: str) -> None:
+    with pytest.raises(RunFailure) as failure:
+        read(lines, {"loss": pattern})
+    assert str(failure.value).startswith(message)
+
+
 def read_percent(lines: list[str], metrics: dict[str, str | None], *names: str) -> tuple[Outcome, list[Any]]:
     return read(lines, metrics, more={"units": dict.fromkeys(names, "percent")})
 
@@ -290,7 +304,7 @@ def test_epochs_are_read_whole(line: str, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("epoch 1,000 loss 1", "loss: '1,000' is not read"), ("epoch 1.5 loss 1", "loss: epoch '1' is no whole number"), ("epoch -1 loss 1", "loss: '-1' is not read"), ("epoch 12k loss 1", "loss: '12k' is not read")],
+    [("epoch 1,000 loss 1", "loss: '1,000' is not read"), ("epoch 1.5 loss 1", "loss: epoch 1.5 is no whole number"), ("epoch -1 loss 1", "loss: '-1' is not read"), ("epoch 12k loss 1", "loss: '12k' is not read")],
 )  # fmt: skip
 def test_epochs_that_would_be_cut_end_the_run(line: str, message: str) -> None:
     with pytest.raises(RunFailure) as failure:

@@ -1,0 +1,29 @@
+"""The JSON documents that the command line promises."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ablate.report.declare import Format, StudyReport
+
+if TYPE_CHECKING:
+    from ablate.study.trials import TuningResult
+
+
+def _study(report: StudyReport) -> str:
+    from ablate.report.json import document, render
+
+    if len(report.tables) == 1:
+        return render(report.tables[0])
+    documents = [document(table) for table in report.tables]
+    return json.dumps({"schema": 1, "tables": documents}, indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def _tuning(result: TuningResult, best: str) -> str:
+    from ablate.report.tuning_text import json_text
+
+    return json_text(result)
+
+
+FORMAT = Format(name="json", suffix=".json", study=_study, tuning=_tuning)
