@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ablate.cli.common import command, database_url, plural, require_reader, safe_url, say
-from ablate.cli.stored import changed_since, scales
+from ablate.cli.stored import changed_since, record_of, scales_of
 from ablate.cli.tables import Looks, looks_of, stored_results
 from ablate.dispatch.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
@@ -36,16 +36,15 @@ EXAMPLES = "examples"
 
 @dataclass(frozen=True)
 class Gathered:
-    """One study that could be read, at one scale: how its file is called, what it says, what is known of its runs, and which of them
-    (by run and code) came out bit-equal where later code trained them again. `second`: another scale than its name means."""
+    """One study that could be read, at one scale: how its file is called, what it says, what is known of its runs, and which of
+    them (by run and code) came out bit-equal where later code trained them again; whether its plain name means another scale."""
 
-    path: Path
     shown: str
     study: Study
     results: Mapping[str, RunResult]
     looks: Looks
     again: Mapping[tuple[str, str], bool]
-    second: bool = False
+    other: bool
 
     @property
     def done(self) -> list[RunResult]:
@@ -55,7 +54,7 @@ class Gathered:
 
 @dataclass(frozen=True)
 class Collected:
-    """What there is to publish, what each study's page is made from (by the page's name), and the mistakes of files left out."""
+    """What there is to publish, what each study is made from (by its label), and the mistakes of files that were left out."""
 
     collection: Collection
     gathered: Mapping[str, Gathered]
@@ -80,13 +79,32 @@ def report_all(experiments: Path, out: Path, db: str | None) -> None:
     write_plotlyjs(out)
     for entry in found.collection.studies:
         if entry.page:
-            write_report(out / entry.page, _study_page(entry, found.gathered[entry.page]))
+            write_report(out / entry.page, _study_page(entry, found.gathered[entry.label]))
     for name, text in {INDEX: render_index(found.collection), **texts}.items():
         write_report(out / name, text)
+    for path in _overtaken(out, found.collection):
+        path.unlink()
+        say(f"removed: {path}, as the plain name means that scale now")
     print(_summary(found.collection))
     say(f"written: {out / INDEX} (open it in a browser), {out / README}")
     if found.problems:
         raise StudyError(found.problems)
+
+
+def _overtaken(out: Path, collection: Collection) -> list[Path]:
+    """Pages of ours that were another scale's when they were written, and whose scale now has the page of the plain name."""
+    from ablate.report.pages import MADE
+    from ablate.report.published import page_name
+
+    mains = [
+        (paper.name, study) for paper in collection.papers for study in paper.studies if study.done and not study.other
+    ]
+    written = {paper.page for paper in collection.papers} | {study.page for study in collection.studies}
+    names = {f"{page_name(paper, study.profile, other=True)}.md" for paper, study in mains}
+    names |= {f"{page_name(study.name, study.profile, other=True)}.html" for _, study in mains}
+    found = [out / name for name in sorted(names - written) if (out / name).is_file()]
+    signs = (MADE, "Made with ablate")
+    return [path for path in found if any(sign in path.read_text(encoding="utf-8", errors="replace") for sign in signs)]
 
 
 def collect(experiments: Path, db: str | None) -> Collected:
@@ -100,33 +118,31 @@ def collect(experiments: Path, db: str | None) -> Collected:
     files = study_files(experiments)
     with require_reader(db) as store:
         gathered, problems = _gather(store, files, experiments)
-    if not any(item.done for item in gathered):
+    if not any(item.done for scales in gathered.values() for item in scales):
         _nothing_done(files, db, problems)
     papers: list[Paper] = []
-    pages: dict[str, Gathered] = {}
-    for name, paths in _by_paper(files, experiments):
+    by_label: dict[str, Gathered] = {}
+    by_paper = _by_paper(files, experiments)
+    names = {name for name, _ in by_paper}
+    for name, paths in by_paper:
         readme = experiments / name / "README.md"
         differs = what_differs(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else ""
-        unreadable = tuple(
-            _shown(path, experiments) for path in paths if not any(item.path == path for item in gathered)
-        )
-        by_page = _by_scale(name, [item for path in paths for item in gathered if item.path == path])
-        for page, items in by_page.items():
-            beside = tuple(other for other in by_page if other != page)
-            entries = [_entry(item, db) for item in items]
-            pages |= {entry.page: item for entry, item in zip(entries, items, strict=True)}
-            papers.append(Paper(page, tuple(entries), unreadable if page == name else (), differs, beside))
-    return Collected(Collection(_database(db), tuple(papers)), pages, tuple(problems))
-
-
-def _by_scale(name: str, items: Iterable[Gathered]) -> dict[str, list[Gathered]]:
-    """A paper's studies by page: at the scales that their names mean together, others with a page for each scale."""
-    from ablate.report.published import page_name
-
-    found: dict[str, list[Gathered]] = {name: []}
-    for item in items:
-        found.setdefault(page_name(name, item.study.profile, second=item.second), []).append(item)
-    return found
+        pages: dict[tuple[bool, str | None], list[StudyEntry]] = {(False, None): []}
+        for item in (item for path in paths for item in gathered.get(path, ())):
+            entry = _entry(item, db)
+            by_label[entry.label] = item
+            pages.setdefault((item.other, item.study.profile if item.other else None), []).append(entry)
+        unreadable = tuple(_shown(path, experiments) for path in paths if path not in gathered)
+        mine = [
+            Paper(name, tuple(entries), () if other else unreadable, differs, profile, other)
+            for (other, profile), entries in pages.items()
+        ]
+        for one in [one for one in mine if one.other and Path(one.page).stem in names]:
+            mine.remove(one)
+            where = _shown(paths[0], experiments)
+            problems.append(Problem(where, None, "", _is_taken(one.page, f"the paper {Path(one.page).stem}")))
+        papers += [replace(one, beside={each.label: each.page for each in mine if each is not one}) for one in mine]
+    return Collected(Collection(_database(db), tuple(papers)), by_label, tuple(problems))
 
 
 def study_files(experiments: Path) -> tuple[Path, ...]:
@@ -156,34 +172,53 @@ def _by_paper(files: Iterable[Path], experiments: Path) -> list[tuple[str, list[
     return [(name, sorted(papers[name], key=lambda path: (path.stem != name, path.name))) for name in sorted(papers)]
 
 
-def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[list[Gathered], list[Problem]]:
-    """What can be read, and the mistakes of the rest. A name that two pages would have belongs to the first."""
+def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dict[Path, list[Gathered]], list[Problem]]:
+    """What can be read, at each scale that has a page, and the mistakes of the rest. What two pages are called belongs to the first."""
     from ablate.report.published import page_name
 
-    found: list[Gathered] = []
+    found: dict[Path, list[Gathered]] = {}
     problems: list[Problem] = []
     again = {(row.run_id, row.code_x): row.equal for row in store.verified()}
     owners = dict.fromkeys(TAKEN, "the page of all studies")
     for path in files:
         shown = _shown(path, experiments)
         try:
-            studies = scales(store, path)
-            names = [page_name(one.name, one.profile, second=bool(place)) for place, one in enumerate(studies)]
-            if taken := next((name for name in names if name in owners), None):
-                raise NotFound(f"the study's name, {taken!r}, is that of {owners[taken]}; give it another.")
+            main, *others = scales_of(store, path)
+            if main.name in owners:
+                raise NotFound(f"the study's name, {main.name!r}, is that of {owners[main.name]}; give it another.")
         except StudyError as error:
             problems += error.problems
             continue
         except NotFound as error:
             problems.append(Problem(shown, None, "", str(error)))
             continue
-        owners |= dict.fromkeys(names, shown)
-        for place, study in enumerate(studies):
-            results = _as_published(study, stored_results(study, store))
-            found.append(Gathered(path, shown, study, results, looks_of(study, store), again, bool(place)))
-        if not found[-1].done and (changed := changed_since(store, studies[0], str(path))):
+        owners[main.name] = shown
+        item = _gathered(store, shown, main, again)
+        found[path] = [item]
+        if not item.done and (changed := changed_since(store, main, str(path))):
             say(changed)
+        for study in others:
+            item = _gathered(store, shown, study, again, other=True)
+            if not item.done or record_of(store, study) is None:
+                continue
+            name = page_name(study.name, study.profile, other=True)
+            if name in owners:
+                problems.append(Problem(shown, None, "", _is_taken(name, owners[name])))
+            else:
+                owners[name] = shown
+                found[path].append(item)
     return found, problems
+
+
+def _is_taken(page: str, owner: str) -> str:
+    return f"the page of this scale would be {page}, which is that of {owner}; give one of the two another name."
+
+
+def _gathered(
+    store: Store, shown: str, study: Study, again: Mapping[tuple[str, str], bool], *, other: bool = False
+) -> Gathered:
+    results = _as_published(study, stored_results(study, store))
+    return Gathered(shown, study, results, looks_of(study, store), again, other)
 
 
 def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, RunResult]:
@@ -239,7 +274,7 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
 
     return render_html(
         [table.table for table in entry.tables],
-        title=item.study.name,
+        title=entry.label,
         about=item.study.about,
         cite=item.study.cite,
         source=item.study.source,
@@ -273,7 +308,7 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
         runs={run.run_id: _run(results.get(run.run_id), item.again) for run in study.runs},
         tables=tuple(tables),
         commands=_commands(item, db),
-        second=item.second,
+        other=item.other,
     )
 
 
