@@ -179,21 +179,11 @@ def _refuse_with_all(given: list[str]) -> None:
 def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
     """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
     from ablate.cli.stored import changed_since, stored_study
-    from ablate.study.study import FULL, full_name
 
     if study is None:
         if sets:
             raise UsageError(f"--set {sets[0]}: name the STUDY that it is a variant of.")
-        for record in store.studies(sets=()):
-            if profile is not None and (record.profile or FULL) != profile:
-                continue
-            loaded = stored_study(store, record.name, profile)
-            if table is None or table in loaded.tables:
-                say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
-                return loaded
-        known = sorted({full_name(item.name, None, item.sets) for item in store.studies()})
-        wanted = f"a table {table!r}" if table else "anything to show"
-        raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
+        return _run_last(store, table, profile)
     loaded = stored_study(store, study, profile, sets)
     if table is not None and table not in loaded.tables:
         changed = changed_since(store, loaded, study)
@@ -202,6 +192,30 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
             + (f" {changed}" if changed else "")
         )
     return loaded
+
+
+def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
+    """Of the studies run under the profile, the one run last that has the table. Raises NotFound."""
+    from ablate.cli.stored import stored_study
+    from ablate.study.study import FULL, full_name
+
+    every = store.studies()
+    profiles = sorted({item.profile or FULL for item in every})
+    if profile is not None and every and (profile or FULL) not in profiles:
+        near = nearest(profile, profiles)
+        raise NotFound(
+            f"No study in the database was run with profile {profile!r}.{near} Profiles: {', '.join(profiles)}."
+        )
+    for record in store.studies(sets=()):
+        if profile is not None and (record.profile or FULL) != (profile or FULL):
+            continue
+        loaded = stored_study(store, record.name, profile)
+        if table is None or table in loaded.tables:
+            say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
+            return loaded
+    known = sorted({full_name(item.name, None, item.sets) for item in every})
+    wanted = f"a table {table!r}" if table else "anything to show"
+    raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
 
 
 def _write(text: str, out: Path, name: str) -> None:

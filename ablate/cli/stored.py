@@ -71,7 +71,7 @@ def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None
     if not of_profile and profile == FULL:
         of_profile = [item for item in found if item.profile is None]
     if not of_profile:
-        profiles = ", ".join(item.profile or "(full scale)" for item in found)
+        profiles = ", ".join(item.profile or FULL for item in found)
         raise NotFound(f"{name} has not been run with profile {profile}; it has been with {profiles}.")
     return of_profile
 

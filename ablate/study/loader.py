@@ -248,9 +248,9 @@ class _Reader:
         found = next((profile for profile in profiles if profile.name == wanted), None)
         if found is None and wanted != FULL:
             names = [profile.name for profile in profiles]
+            known = f"{', '.join(names)}; {FULL} is the scale without one" if names else "none"
             self.problems.add(
-                ("profiles",),
-                f"there is no profile {wanted!r}.{nearest(wanted, names)} Profiles: {', '.join(names) or 'none'}.",
+                ("profiles",), f"there is no profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}."
             )
         return found
 

@@ -98,6 +98,25 @@ def test_a_profile_called_full_is_that_profile(call, two: Path, fill) -> None:
         assert meant(call, study, "--profile", "full") == "profile full"
 
 
+def test_a_profile_that_is_not_there_is_told_with_those_that_are(call, two: Path, fill) -> None:
+    fill(two, ONE_ARM)
+    fill(two, profile="cpu")
+    said = call("report", "--profile", "cqu", code=5).err
+    assert "No study in the database was run with profile 'cqu'. Did you mean 'cpu'? Profiles: cpu, full." in said
+    assert (
+        "two has not been run with profile cqu; it has been with cpu, full."
+        in call("report", "two", "--profile", "cqu", code=5).err
+    )
+    assert (
+        "Profiles: cpu, half/size; full is the scale without one."
+        in call("grid", "plan", "two.yaml", "--profile", "cqu", code=3).err
+    )
+    for full in ("full", ""):
+        assert call("report", "--profile", full, "--format", "md").err.startswith(
+            "study two (run last)\ntwo, full scale:"
+        )
+
+
 def test_files_of_the_other_scale_have_its_name(call, two: Path, fill, tmp_path: Path) -> None:
     fill(two, ONE_ARM)
     fill(two, profile="cpu")
