@@ -35,7 +35,12 @@ Db = Annotated[
     ),
 ]
 ProfileOption = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="Another scale of the study, as its file names it.")
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Another scale of the study, as its file names it; full: the one without a profile.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

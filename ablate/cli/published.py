@@ -1,65 +1,17 @@
-"""`ablate report --all`: everything that is published, gathered from the study files and one database, and written."""
+"""`ablate report --all`: everything that is published, written as pages."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from ablate.cli.common import command, database_url, plural, require_reader, safe_url, say
-from ablate.cli.stored import changed_since, scales
-from ablate.cli.tables import Looks, looks_of, stored_results
-from ablate.dispatch.gridfile import is_sqlite
-from ablate.errors import AblateError, NotFound, Problem, StudyError, UsageError
-from ablate.parts.weights import names_run
-from ablate.study.places import DEFAULT_DATABASE
-from ablate.study.recipe import setting, weights_paths
-from ablate.study.source import read
-from ablate.study.tuning import is_tuning
+from ablate.cli.common import say
+from ablate.cli.gathering import Gathered, collect
+from ablate.errors import StudyError, UsageError
 
 if TYPE_CHECKING:
-    from ablate.report.published import Collection, RunEntry, StudyEntry
-    from ablate.store.store import Store
-    from ablate.study.records import RunResult
-    from ablate.study.study import Study
-
-NOT_PUBLISHED = ("quickstart.yaml",)
-"""Studies at the top that are nobody's paper and have a database of their own."""
-TAKEN = ("index",)
-"""Names of pages that are no study's."""
-
-EXAMPLES = "examples"
-"""A folder of scripts to try: nobody's paper, so no page."""
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """One study that could be read, at one scale: how its file is called, what it says, what is known of its runs, and which of them
-    (by run and code) came out bit-equal where later code trained them again. `second`: another scale than its name means."""
-
-    path: Path
-    shown: str
-    study: Study
-    results: Mapping[str, RunResult]
-    looks: Looks
-    again: Mapping[tuple[str, str], bool]
-    second: bool = False
-
-    @property
-    def done(self) -> list[RunResult]:
-        found = (self.results.get(run.run_id) for run in self.study.runs)
-        return [result for result in found if result is not None and result.state == "done"]
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What there is to publish, what each study's page is made from (by the page's name), and the mistakes of files left out."""
-
-    collection: Collection
-    gathered: Mapping[str, Gathered]
-    problems: tuple[Problem, ...]
+    from ablate.report.published import Collection, StudyEntry
 
 
 def report_all(experiments: Path, out: Path, db: str | None) -> None:
@@ -80,145 +32,32 @@ def report_all(experiments: Path, out: Path, db: str | None) -> None:
     write_plotlyjs(out)
     for entry in found.collection.studies:
         if entry.page:
-            write_report(out / entry.page, _study_page(entry, found.gathered[entry.page]))
+            write_report(out / entry.page, _study_page(entry, found.gathered[entry.label]))
     for name, text in {INDEX: render_index(found.collection), **texts}.items():
         write_report(out / name, text)
+    for path in _overtaken(out, found.collection):
+        path.unlink()
+        say(f"removed: {path}, as the plain name means that scale now")
     print(_summary(found.collection))
     say(f"written: {out / INDEX} (open it in a browser), {out / README}")
     if found.problems:
         raise StudyError(found.problems)
 
 
-def collect(experiments: Path, db: str | None) -> Collected:
-    """Everything below `experiments` with what the database knows of it; it only looks.
-
-    Raises NotFound where there is no database, no study file, or nothing done.
-    """
-    from ablate.report.pages import what_differs
-    from ablate.report.published import Collection, Paper
-
-    files = study_files(experiments)
-    with require_reader(db) as store:
-        gathered, problems = _gather(store, files, experiments)
-    if not any(item.done for item in gathered):
-        _nothing_done(files, db, problems)
-    papers: list[Paper] = []
-    pages: dict[str, Gathered] = {}
-    for name, paths in _by_paper(files, experiments):
-        readme = experiments / name / "README.md"
-        differs = what_differs(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else ""
-        unreadable = tuple(
-            _shown(path, experiments) for path in paths if not any(item.path == path for item in gathered)
-        )
-        by_page = _by_scale(name, [item for path in paths for item in gathered if item.path == path])
-        for page, items in by_page.items():
-            beside = tuple(other for other in by_page if other != page)
-            entries = [_entry(item, db) for item in items]
-            pages |= {entry.page: item for entry, item in zip(entries, items, strict=True)}
-            papers.append(Paper(page, tuple(entries), unreadable if page == name else (), differs, beside))
-    return Collected(Collection(_database(db), tuple(papers)), pages, tuple(problems))
-
-
-def _by_scale(name: str, items: Iterable[Gathered]) -> dict[str, list[Gathered]]:
-    """A paper's studies by page: at the scales that their names mean together, others with a page for each scale."""
+def _overtaken(out: Path, collection: Collection) -> list[Path]:
+    """Pages of ours that were another scale's when they were written, and whose scale now has the page of the plain name."""
+    from ablate.report.pages import MADE
     from ablate.report.published import page_name
 
-    found: dict[str, list[Gathered]] = {name: []}
-    for item in items:
-        found.setdefault(page_name(name, item.study.profile, second=item.second), []).append(item)
-    return found
-
-
-def study_files(experiments: Path) -> tuple[Path, ...]:
-    """`experiments/*.yaml` and `experiments/PAPER/*.yaml`, what is not published left out. Raises NotFound."""
-    if not experiments.is_dir():
-        raise NotFound(f"{experiments}: no such folder of study files; name one with --experiments.")
-    top = [path for path in sorted(experiments.glob("*.yaml")) if path.name not in NOT_PUBLISHED]
-    folders = [path for path in sorted(experiments.glob("*/*.yaml")) if path.parent.name != EXAMPLES]
-    found = tuple(path for path in (*top, *folders) if not _is_tuning(path))
-    if not found:
-        raise NotFound(f"{experiments} holds no study files to publish, neither *.yaml nor PAPER/*.yaml.")
-    return found
-
-
-def _is_tuning(path: Path) -> bool:
-    try:
-        return is_tuning(read(path).data)
-    except AblateError:  # whoever reads it as a study says what is wrong
-        return False
-
-
-def _by_paper(files: Iterable[Path], experiments: Path) -> list[tuple[str, list[Path]]]:
-    """Papers by name; in each, the file of the paper's own name first."""
-    papers: dict[str, list[Path]] = {}
-    for path in files:
-        papers.setdefault(path.stem if path.parent == experiments else path.parent.name, []).append(path)
-    return [(name, sorted(papers[name], key=lambda path: (path.stem != name, path.name))) for name in sorted(papers)]
-
-
-def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[list[Gathered], list[Problem]]:
-    """What can be read, and the mistakes of the rest. A name that two pages would have belongs to the first."""
-    from ablate.report.published import page_name
-
-    found: list[Gathered] = []
-    problems: list[Problem] = []
-    again = {(row.run_id, row.code_x): row.equal for row in store.verified()}
-    owners = dict.fromkeys(TAKEN, "the page of all studies")
-    for path in files:
-        shown = _shown(path, experiments)
-        try:
-            studies = scales(store, path)
-            names = [page_name(one.name, one.profile, second=bool(place)) for place, one in enumerate(studies)]
-            if taken := next((name for name in names if name in owners), None):
-                raise NotFound(f"the study's name, {taken!r}, is that of {owners[taken]}; give it another.")
-        except StudyError as error:
-            problems += error.problems
-            continue
-        except NotFound as error:
-            problems.append(Problem(shown, None, "", str(error)))
-            continue
-        owners |= dict.fromkeys(names, shown)
-        for place, study in enumerate(studies):
-            results = _as_published(study, stored_results(study, store))
-            found.append(Gathered(path, shown, study, results, looks_of(study, store), again, bool(place)))
-        if not found[-1].done and (changed := changed_since(store, studies[0], str(path))):
-            say(changed)
-    return found, problems
-
-
-def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, RunResult]:
-    """What is not run and starts from weights of others is shown as waiting for them, whatever lies on this machine."""
-    from ablate.study.records import RunResult
-
-    told = dict(found)
-    for run in study.runs:
-        result = found.get(run.run_id, RunResult(run, "queued"))
-        named = [setting(run.recipe, path) for path in weights_paths()] if run.trainer is None else []
-        if result.state == "queued" and any(isinstance(one, Mapping) and not names_run(one) for one in named):
-            told[run.run_id] = replace(result, state="blocked", error="no weights")
-    return told
-
-
-def _shown(path: Path, experiments: Path) -> str:
-    """A study file as the pages name it: relative to the working folder, never by a path of this machine."""
-    folder = os.path.relpath(experiments)
-    known = experiments.resolve().name if folder.startswith("..") else folder
-    return Path(known, path.relative_to(experiments)).as_posix()
-
-
-def _nothing_done(files: tuple[Path, ...], db: str | None, problems: list[Problem]) -> NoReturn:
-    if problems:
-        raise StudyError(problems)
-    raise NotFound(
-        f"No run of the {plural(len(files), 'study file')} is done in {_database(db)}. "
-        f"Run one first ({command('grid', 'run', str(files[0]), db=db)}), or name another database with --db."
-    )
-
-
-def _database(db: str | None) -> str:
-    """The database's name without the folder, the server or the password that lead to it."""
-    url = database_url(db)
-    return Path(safe_url(url)).name if is_sqlite(url) else safe_url(url).partition("?")[0].rpartition("/")[2]
+    mains = [
+        (paper.name, study) for paper in collection.papers for study in paper.studies if study.done and not study.other
+    ]
+    written = {paper.page for paper in collection.papers} | {study.page for study in collection.studies}
+    names = {f"{page_name(paper, study.profile, other=True)}.md" for paper, study in mains}
+    names |= {f"{page_name(study.name, study.profile, other=True)}.html" for _, study in mains}
+    found = [out / name for name in sorted(names - written) if (out / name).is_file()]
+    signs = (MADE, "Made with ablate")
+    return [path for path in found if any(sign in path.read_text(encoding="utf-8", errors="replace") for sign in signs)]
 
 
 def _refuse_others(out: Path, names: Iterable[str]) -> None:
@@ -239,7 +78,7 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
 
     return render_html(
         [table.table for table in entry.tables],
-        title=item.study.name,
+        title=entry.label,
         about=item.study.about,
         cite=item.study.cite,
         source=item.study.source,
@@ -247,68 +86,6 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
         plotlyjs="shared",
         home=INDEX,
     )
-
-
-def _entry(item: Gathered, db: str | None) -> StudyEntry:
-    """A study with its tables; without them where nothing is done."""
-    from ablate.analysis import build_table
-    from ablate.analysis.layout import arms_of
-    from ablate.report.published import StudyEntry, TableEntry
-
-    study, results, done = item.study, item.results, item.done
-    finished = {result.run.run_id for result in done}
-    tables = []
-    for spec in study.tables.values() if done else ():
-        arms = {arm.arm_id for arm in arms_of(study, spec)}
-        own = [run.run_id for run in study.runs if run.arm_id in arms]
-        tables.append(
-            TableEntry(build_table(study, spec, results, **item.looks), len(finished.intersection(own)), len(own))
-        )
-    return StudyEntry(
-        name=study.name,
-        file=item.shown,
-        about=study.about,
-        cite={str(key): str(value) for key, value in study.cite.items() if value is not None},
-        profile=study.profile,
-        runs={run.run_id: _run(results.get(run.run_id), item.again) for run in study.runs},
-        tables=tuple(tables),
-        commands=_commands(item, db),
-        second=item.second,
-    )
-
-
-def _run(result: RunResult | None, again: Mapping[tuple[str, str], bool]) -> RunEntry:
-    from ablate.report.published import RunEntry
-
-    if result is None:
-        return RunEntry("queued")
-    if result.state != "done" or result.shown is None:
-        return RunEntry(result.state)
-    equal = again.get((result.run.run_id, str(result.shown.environment.get("code"))))
-    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result), equal)
-
-
-def _hardware(result: RunResult) -> str:
-    """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
-    known = result.shown.environment if result.shown else {}
-    device = str(known.get("device") or result.device or "unknown hardware")
-    threads = known.get("threads") if result.device in (None, "cpu") else None
-    parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
-    torch = known.get("packages", {}).get("torch")
-    return ", ".join([*filter(None, parts), *([f"torch {torch}"] if torch else [])])
-
-
-def _code(result: RunResult) -> str:
-    known = result.shown.environment if result.shown else {}
-    return str(known.get("code") or "not recorded")[:12]
-
-
-def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:
-    """What runs the study: at the scale that is shown, or at each that it has where nothing is done."""
-    name = _database(db)
-    other = name if is_sqlite(database_url(db)) and name != DEFAULT_DATABASE else None
-    profiles = (item.study.profile,) if item.done else (None, *item.study.profiles)
-    return tuple(command("grid", "run", item.shown, profile=profile, db=other) for profile in profiles)
 
 
 def _summary(collection: Collection) -> str:

@@ -80,7 +80,8 @@ def report(
     from ablate.cli.stored import settings_of
 
     tables, results = _build(store, loaded, names, study, alone=table is not None)
-    _write_report(written, loaded, tables, results, table, out)
+    scale = _other_scale(store, loaded, study) if profile is not None else ""
+    _write_report(written, loaded, tables, results, table, out, scale)
     planned = make_plan(loaded, store)
     say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
@@ -116,31 +117,40 @@ def _build(
     return tables, results
 
 
+def _other_scale(store: Store, loaded: Study, study: str | None) -> str:
+    """What files name the scale by; empty where the study's plain name means it anyway."""
+    from ablate.cli.stored import stored_study
+    from ablate.study.study import FULL
+
+    plain = stored_study(store, study or loaded.name, None, loaded.sets)
+    return "" if plain.profile == loaded.profile else loaded.profile or FULL
+
+
 def _write_report(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
-                  out: Path | None) -> None:  # fmt: skip
+                  out: Path | None, scale: str) -> None:  # fmt: skip
     """A page goes to a file, with the first table for people before it: a folder that cannot be written to hides no number.
     Other texts go to stdout unless told otherwise."""
     from ablate.cli.tables import print_tables
     from ablate.study.variants import file_name
 
-    name = file_name(loaded.name, loaded.sets)
+    name = file_name(loaded.name, loaded.sets, scale)
     if written.page:
         print_tables(tables[:1], stdout_console())
         if tables[1:]:
             say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
-        _write(_text(written, loaded, tables, results), out or Path("reports"), f"{name}{written.suffix}")
+        _write(_text(written, loaded, tables, results, scale), out or Path("reports"), f"{name}{written.suffix}")
     elif out is None:
-        text = _text(written, loaded, tables, results).rstrip("\n")
+        text = _text(written, loaded, tables, results, scale).rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     elif written.one_table and not out.suffix:
         for built in tables:
-            _write(_text(written, loaded, [built], results), out, f"{name}-{built.name}{written.suffix}")
+            _write(_text(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
     else:
         ending = f"{'-' + table if table else ''}{written.suffix}"
-        _write(_text(written, loaded, tables, results), out, f"{name}{ending}")
+        _write(_text(written, loaded, tables, results, scale), out, f"{name}{ending}")
 
 
-def _text(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult]) -> str:
+def _text(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], scale: str) -> str:
     from ablate.study.study import full_name
     from ablate.study.variants import recipe_yaml
 
@@ -148,7 +158,7 @@ def _text(written: Format, loaded: Study, tables: list[Table], results: Mapping[
     return written.study(
         StudyReport(
             tables=tables,
-            title=full_name(loaded.name, None, loaded.sets),
+            title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
             about=loaded.about,
             cite=loaded.cite,
             source=loaded.source,
@@ -169,21 +179,11 @@ def _refuse_with_all(given: list[str]) -> None:
 def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
     """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
     from ablate.cli.stored import changed_since, stored_study
-    from ablate.study.study import full_name
 
     if study is None:
         if sets:
             raise UsageError(f"--set {sets[0]}: name the STUDY that it is a variant of.")
-        for record in store.studies(sets=()):
-            if profile is not None and record.profile != profile:
-                continue
-            loaded = stored_study(store, record.name, profile)
-            if table is None or table in loaded.tables:
-                say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
-                return loaded
-        known = sorted({full_name(item.name, None, item.sets) for item in store.studies()})
-        wanted = f"a table {table!r}" if table else "anything to show"
-        raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
+        return _run_last(store, table, profile)
     loaded = stored_study(store, study, profile, sets)
     if table is not None and table not in loaded.tables:
         changed = changed_since(store, loaded, study)
@@ -192,6 +192,30 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
             + (f" {changed}" if changed else "")
         )
     return loaded
+
+
+def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
+    """Of the studies run under the profile, the one run last that has the table. Raises NotFound."""
+    from ablate.cli.stored import stored_study
+    from ablate.study.study import FULL, full_name
+
+    every = store.studies()
+    profiles = sorted({item.profile or FULL for item in every})
+    if profile is not None and every and (profile or FULL) not in profiles:
+        near = nearest(profile, profiles)
+        raise NotFound(
+            f"No study in the database was run with profile {profile!r}.{near} Profiles: {', '.join(profiles)}."
+        )
+    for record in store.studies(sets=()):
+        if profile is not None and (record.profile or FULL) != (profile or FULL):
+            continue
+        loaded = stored_study(store, record.name, profile)
+        if table is None or table in loaded.tables:
+            say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
+            return loaded
+    known = sorted({full_name(item.name, None, item.sets) for item in every})
+    wanted = f"a table {table!r}" if table else "anything to show"
+    raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
 
 
 def _write(text: str, out: Path, name: str) -> None:

@@ -179,4 +179,4 @@ def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = 
     if ended:
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
         return f"Once the cause is gone: {again} --retry {rule}"
-    return f"Nothing left to run. The report: {command('report', name, profile=profile, sets=sets, db=db)}"
+    return f"Nothing left to run. The report: {command('report', name, profile=plan.study.scale, sets=sets, db=db)}"

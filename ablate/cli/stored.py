@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from ablate.study.find import files_of, says_study
 from ablate.study.loader import Settings, find, load, load_text
 from ablate.study.provenance import codes_of
 from ablate.study.run import Run
-from ablate.study.study import Arm, Study, full_name
+from ablate.study.study import FULL, Arm, Study, full_name
 
 COMPARED = "compared"
 """How the names end of what `ablate.tuning.compare` queues."""
@@ -28,13 +28,13 @@ def stored_study(
 ) -> Study:
     """The study that a name or a file means, under the profile that is meant, as the variant that `sets` (`--set`) makes.
 
-    Without a profile: the scale with more complete arms, as `best_of` says. With `exact`, name, profile and variant are taken as
+    Without a profile: the scale with more complete arms (`most_complete`). With `exact`, name, profile and variant are taken as
     given, None being the full scale. Its seeds are all that were asked of its text.
     """
     file = _file(name) if not exact else None
     if file is not None:
         try:
-            return as_asked(store, file, Settings(profile, tuple(sets))) if profile else best_scale(store, file, sets)
+            return as_asked(store, file, Settings(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
         except StudyError:
             name = _run_as_it_stands(store, file)
             if not name:
@@ -43,11 +43,9 @@ def stored_study(
         known = store.studies(name=name, profile=profile or "", sets=tuple(sets))
         return _latest(store, known[0])
     records = records_of(store, name, sets, profile)
-    if profile is not None:
+    if profile is not None or len(records) == 1:
         return _latest(store, records[0])
-    if len(records) == 1:
-        return _latest(store, records[0])
-    return best_of(store, [_latest(store, record) for record in _one_a_scale(records)])
+    return most_complete(store, [_latest(store, item) for item in records])[0]
 
 
 def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None = None) -> list[StoredStudy]:
@@ -70,8 +68,10 @@ def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None
     if profile is None:
         return found
     of_profile = [item for item in found if item.profile == (profile or None)]
+    if not of_profile and profile == FULL:
+        of_profile = [item for item in found if item.profile is None]
     if not of_profile:
-        profiles = ", ".join(item.profile or "(full scale)" for item in found)
+        profiles = ", ".join(item.profile or FULL for item in found)
         raise NotFound(f"{name} has not been run with profile {profile}; it has been with {profiles}.")
     return of_profile
 
@@ -248,7 +248,7 @@ def changed_since(store: Store, study: Study, given: str | None) -> str:
     if given is not None and _file(given) is not None:
         record = record_of(store, study)
         if record is not None and text_of(record) != study.text:
-            shown = command("report", study.name, profile=study.profile, sets=study.sets)
+            shown = command("report", study.name, profile=study.scale, sets=study.sets)
             if earlier := other_file(record, study):
                 return f"{study.full_name} was last run from {earlier}, as another design; `{shown}` shows that one."
             return (
@@ -306,45 +306,30 @@ def _file(name: str) -> Path | None:
         return None
 
 
-def best_scale(store: Store, file: Path, sets: Sequence[str] = ()) -> Study:
-    """A file without a profile: the scale of it that `best_of` says."""
+def scales_of(store: Store, file: Path, sets: Sequence[str] = ()) -> list[Study]:
+    """A file at full scale and under each profile of it that was run; first the scale that it means without a profile."""
     full = as_asked(store, file, Settings(sets=tuple(sets)))
-    records = _one_a_scale(item for item in store.studies(name=full.name) if _is_variant(item, sets))
-    profiles = [record.profile for record in records if record.profile in full.profiles]
-    return best_of(store, [full, *(as_asked(store, file, Settings(profile, tuple(sets))) for profile in profiles)])
+    profiles = [
+        as_asked(store, file, Settings(record.profile, tuple(sets)))
+        for record in store.studies(name=full.name)
+        if record.profile in full.profiles and _is_variant(record, sets)
+    ]
+    return most_complete(store, [*profiles, full]) if profiles else [full]
 
 
-def scales(store: Store, file: Path) -> list[Study]:
-    """A file at each scale at which it was run and any run is done, the one that its name means first; where none is, that alone.
+def most_complete(store: Store, scales: Sequence[Study]) -> list[Study]:
+    """The scales of one study, first the one with most arms of which all runs that were asked for are done.
 
-    A scale that merely shares runs with another study is left out.
+    Of equals, the one with more runs done; then the full scale where any of its runs is done; then as they are given.
     """
-    best = best_scale(store, file)
-    others = [as_asked(store, file, Settings(profile)) for profile in (None, *best.profiles) if profile != best.profile]
-    run = [other for other in others if record_of(store, other) is not None]
-    return [best, *(other for other in run if any(done for done, _ in _done_by_arm(store, other)))]
 
+    def progress(study: Study) -> tuple[int, int, bool]:
+        done = _done(store, study)
+        left = {run.arm_id for run in study.runs if run.run_id not in done}
+        return len({run.arm_id for run in study.runs} - left), len(done), study.profile is None and bool(done)
 
-def best_of(store: Store, candidates: Sequence[Study]) -> Study:
-    """Of one study at several scales, the one that its name means: with the most complete arms, then with the most runs done, then
-    the full scale, then the one run last; `candidates` come in that order. Where nothing is done at any, the profile run last."""
-
-    def reached(study: Study) -> tuple[int, int]:
-        arms = _done_by_arm(store, study)
-        return sum(done == planned for done, planned in arms), sum(done for done, _ in arms)
-
-    found = [reached(study) for study in candidates]
-    if not any(done for _, done in found):
-        return next((study for study in candidates if study.profile is not None), candidates[0])
-    return candidates[found.index(max(found))]
-
-
-def _one_a_scale(records: Iterable[StoredStudy]) -> list[StoredStudy]:
-    """The newest record of each scale, the full scale first, then the one run last."""
-    newest: dict[str | None, StoredStudy] = {}
-    for record in records:
-        newest.setdefault(record.profile, record)
-    return sorted(newest.values(), key=lambda record: record.profile is not None)
+    profiles_first = sorted(scales, key=lambda study: study.profile is None)
+    return sorted(profiles_first, key=progress, reverse=True)
 
 
 def as_asked(store: Store, file: Path, settings: Settings) -> Study:
@@ -362,11 +347,6 @@ def _seeds_of(store: Store, record: StoredStudy, text: str) -> tuple[int, ...]:
     return tuple(sorted({seed for seeds in asked for seed in seeds}))
 
 
-def _done_by_arm(store: Store, study: Study) -> list[tuple[int, int]]:
-    """Of each distinct arm, how many runs are done and how many are planned."""
+def _done(store: Store, study: Study) -> set[str]:
     states = store.states([run.run_id for run in study.runs], code=codes_of(study))
-    arms: dict[str, list[bool]] = {}
-    for run in study.runs:
-        state = states.get(run.run_id)
-        arms.setdefault(run.arm_id, []).append(state is not None and state.state == "done")
-    return [(sum(done), len(done)) for done in arms.values()]
+    return {run_id for run_id, state in states.items() if state.state == "done"}

@@ -38,10 +38,10 @@ def render_index(collection: Collection) -> str:
 
 def _paper(paper: Paper) -> dict[str, Any]:
     return {
-        "name": fmt.plain(paper.name),
+        "name": fmt.plain(paper.label),
         "title": paper.title,
         "source": paper.source,
-        "markdown": f"{quote(paper.name)}.md",
+        "markdown": quote(paper.page),
         "studies": [_study(study) for study in paper.studies],
         "unreadable": list(paper.unreadable),
     }
@@ -49,7 +49,7 @@ def _paper(paper: Paper) -> dict[str, Any]:
 
 def _study(study: StudyEntry) -> dict[str, Any]:
     return {
-        "name": fmt.plain(study.name),
+        "name": fmt.plain(study.label),
         "page": study.page,
         "about": fmt.plain(study.about),
         "scale": say.scale(study),

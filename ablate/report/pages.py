@@ -32,19 +32,18 @@ _PLACE = re.compile(r"(?<![\w./:~\\-])(?:\\?~)?/(?:[^\s/:;,()]+/)+([^\s/:;,()]+)
 
 def markdown_pages(collection: Collection) -> dict[str, str]:
     """Every page by its file's name."""
-    papers = {f"{paper.name}.md": paper_page(paper) for paper in collection.papers}
+    papers = {paper.page: paper_page(paper) for paper in collection.papers}
     return {**papers, README: index_page(collection)}
 
 
 def paper_page(paper: Paper) -> str:
     """One paper: its studies at a glance, what differs, then each study with its tables. Ends in a newline."""
-    title = f"{paper.name}: {paper.title or 'results'}"
+    title = f"{paper.label}: {paper.title or 'results'}"
     blocks = [f"# {escape(title)}"]
     if paper.source:
         blocks.append(f"*{escape(paper.source)}*")
-    others = ", ".join(f"[{escape(name)}]({quote(name)}.md)" for name in paper.beside)
-    also = f" At another scale: {others}." if others else ""
-    blocks.append(f"{MADE} All papers: [{README}]({README}).{also}")
+    beside = "".join(f" Also: [{escape(label)}]({quote(page)})." for label, page in paper.beside.items())
+    blocks.append(f"{MADE} All papers: [{README}]({README}).{beside}")
     blocks.append(_table(_STUDY_HEADS, [_study_line(study) for study in paper.studies]))
     blocks += [_unreadable(file) for file in paper.unreadable]
     if paper.differs:
@@ -160,14 +159,14 @@ def without_places(text: str) -> str:
 
 def _paper_line(paper: Paper) -> list[str]:
     title = f": {escape(paper.title)}" if paper.title else ""
-    return _line(f"[{escape(paper.name)}]({quote(paper.name)}.md){title}", paper.studies)
+    return _line(f"[{escape(paper.label)}]({quote(paper.page)}){title}", paper.studies)
 
 
 def _line(name: str, studies: Sequence[StudyEntry]) -> list[str]:
-    run = sum(bool(study.done) for study in studies)
+    run = {study.name for study in studies if study.done}
     return [
         name,
-        f"{run} of {len(studies)}",
+        f"{len(run)} of {len({study.name for study in studies})}",
         escape(say.scales(studies)),
         f"{say.done(studies)} of {len(say.runs_of(studies))}",
         say.when(studies) or fmt.MISSING,
@@ -183,7 +182,7 @@ def _claims(papers: Iterable[Paper]) -> list[str]:
         for study in paper.studies:
             for entry in study.tables:
                 for claim in entry.table.claims:
-                    where = f"[{escape(paper.name)}]({quote(paper.name)}.md), {escape(study.name)}, {escape(entry.table.name)}"
+                    where = f"[{escape(paper.label)}]({quote(paper.page)}), {escape(study.name)}, {escape(entry.table.name)}"
                     lines.append(f"- {claim.verdict}: {escape(claim.text)} ({where})")
     return lines or ["No study that was run makes a claim."]
 

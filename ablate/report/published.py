@@ -12,10 +12,18 @@ from datetime import UTC, datetime
 
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
+from ablate.study.study import FULL, full_name
+from ablate.study.variants import file_name
 
 VERDICTS = ("holds", "contradicted", "undecided", "not testable")
 AGREEMENTS = ("agrees", "differs", "not comparable")
 NOT_RUN = "not run"
+FULL_SCALE = "full scale"
+
+
+def page_name(name: str, profile: str | None, *, other: bool) -> str:
+    """What the page of a study or a paper is called: by its name alone at the scale that this means, else with the scale."""
+    return file_name(name, scale=profile or FULL) if other else name
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,11 @@ class RunEntry:
 class StudyEntry:
     """A study at the scale that is shown.
 
+    other      whether its plain name means another scale, which has a page of its own
     file       relative to the repository, as commands take it
     runs       by run_id, so that one that several studies share is counted once
     tables     empty where nothing is done
     commands   what trains the runs that are missing, or all of them again
-    second     another scale than the one that the study's name means: its pages have the scale in their names
     """
 
     name: str
@@ -58,7 +66,12 @@ class StudyEntry:
     runs: Mapping[str, RunEntry] = field(default_factory=dict)
     tables: tuple[TableEntry, ...] = ()
     commands: tuple[str, ...] = ()
-    second: bool = False
+    other: bool = False
+
+    @property
+    def label(self) -> str:
+        """`lee2024`, or `lee2024 (full scale)` where the plain name means another scale."""
+        return full_name(self.name, self.profile or FULL_SCALE) if self.other else self.name
 
     @property
     def done(self) -> int:
@@ -71,19 +84,34 @@ class StudyEntry:
     @property
     def page(self) -> str:
         """Its page's file beside the index; empty where nothing is done."""
-        return f"{page_name(self.name, self.profile, second=self.second)}.html" if self.done else ""
+        return f"{page_name(self.name, self.profile, other=self.other)}.html" if self.done else ""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """The studies of one folder, at the scales that one page shows. `differs` is what its README says differs; `unreadable` are files
-    with mistakes; `beside` are the pages of the same studies at other scales."""
+    """The studies of one folder. `differs` is what its README says differs; `unreadable` are files with mistakes.
+
+    Each study is there at the scale that its plain name means. A scale that others were run at makes a paper of its own with
+    `other`, whose `profile` it is; `beside` names the other pages of the paper and their files.
+    """
 
     name: str
     studies: tuple[StudyEntry, ...]
     unreadable: tuple[str, ...] = ()
     differs: str = ""
-    beside: tuple[str, ...] = ()
+    profile: str | None = None
+    other: bool = False
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """`lee2024`, or `lee2024 (full scale)`."""
+        return full_name(self.name, self.profile or FULL_SCALE) if self.other else self.name
+
+    @property
+    def page(self) -> str:
+        """Its page's file beside the index."""
+        return f"{page_name(self.name, self.profile, other=self.other)}.md"
 
     @property
     def title(self) -> str:
@@ -106,16 +134,11 @@ class Collection:
         return tuple(study for paper in self.papers for study in paper.studies)
 
 
-def page_name(name: str, profile: str | None, *, second: bool) -> str:
-    """The name of a page of a study or a paper: `lee2024`, and of a second scale `lee2024-full-scale` or `lee2024-cpu`."""
-    return f"{name}-{profile or 'full-scale'}" if second else name
-
-
 def scale(study: StudyEntry) -> str:
     """`full scale`, `profile cpu`, or `not run`."""
     if not study.done:
         return NOT_RUN
-    return f"profile {fmt.plain(study.profile)}" if study.profile else "full scale"
+    return f"profile {fmt.plain(study.profile)}" if study.profile else FULL_SCALE
 
 
 def scales(studies: Iterable[StudyEntry]) -> str:

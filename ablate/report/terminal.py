@@ -139,8 +139,9 @@ def _print_left_out(table: Table, block: Grid, console: Console, max_rows: int) 
     if "reported" in hidden:
         missing.append("reported figures")
     if missing:
+        profile = f" --profile {shlex.quote(table.profile)}" if table.profile else ""
         sets = "".join(f" --set {shlex.quote(setting)}" for setting in table.sets)
-        command = f"ablate report {table.study}{sets} --table {table.name} --format md"
+        command = f"ablate report {table.study}{profile}{sets} --table {table.name} --format md"
         console.print(_line(console, f"… and {', '.join(missing)}: {command}", "dim"))
 
 

@@ -35,7 +35,7 @@ from ablate.study.recipe import fields
 from ablate.study.run import Run
 from ablate.study.seeds import read_seeds, seeds_message, seeds_of
 from ablate.study.source import Document, parse, read
-from ablate.study.study import Factor, Study, TableSpec
+from ablate.study.study import FULL, Factor, Study, TableSpec
 from ablate.study.tables import TableReader, default_tables, known_metrics
 from ablate.study.trainer import Trainer, read_trainer
 from ablate.study.variants import effective, read_sets, texts_of
@@ -246,11 +246,11 @@ class _Reader:
         if wanted is None:
             return None
         found = next((profile for profile in profiles if profile.name == wanted), None)
-        if found is None:
+        if found is None and wanted != FULL:
             names = [profile.name for profile in profiles]
+            known = f"{', '.join(names)}; {FULL} is the scale without one" if names else "none"
             self.problems.add(
-                ("profiles",),
-                f"there is no profile {wanted!r}.{nearest(wanted, names)} Profiles: {', '.join(names) or 'none'}.",
+                ("profiles",), f"there is no profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}."
             )
         return found
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from ablate.study.run import Run
 
+FULL = "full"
+"""What `--profile` and names of pages call the scale without a profile, unless the study has a profile of that name."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -192,6 +195,11 @@ class Study:
     def full_name(self) -> str:
         """`quickstart (cpu) [y=2]`."""
         return full_name(self.name, self.profile, self.sets)
+
+    @property
+    def scale(self) -> str | None:
+        """What `--profile` calls this scale; None where the file has no other."""
+        return self.profile or (FULL if self.profiles else None)
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

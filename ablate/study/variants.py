@@ -86,14 +86,15 @@ def recipe_yaml(base: Mapping[str, Any]) -> str:
     return yaml.safe_dump(nest(values), sort_keys=False, allow_unicode=True, width=110)
 
 
-def file_name(study: str, sets: Sequence[str]) -> str:
-    """What files of a variant are called: `quickstart[y=2]`, and where that is no good name, a digest instead."""
-    if not sets:
-        return study
-    variant = ",".join(sets)
-    if re.fullmatch(r"[A-Za-z0-9._=,+-]{1,60}", variant):
-        return f"{study}[{variant}]"
-    return f"{study}[{hashlib.sha256(variant.encode()).hexdigest()[:8]}]"
+def file_name(study: str, sets: Sequence[str] = (), scale: str = "") -> str:
+    """What files are called: `quickstart`; `quickstart-cpu` at a scale that the plain name does not mean; `quickstart[y=2]` for a
+    variant. Of a scale or a variant that makes no good name, a digest stands there instead."""
+    name = f"{study}-{_in_a_name(scale)}" if scale else study
+    return f"{name}[{_in_a_name(','.join(sets))}]" if sets else name
+
+
+def _in_a_name(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9._=,+-]{1,60}", text) else hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 # Reading --------------------------------------------------------------------------------------------------------------

@@ -86,8 +86,13 @@ def fill() -> Callable[..., None]:
     or None for a run that stays queued. Nothing is trained.
     """
 
-    def record(path: Path, tell: Callable[[str, int], Any] = done, profile: str | None = None) -> None:
-        study = load(path, Settings(profile))
+    def record(
+        path: Path,
+        tell: Callable[[str, int], Any] = done,
+        profile: str | None = None,
+        seeds: int | tuple[int, ...] | None = None,
+    ) -> None:
+        study = load(path, Settings(profile, seeds=seeds))
         names = {arm.arm_id: arm.name for arm in study.arms}
         kept, lost = [], set()
         with Store.open(os.environ["ABLATE_DB"]) as store:

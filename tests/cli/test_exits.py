@@ -103,7 +103,7 @@ def test_unknown_studies_tables_and_runs_leave_with_5(call, tiny: Path, fill) ->
         "error: No study in the database has a table 'top9'. Studies there: tiny.\n"
     )
     assert "no run starts with 'zz'" in call("runs", "show", "zz", code=5).err
-    assert "has not been run with profile cpu; it has been with (full scale)." in call(
+    assert "has not been run with profile cpu; it has been with full." in call(
         "report", "tiny", "--profile", "cpu", code=5
     ).err  # fmt: skip
     assert "tiny" in call("runs", "list", "--study", "other", code=5).err

@@ -106,41 +106,6 @@ def test_a_study_without_runs_says_so_with_the_commands(call, run: Path, tmp_pat
     )
 
 
-def test_a_second_scale_has_pages_of_its_own_and_the_name_means_the_one_with_more_complete_arms(
-    call, papers: Path, fill, tmp_path: Path
-) -> None:
-    child = papers / "child.yaml"
-    fill(papers / "tiny2020" / "tiny2020.yaml")
-    fill(child, lambda arm, seed: {"top1": 0.25} if seed == 0 or arm == "scratch" else None)  # 1 of 2 arms is complete
-    fill(child, lambda arm, seed: {"top1": 0.75}, profile="cpu")
-    assert call("report", child, "--format", "md").err.startswith("child, profile cpu: 4 of 4 runs done")
-    assert call("report", "child", "--format", "md").err.startswith("child, profile cpu: 4 of 4 runs done")
-    call("report", "--all")
-    pages = markdown(tmp_path / "reports")
-    assert sorted(pages) == ["README.md", "child-full-scale.md", "child.md", "tiny2020.md"]
-    assert "0.750" in pages["child.md"]
-    assert "0.250" in pages["child-full-scale.md"]
-    assert "At another scale: [child-full-scale](child-full-scale.md)." in pages["child.md"]
-    assert "At another scale: [child](child.md)." in pages["child-full-scale.md"]
-    folder = tmp_path / "reports"
-    assert "0.250" in (folder / "child-full-scale.html").read_text()
-    assert {"child.html", "child-full-scale.html"} <= set(_Links((folder / "index.html").read_text()).links)
-    assert "| [child-full-scale](child-full-scale.md) | 1 of 1 | full scale | 3 of 4 |" in pages["README.md"]
-    fill(child, lambda arm, seed: {"top1": 0.25})  # now both scales are whole: the name means the full scale
-    assert call("report", "child", "--format", "md").err.startswith("child, full scale: 4 of 4 runs done")
-    call("report", "--all", "--out", "later")
-    assert sorted(markdown(tmp_path / "later")) == ["README.md", "child-cpu.md", "child.md", "tiny2020.md"]
-
-
-def test_a_scale_that_only_shares_runs_with_another_study_has_no_page(call, papers: Path, fill, tmp_path: Path) -> None:
-    text = (papers / "tiny2020" / "tiny2020.yaml").read_text().replace("study: tiny2020", "study: sharing")
-    (papers / "sharing.yaml").write_text(text + "profiles: {cpu: {recipe: {epochs: 1}}}\n")
-    fill(papers / "tiny2020" / "tiny2020.yaml", lambda arm, seed: {"top1": 0.25} if seed == 0 else None)
-    fill(papers / "sharing.yaml", profile="cpu")
-    call("report", "--all")
-    assert sorted(markdown(tmp_path / "reports")) == ["README.md", "child.md", "sharing.md", "tiny2020.md"]
-
-
 def test_a_profile_and_weights_that_are_not_imagenets_are_said(call, run: Path, tmp_path: Path) -> None:
     call("report", "--all")
     page = (tmp_path / "reports" / "child.md").read_text()

@@ -138,7 +138,7 @@ def test_an_arm_keeps_its_text(two: Path) -> None:
         ("{study: parent.yaml, arm: resnet51}", ".arm: 'resnet51' names no row: 'resnet51' is no level. Did you mean 'resnet50'? Levels: resnet18, resnet50."),
         ("{study: parents.yaml, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/parents.yaml: no such study file."),
         ("{study: ., arm: resnet50}", ".study: the parent study cannot be used: FOLDER is a folder; name the YAML file in it."),
-        ("{study: parent.yaml, profile: gpu, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/parent.yaml:6: profiles: there is no profile 'gpu'. Did you mean 'cpu'? Profiles: cpu."),
+        ("{study: parent.yaml, profile: gpu, arm: resnet50}", ".study: the parent study cannot be used: FOLDER/parent.yaml:6: profiles: there is no profile 'gpu'. Did you mean 'cpu'? Profiles: cpu; full is the scale without one."),
         ("{study: parent.yaml, arm: resnet50, seed: 7}", ": the parent has no run with seed 7; it has 0, 1, 2. Raise its `seeds`, or name one seed in model.init."),
         ("{study: parent.yaml, arm: resnet50, seed: some}", ": model.init seed must be 'same' or a whole number from 0, not 'some' (found {study: parent.yaml, arm: resnet50, seed: some})."),
         ("{study: parent.yaml, arm: resnet50, weights: best}", ": model.init weights must be last or selected, not 'best' (found {study: parent.yaml, arm: resnet50, weights: best})."),

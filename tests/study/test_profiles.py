@@ -103,7 +103,7 @@ def test_a_rule_of_a_profile_that_matches_nothing(mistakes: Any, lee: str) -> No
 
 def test_a_profile_that_is_not_there(mistakes: Any, read: Any, lee: str) -> None:
     assert mistakes(lee, profile="cpus") == [
-        "s.yaml:21: profiles: there is no profile 'cpus'. Did you mean 'cpu'? Profiles: cpu."
+        "s.yaml:21: profiles: there is no profile 'cpus'. Did you mean 'cpu'? Profiles: cpu; full is the scale without one."
     ]
     assert mistakes("study: s", profile="cpu") == ["s.yaml:1: profiles: there is no profile 'cpu'. Profiles: none."]
 

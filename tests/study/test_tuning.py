@@ -160,7 +160,7 @@ def test_a_grid_without_a_budget_tries_all_of_its_cells(write) -> None:
         ("pruner", "medain", "6: pruner: there is no pruner 'medain'. Did you mean 'median'? Allowed: none, median, hyperband."),
         ("seeds", "0", "6: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 0."),
         ("trials", "30", "6: trials: unknown key."),
-        ("profile", "shrot", "profiles: there is no profile 'shrot'. Did you mean 'short'? Profiles: short."),
+        ("profile", "shrot", "profiles: there is no profile 'shrot'. Did you mean 'short'? Profiles: short; full is the scale without one."),
         ("recipe", "{optimizer.weight_decay: 0.1}", "6: recipe.optimizer.weight_decay: optimizer.weight_decay is in `space` too, which would always win; keep one."),
         ("recipe", "{loss.label_smoothing: 0.2}", "6: recipe.loss.label_smoothing: every level of smoothing sets loss.label_smoothing, so this would change nothing."),
         ("recipe", "{optimiser.lr: 0.1}", "6: recipe.optimiser.lr: 'optimiser.lr' is not a recipe field."),
