@@ -49,7 +49,7 @@ STATED = {
         "arms": 10,
         "merged": 0,
         "runs": 30,
-        "ids": "f984030718053b6e",
+        "ids": "b9e3b6d82c76960d",
     },
     ("transfer/transfer.yaml", None): {"arms": 13, "merged": 0, "runs": 39, "ids": "cf20f89b5f0f7598"},
     ("transfer/transfer.yaml", "cpu"): {"arms": 13, "merged": 0, "runs": 39, "ids": "ded2f2e7084df26d"},
