@@ -32,8 +32,6 @@ from ablate.parts.discover import Broken
 from ablate.parts.found import broken
 from ablate.report import FORMATS
 from ablate.study.places import data_root, home
-from ablate.study.recipe import fields
-from ablate.study.transforms import transforms
 
 WAL_RESET_FIXED = (3, 51, 3)
 MARKS = {OK: "ok  ", WARNING: "warn", ERROR: "FAIL"}
@@ -80,6 +78,9 @@ def _findings(db: str | None) -> Iterator[Finding]:
 
 
 def _broken_parts() -> Sequence[Broken]:
+    from ablate.study.recipe import fields
+    from ablate.study.transforms import transforms
+
     fields(), transforms()  # whoever reads their declarations finds what cannot be
     return broken()
 
