@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ablate.study.document.source import read
 from ablate.study.loader import Settings, load
-from ablate.study.source import read
-from ablate.study.tuning import is_tuning, load_tuning
+from ablate.study.tuning.tuning import is_tuning, load_tuning
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -139,7 +139,7 @@ def test_the_script_of_ones_own_is_run_as_the_readme_says(
 
 
 def test_the_readme_shows_the_script_of_ones_own_as_it_is() -> None:
-    from ablate.study.source import parse, read
+    from ablate.study.document.source import parse, read
 
     block = README.read_text().split("## Ablate your own script")[1].split("```yaml\n")[1].split("```")[0]
     whole = read(ROOT / "experiments" / "examples" / "bigram.yaml").data

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ablate.analysis import distributions
 from ablate.analysis.table import Interval
-from ablate.study.study import Reported
+from ablate.study.values.study import Reported
 
 _SLACK = 1e-12  # 0.905 and 0.90 + 0.005 are not the same float
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from ablate.analysis.table import Cell, Row
 from ablate.analysis.values import Sample
 from ablate.analysis.variance import suspect
-from ablate.study.study import Study, TableSpec
+from ablate.study.values.study import Study, TableSpec
 
 DECIDED = "Decided: adjusted p < 0.05."
 _RULES = {

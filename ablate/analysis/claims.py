@@ -36,8 +36,8 @@ from ablate.analysis.rows import direction
 from ablate.analysis.table import ClaimResult
 from ablate.analysis.values import Replicates, Sample, final
 from ablate.analysis.variance import standard_error
-from ablate.study.metrics import CLASS_METRICS
-from ablate.study.study import Arm, Claim, Study, TableSpec, Term
+from ablate.study.values.metrics import CLASS_METRICS
+from ablate.study.values.study import Arm, Claim, Study, TableSpec, Term
 
 _SHOWN = 3  # comparisons that `why` spells out
 

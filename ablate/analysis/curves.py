@@ -9,7 +9,7 @@ from ablate.analysis.classes import reported_confusion
 from ablate.analysis.layout import Line
 from ablate.analysis.table import ConfusionTable, Curve
 from ablate.analysis.values import Replicates, at_epoch
-from ablate.study.study import Arm
+from ablate.study.values.study import Arm
 
 USUAL = ("loss", "train_loss", "top1", "train_top1")
 """The curves of a table over arms."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ablate.analysis.table import Cell, Column, Row
-from ablate.study.digits import places
+from ablate.study.values.digits import places
 
 _USUAL = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
 _COUNTS = ("support", "epochs_trained", "selected_epoch")

@@ -42,7 +42,7 @@ from ablate.analysis.table import Cell, Row, Table
 from ablate.analysis.values import Replicates, Sample, final
 from ablate.analysis.variance import TESTS, Rule, rule_of, standard_error, suspect
 from ablate.study.records import RunResult
-from ablate.study.study import Arm, Condition, Reported, Study, TableSpec
+from ablate.study.values.study import Arm, Condition, Reported, Study, TableSpec
 
 if TYPE_CHECKING:
     import numpy as np

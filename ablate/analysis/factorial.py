@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ablate.analysis.layout import baseline_levels
-from ablate.study.study import Arm, Study, TableSpec
+from ablate.study.values.study import Arm, Study, TableSpec
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ablate.analysis.layout import arms_of, compared_with, matched_baseline
 from ablate.analysis.values import Sample
 from ablate.analysis.variance import Rule, rule_of
-from ablate.study.study import Arm, Study, TableSpec
+from ablate.study.values.study import Arm, Study, TableSpec
 
 Key = tuple[str | None, object]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ablate.analysis.values import Replicate, Replicates
 from ablate.errors import UsageError
 from ablate.study.records import RunResult
-from ablate.study.study import Arm, Study
+from ablate.study.values.study import Arm, Study
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ablate.analysis.classes import Average, reported_confusion
 from ablate.analysis.values import Replicates, epochs_with, share_rows
 from ablate.errors import Problem, StudyError
-from ablate.study.study import Arm, Reported, Study, TableSpec
+from ablate.study.values.study import Arm, Reported, Study, TableSpec
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
 from ablate.analysis.values import Replicates, Sample, counted_by
-from ablate.study.metrics import SPLITS, is_cost
+from ablate.study.code.verified import said
 from ablate.study.records import RunResult
-from ablate.study.study import Arm, Study, TableSpec
-from ablate.study.verified import said
+from ablate.study.values.metrics import SPLITS, is_cost
+from ablate.study.values.study import Arm, Study, TableSpec
 
 IF_MISSING = "Missing runs leave an arm's comparisons undecided."
 STALE = "Stale: "

@@ -14,9 +14,9 @@ from ablate.analysis.families import key_of
 from ablate.analysis.layout import Line, apart_from_rows, arms_of, column_keys, compared_with, matched_baseline
 from ablate.analysis.table import Cell, Column, Row
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
-from ablate.study.metrics import METRICS, SPLITS
-from ablate.study.study import Arm, Reported, Study, TableSpec
-from ablate.study.trainer import unit_of
+from ablate.study.assign.foreign_trainer import unit_of
+from ablate.study.values.metrics import METRICS, SPLITS
+from ablate.study.values.study import Arm, Reported, Study, TableSpec
 
 
 def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:

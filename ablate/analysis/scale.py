@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis.values import Replicates
+from ablate.study.assign.foreign_trainer import trainer_title
 from ablate.study.records import RunResult
-from ablate.study.study import Arm, Study
-from ablate.study.trainer import trainer_title
+from ablate.study.values.study import Arm, Study
 
 
 def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tuple[bool, str]:

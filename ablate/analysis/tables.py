@@ -12,7 +12,7 @@ from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Row, Table
 from ablate.analysis.values import Replicates
 from ablate.study.records import RunResult
-from ablate.study.study import Arm, Study, TableSpec
+from ablate.study.values.study import Arm, Study, TableSpec
 
 
 def build_table(

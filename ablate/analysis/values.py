@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ablate.analysis.mixed import data_asked, digest_of, why_mixed
-from ablate.study.metrics import SPLITS
 from ablate.study.records import RunResult
-from ablate.study.run import Run
-from ablate.study.study import Arm, Study
+from ablate.study.values.metrics import SPLITS
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Study
 
 Reader = Callable[[RunResult], float | None]
 """Takes one number from a done run; None where the run has no such number."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ablate.analysis.values import Sample
-from ablate.study.tables import TESTS as TESTS
+from ablate.study.tables.specs import TESTS as TESTS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ import typer
 
 from ablate.cli.common import Db, JsonOption, open_reader, plural, print_json, say
 from ablate.errors import NoSpaceOrPermission, UsageError
-from ablate.study.places import MARKER, home, mark
+from ablate.study.recipes.places import MARKER, home, mark
 
 if TYPE_CHECKING:
     from ablate.cli.leftovers import Findings, Item

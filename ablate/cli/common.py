@@ -16,14 +16,14 @@ import typer
 
 from ablate.cli import streams
 from ablate.errors import NotFound, UsageError
-from ablate.study import places
+from ablate.study.recipes import places
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.dispatch.events import GridReport
+    from ablate.dispatch.contract.events import GridReport
     from ablate.store.store import Store
-    from ablate.study.study import Study
+    from ablate.study.values.study import Study
 
 READERS = contextlib.ExitStack()
 """The databases that the command has open for reading; `main` closes them."""

@@ -11,7 +11,7 @@ import typer
 
 from ablate.cli.common import JsonOption, plural, print_json, say, stderr_console, stdout_console
 from ablate.errors import BadData
-from ablate.study.places import data_root, home
+from ablate.study.recipes.places import data_root, home
 
 if TYPE_CHECKING:
     from ablate.training.data.download import Watch

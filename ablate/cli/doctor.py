@@ -25,13 +25,13 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
+from ablate.dispatch.contract.slots import usable_cores
 from ablate.dispatch.executors import ENGINES
-from ablate.dispatch.slots import usable_cores
 from ablate.errors import AblateError, UsageError
 from ablate.parts.discover import Broken
 from ablate.parts.found import broken
 from ablate.report import FORMATS
-from ablate.study.places import data_root, home
+from ablate.study.recipes.places import data_root, home
 
 WAL_RESET_FIXED = (3, 51, 3)
 MARKS = {OK: "ok  ", WARNING: "warn", ERROR: "FAIL"}
@@ -78,8 +78,8 @@ def _findings(db: str | None) -> Iterator[Finding]:
 
 
 def _broken_parts() -> Sequence[Broken]:
-    from ablate.study.recipe import fields
-    from ablate.study.transforms import transforms
+    from ablate.study.recipes.recipe import fields
+    from ablate.study.recipes.transforms import transforms
 
     fields(), transforms()  # whoever reads their declarations finds what cannot be
     return broken()

@@ -13,11 +13,11 @@ import typer
 from ablate.cli.common import database_url, say
 from ablate.dispatch.executors import ENGINES, get_executor
 from ablate.errors import UsageError
-from ablate.study.places import home
+from ablate.study.recipes.places import home
 
 if TYPE_CHECKING:
+    from ablate.dispatch.contract.executor import Executor
     from ablate.dispatch.declare import Engine
-    from ablate.dispatch.executor import Executor
 
 EngineSettings = Mapping[str, Sequence[str]]
 """KEY=VALUE items of the command line by engine."""
@@ -98,7 +98,7 @@ class ReadyEngine:
     @property
     def slots(self) -> int:
         """Runs at a time; of executors elsewhere what was asked for, else one."""
-        from ablate.dispatch.slots import plan_slots
+        from ablate.dispatch.contract.slots import plan_slots
 
         if self.engine.where == "this host":
             return len(plan_slots(self.given["device"], self.given["workers"], self.given["threads"]))
@@ -108,9 +108,9 @@ class ReadyEngine:
 def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **given: Any) -> ReadyEngine:
     """The executor of that name, before anything is written. Raises UsageError for options that do not go together, and for
     what cannot work on this host."""
-    from ablate.dispatch.gridfile import is_sqlite
-    from ablate.dispatch.slots import crowded, plan_slots
-    from ablate.dispatch.stores import SPOOL
+    from ablate.dispatch.contract.slots import crowded, plan_slots
+    from ablate.dispatch.elsewhere.gridfile import is_sqlite
+    from ablate.dispatch.elsewhere.queues import SPOOL
 
     url = database_url(db)
     executor = get_executor(name, engine_settings, home())

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, NoReturn
 from ablate.cli.common import command, database_url, plural, require_reader, safe_url, say
 from ablate.cli.stored import changed_since, record_of, scales_of
 from ablate.cli.tables import Looks, looks_of, stored_results
-from ablate.dispatch.gridfile import is_sqlite
+from ablate.dispatch.elsewhere.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError
 from ablate.parts.weights import names_run
-from ablate.study.places import DEFAULT_DATABASE
-from ablate.study.recipe import setting, weights_paths
-from ablate.study.source import read
-from ablate.study.tuning import is_tuning
+from ablate.study.document.source import read
+from ablate.study.recipes.places import DEFAULT_DATABASE
+from ablate.study.recipes.recipe import setting, weights_paths
+from ablate.study.tuning.tuning import is_tuning
 
 if TYPE_CHECKING:
     from ablate.report.published import Collection, RunEntry, StudyEntry
     from ablate.store.store import Store
     from ablate.study.records import RunResult
-    from ablate.study.study import Study
+    from ablate.study.values.study import Study
 
 NOT_PUBLISHED = ("quickstart.yaml",)
 """Studies at the top that are nobody's paper and have a database of their own."""

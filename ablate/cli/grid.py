@@ -30,7 +30,7 @@ from ablate.errors import UsageError
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan
     from ablate.store.store import Store
-    from ablate.study.study import Study
+    from ablate.study.values.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a study.")
 

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError, UsageError
-from ablate.study.places import MARKER, default_home
-from ablate.study.recipe import start_of
+from ablate.study.recipes.places import MARKER, default_home
+from ablate.study.recipes.recipe import start_of
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
     from ablate.study.records import RunResult
-    from ablate.study.run import Run
+    from ablate.study.values.run import Run
 
 KINDS = {
     "checkpoints": "checkpoints of done runs and pruned trials",

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from ablate.cli.common import duration, stderr_console
 from ablate.cli.planning import Plan
-from ablate.dispatch import events
+from ablate.dispatch.contract import events
 from ablate.study import records
-from ablate.study.digits import brief
+from ablate.study.values.digits import brief
 
 ENDED = ("done", "failed", "lost", "pruned")
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablate.dispatch.executor import run_folder
-from ablate.study.recipe import start_of
-from ablate.study.run import Run
-from ablate.study.study import Study
-from ablate.study.weights import absent
+from ablate.dispatch.contract.executor import run_folder
+from ablate.study.recipes.first_weights import absent
+from ablate.study.recipes.recipe import start_of
+from ablate.study.values.run import Run
+from ablate.study.values.study import Study
 
 WAITING = ("queued", "pruned")
 DEAD = {"failed": "failed", "lost": "was lost", "cancelled": "was cancelled"}

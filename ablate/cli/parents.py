@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.cli.outlook import Outlook
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
     from ablate.store.store import Store

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.cli.outlook import WAITING, Outlook
-from ablate.study.places import home
-from ablate.study.provenance import codes_of
-from ablate.study.run import Run
-from ablate.study.study import Study
+from ablate.study.code.provenance import codes_of
+from ablate.study.recipes.places import home
+from ablate.study.values.run import Run
+from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -24,7 +24,7 @@ class PlannedRun:
 
     `cause` is what a blocked run shares with its replicates: `why` without the parent's id. A done run is `stale` where other
     code than the present trained it, which `why` says; not `code_known`: its script is not here, so nobody can tell; `verified`
-    where the present code is known to give its numbers again (`ablate.study.verified.HOW`).
+    where the present code is known to give its numbers again (`ablate.study.code.verified.HOW`).
     """
 
     run: Run

@@ -14,7 +14,7 @@ from ablate.analysis.power import detectable, detectable_effect, replicates_need
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.study.study import Study, TableSpec
+    from ablate.study.values.study import Study, TableSpec
 
 SHOWN_N = (3, 5, 10)
 ONE_SD = 1.0

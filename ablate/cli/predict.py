@@ -14,7 +14,7 @@ from ablate.cli.common import Db, command, plural, require_reader, say
 from ablate.cli.runs import RunArgument
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
 from ablate.parts.reading.contents import printable
-from ablate.study.places import home
+from ablate.study.recipes.places import home
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -57,7 +57,7 @@ def predict(
     The weights are always those of the epoch that the run's numbers are of: the selected one, or the last one where the
     recipe's `select` is `last`. A run keeps them where its study says `keep: selected`.
     """
-    from ablate.dispatch.slots import plan_slots
+    from ablate.dispatch.contract.slots import plan_slots
 
     _check_columns(id_column, label_column, id_stem)
     path = None if out == "-" else Path(out)
@@ -120,7 +120,7 @@ def _check_out(path: Path | None, force: bool) -> None:
 
 def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
     """The weights that the run's numbers are of, and their recorded SHA-256. Raises NotFound with what to do where the run kept none."""
-    from ablate.dispatch.executor import run_folder
+    from ablate.dispatch.contract.executor import run_folder
 
     run = result.run
     short = run.run_id[:12]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ablate.cli.planning import Plan
     from ablate.store.store import Store
     from ablate.study.records import RunResult
-    from ablate.study.study import Study
+    from ablate.study.values.study import Study
 
 WRITTEN = {name: one for name, one in FORMATS.all().items() if one.study is not None}
 """The formats of studies."""
@@ -120,7 +120,7 @@ def _build(
 def _other_scale(store: Store, loaded: Study, study: str | None) -> str:
     """What files name the scale by; empty where the study's plain name means it anyway."""
     from ablate.cli.stored import stored_study
-    from ablate.study.study import FULL
+    from ablate.study.values.study import FULL
 
     plain = stored_study(store, study or loaded.name, None, loaded.sets)
     return "" if plain.profile == loaded.profile else loaded.profile or FULL
@@ -131,7 +131,7 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
     """A page goes to a file, with the first table for people before it: a folder that cannot be written to hides no number.
     Other texts go to stdout unless told otherwise."""
     from ablate.cli.tables import print_tables
-    from ablate.study.variants import file_name
+    from ablate.study.designs.variants import file_name
 
     name = file_name(loaded.name, loaded.sets, scale)
     if written.page:
@@ -151,8 +151,8 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
 
 
 def _text(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], scale: str) -> str:
-    from ablate.study.study import full_name
-    from ablate.study.variants import recipe_yaml
+    from ablate.study.designs.variants import recipe_yaml
+    from ablate.study.values.study import full_name
 
     assert written.study is not None
     return written.study(
@@ -197,7 +197,7 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
 def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
     """Of the studies run under the profile, the one run last that has the table. Raises NotFound."""
     from ablate.cli.stored import stored_study
-    from ablate.study.study import FULL, full_name
+    from ablate.study.values.study import FULL, full_name
 
     every = store.studies()
     profiles = sorted({item.profile or FULL for item in every})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.study.places import data_root, home
-from ablate.study.scripts import globs_of
+from ablate.study.code.scripts import globs_of
+from ablate.study.recipes.places import data_root, home
 
 if TYPE_CHECKING:
-    from ablate.study.study import Study
+    from ablate.study.values.study import Study
 
 
 def folder_of(study: Study) -> Path:

@@ -14,13 +14,13 @@ from ablate.cli.planning import Plan, make_plan
 from ablate.cli.requests import folder_of, settings_of_call, trainer_options
 from ablate.cli.screens import expected, trained_again
 from ablate.cli.stored import other_file, record_of, text_of
-from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.signals import StopFlag, listening
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.store.store import Store
-from ablate.study.places import home, make_home
-from ablate.study.provenance import codes_of, digest_of
-from ablate.study.study import Study
-from ablate.study.trainer import fit_name
+from ablate.study.assign.foreign_trainer import fit_name
+from ablate.study.code.provenance import codes_of, digest_of
+from ablate.study.recipes.places import home, make_home
+from ablate.study.values.study import Study
 
 
 def run_grid(

@@ -21,9 +21,9 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.errors import UsageError, nearest
-from ablate.study.digits import brief
-from ablate.study.places import home
-from ablate.study.run import STATES
+from ablate.study.recipes.places import home
+from ablate.study.values.digits import brief
+from ablate.study.values.run import STATES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -337,7 +337,7 @@ def _of_training(result: RunResult) -> dict[str, Any]:
 
 def _log(result: RunResult) -> str | None:
     """The end of the newest attempt's log, where it is on this machine."""
-    from ablate.dispatch.executor import attempt_log
+    from ablate.dispatch.contract.executor import attempt_log
 
     if not result.attempts:
         return None

@@ -43,7 +43,7 @@ def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
 
 def say_stale(plan: Plan) -> None:
     """What differs between the code that trained runs and the code here, and what to do about it."""
-    from ablate.study.verified import said  # with pydantic, which `--help` does without
+    from ablate.study.code.verified import said  # with pydantic, which `--help` does without
 
     if stale := [item for item in plan.runs if item.stale]:
         causes = list(dict.fromkeys(item.why for item in stale if item.why))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError, NotFound, StudyError, nearest
-from ablate.study.find import files_of, says_study
+from ablate.study.code.provenance import codes_of
+from ablate.study.document.find import files_of, says_study
 from ablate.study.loader import Settings, find, load, load_text
-from ablate.study.provenance import codes_of
-from ablate.study.run import Run
-from ablate.study.study import FULL, Arm, Study, full_name
+from ablate.study.values.run import Run
+from ablate.study.values.study import FULL, Arm, Study, full_name
 
 COMPARED = "compared"
 """How the names end of what `ablate.tuning.compare` queues."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ablate.analysis.table import Table
     from ablate.store.store import Store
     from ablate.study.records import RunResult
-    from ablate.study.study import Study, TableSpec
+    from ablate.study.values.study import Study, TableSpec
 
 
 class Looks(TypedDict):
@@ -41,7 +41,7 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
     A run that waits and cannot start here is `blocked`, and its `error` says why in two or three words.
     """
     from ablate.cli.outlook import Outlook
-    from ablate.study.places import home
+    from ablate.study.recipes.places import home
     from ablate.study.records import RunResult
 
     runs = {run.run_id: run for run in (*study.runs, *study.parents)}
@@ -55,7 +55,7 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
 
 def stored_results(study: Study, store: Store) -> dict[str, RunResult]:
     """The same as the database has it, without a look at what could start on this machine."""
-    from ablate.study.provenance import codes_of
+    from ablate.study.code.provenance import codes_of
 
     return store.results([run.run_id for run in (*study.runs, *study.parents)], code=codes_of(study))
 

@@ -25,10 +25,10 @@ from ablate.cli.common import (
 from ablate.cli.engines import get_engine
 from ablate.errors import UsageError, nearest
 from ablate.report import FORMATS
-from ablate.study.digits import brief
+from ablate.study.values.digits import brief
 
 if TYPE_CHECKING:
-    from ablate.study.trials import TuningResult
+    from ablate.study.values.trials import TuningResult
 
 app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and look at what came of it.")
 
@@ -67,7 +67,7 @@ def run(
     Kill it at any moment: the next `tune run` goes on with the same trials.
     """
     from ablate.cli.tuning import train
-    from ablate.study.tuning import load_tuning
+    from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.reading import read_result
 
     if retry is not None and retry not in RETRY:
@@ -111,8 +111,8 @@ def report(
 ) -> None:
     """Write what came of a tuning: the trials, each arm's best recipe, and what it hangs on."""
     from ablate.report.html import write_report
-    from ablate.study.tuning import load_tuning
-    from ablate.study.variants import file_name
+    from ablate.study.designs.variants import file_name
+    from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.best import best_study
     from ablate.tuning.reading import read_result
 
@@ -157,7 +157,7 @@ def export(
     db: Db = None,
 ) -> None:
     """Copy the trials into a file that `optuna-dashboard` opens. It is a copy: nothing is read back from it."""
-    from ablate.study.tuning import load_tuning
+    from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.export import export as write
     from ablate.tuning.reading import read_result
 

@@ -15,17 +15,17 @@ from ablate.cli.parents import train_parents_again
 from ablate.cli.planning import make_plan
 from ablate.cli.requests import trainer_options
 from ablate.cli.tables import looks_of, study_results
-from ablate.dispatch import events
-from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.signals import StopFlag, listening
+from ablate.dispatch.contract import events
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.errors import NotFound, Problem, StudyError
 from ablate.store.store import Store
-from ablate.study.places import home, make_home
+from ablate.study.assign.foreign_trainer import fit_name
+from ablate.study.recipes.places import home, make_home
 from ablate.study.records import RunResult
-from ablate.study.study import Study
-from ablate.study.trainer import fit_name
-from ablate.study.trials import Tuning, TuningResult
-from ablate.study.tuning import load_tuning
+from ablate.study.tuning.tuning import load_tuning
+from ablate.study.values.study import Study
+from ablate.study.values.trials import Tuning, TuningResult
 from ablate.tuning.compare import compared, costs
 from ablate.tuning.loop import tune
 from ablate.tuning.reading import read_result

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.cli.common import command, duration, plural, safe_url, say
-from ablate.dispatch.executor import run_folder
-from ablate.dispatch.signals import StopFlag, listening
+from ablate.dispatch.contract.executor import run_folder
+from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.errors import Interrupted, NotFound, RunFailure, UsageError
-from ablate.study.provenance import Code, codes_of
-from ablate.study.run import Run
-from ablate.study.study import Study
-from ablate.study.verified import Evidence, Step, Verified, between, compare, numbers_of, steps, told
+from ablate.study.code.provenance import Code, codes_of
+from ablate.study.code.verified import Evidence, Step, Verified, between, compare, numbers_of, steps, told
+from ablate.study.values.run import Run
+from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
     from ablate.cli.planning import Plan

@@ -12,7 +12,7 @@ import typer
 
 from ablate.cli import streams
 from ablate.cli.common import Db, ProfileOption, SetOption, duration, plural, require_reader, stdout_console
-from ablate.study.digits import brief
+from ablate.study.values.digits import brief
 
 if TYPE_CHECKING:
     from rich.console import Console

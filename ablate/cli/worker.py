@@ -11,10 +11,10 @@ import typer
 
 from ablate.cli.common import Db, ProfileOption, SetOption, database_url, say, say_errors
 from ablate.errors import LeaseLost, NotFound, UsageError
-from ablate.study.places import home
+from ablate.study.recipes.places import home
 
 if TYPE_CHECKING:
-    from ablate.dispatch.signals import StopFlag
+    from ablate.dispatch.contract.signals import StopFlag
     from ablate.store.store import Store
     from ablate.store.values import StoredRequest, StoredStudy
 
@@ -50,8 +50,8 @@ def worker(
     were lost or are blocked; 5 the scripts of a request are in neither folder; 75 lease lost, so that another worker has a run of
     this one; 130, 143, 140 after SIGINT, SIGTERM, SIGUSR2; others as everywhere.
     """
-    from ablate.dispatch.remote import WORKER_SIGNALS, serve
-    from ablate.dispatch.signals import StopFlag, listening
+    from ablate.dispatch.contract.signals import StopFlag, listening
+    from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, serve
 
     if (study is None) == (grid is None):
         raise UsageError("name what to work on: --study NAME, or --grid FILE.")
@@ -112,7 +112,7 @@ class _Hand:
     def _records(self, store: Store) -> list[StoredStudy]:
         """What is stored under the name, or under the key. Raises NotFound."""
         from ablate.cli.stored import records_of
-        from ablate.study.study import full_name
+        from ablate.study.values.study import full_name
 
         if not self.study.isdigit():
             return records_of(store, self.study, self.sets, self.profile)
@@ -130,13 +130,13 @@ class _Hand:
         from ablate.cli.planning import make_plan
         from ablate.cli.requests import trainer_options
         from ablate.cli.stored import load_record, place_of
-        from ablate.dispatch.executor import GridRequest
-        from ablate.dispatch.folders import working_folder
-        from ablate.dispatch.remote import exit_code, work_here
-        from ablate.dispatch.stores import opener
+        from ablate.dispatch.contract.executor import GridRequest
+        from ablate.dispatch.elsewhere.host_worker import exit_code, work_here
+        from ablate.dispatch.elsewhere.queues import opener
+        from ablate.dispatch.worker.folders import working_folder
         from ablate.store.store import Store
-        from ablate.study.scripts import globs_of
-        from ablate.study.trainer import fit_name
+        from ablate.study.assign.foreign_trainer import fit_name
+        from ablate.study.code.scripts import globs_of
 
         loaded = load_record(request)
         runs, watch = (*loaded.parents, *loaded.runs), globs_of(loaded.trainer)

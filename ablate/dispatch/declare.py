@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from ablate.dispatch.executor import Executor
+    from ablate.dispatch.contract.executor import Executor
 
 Settings = Mapping[str, Any]
 Where = Literal["this process", "this host", "elsewhere"]

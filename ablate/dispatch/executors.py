@@ -11,7 +11,7 @@ from ablate.errors import UsageError
 from ablate.parts.discover import Catalog
 
 if TYPE_CHECKING:
-    from ablate.dispatch.executor import Executor
+    from ablate.dispatch.contract.executor import Executor
 
 ENGINES = Catalog("executor", Engine, "ablate.dispatch.engines", "ablate.executors", "ENGINE")
 

@@ -16,7 +16,8 @@ from typing import Any
 from ablate.dispatch.declare import Engine
 from ablate.dispatch.executors import ENGINES
 from ablate.errors import NotFound, StudyError, UsageError, nearest
-from ablate.study import places, source
+from ablate.study.document import source
+from ablate.study.recipes import places
 
 Settings = dict[str, Any]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
     from ablate.study.records import RunResult
-    from ablate.study.trials import TuningResult
+    from ablate.study.values.trials import TuningResult
 
 
 @dataclass(frozen=True, kw_only=True)

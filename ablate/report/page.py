@@ -13,8 +13,8 @@ from ablate.report import drawing, figures
 from ablate.report import format as fmt
 from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.report.grid import parts_of
+from ablate.study.code.verified import ITSELF
 from ablate.study.records import RunResult
-from ablate.study.verified import ITSELF
 
 SHORT = 12
 """Characters of a run's id that people see."""

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
-from ablate.study.study import FULL, full_name
-from ablate.study.variants import file_name
+from ablate.study.designs.variants import file_name
+from ablate.study.values.study import FULL, full_name
 
 VERDICTS = ("holds", "contradicted", "undecided", "not testable")
 AGREEMENTS = ("agrees", "differs", "not comparable")

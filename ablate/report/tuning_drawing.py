@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from ablate.report import theme
 from ablate.report.drawing import hover, short, text
-from ablate.study.digits import brief
-from ablate.study.trials import Dimension, Trial
+from ablate.study.values.digits import brief
+from ablate.study.values.trials import Dimension, Trial
 
 HEIGHT = 320
 CELLS = 40

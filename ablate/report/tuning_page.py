@@ -12,8 +12,8 @@ from ablate.report import tuning_drawing as drawing
 from ablate.report.html import fill
 from ablate.report.page import slug
 from ablate.report.tuning_text import CAUTION, budget_line, cost_line, ended, shown, value_text
-from ablate.study.study import full_name
-from ablate.study.trials import Trial, TunedArm, TuningResult
+from ablate.study.values.study import full_name
+from ablate.study.values.trials import Trial, TunedArm, TuningResult
 
 Figure = tuple[str, str, go.Figure, bool]
 

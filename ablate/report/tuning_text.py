@@ -8,9 +8,9 @@ from typing import Any
 from ablate.report.json import finite
 from ablate.report.markdown import escape
 from ablate.report.spreadsheet import Value, csv_text
-from ablate.study.digits import brief
-from ablate.study.study import full_name
-from ablate.study.trials import Trial, TunedArm, TuningResult
+from ablate.study.values.digits import brief
+from ablate.study.values.study import full_name
+from ablate.study.values.trials import Trial, TunedArm, TuningResult
 
 ENDED = ("complete", "pruned", "failed")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.engine import Database
-from ablate.study.places import written_out
+from ablate.study.recipes.places import written_out
 
 
 def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> None:

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ablate.study.digest import canonical_json
-from ablate.study.recipe import replaced, start_of
-from ablate.study.run import Run
+from ablate.study.recipes.digest import canonical_json
+from ablate.study.recipes.recipe import replaced, start_of
+from ablate.study.values.run import Run
 
 LONGEST_TEXT = 20_000
 """Characters of an error that are kept: the start and the end, where a traceback says most."""

@@ -22,7 +22,7 @@ from ablate.store.portable import Export, Row, export_file
 from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs, trials, verified
 from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Imported
-from ablate.study.places import is_database_url
+from ablate.study.recipes.places import is_database_url
 
 _BATCH = 2_000
 

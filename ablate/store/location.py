@@ -12,8 +12,8 @@ from sqlalchemy.exc import ArgumentError
 
 from ablate.errors import StoreError
 from ablate.store.header import Header
-from ablate.study import places
-from ablate.study.places import SQLITE, expand, is_database_url
+from ablate.study.recipes import places
+from ablate.study.recipes.places import SQLITE, expand, is_database_url
 
 HEADER = b"SQLite format 3\x00"
 

@@ -24,7 +24,7 @@ from ablate.store.codec import chunks
 from ablate.store.engine import Tx
 from ablate.store.portable import Export, Row
 from ablate.store.schema import arms, attempts, final_metrics, runs, studies
-from ablate.study.metrics import is_cost
+from ablate.study.values.metrics import is_cost
 
 NEW, ADDED, SAME, KEPT, CLASH = "new", "added", "same", "kept", "clash"
 

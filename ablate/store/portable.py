@@ -44,7 +44,7 @@ from ablate.store.schema import (
     verified,
 )
 from ablate.store.trials import ENDED
-from ablate.study.run import STATES
+from ablate.study.values.run import STATES
 from ablate.version import __version__
 
 FORMAT = "ablate results"

@@ -16,8 +16,8 @@ from ablate.store.schema import arms, attempts, events, request_runs, runs, stud
 from ablate.store.seen import Codes, Seen, look
 from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Counts, Event, RunState, StoredStudy, StudyLink, Timing
-from ablate.study.digest import SHORT
-from ablate.study.run import STATES
+from ablate.study.recipes.digest import SHORT
+from ablate.study.values.run import STATES
 
 TUNING = "tune:"
 """How the studies begin that tuning keeps for its runs: no study file can have such a name."""

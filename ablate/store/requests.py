@@ -19,7 +19,7 @@ from ablate.store.queries import TUNING
 from ablate.store.schema import attempts, request_runs, requests, runs, studies, study_runs
 from ablate.store.seen import Codes, one_digest
 from ablate.store.values import Asker, Looks, StoredRequest
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 
 @dataclass(frozen=True)

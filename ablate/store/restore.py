@@ -21,7 +21,7 @@ from ablate.store.header import Header, in_use
 from ablate.store.location import Location
 from ablate.store.schema import REVISIONS
 from ablate.store.values import Restored
-from ablate.study.places import written_out
+from ablate.study.recipes.places import written_out
 
 _LOCK_BYTES, _LOCK_START = 512, 0x40000000
 """Where SQLite locks a database that it has open (PENDING_BYTE and what follows, in its os.h)."""

@@ -19,8 +19,8 @@ from ablate.store.codec import chunks, from_json
 from ablate.store.engine import AnyRow, Tx
 from ablate.store.schema import attempts, runs
 from ablate.store.transitions import UNDER_WAY
-from ablate.study.provenance import Code, Freshness, compare, digest_of
-from ablate.study.verified import Evidence
+from ablate.study.code.provenance import Code, Freshness, compare, digest_of
+from ablate.study.code.verified import Evidence
 
 Codes = Mapping[str, Code] | str | None
 """The code to look with: of each run by id, one digest for all, or None for none in particular."""

@@ -45,9 +45,9 @@ from ablate.store.values import (
     Timing,
     Upgrade,
 )
+from ablate.study.code.verified import Verified
 from ablate.study.records import EpochRecord, Outcome, RunResult
-from ablate.study.study import Study
-from ablate.study.verified import Verified
+from ablate.study.values.study import Study
 
 TTL = 60.0
 """Seconds that a lease lasts without a heartbeat."""

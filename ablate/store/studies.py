@@ -20,9 +20,9 @@ from ablate.store.requests import Call
 from ablate.store.schema import arms, request_runs, runs, studies, study_runs
 from ablate.store.seen import Seen, look, one_digest
 from ablate.store.transitions import UNDER_WAY
-from ablate.study.digest import canonical_json
-from ablate.study.run import Run
-from ablate.study.study import Study
+from ablate.study.recipes.digest import canonical_json
+from ablate.study.values.run import Run
+from ablate.study.values.study import Study
 
 RETRIES: Mapping[str | None, tuple[str, ...]] = {
     None: (),

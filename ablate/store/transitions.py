@@ -24,7 +24,7 @@ from ablate.store.codec import LONGEST_TEXT, chunks, clean
 from ablate.store.engine import AnySelect, Tx
 from ablate.store.schema import attempts, events, request_runs, runs
 from ablate.store.values import Claim
-from ablate.study.digest import SHORT
+from ablate.study.recipes.digest import SHORT
 
 UNDER_WAY = ("queued", "running")
 """The states of a run that has not ended."""

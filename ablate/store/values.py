@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ablate.study.records import Artifact
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 
 
 @dataclass(frozen=True)

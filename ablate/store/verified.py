@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from ablate.store.codec import clean, from_json, number, to_json
 from ablate.store.engine import Tx
 from ablate.store.schema import verified
-from ablate.study.verified import Verified
+from ablate.study.code.verified import Verified
 
 
 def read(tx: Tx) -> tuple[Verified, ...]:

@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.study import keys
-from ablate.study.design import DESIGNS
+from ablate.study.designs.design import DESIGNS
+from ablate.study.designs.seeds import LARGEST, MAX_SEEDS
+from ablate.study.document import keys
 from ablate.study.loader import DEFAULT_SEEDS, KEEP
-from ablate.study.metrics import METRICS
-from ablate.study.normalise import known_names
-from ablate.study.recipe import fields
-from ablate.study.seeds import LARGEST, MAX_SEEDS
-from ablate.study.tables import TESTS
+from ablate.study.recipes.normalise import known_names
+from ablate.study.recipes.recipe import fields
+from ablate.study.tables.specs import TESTS
+from ablate.study.values.metrics import METRICS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ARGUMENT = r"^model\.args\..+$"

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablate.parts.packages import absent
-from ablate.study.normalise import dict_get
-from ablate.study.problems import Problems, show
-from ablate.study.provenance import codes_of
-from ablate.study.reported import left_out_by
-from ablate.study.scripts import globs_of, matches
-from ablate.study.source import Key
-from ablate.study.study import Arm, Claim, Factor, Level, Study, TableSpec
+from ablate.study.code.provenance import codes_of
+from ablate.study.code.scripts import globs_of, matches
+from ablate.study.document.problems import Problems, show
+from ablate.study.document.source import Key
+from ablate.study.recipes.normalise import dict_get
+from ablate.study.tables.reported import left_out_by
+from ablate.study.values.study import Arm, Claim, Factor, Level, Study, TableSpec
 
 MIN_SEEDS = 3
 

@@ -13,33 +13,33 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import NotFound, Problem, nearest
-from ablate.study.arms import FreeText, RecipeText, build_arms, build_runs, joined_levels, text_of
-from ablate.study.assign import apply, read_settings
-from ablate.study.design import Design, path_steps, read_design
-from ablate.study.factors import read_baseline, read_factors
-from ablate.study.find import find as find
-from ablate.study.free import apply_free
-from ablate.study.grid import Grid, Rule, build_grid, read_rules
-from ablate.study.keys import STUDY
-from ablate.study.lint import lint
-from ablate.study.parents import Parents, digest_of
-from ablate.study.problems import Problems, show
-from ablate.study.profiles import (
+from ablate.study.assign.assign import apply, read_settings
+from ablate.study.assign.command_words import holes
+from ablate.study.assign.foreign_recipe import apply_free
+from ablate.study.assign.foreign_trainer import Trainer, read_trainer
+from ablate.study.designs.arms import FreeText, RecipeText, build_arms, build_runs, joined_levels, text_of
+from ablate.study.designs.design import Design, path_steps, read_design
+from ablate.study.designs.factors import read_baseline, read_factors
+from ablate.study.designs.parent_runs import Parents, digest_of
+from ablate.study.designs.points import Grid, Rule, build_grid, read_rules
+from ablate.study.designs.profiles import (
     Profile,
     apply_profile,
     check_profiles,
     known_paths,
     read_profiles,
 )
-from ablate.study.recipe import fields
-from ablate.study.run import Run
-from ablate.study.seeds import read_seeds, seeds_message, seeds_of
-from ablate.study.source import Document, parse, read
-from ablate.study.study import FULL, Factor, Study, TableSpec
-from ablate.study.tables import TableReader, default_tables, known_metrics
-from ablate.study.trainer import Trainer, read_trainer
-from ablate.study.variants import effective, read_sets, texts_of
-from ablate.study.words import holes
+from ablate.study.designs.seeds import read_seeds, seeds_message, seeds_of
+from ablate.study.designs.variants import effective, read_sets, texts_of
+from ablate.study.document.find import find as find
+from ablate.study.document.keys import STUDY
+from ablate.study.document.problems import Problems, show
+from ablate.study.document.source import Document, parse, read
+from ablate.study.lint import lint
+from ablate.study.recipes.recipe import fields
+from ablate.study.tables.specs import TableReader, default_tables, known_metrics
+from ablate.study.values.run import Run
+from ablate.study.values.study import FULL, Factor, Study, TableSpec
 
 KEEP = ("selected", "last", "all")
 DEFAULT_SEEDS = 3

@@ -16,8 +16,8 @@ from ablate.errors import BadData, NotFound
 from ablate.parts.declare import Network
 from ablate.parts.found import parts
 from ablate.parts.packages import weights_folders
-from ablate.study.places import expand
-from ablate.study.recipe import Model
+from ablate.study.recipes.places import expand
+from ablate.study.recipes.recipe import Model
 from ablate.training.models import flags_of, usual_variant
 from ablate.training.models.changes import variants_before
 from ablate.training.registry import recipe_error

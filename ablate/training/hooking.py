@@ -12,8 +12,8 @@ from torch import nn
 from ablate.parts import streams
 from ablate.parts.declare import Refinement, Settings
 from ablate.parts.hooks import Hook, Mix, Place, Setup
-from ablate.study.recipe import Recipe
-from ablate.study.uses import parts_used, settings_of
+from ablate.study.recipes.recipe import Recipe
+from ablate.study.recipes.uses import parts_used, settings_of
 from ablate.training.registry import recipe_error
 
 

@@ -22,7 +22,7 @@ from torch import nn
 
 from ablate.errors import BadData
 from ablate.parts.declare import Settings
-from ablate.study.recipe import Model
+from ablate.study.recipes.recipe import Model
 from ablate.training.find_weights import Weights, locate
 from ablate.training.models import NONE, variant_of
 from ablate.training.models.changes import variants_before

@@ -18,7 +18,7 @@ from torch import nn
 from ablate.errors import Diverged, StudyError
 from ablate.parts import streams
 from ablate.parts.hooks import Mix, Place
-from ablate.study.recipe import Recipe
+from ablate.study.recipes.recipe import Recipe
 from ablate.training import sources
 from ablate.training.batches import Batch, Feed, bounds
 from ablate.training.freeze import Frozen, train_mode

@@ -18,7 +18,7 @@ from ablate.errors import BadData
 from ablate.parts.declare import Loss, Settings
 from ablate.parts.found import parts
 from ablate.parts.hooks import Hook, Mix
-from ablate.study import recipe as recipes
+from ablate.study.recipes import recipe as recipes
 from ablate.training.registry import recipe_error
 
 _TINY = 1e-12

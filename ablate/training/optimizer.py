@@ -10,8 +10,8 @@ from torch import nn
 
 from ablate.parts import declare as kinds
 from ablate.parts.found import parts
-from ablate.study.recipe import Optimizer, Recipe
-from ablate.study.uses import settings_of
+from ablate.study.recipes.recipe import Optimizer, Recipe
+from ablate.study.recipes.uses import settings_of
 from ablate.training.freeze import matches
 from ablate.training.registry import recipe_error
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ablate.study.metrics import METRICS
 from ablate.study.records import Artifact, Confusion, Outcome
+from ablate.study.values.metrics import METRICS
 from ablate.training import checkpoint, freeze
 from ablate.training.init import head_name
 from ablate.training.metrics import Evaluation

@@ -24,9 +24,9 @@ from torch import nn
 from ablate.errors import BadData, NotFound, RunFailure
 from ablate.parts.reading.contents import printable
 from ablate.parts.reading.images import Pixels
-from ablate.study.recipe import Recipe, parse_recipe
+from ablate.study.recipes.recipe import Recipe, parse_recipe
 from ablate.study.records import Context
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training import sources
 from ablate.training.batches import EVALUATION_PIXELS
 from ablate.training.models import build_model

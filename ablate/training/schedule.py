@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ablate.parts.declare import At, Schedule, Settings
 from ablate.parts.found import parts
-from ablate.study.recipe import Recipe
-from ablate.study.uses import settings_of
+from ablate.study.recipes.recipe import Recipe
+from ablate.study.recipes.uses import settings_of
 from ablate.training.registry import recipe_error
 
 

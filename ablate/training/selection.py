@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.errors import nearest
-from ablate.study.metrics import METRICS
+from ablate.study.values.metrics import METRICS
 from ablate.training.metrics import TOP5_CLASSES
 from ablate.training.registry import recipe_error
 

@@ -14,11 +14,11 @@ from ablate.errors import AblateError
 from ablate.parts.declare import Loss
 from ablate.parts.found import parts
 from ablate.parts.hooks import Setup
-from ablate.study.provenance import code_of
-from ablate.study.recipe import Recipe
+from ablate.study.code.provenance import code_of
+from ablate.study.recipes.recipe import Recipe
+from ablate.study.recipes.uses import settings_of
 from ablate.study.records import Context
-from ablate.study.run import Run
-from ablate.study.uses import settings_of
+from ablate.study.values.run import Run
 from ablate.training import checkpoint, freeze, sources
 from ablate.training.batches import Feed, bounds, forget_others
 from ablate.training.environment import fingerprint

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate.study import places
-from ablate.study.recipe import Data
+from ablate.study.recipes import places
+from ablate.study.recipes.recipe import Data
 from ablate.training import data as room
 from ablate.training.data import DataSplits, Split
 

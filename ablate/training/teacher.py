@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ablate.study.recipe import Recipe, parse_recipe
+from ablate.study.recipes.recipe import Recipe, parse_recipe
 from ablate.study.records import Context
 from ablate.training import sources
 from ablate.training.find_weights import Weights, locate, sidecar

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from ablate.errors import Interrupted, RunFailure
-from ablate.study.metrics import SPLITS
-from ablate.study.provenance import checkout, code_of
-from ablate.study.recipe import parse_recipe
+from ablate.study.code.provenance import checkout, code_of
+from ablate.study.recipes.recipe import parse_recipe
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
-from ablate.study.run import Run
+from ablate.study.values.metrics import SPLITS
+from ablate.study.values.run import Run
 from ablate.training import checkpoint
 from ablate.training.environment import environment, fingerprint
 from ablate.training.metrics import Evaluation

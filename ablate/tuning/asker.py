@@ -9,8 +9,8 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ablate.store.values import StoredTrial
-from ablate.study.study import Arm
-from ablate.study.trials import Tuning
+from ablate.study.values.study import Arm
+from ablate.study.values.trials import Tuning
 from ablate.tuning.samplers import distribution, make_pruner, make_sampler, packed, unpacked
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import NotFound
+from ablate.study.document.source import flow_scalar
 from ablate.study.loader import Settings, load
-from ablate.study.recipe import fields, weights_paths
-from ablate.study.source import flow_scalar
-from ablate.study.study import Arm
-from ablate.study.trials import TunedArm, Tuning, TuningResult
+from ablate.study.recipes.recipe import fields, weights_paths
+from ablate.study.values.study import Arm
+from ablate.study.values.trials import TunedArm, Tuning, TuningResult
 from ablate.tuning.recipes import settings_of
 
 

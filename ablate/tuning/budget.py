@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ablate.study.trials import Budget
+from ablate.study.values.trials import Budget
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from ablate.store.queries import TUNING
-from ablate.study.arms import text_of
-from ablate.study.digits import brief
+from ablate.study.designs.arms import text_of
 from ablate.study.loader import Settings, load
-from ablate.study.run import Run
-from ablate.study.study import Arm, Factor, Level, Study, TableSpec
-from ablate.study.trials import Tuning, TuningResult
+from ablate.study.values.digits import brief
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Factor, Level, Study, TableSpec
+from ablate.study.values.trials import Tuning, TuningResult
 from ablate.tuning.recipes import parents_of, runs_of
 
 WRITTEN, TUNED = "as written", "tuned"

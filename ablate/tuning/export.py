@@ -13,7 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 
 from ablate.errors import NoSpaceOrPermission, UsageError
-from ablate.study.trials import Dimension, Trial, TuningResult
+from ablate.study.values.trials import Dimension, Trial, TuningResult
 from ablate.tuning.asker import STATES
 from ablate.tuning.samplers import distribution
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ablate.dispatch import events
-from ablate.dispatch.events import GridReport
-from ablate.dispatch.executor import Executor, GridRequest
+from ablate.dispatch.contract import events
+from ablate.dispatch.contract.events import GridReport
+from ablate.dispatch.contract.executor import Executor, GridRequest
 from ablate.errors import RunFailure
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.tuning.session import Session
 
 FRUITLESS = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ablate.store.store import Store
-from ablate.study.study import Arm
-from ablate.study.trials import Dimension, Trial, TunedArm, Tuning, TuningResult
+from ablate.study.values.study import Arm
+from ablate.study.values.trials import Dimension, Trial, TunedArm, Tuning, TuningResult
 from ablate.tuning.budget import Cost
 from ablate.tuning.outcomes import cost_of, curve_of
 from ablate.tuning.recipes import tuning_key

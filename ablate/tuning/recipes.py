@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ablate.study.assign import apply
-from ablate.study.digest import arm_id, canonical_json, run_id
-from ablate.study.normalise import contradictions, normalise
-from ablate.study.recipe import fields, replaced, setting, weights_paths, written
-from ablate.study.run import Run
-from ablate.study.study import Arm, Study
-from ablate.study.trials import Tuning
+from ablate.study.assign.assign import apply
+from ablate.study.recipes.digest import arm_id, canonical_json, run_id
+from ablate.study.recipes.normalise import contradictions, normalise
+from ablate.study.recipes.recipe import fields, replaced, setting, weights_paths, written
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Study
+from ablate.study.values.trials import Tuning
 
 
 class CannotTrain(ValueError):

@@ -23,7 +23,7 @@ from optuna.distributions import (
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
-from ablate.study.trials import Dimension
+from ablate.study.values.trials import Dimension
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -16,10 +16,10 @@ from ablate.store.queries import TUNING
 from ablate.store.store import Store
 from ablate.store.values import RunState, StoredTrial
 from ablate.study.records import EpochRecord, RunResult
-from ablate.study.run import Run
-from ablate.study.study import Arm, Study
-from ablate.study.trials import Tuning
-from ablate.study.tuning import most_epochs
+from ablate.study.tuning.tuning import most_epochs
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Study
+from ablate.study.values.trials import Tuning
 from ablate.tuning.asker import Asker
 from ablate.tuning.budget import Cost, may_ask
 from ablate.tuning.outcomes import DEAD, End, cost_of, end_of, mean_curve, measured, run_curve

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ablate.study.records import AttemptResult, Confusion, RunResult
-from ablate.study.run import Run
-from ablate.study.study import Arm, Claim, Factor, Level, Reported, Study, TableSpec, Term
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Claim, Factor, Level, Reported, Study, TableSpec, Term
 
 
 def arm_id(name: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ablate.analysis.aggregate import aggregate, agreement, prediction_interval
-from ablate.study.study import Reported
+from ablate.study.values.study import Reported
 
 ACCURACIES = st.lists(st.floats(0, 1, allow_nan=False), min_size=2, max_size=8)
 

@@ -13,7 +13,7 @@ from ablate.analysis.table import Cell, Table
 from ablate.errors import StudyError
 from ablate.study.loader import load_text
 from ablate.study.records import AttemptResult, RunResult
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 SURVIVOR = r"""
 study: survivor

@@ -46,7 +46,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """`call("grid", "plan", ..., code=0)`: the command in this process and in the test's own folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "ablate.dispatch.slots.machine_load", lambda: 0.0
+        "ablate.dispatch.contract.slots.machine_load", lambda: 0.0
     )  # what is said must not hang on who else works here
 
     def run(*args: object, code: int | None = 0) -> Said:

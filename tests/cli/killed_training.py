@@ -17,8 +17,8 @@ from typing import Any
 import alembic.command  # noqa: F401
 import sklearn.datasets  # noqa: F401
 
-from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.inline import InlineExecutor
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.processes.inline import InlineExecutor
 from ablate.store import transitions
 from ablate.store.store import Store
 from ablate.study.loader import load

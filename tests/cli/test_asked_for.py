@@ -17,10 +17,10 @@ from ablate.cli.running import exit_code
 from ablate.cli.stored import as_asked, stored_study
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
+from ablate.study.code.provenance import codes_of
 from ablate.study.loader import Settings, load
-from ablate.study.provenance import codes_of
 from ablate.study.records import Outcome
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 STUDY = """\
 study: s

@@ -55,7 +55,7 @@ def weights(tmp_path: Path) -> bytes:
     """Weights of the small network, as bytes that are on no disk yet."""
     import torch
 
-    from ablate.study.recipe import Model
+    from ablate.study.recipes.recipe import Model
     from ablate.training.models import build_model
 
     network = build_model(Model(arch="two-layer-fc"), num_classes=10, image_shape=(3, 8, 8), seed=5).network

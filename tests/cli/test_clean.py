@@ -13,11 +13,11 @@ from typer import confirm
 
 from ablate.cli import clean as command
 from ablate.cli.leftovers import DAY, free, look
-from ablate.dispatch.executor import run_folder
+from ablate.dispatch.contract.executor import run_folder
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import load
-from ablate.study.places import MARKER, make_home
+from ablate.study.recipes.places import MARKER, make_home
 
 FILES = (
     "checkpoint-000000001-ab.pt", ".ablate-7.tmp", "model-last.pt", "model-last.json", "model-selected.pt",

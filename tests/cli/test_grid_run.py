@@ -121,7 +121,7 @@ def test_retry_takes_what_it_names_and_nothing_else(call, tiny: Path, fill) -> N
 def test_retry_stale_runs_done_ones_of_other_code(call, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", tiny, *INLINE)
     assert "4 done, 0 to run" in call("grid", "run", tiny, *INLINE, "--retry", "stale").err
-    monkeypatch.setattr("ablate.study.provenance._core", lambda: (frozenset(), "other"))
+    monkeypatch.setattr("ablate.study.code.provenance._core", lambda: (frozenset(), "other"))
     told = " ".join(call("grid", "run", tiny, *INLINE).out.split())
     assert (
         "Stale: 4 of 4 runs were trained by other code of the trainer than the present (trainer core changed);" in told

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ablate.dispatch.executor import run_folder
+from ablate.dispatch.contract.executor import run_folder
 from ablate.store.store import Store
 from ablate.study.records import RunResult
 

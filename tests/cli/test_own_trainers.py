@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ablate.study import provenance
+from ablate.study.code import provenance
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """

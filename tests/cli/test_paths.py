@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 import ablate
 from ablate.cli.common import command, database_url, safe_url
-from ablate.dispatch import gridfile
-from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.stores import opener
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.elsewhere import gridfile
+from ablate.dispatch.elsewhere.queues import opener
 from ablate.store.location import locate
 from ablate.store.store import Store
-from ablate.study.trials import TunedArm, TuningResult
+from ablate.study.values.trials import TunedArm, TuningResult
 from ablate.tuning.export import export
 
 LETTERS = st.one_of(st.sampled_from("?%#&;: '\"\\=@+*~$!(){}[]<>|\n\t"), st.characters(exclude_categories=["Cs"]))

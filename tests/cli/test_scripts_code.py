@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ablate.store.store import Store
+from ablate.study.code.provenance import codes_of
 from ablate.study.loader import load
-from ablate.study.provenance import codes_of
 
 SCRIPT = """
 import argparse

@@ -11,10 +11,10 @@ from ablate.cli.runs import list_
 from ablate.cli.tables import build, study_results
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
+from ablate.study.code.provenance import code_of
 from ablate.study.loader import load
-from ablate.study.provenance import code_of
 from ablate.study.records import Outcome
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from ablate.cli import watch
 from ablate.store.store import Store
 from ablate.study.loader import load
-from ablate.study.tuning import load_tuning
+from ablate.study.tuning.tuning import load_tuning
 from ablate.tuning.session import Session
 
 TOYS = Path(__file__).resolve().parents[1] / "tuning"

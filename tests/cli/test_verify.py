@@ -15,7 +15,7 @@ from ablate.errors import NotFound
 from ablate.parts.declare import Optimizer
 from ablate.parts.found import parts
 from ablate.store.store import Store
-from ablate.study import provenance
+from ablate.study.code import provenance
 from ablate.study.loader import load
 
 INLINE = ("--executor", "inline", "--threads", "1")

@@ -19,7 +19,7 @@ from ablate.store.store import Store
 from ablate.store.values import Clock
 from ablate.study.loader import load
 from ablate.study.records import EpochRecord, Outcome
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from toy_fits import CHAOS_EPOCHS
 
-from ablate.dispatch.events import EpochDone, RunEnded, WorkerReplaced
-from ablate.dispatch.executor import GridRequest
+from ablate.dispatch.contract.events import EpochDone, RunEnded, WorkerReplaced
+from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.executors import get_executor
 from ablate.store.store import Store
-from ablate.study.digest import arm_id, run_id
-from ablate.study.run import Run
-from ablate.study.study import Arm, Study
+from ablate.study.recipes.digest import arm_id, run_id
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Study
 
 
 def study_of(number: int, runs: int) -> Study:

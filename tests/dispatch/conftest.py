@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from memory_store import MemoryStore
 
-from ablate.dispatch.events import Event
-from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.slots import Slot
+from ablate.dispatch.contract.events import Event
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.slots import Slot
 
 
 class Seen(list[Event]):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from memory_store import MemoryStore, make_run
 
-from ablate.dispatch.events import EpochDone, RunEnded
-from ablate.dispatch.executor import GridRequest
+from ablate.dispatch.contract.events import EpochDone, RunEnded
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.dispatch.executors import get_executor
-from ablate.dispatch.signals import StopFlag, listening
 
 
 class Audible(StopFlag):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from memory_store import make_run, study_of
 
-from ablate.dispatch.events import RunEnded
-from ablate.dispatch.executor import GridRequest, this_process
+from ablate.dispatch.contract.events import RunEnded
+from ablate.dispatch.contract.executor import GridRequest, this_process
 from ablate.dispatch.executors import get_executor
 from ablate.store.store import Store
 

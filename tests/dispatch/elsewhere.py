@@ -10,15 +10,15 @@ from typing import Any
 
 from memory_store import make_run
 
-from ablate.dispatch.events import GridReport
-from ablate.dispatch.executor import Executor, GridRequest, this_process
-from ablate.dispatch.signals import StopFlag
+from ablate.dispatch.contract.events import GridReport
+from ablate.dispatch.contract.executor import Executor, GridRequest, this_process
+from ablate.dispatch.contract.signals import StopFlag
 from ablate.store.store import Store
 from ablate.store.values import StoredTrial
 from ablate.study.loader import load
 from ablate.study.records import RunResult
-from ablate.study.study import Arm, Study
-from ablate.study.tuning import load_tuning
+from ablate.study.tuning.tuning import load_tuning
+from ablate.study.values.study import Arm, Study
 from ablate.tuning.loop import tune
 from ablate.tuning.recipes import tuning_key
 from ablate.tuning.session import Session

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ablate.errors import LeaseLost, StoreError
-from ablate.study.run import Run
-from ablate.study.study import Arm, Study
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Study
 
 
 @dataclass(frozen=True)

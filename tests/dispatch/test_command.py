@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from elsewhere import PYTHONPATH, Grid, numbers, run, tuned
 
-from ablate.dispatch.command import CommandExecutor
-from ablate.dispatch.events import RunStarted, WorkerEnded
+from ablate.dispatch.clusters.command import CommandExecutor
+from ablate.dispatch.contract.events import RunStarted, WorkerEnded
 from ablate.dispatch.executors import get_executor
 from ablate.errors import UsageError
 

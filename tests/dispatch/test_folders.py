@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ablate.dispatch import gridfile
-from ablate.dispatch.folders import working_folder
+from ablate.dispatch.elsewhere import gridfile
+from ablate.dispatch.worker.folders import working_folder
 from ablate.errors import NotFound
+from ablate.study.code.provenance import codes_of, digest_of
 from ablate.study.loader import load
-from ablate.study.provenance import codes_of, digest_of
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 STUDY = """\
 study: s
@@ -46,7 +46,7 @@ def written(tmp_path: Path, request_of: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def request_of(tmp_path: Path) -> Any:
-    from ablate.dispatch.executor import GridRequest
+    from ablate.dispatch.contract.executor import GridRequest
 
     return lambda **fields: GridRequest(request_key=1, open_store=lambda: None, home=tmp_path / "home", **fields)
 

@@ -9,13 +9,13 @@ import pytest
 from elsewhere import Grid, study_of
 from memory_store import make_run
 
-from ablate.dispatch import events
-from ablate.dispatch.follow import Crew, follow
+from ablate.dispatch.contract import events
+from ablate.dispatch.elsewhere.follow import Crew, follow
 from ablate.errors import AblateError, LeaseLost, RunFailure, StoreError
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.records import EpochRecord, Outcome
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 
 METRICS = {"top1": 0.5, "loss": 1.5}
 

@@ -7,10 +7,10 @@ import threading
 import pytest
 from memory_store import MemoryStore, make_run
 
-from ablate.dispatch import events
-from ablate.dispatch.executor import attempt_log
-from ablate.dispatch.inline import InlineExecutor
-from ablate.dispatch.local import LocalExecutor
+from ablate.dispatch.contract import events
+from ablate.dispatch.contract.executor import attempt_log
+from ablate.dispatch.processes.inline import InlineExecutor
+from ablate.dispatch.processes.local import LocalExecutor
 from ablate.errors import RunFailure
 
 ACTS = ["ok", "raise", "diverge", "bad_data", "oom", "exit", "ok"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from memory_store import MemoryStore, make_run
 
-from ablate.dispatch.events import RunEnded
+from ablate.dispatch.contract.events import RunEnded
 from ablate.dispatch.executors import get_executor
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from memory_store import MemoryStore, make_run
 
-from ablate.dispatch.lease import Lease
-from ablate.dispatch.signals import StopFlag
+from ablate.dispatch.contract.signals import StopFlag
+from ablate.dispatch.worker.lease import Lease
 from ablate.errors import LeaseLost
 from ablate.study.records import EpochRecord
 
@@ -25,7 +25,7 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch) -> World:
-    monkeypatch.setattr("ablate.dispatch.lease.RETRY_AFTER", 0.0)
+    monkeypatch.setattr("ablate.dispatch.worker.lease.RETRY_AFTER", 0.0)
     return World()
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from memory_store import MemoryStore, make_run
 
-from ablate.dispatch import events
-from ablate.dispatch.executor import attempt_log, run_folder
-from ablate.dispatch.local import LocalExecutor
+from ablate.dispatch.contract import events
+from ablate.dispatch.contract.executor import attempt_log, run_folder
+from ablate.dispatch.processes.local import LocalExecutor
 from ablate.errors import NoSpaceOrPermission, NotFound, RunFailure
 
 HOME = "home"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from elsewhere import PYTHONPATH, Grid, numbers, run, tuned
 
-from ablate.dispatch.events import RunStarted, WorkerReplaced
+from ablate.dispatch.clusters.ray import RayExecutor
+from ablate.dispatch.contract.events import RunStarted, WorkerReplaced
 from ablate.dispatch.executors import get_executor
-from ablate.dispatch.ray import RayExecutor
 from ablate.errors import UsageError
 
 

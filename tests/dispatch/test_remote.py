@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from elsewhere import PYTHONPATH, Grid
 
-from ablate.dispatch import gridfile
-from ablate.dispatch.events import GridReport
-from ablate.dispatch.remote import EngineStop, Growing, UntilFailure, exit_code, serve
-from ablate.dispatch.signals import StopFlag
+from ablate.dispatch.contract.events import GridReport
+from ablate.dispatch.contract.signals import StopFlag
+from ablate.dispatch.elsewhere import gridfile
+from ablate.dispatch.elsewhere.host_worker import EngineStop, Growing, UntilFailure, exit_code, serve
 from ablate.errors import NotFound, RunFailure, UsageError
 from ablate.store.values import Counts
 

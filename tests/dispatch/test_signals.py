@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from memory_store import MemoryStore, make_run
 
-from ablate.dispatch import events
-from ablate.dispatch.executor import run_folder
-from ablate.dispatch.local import LocalExecutor
-from ablate.dispatch.signals import StopFlag, listening
+from ablate.dispatch.contract import events
+from ablate.dispatch.contract.executor import run_folder
+from ablate.dispatch.contract.signals import StopFlag, listening
+from ablate.dispatch.processes.local import LocalExecutor
 
 HERE = Path(__file__).parent
 PATIENCE = 20.0

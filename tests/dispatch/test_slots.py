@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.dispatch.slots import Gpu, crowded, plan_slots, usable_cores, visible_gpus
+from ablate.dispatch.contract.slots import Gpu, crowded, plan_slots, usable_cores, visible_gpus
 from ablate.errors import UsageError
 
 TWO = (Gpu(0, "0"), Gpu(1, "1"))
@@ -101,14 +101,14 @@ def test_visible_gpus_follow_the_driver_and_the_variable(driver, wanted, pins):
 
 
 def test_a_variable_without_a_driver_is_no_gpu(tmp_path, monkeypatch):
-    monkeypatch.setattr("ablate.dispatch.slots._DEVICE_FILES", tmp_path)
+    monkeypatch.setattr("ablate.dispatch.contract.slots._DEVICE_FILES", tmp_path)
     assert visible_gpus({"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0"}) == ()
 
 
 def test_device_files_stand_in_for_a_tool_that_fails(driver, tmp_path, monkeypatch):
     for name in ("nvidia0", "nvidia1", "nvidiactl"):
         (tmp_path / name).touch()
-    monkeypatch.setattr("ablate.dispatch.slots._DEVICE_FILES", tmp_path)
+    monkeypatch.setattr("ablate.dispatch.contract.slots._DEVICE_FILES", tmp_path)
     assert [gpu.pin for gpu in visible_gpus(driver(3, status=9))] == ["0", "1"]
 
 

@@ -15,11 +15,11 @@ from one_node_slurm import OneNodeSlurm
 from postgres_server import Room
 from sqlalchemy import make_url
 
-from ablate.dispatch.events import RunEnded, RunStarted, Stopping, WorkerEnded
+from ablate.dispatch.clusters.slurm import SlurmExecutor
+from ablate.dispatch.clusters.slurm_jobs import SlurmFleet
+from ablate.dispatch.contract.events import RunEnded, RunStarted, Stopping, WorkerEnded
 from ablate.dispatch.executors import get_executor
-from ablate.dispatch.inline import InlineExecutor
-from ablate.dispatch.slurm import SlurmExecutor
-from ablate.dispatch.slurm_jobs import SlurmFleet
+from ablate.dispatch.processes.inline import InlineExecutor
 from ablate.errors import RunFailure, UsageError
 
 QUICK = {"time": 5}
@@ -259,7 +259,7 @@ def test_a_controller_that_is_away_for_a_while_is_no_end(programs: Path, tmp_pat
     crew = jobs.look()
     assert (crew.alive, crew.hopeless) == (2, None)
     assert crew.waiting.endswith("Unable to contact slurm controller")
-    monkeypatch.setattr("ablate.dispatch.slurm_jobs.SILENCE", -1.0)
+    monkeypatch.setattr("ablate.dispatch.clusters.slurm_jobs.SILENCE", -1.0)
     hopeless = jobs.look().hopeless
     assert isinstance(hopeless, RunFailure)
     assert "Jobs may go on; `ablate status` shows what they do." in str(hopeless)

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from memory_store import make_run
 
-from ablate.dispatch.executor import this_process
+from ablate.dispatch.contract.executor import this_process
+from ablate.dispatch.elsewhere.spool import Coordinator, SpoolQueue
 from ablate.dispatch.executors import get_executor
-from ablate.dispatch.spool import Coordinator, SpoolQueue
 from ablate.errors import LeaseLost, NoSpaceOrPermission, StoreError, UsageError
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.records import Confusion, EpochRecord, Outcome
-from ablate.study.study import Arm, Study
+from ablate.study.values.study import Arm, Study
 
 OUTCOME = Outcome({"top1": 0.5}, "val", None, (Confusion("val", "last", ("a", "b"), ((1, 0), (0, 2))),))
 

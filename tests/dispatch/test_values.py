@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ablate.dispatch import wire
-from ablate.dispatch.executor import attempt_log, run_folder
+from ablate.dispatch.contract.executor import attempt_log, run_folder
+from ablate.dispatch.contract.failures import classify, explain, redact
 from ablate.dispatch.executors import get_executor
-from ablate.dispatch.failures import classify, explain, redact
-from ablate.dispatch.inline import InlineExecutor
-from ablate.dispatch.local import LocalExecutor
-from ablate.dispatch.logs import AttemptLog
-from ablate.dispatch.process import exit_reason
+from ablate.dispatch.processes import wire
+from ablate.dispatch.processes.child_handle import exit_reason
+from ablate.dispatch.processes.inline import InlineExecutor
+from ablate.dispatch.processes.local import LocalExecutor
+from ablate.dispatch.worker.attempt_log import AttemptLog
 from ablate.errors import BadData, Diverged, NoSpaceOrPermission, NotFound, UsageError
 from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome
 

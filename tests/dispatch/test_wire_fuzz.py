@@ -12,15 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryClaim, MemoryStore, make_run
 
-from ablate.dispatch import wire
-from ablate.dispatch.board import Board
-from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.failures import Failure
-from ablate.dispatch.lease import Lease
-from ablate.dispatch.local import Attempt, LocalExecutor
-from ablate.dispatch.logs import AttemptLog
-from ablate.dispatch.slots import Slot
-from ablate.dispatch.worker import Ending
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.failures import Failure
+from ablate.dispatch.contract.slots import Slot
+from ablate.dispatch.processes import wire
+from ablate.dispatch.processes.local import Attempt, LocalExecutor
+from ablate.dispatch.worker.attempt_log import AttemptLog
+from ablate.dispatch.worker.grid_state import Board
+from ablate.dispatch.worker.lease import Lease
+from ablate.dispatch.worker.loop import Ending
 from ablate.store.codec import to_json
 from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome, Progress
 

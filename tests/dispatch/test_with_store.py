@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from memory_store import make_run, study_of
 
-from ablate.dispatch.executor import this_process
+from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.executors import get_executor
 
 Store = pytest.importorskip("ablate.store.store").Store

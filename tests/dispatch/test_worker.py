@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from memory_store import MemoryStore, make_run
 
-from ablate.dispatch import events
-from ablate.dispatch.inline import InlineExecutor
-from ablate.dispatch.local import LocalExecutor
+from ablate.dispatch.contract import events
+from ablate.dispatch.processes.inline import InlineExecutor
+from ablate.dispatch.processes.local import LocalExecutor
 from ablate.errors import AblateError, RunFailure, StoreError
 
 
@@ -114,7 +114,7 @@ def test_a_database_that_stays_away_ends_the_grid(request_for):
 
 
 def test_a_result_waits_for_a_busy_database(request_for, seen, monkeypatch):
-    monkeypatch.setattr("ablate.dispatch.lease.RETRY_AFTER", 0.001)
+    monkeypatch.setattr("ablate.dispatch.worker.lease.RETRY_AFTER", 0.001)
     store = MemoryStore(make_run(1))
     store.busy = ["record_epoch", "record_epoch", "finish", "set_environment"]
     assert InlineExecutor().run(request_for(store)).done == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ablate.errors import BadData, Diverged, Interrupted, NoSpaceOrPermission, NotFound
 from ablate.study.records import Artifact, Confusion, Context, EpochRecord, Outcome, Progress
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 
 IMPORTED_WITH = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ABLATE_DB")}
 

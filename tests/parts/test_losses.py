@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from ablate.errors import StudyError
 from ablate.parts.declare import Loss
 from ablate.parts.found import parts
-from ablate.study.normalise import normalise
-from ablate.study.recipe import fields, flatten, parse_recipe
+from ablate.study.recipes.normalise import normalise
+from ablate.study.recipes.recipe import fields, flatten, parse_recipe
 
 
 def terms(

@@ -10,8 +10,8 @@ import torch
 
 from ablate.parts.declare import Optimizer
 from ablate.parts.found import parts
-from ablate.study.normalise import normalise
-from ablate.study.recipe import fields
+from ablate.study.recipes.normalise import normalise
+from ablate.study.recipes.recipe import fields
 
 STEPS = 6
 

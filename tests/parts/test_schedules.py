@@ -14,8 +14,8 @@ from torch.optim import lr_scheduler
 from ablate.errors import StudyError
 from ablate.parts.declare import At, Schedule
 from ablate.parts.found import fields_of, parts
-from ablate.study.normalise import normalise
-from ablate.study.recipe import fields, flatten, parse_recipe
+from ablate.study.recipes.normalise import normalise
+from ablate.study.recipes.recipe import fields, flatten, parse_recipe
 
 EPOCHS, STEPS = 7, 11
 TOTAL = EPOCHS * STEPS

@@ -10,7 +10,7 @@ import pytest
 
 from ablate.analysis.table import Cell, ClaimResult, Column, ConfusionTable, Curve, Row, Table
 from ablate.study.records import AttemptResult, RunResult
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 
 TOP1 = Column("top1", "top1", "higher", "fraction")
 TOP5 = Column("top5", "top5", "higher", "fraction")

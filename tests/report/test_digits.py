@@ -18,7 +18,7 @@ from ablate.report import format as fmt
 from ablate.report import render
 from ablate.report.html import render_html
 from ablate.report.terminal import print_table
-from ablate.study.digits import brief
+from ablate.study.values.digits import brief
 
 OWN = Column("mse", "mse", "lower", "", decimals=0)
 FRACTION = Column("top1", "top1", "higher", "fraction", decimals=0)

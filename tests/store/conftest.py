@@ -17,9 +17,9 @@ from ablate.store.host import WorkerInfo
 from ablate.store.schema import metadata
 from ablate.store.store import Store
 from ablate.store.values import Claim, Clock
-from ablate.study.digest import arm_id, run_id
-from ablate.study.run import Run
-from ablate.study.study import Arm, Study
+from ablate.study.recipes.digest import arm_id, run_id
+from ablate.study.values.run import Run
+from ablate.study.values.study import Arm, Study
 
 
 def _run(name: str = "a", seed: int = 0, parent: str | None = None, **recipe: object) -> Run:

@@ -9,8 +9,8 @@ import pytest
 
 from ablate.errors import LeaseLost
 from ablate.store.store import Store
+from ablate.study.code.verified import Verified
 from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome
-from ablate.study.verified import Verified
 
 Make = Callable[..., Any]
 OUTCOME = Outcome(

@@ -12,7 +12,7 @@ from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.store.values import Claim, Clock, Counts
 from ablate.study.records import Artifact, EpochRecord, Outcome
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 
 Make = Callable[..., Any]
 DONE = Outcome({"top1": 0.5})

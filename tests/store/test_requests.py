@@ -17,7 +17,7 @@ from ablate.store import queue, recorder, requests
 from ablate.store.store import Store
 from ablate.store.values import Asker, Claim, Counts, Looks
 from ablate.study.records import Outcome
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 Make = Callable[..., Any]
 DONE = Outcome({"top1": 0.5})

@@ -11,7 +11,7 @@ from ablate.store import codec
 from ablate.store.store import Store
 from ablate.store.values import Counts, StoredStudy, StudyLink
 from ablate.study.records import Outcome
-from ablate.study.study import Arm
+from ablate.study.values.study import Arm
 
 Make = Callable[..., Any]
 DONE = Outcome({"top1": 0.5})

@@ -17,8 +17,8 @@ from ablate.store.portable import ORDER
 from ablate.store.schema import REVISIONS, metadata
 from ablate.store.store import Store, look_at_import
 from ablate.store.values import StoredTrial
+from ablate.study.code.verified import Verified
 from ablate.study.records import EpochRecord, Outcome
-from ablate.study.verified import Verified
 
 Make = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import pytest
 
 from ablate.errors import StudyError
 from ablate.study.loader import Settings, load_text
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 LEE = """\
 study: lee

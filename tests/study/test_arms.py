@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ablate.study.digest import arm_id, canonical_json, run_id
-from ablate.study.recipe import RECIPE_VERSION
+from ablate.study.recipes.digest import arm_id, canonical_json, run_id
+from ablate.study.recipes.recipe import RECIPE_VERSION
 
 RESNETS = """
 study: s
@@ -210,7 +210,7 @@ WITH_EFFECT = {
 
 def test_every_recipe_field_is_hashed(read: Any) -> None:
     from ablate.parts.declare import FIRST
-    from ablate.study.recipe import fields
+    from ablate.study.recipes.recipe import fields
 
     assert sorted(CHANGES) == sorted(path for path, field in fields().items() if field.before == FIRST)
     for path, value in CHANGES.items():

@@ -13,12 +13,12 @@ import pytest
 from ablate.errors import AblateError, StudyError
 from ablate.parts.declare import FIRST, Field, Network, Optimizer, Part, Refinement, Transform
 from ablate.parts.found import parts, register, unregister
-from ablate.study.digest import arm_id, canonical_json
 from ablate.study.grammar import json_schema
 from ablate.study.loader import Settings, load
-from ablate.study.recipe import FIRST_OF_PARTS, fields, flatten, parse_recipe, written
-from ablate.study.transforms import transforms
-from ablate.study.uses import parts_used, settings_of
+from ablate.study.recipes.digest import arm_id, canonical_json
+from ablate.study.recipes.recipe import FIRST_OF_PARTS, fields, flatten, parse_recipe, written
+from ablate.study.recipes.transforms import transforms
+from ablate.study.recipes.uses import parts_used, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

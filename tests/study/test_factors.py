@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ablate.study.recipe import fields
+from ablate.study.recipes.recipe import fields
 
 HEAD = "study: s\nseeds: 1\n"
 

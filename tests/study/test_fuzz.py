@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from ablate.errors import NotFound, StudyError
 from ablate.parts.weights import RUN_KEYS
-from ablate.study.digest import canonical_json, run_id
+from ablate.study.document.keys import FACTOR, METRIC, PROFILE, STUDY, TABLE, TRAINER
+from ablate.study.document.source import parse
 from ablate.study.grammar import json_schema
-from ablate.study.keys import FACTOR, METRIC, PROFILE, STUDY, TABLE, TRAINER
 from ablate.study.loader import Settings, load_text
-from ablate.study.metrics import METRICS
-from ablate.study.recipe import fields
-from ablate.study.source import parse
-from ablate.study.study import Study
-from ablate.study.transforms import transforms
+from ablate.study.recipes.digest import canonical_json, run_id
+from ablate.study.recipes.recipe import fields
+from ablate.study.recipes.transforms import transforms
+from ablate.study.values.metrics import METRICS
+from ablate.study.values.study import Study
 
 MODEST = settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 

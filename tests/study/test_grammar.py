@@ -6,10 +6,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ablate.study import keys
+from ablate.study.document import keys
+from ablate.study.document.source import parse
 from ablate.study.grammar import json_schema
-from ablate.study.recipe import fields
-from ablate.study.source import parse
+from ablate.study.recipes.recipe import fields
 
 SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

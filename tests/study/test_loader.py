@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ablate.errors import NotFound
-from ablate.study.keys import STUDY
+from ablate.study.document.keys import STUDY
 from ablate.study.loader import Settings, find, load, load_text
 
 

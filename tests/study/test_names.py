@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.study.names import UnclearName, arm_name, resolve
-from ablate.study.study import Factor, Level
+from ablate.study.designs.names import UnclearName, arm_name, resolve
+from ablate.study.values.study import Factor, Level
 
 
 def factor(name: str, *levels: str, members: tuple[str, ...] = ()) -> Factor:

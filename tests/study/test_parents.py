@@ -9,7 +9,7 @@ import pytest
 
 from ablate.errors import StudyError
 from ablate.study.loader import Settings, load, load_text
-from ablate.study.study import Study
+from ablate.study.values.study import Study
 
 
 def child(folder: Path, init: str, more: str = "", seeds: str = "3", name: str = "child") -> Study:

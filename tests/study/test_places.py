@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import UsageError
-from ablate.study import places
+from ablate.study.recipes import places
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from ablate.parts import found, packages
 from ablate.parts.declare import Field, Network, Optimizer, Part, Refinement
-from ablate.study import provenance, reached
+from ablate.study.code import provenance, reached
+from ablate.study.code.provenance import Freshness, code_of, codes_of, compare, our_code
+from ablate.study.code.reached import Reach
+from ablate.study.document.source import read
 from ablate.study.loader import load
-from ablate.study.provenance import Freshness, code_of, codes_of, compare, our_code
-from ablate.study.reached import Reach
-from ablate.study.source import read
-from ablate.study.tuning import is_tuning
+from ablate.study.tuning.tuning import is_tuning
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = [path for path in sorted(ROOT.glob("experiments/*/*.yaml")) if not is_tuning(read(path).data)]
@@ -252,7 +252,7 @@ def test_only_what_the_trainer_imports_is_its_core(tmp_path: Path) -> None:
     training = tmp_path / "ablate" / "training"
     training.mkdir(parents=True)
     (training / "__init__.py").write_text("")
-    (training / "trainer.py").write_text("from ablate.training import loop\nimport ablate.study.run\n")
+    (training / "trainer.py").write_text("from ablate.training import loop\nimport ablate.study.values.run\n")
     (training / "loop.py").write_text("from ablate.training.losses import Objective\n")
     (training / "losses.py").write_text("if TYPE_CHECKING:\n    from ablate.training.predict import x\n")
     (training / "predict.py").write_text("from ablate.training import trainer\n")

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from ablate.parts.declare import FIRST, DataSet, Network, Optimizer, Schedule
 from ablate.parts.found import parts
-from ablate.study import normalise
-from ablate.study.recipe import fields, nest, parse_recipe, written
-from ablate.study.transforms import transforms
+from ablate.study.recipes import normalise
+from ablate.study.recipes.recipe import fields, nest, parse_recipe, written
+from ablate.study.recipes.transforms import transforms
 
 DEFAULTS: dict[str, Any] = {
     "data.name": "digits", "data.path": None, "data.image_size": None, "data.fraction": 1.0, "data.limit": None,

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from ablate.study import provenance
-from ablate.study.metrics import READER
-from ablate.study.provenance import Code, Freshness, code_of, compare, digest_of
-from ablate.study.run import Run
-from ablate.study.scripts import Scripts
+from ablate.study.code import provenance
+from ablate.study.code.provenance import Code, Freshness, code_of, compare, digest_of
+from ablate.study.code.scripts import Scripts
+from ablate.study.values.metrics import READER
+from ablate.study.values.run import Run
 
 Write = Callable[..., Path]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ablate.errors import NotFound, StudyError
-from ablate.study import source
-from ablate.study.source import flow_scalar, parse, read, scalar
+from ablate.study.document import source
+from ablate.study.document.source import flow_scalar, parse, read, scalar
 
 
 def told(text: str) -> str:

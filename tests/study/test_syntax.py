@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ablate.study.syntax import imports, meaning, parse
+from ablate.study.code.syntax import imports, meaning, parse
 
 EVERYTHING = '''
 """A module."""

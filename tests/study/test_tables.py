@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ablate.study.metrics import CLASS_METRICS
-from ablate.study.reported import read_figure
+from ablate.study.tables.reported import read_figure
+from ablate.study.values.metrics import CLASS_METRICS
 
 HEAD = """
 study: s

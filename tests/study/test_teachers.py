@@ -15,12 +15,12 @@ from ablate.parts.declare import Refinement
 from ablate.parts.found import register, unregister
 from ablate.parts.weights import TEACHER
 from ablate.store.store import Store
-from ablate.study.digest import canonical_json, run_id
 from ablate.study.grammar import json_schema
 from ablate.study.loader import load
-from ablate.study.recipe import fields, parse_recipe, start_of, weights_paths
-from ablate.study.study import Study
-from ablate.study.weights import absent
+from ablate.study.recipes.digest import canonical_json, run_id
+from ablate.study.recipes.first_weights import absent
+from ablate.study.recipes.recipe import fields, parse_recipe, start_of, weights_paths
+from ablate.study.values.study import Study
 
 PATH = "mentor.teacher"
 

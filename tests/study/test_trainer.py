@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ablate.study.digest import canonical_json, run_id
-from ablate.study.free import apply_free
-from ablate.study.keys import METRIC, TRAINER
+from ablate.study.assign.command_words import expand, fill, holes, parse_word
+from ablate.study.assign.foreign_recipe import apply_free
+from ablate.study.assign.foreign_trainer import fit_name, trainer_title
+from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.loader import load
-from ablate.study.trainer import fit_name, trainer_title
-from ablate.study.words import expand, fill, holes, parse_word
+from ablate.study.recipes.digest import canonical_json, run_id
 
 LORA = """\
 study: lora

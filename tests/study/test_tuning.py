@@ -10,8 +10,8 @@ import pytest
 from ablate.errors import NotFound, StudyError
 from ablate.parts.declare import Optimizer
 from ablate.parts.found import parts
-from ablate.study.trials import Budget
-from ablate.study.tuning import is_tuning, load_tuning
+from ablate.study.tuning.tuning import is_tuning, load_tuning
+from ablate.study.values.trials import Budget
 
 STUDY = """
 study: toy

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.study.loader import Settings, load_text
-from ablate.study.study import Study, full_name
+from ablate.study.values.study import Study, full_name
 
 OWN = """\
 study: s

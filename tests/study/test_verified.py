@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from ablate.study.provenance import CORE, Code, Freshness
-from ablate.study.verified import (
+from ablate.study.code.provenance import CORE, Code, Freshness
+from ablate.study.code.verified import (
     ELSEWHERE,
     ITSELF,
     PARTS,

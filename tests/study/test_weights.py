@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.study.weights import absent
+from ablate.study.recipes.first_weights import absent
 
 IMAGENET = {"arch": "resnet50", "init": {"entry": "IMAGENET1K_V1"}}
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from ablate.parts import streams
-from ablate.study.digest import arm_id, run_id
-from ablate.study.recipe import Data, fields, written
+from ablate.study.recipes.digest import arm_id, run_id
+from ablate.study.recipes.recipe import Data, fields, written
 from ablate.study.records import Context, EpochRecord
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training import sources
 
 

@@ -16,11 +16,11 @@ from ablate.errors import Interrupted
 from ablate.parts.declare import KINDS, DataSet, Network, Part, Refinement, Transform
 from ablate.parts.found import parts
 from ablate.parts.packages import absent
-from ablate.study.digest import arm_id, run_id
-from ablate.study.recipe import fields, parse_recipe, weights_paths, written
+from ablate.study.recipes.digest import arm_id, run_id
+from ablate.study.recipes.recipe import fields, parse_recipe, weights_paths, written
+from ablate.study.recipes.uses import parts_used
 from ablate.study.records import Outcome
-from ablate.study.run import Run
-from ablate.study.uses import parts_used
+from ablate.study.values.run import Run
 from ablate.training import data as real_room
 from ablate.training import sources
 from ablate.training.models import build_model

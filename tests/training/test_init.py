@@ -16,8 +16,8 @@ from torch import nn
 
 from ablate.errors import BadData, NotFound, StudyError
 from ablate.parts.networks.resnet import LAYERS
-from ablate.study import weights
-from ablate.study.recipe import Model
+from ablate.study.recipes import first_weights
+from ablate.study.recipes.recipe import Model
 from ablate.training import find_weights
 from ablate.training.init import InitReport, initialise
 from ablate.training.models import build_model
@@ -340,12 +340,12 @@ def test_the_plan_knows_torchvisions_files() -> None:
     entries = {
         (arch, entry.name): entry.url for arch in LAYERS for entry in torchvision.models.get_model_weights(arch)
     }  # fmt: skip
-    assert {key: weights.URL + name for key, name in weights.TORCHVISION.items()} == entries
+    assert {key: first_weights.URL + name for key, name in first_weights.TORCHVISION.items()} == entries
 
 
 def seen_by_both(model: Model, home: Path, folders: list[Path]) -> bool:
     """Whether the weights are here; the plan and the trainer must be of one mind."""
-    why = weights.absent({"model": model.model_dump()}, home=home, folders=folders)
+    why = first_weights.absent({"model": model.model_dump()}, home=home, folders=folders)
     try:
         find_weights.locate(model, home=home, folders=folders)
     except NotFound:
@@ -376,7 +376,7 @@ def test_plan_and_trainer_look_for_imagenet_weights_in_the_same_places(
         monkeypatch.setenv(name, value.format(tmp_path))
     monkeypatch.setattr(find_weights, "_sha256", lambda path: "0676ba61" + "0" * 56)
     model, home = Model(arch="resnet50", init={"entry": "IMAGENET1K_V1"}), tmp_path / "home"
-    assert weights.torch_cache() == Path(torch.hub.get_dir()) / "checkpoints"
+    assert first_weights.torch_cache() == Path(torch.hub.get_dir()) / "checkpoints"
     assert not seen_by_both(model, home, [])
     (tmp_path / place).mkdir(parents=True)
     (tmp_path / place / "resnet50-11ad3fa6.pth").touch()
@@ -405,7 +405,7 @@ def test_plan_and_trainer_look_for_a_file_in_the_same_places(
 def test_what_no_file_can_mend_is_the_trainers_to_refuse(tmp_path: Path) -> None:
     for arch, init in (("resnet18", "IMAGENET1K_V2"), ("two-layer-fc", "IMAGENET1K_V1")):
         model = Model(arch=arch, init={"entry": init})
-        assert weights.absent({"model": model.model_dump()}, home=tmp_path) == ""
+        assert first_weights.absent({"model": model.model_dump()}, home=tmp_path) == ""
         with pytest.raises(StudyError, match=f"torchvision has no '{init}' weights for {arch}"):
             load(model, tmp_path)
 

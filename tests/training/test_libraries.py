@@ -15,9 +15,9 @@ from torch import nn
 from ablate.errors import StudyError
 from ablate.parts import packages
 from ablate.parts.packages import packages_used, weights_folders
-from ablate.study.normalise import normalise, unknown_name
-from ablate.study.provenance import our_code
-from ablate.study.recipe import Model, fields
+from ablate.study.code.provenance import our_code
+from ablate.study.recipes.normalise import normalise, unknown_name
+from ablate.study.recipes.recipe import Model, fields
 from ablate.training import sources
 from ablate.training.init import initialise
 from ablate.training.models import build_model
@@ -251,7 +251,7 @@ def test_a_transfer_from_imagenet_weights_runs(
 
 
 def test_the_plan_finds_the_weights_of_the_package(lite: Any, tmp_path: Path) -> None:
-    from ablate.study.weights import absent
+    from ablate.study.recipes.first_weights import absent
 
     recipe = {"model": {"arch": "efficientnet-lite0", "init": {"file": LITE, "sha256": SHA256}}}
     assert absent(recipe, home=tmp_path) == ""

@@ -16,7 +16,7 @@ from ablate.errors import AblateError, StudyError
 from ablate.parts.declare import Network
 from ablate.parts.found import parts
 from ablate.parts.networks.resnet import resnet
-from ablate.study.recipe import TWEAKS, Model
+from ablate.study.recipes.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
 from ablate.training.models import build_model, macs, network_of, parameter_count, variant_of
 

@@ -17,7 +17,7 @@ from ablate.parts.found import parts
 from ablate.parts.refinements.blur_pool import blur_pool
 from ablate.parts.refinements.squeeze_excitation import squeezed
 from ablate.parts.residual import blocks
-from ablate.study.recipe import Model
+from ablate.study.recipes.recipe import Model
 from ablate.training.init import initialise
 from ablate.training.models import build_model, macs, parameter_count
 from ablate.training.trainer import fit

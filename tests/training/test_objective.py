@@ -18,7 +18,7 @@ from ablate.errors import BadData, StudyError
 from ablate.parts.hooks import Mix, Place
 from ablate.parts.refinements.label_smoothing import LabelSmoothing
 from ablate.parts.refinements.mixup import draw_mix, mix_images
-from ablate.study.recipe import Loss, Optimizer, Recipe, parse_recipe
+from ablate.study.recipes.recipe import Loss, Optimizer, Recipe, parse_recipe
 from ablate.training.losses import Objective, class_weights
 from ablate.training.optimizer import build_optimizer, parameter_groups, set_rates
 from ablate.training.schedule import learning_rate

@@ -20,7 +20,7 @@ from torch import nn
 from ablate.errors import BadData, StudyError
 from ablate.parts.declare import Network
 from ablate.parts.found import parts
-from ablate.study.normalise import known_names
+from ablate.study.recipes.normalise import known_names
 from ablate.study.records import Context
 from ablate.training.batches import Feed, bounds, order
 from ablate.training.environment import environment, fingerprint

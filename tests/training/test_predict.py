@@ -21,10 +21,10 @@ from PIL import Image
 
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, RunFailure
 from ablate.parts.reading.images import decode_image
-from ablate.study import provenance
-from ablate.study.recipe import Data, Model
+from ablate.study.code import provenance
+from ablate.study.recipes.recipe import Data, Model
 from ablate.study.records import Artifact, Context, Outcome
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training import data, sources, unlabelled
 from ablate.training.checkpoint import save_weights
 from ablate.training.models import build_model

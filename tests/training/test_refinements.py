@@ -21,8 +21,8 @@ from ablate.parts.refinements.clip_norm import ClipNorm
 from ablate.parts.refinements.distillation import Distillation, divergence
 from ablate.parts.refinements.ema import MovingAverage
 from ablate.parts.refinements.sam import SharpnessAware
-from ablate.study.normalise import contradictions
-from ablate.study.recipe import fields
+from ablate.study.recipes.normalise import contradictions
+from ablate.study.recipes.recipe import fields
 from ablate.training.loop import Fed, Loop
 from ablate.training.trainer import fit
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ablate.errors import BadData
-from ablate.study.recipe import Model
+from ablate.study.recipes.recipe import Model
 from ablate.training.init import initialise
 from ablate.training.models import build_model
 from ablate.training.state_dict import NotWeights, read_tensors, state_in, without_wrappers

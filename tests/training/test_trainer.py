@@ -13,10 +13,10 @@ import torchvision
 from ablate.errors import BadData, Diverged, Interrupted, RunFailure, StudyError, UsageError
 from ablate.parts.declare import Network
 from ablate.parts.found import parts
-from ablate.study.metrics import METRICS
-from ablate.study.provenance import Code
-from ablate.study.recipe import parse_recipe
+from ablate.study.code.provenance import Code
+from ablate.study.recipes.recipe import parse_recipe
 from ablate.study.records import Outcome
+from ablate.study.values.metrics import METRICS
 from ablate.training import loop as loop_module
 from ablate.training import sources
 from ablate.training.models import build_model

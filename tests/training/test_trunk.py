@@ -13,7 +13,7 @@ from torch import nn
 
 from ablate.errors import Interrupted
 from ablate.study.records import Outcome
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training import trunk
 from ablate.training.cut import NoCut, cut
 from ablate.training.freeze import freeze

@@ -12,12 +12,12 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the toys: worker processes
 
 from toy_tuning import stored
 
-from ablate.dispatch.executor import Executor, GridRequest
-from ablate.dispatch.inline import InlineExecutor
+from ablate.dispatch.contract.executor import Executor, GridRequest
+from ablate.dispatch.processes.inline import InlineExecutor
 from ablate.store.store import Store
 from ablate.store.values import StoredTrial
-from ablate.study.trials import Tuning
-from ablate.study.tuning import load_tuning
+from ablate.study.tuning.tuning import load_tuning
+from ablate.study.values.trials import Tuning
 from ablate.tuning.loop import tune
 from ablate.tuning.session import Session
 

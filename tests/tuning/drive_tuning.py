@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from ablate.dispatch.events import EpochDone, RunEnded
-from ablate.dispatch.executor import GridRequest
-from ablate.dispatch.local import LocalExecutor
-from ablate.dispatch.slots import Slot
+from ablate.dispatch.contract.events import EpochDone, RunEnded
+from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.slots import Slot
+from ablate.dispatch.processes.local import LocalExecutor
 from ablate.store.store import Store
-from ablate.study.places import home
-from ablate.study.tuning import load_tuning
+from ablate.study.recipes.places import home
+from ablate.study.tuning.tuning import load_tuning
 from ablate.tuning.loop import tune
 from ablate.tuning.session import Session
 

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from ablate.dispatch.local import LocalExecutor
-from ablate.dispatch.slots import Slot
+from ablate.dispatch.contract.slots import Slot
+from ablate.dispatch.processes.local import LocalExecutor
 from ablate.store.store import Store
-from ablate.study.trials import Budget
+from ablate.study.values.trials import Budget
 from ablate.tuning.budget import Cost, may_ask
 from ablate.tuning.reading import read_result
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ablate.store.store import Store
-from ablate.study.trials import Trial
+from ablate.study.values.trials import Trial
 from ablate.tuning.reading import best_of, read_result
 from ablate.tuning.samplers import make_pruner
 

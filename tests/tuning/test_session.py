@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from toy_tuning import top1
 
-from ablate.dispatch.local import LocalExecutor
-from ablate.dispatch.slots import Slot
+from ablate.dispatch.contract.slots import Slot
+from ablate.dispatch.processes.local import LocalExecutor
 from ablate.store.store import Store
 from ablate.store.values import StoredTrial
 from ablate.study.loader import Settings, load

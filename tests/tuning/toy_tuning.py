@@ -9,7 +9,7 @@ from typing import Any
 
 from ablate.errors import Diverged, Interrupted
 from ablate.study.records import Context, EpochRecord, Outcome
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 
 
 def top1(recipe: object, seed: int, epoch: int) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.dispatch.declare import Engine, Option, Settings, text
 
 if TYPE_CHECKING:
-    from ablate.dispatch.executor import Executor
+    from ablate.dispatch.contract.executor import Executor
 
 
 def start(value: Any) -> str:
@@ -18,7 +18,7 @@ def start(value: Any) -> str:
 
 
 def _make(settings: Settings) -> Executor:
-    from ablate.dispatch.command import CommandExecutor
+    from ablate.dispatch.clusters.command import CommandExecutor
 
     return CommandExecutor(settings)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from ablate.dispatch.declare import Engine, Settings
 
 if TYPE_CHECKING:
-    from ablate.dispatch.executor import Executor
+    from ablate.dispatch.contract.executor import Executor
 
 
 def _make(settings: Settings) -> Executor:
-    from ablate.dispatch.inline import InlineExecutor
+    from ablate.dispatch.processes.inline import InlineExecutor
 
     return InlineExecutor()
 

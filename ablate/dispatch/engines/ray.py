@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from ablate.dispatch.declare import Engine, Option, Settings, amounts, count, number, text
 
 if TYPE_CHECKING:
-    from ablate.dispatch.executor import Executor
+    from ablate.dispatch.contract.executor import Executor
 
 
 def _make(settings: Settings) -> Executor:
-    from ablate.dispatch.ray import RayExecutor
+    from ablate.dispatch.clusters.ray import RayExecutor
 
     return RayExecutor(settings)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.dispatch.declare import Engine, Option, Settings, count, flags, lines, positive, text
 
 if TYPE_CHECKING:
-    from ablate.dispatch.executor import Executor
+    from ablate.dispatch.contract.executor import Executor
 
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
@@ -32,7 +32,7 @@ def minutes(value: Any) -> int:
 
 
 def _make(settings: Settings) -> Executor:
-    from ablate.dispatch.slurm import SlurmExecutor
+    from ablate.dispatch.clusters.slurm import SlurmExecutor
 
     return SlurmExecutor(settings)
 

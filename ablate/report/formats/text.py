@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ablate.report.declare import Format, StudyReport
 
 if TYPE_CHECKING:
-    from ablate.study.trials import TuningResult
+    from ablate.study.values.trials import TuningResult
 
 
 def _study(report: StudyReport) -> str:

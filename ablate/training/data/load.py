@@ -15,8 +15,8 @@ import torch
 
 from ablate.errors import BadData
 from ablate.parts.reading.source import Labels
-from ablate.study.normalise import default_split
-from ablate.study.recipe import Data
+from ablate.study.recipes.normalise import default_split
+from ablate.study.recipes.recipe import Data
 from ablate.training.data.cache import Decoded, decode, write_rows
 from ablate.training.data.catalog import find_source
 from ablate.training.data.notes import data_notes

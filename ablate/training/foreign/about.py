@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ablate.study.digest import SHORT
-from ablate.study.provenance import Code, code_of
+from ablate.study.code.provenance import Code, code_of
+from ablate.study.recipes.digest import SHORT
 from ablate.study.records import Context
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.version import __version__
 
 LARGEST = 8 << 20

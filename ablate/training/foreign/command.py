@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import Interrupted, NotFound, RunFailure
+from ablate.study.assign.command_words import expand
 from ablate.study.records import Context, Outcome
-from ablate.study.run import Run
-from ablate.study.words import expand
+from ablate.study.values.run import Run
 from ablate.training.foreign.about import about, own_folder, study_folder
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured

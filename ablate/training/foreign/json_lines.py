@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablate.errors import RunFailure
-from ablate.study.metrics import SPLIT_WORDS, split_of
-from ablate.study.trainer import COUNTERS
+from ablate.study.assign.foreign_trainer import COUNTERS
+from ablate.study.values.metrics import SPLIT_WORDS, split_of
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.number import Number, Unreadable, number_of
 from ablate.training.foreign.patterns import whole

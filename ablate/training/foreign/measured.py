@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from ablate.errors import Diverged, RunFailure
-from ablate.study.metrics import METRICS, SPLITS, split_of
+from ablate.study.assign.foreign_trainer import PERCENT, known_names
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
-from ablate.study.run import Run
-from ablate.study.trainer import PERCENT, known_names
+from ablate.study.values.metrics import METRICS, SPLITS, split_of
+from ablate.study.values.run import Run
 
 FLUSH_SECONDS = 1.0
 """Records are handed on together after so long: each hand-over is a commit, and a script may report every step."""

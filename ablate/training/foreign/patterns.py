@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ablate.study.trainer import COUNTERS, number_groups
+from ablate.study.assign.foreign_trainer import COUNTERS, number_groups
 from ablate.training.foreign.number import Number, count_at, number_at, without_colours
 
 LARGEST_EPOCH = 2**31 - 1

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import Interrupted, NotFound, RunFailure, StopRun, nearest
-from ablate.study.metrics import SPLIT_WORDS, split_of
-from ablate.study.provenance import Code
+from ablate.study.code.provenance import Code
 from ablate.study.records import Context, Outcome
-from ablate.study.run import Run
+from ablate.study.values.metrics import SPLIT_WORDS, split_of
+from ablate.study.values.run import Run
 from ablate.training.foreign.about import about, code, own_folder, study_folder
 from ablate.training.foreign.measured import Measured
 

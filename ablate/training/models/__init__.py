@@ -17,7 +17,7 @@ from ablate.parts import streams
 from ablate.parts.declare import Network, Settings
 from ablate.parts.found import parts
 from ablate.parts.packages import EXTRAS, absent, package_of
-from ablate.study.recipe import TWEAKS, Model
+from ablate.study.recipes.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
 from ablate.training.models.changes import change, variant_by_changes
 from ablate.training.models.cost import macs, parameter_count

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from ablate.errors import BadData, NotFound
 from ablate.parts.reading import arrays as arrays_module
 from ablate.parts.reading.images import resize_square, to_planes
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import DataSplits, load_data
 
 RNG = np.random.default_rng(0)

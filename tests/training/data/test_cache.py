@@ -18,7 +18,7 @@ import torch
 
 from ablate.errors import BadData, NoSpaceOrPermission
 from ablate.parts.reading.source import Block, Reading, Source
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import cache as cache_module
 from ablate.training.data import forget_data, load_data
 from ablate.training.data import load as load_module
@@ -157,7 +157,7 @@ def test_two_threads_at_once_decode_once(home: Path, caplog: pytest.LogCaptureFi
 PROCESS = """
 import logging, sys
 from pathlib import Path
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import load_data
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 root = Path(sys.argv[1])

@@ -12,7 +12,7 @@ import torch
 
 from ablate.errors import BadData, NotFound
 from ablate.parts.reading.cifar import CIFAR10, _make_dtype, load_pickle
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import DataSplits, load_data
 
 RNG = np.random.default_rng(0)

@@ -17,7 +17,7 @@ import pytest
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
 from ablate.parts.declare import DataSet
 from ablate.parts.found import parts
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import load_data
 
 LOCK = ".cifar-10-python.tar.gz.lock"

@@ -13,7 +13,7 @@ from PIL import Image, features
 from ablate.errors import BadData, NoSpaceOrPermission
 from ablate.parts.reading import folders as folders_module
 from ablate.parts.reading.folders import list_folder
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import DataSplits, forget_data, load_data
 
 HALVES = {"train": 0.5, "val": 0.5}

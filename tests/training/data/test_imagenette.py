@@ -13,7 +13,7 @@ from torchvision.datasets import Imagenette
 from ablate.errors import BadData
 from ablate.parts.declare import DataSet
 from ablate.parts.found import parts
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import load_data
 from ablate.training.data.verify import verify
 

@@ -11,7 +11,7 @@ import torch
 from ablate.errors import BadData, NotFound
 from ablate.parts.declare import DataSet
 from ablate.parts.found import parts
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import DataSplits, Split, class_counts, list_datasets, load_data, normalize_batch
 from ablate.training.data import load as load_module
 

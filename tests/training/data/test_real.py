@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import class_counts, load_data
 
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ablate.parts.declare import Transform
 from ablate.parts.found import parts
-from ablate.study.recipe import Data
+from ablate.study.recipes.recipe import Data
 from ablate.training.data import augment as augment_module
 from ablate.training.data import augment_batch
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training.foreign import command, python
 
 

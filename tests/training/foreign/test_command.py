@@ -16,7 +16,7 @@ import pytest
 
 from ablate.errors import Diverged, Interrupted, NotFound, RunFailure
 from ablate.study.records import Context
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training.foreign import command
 
 ROOT = Path(__file__).resolve().parents[3]

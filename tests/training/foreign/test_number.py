@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ablate.errors import Diverged, RunFailure
 from ablate.study.records import Context
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
 

@@ -10,7 +10,7 @@ import pytest
 
 from ablate.errors import Diverged, RunFailure
 from ablate.study.records import Context, Outcome
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training.foreign import measured as measured_module
 from ablate.training.foreign.measured import FLUSH_SECONDS, Measured
 from ablate.training.foreign.output import LAST_LINES, LONGEST_SHOWN, Output

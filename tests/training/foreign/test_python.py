@@ -11,7 +11,7 @@ import pytest
 import ablate
 from ablate.errors import Diverged, Interrupted, NotFound, RunFailure, StopRun
 from ablate.study.records import Context
-from ablate.study.run import Run
+from ablate.study.values.run import Run
 from ablate.training.foreign import python
 
 HEAD = "def train(recipe, *, seed, run_dir, report):\n    "

@@ -1,0 +1,1 @@
+"""Executors whose workers another program starts."""

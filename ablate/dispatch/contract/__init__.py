@@ -1,0 +1,1 @@
+"""What executors, workers and those who ask for a grid agree on."""

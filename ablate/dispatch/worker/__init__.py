@@ -1,0 +1,1 @@
+"""The worker: claims runs, trains them, records them."""

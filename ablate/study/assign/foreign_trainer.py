@@ -1,0 +1,299 @@
+"""`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
+
+What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
+that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
+`watch` names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ablate.errors import nearest
+from ablate.study.assign import command_words
+from ablate.study.assign.command_words import Word
+from ablate.study.assign.foreign_recipe import Written, sections_of
+from ablate.study.document.keys import METRIC, TRAINER
+from ablate.study.document.problems import Problems, show
+from ablate.study.document.source import Key
+from ablate.study.recipes.normalise import CALLABLE
+from ablate.study.values.metrics import METRICS, SPLITS
+
+BETTER = ("lower", "higher", "neither")
+SEED = "env"
+PERCENT = "percent"
+"""The unit of a metric that is told in percent and kept as a fraction."""
+COUNTERS = ("epoch", "step")
+"""Groups of a pattern that say where a number belongs, and keys of a JSON line that do."""
+
+BUILT_IN = "ablate.training.trainer:fit"
+"""Where ablate's own trainer is."""
+
+_KEY: Key = ("trainer",)
+_METRIC = re.compile(r"[^\s,()=/]{1,80}")
+_OUR_KEYS = ("epoch", "step", "split", "class", "effect")
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A trainer as declared: `command` (words with placeholders) or `python` (`package.module:function`)."""
+
+    command: tuple[Word, ...] = ()
+    python: str = ""
+    version: int = 1
+    better: Mapping[str, str] = field(default_factory=dict)
+    patterns: Mapping[str, str | None] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    seed_by_environment: bool = False
+    declared: Mapping[str, Any] = field(default_factory=dict)
+
+    def hashed(self, texts: Mapping[str, Any]) -> dict[str, Any]:
+        """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know."""
+        what = {"command": command_words.fill(self.command, texts)} if self.command else {"python": self.python}
+        units = {"units": dict(self.units)} if self.units else {}
+        return {**what, "version": self.version, "metrics": dict(self.patterns), **units}
+
+    @property
+    def takes_seed(self) -> bool:
+        """Whether the seed has a way to reach it."""
+        return bool(self.python) or self.seed_by_environment or "seed" in command_words.holes(self.command)
+
+
+def read_trainer(problems: Problems, value: Any) -> Trainer | None:
+    """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes."""
+    if value is None:
+        return None
+    spec = problems.mapping(_KEY, value, "a mapping with `command` or `python`")
+    problems.known_keys(_KEY, spec, TRAINER)
+    if isinstance(value, dict) and ("command" in spec) == ("python" in spec):
+        problems.add(_KEY, "needs either `command` or `python`.")
+    command = _command(problems, spec["command"]) if "command" in spec else ()
+    python = _python(problems, spec["python"]) if "python" in spec else ""
+    better, patterns, units = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
+    seed = spec.get("seed")
+    if seed is not None and (seed != SEED or "python" in spec):
+        hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
+        problems.add((*_KEY, "seed"), f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
+    if spec.get("watch") is not None:
+        _check_globs(problems, (*_KEY, "watch"), spec["watch"])
+    version = _version(problems, spec.get("version"))
+    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
+
+
+def fit_name(trainer: Mapping[str, Any] | None) -> str:
+    """Where the execution of a study's trainer is, as `package.module:function`."""
+    if trainer is None:
+        return BUILT_IN
+    return f"ablate.training.foreign.{'command' if 'command' in trainer else 'python'}:fit"
+
+
+_SHELLS = ("sh", "bash", "zsh", "dash")
+_WITH_VALUE = ("-u", "-C", "--unset", "--chdir")  # options of `env` whose value is a word of its own
+
+
+def trainer_title(trainer: Mapping[str, Any]) -> str:
+    """A declared trainer in a few words, for the line that says how a table was measured: `own command python train.py`."""
+    if "python" in trainer:
+        return f"own trainer {trainer['python']}"
+    command = trainer["command"]
+    given = _program(list(map(str, command)) if isinstance(command, list) else shlex.split(str(command)))
+    head = list(itertools.takewhile(lambda word: not word.startswith("-") and "{" not in word, given))
+    text = " ".join(head or given[:1])
+    return f"own command {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _program(given: list[str]) -> list[str]:
+    """The words from the program on that `env` or a shell starts."""
+    first = given[0].rpartition("/")[2] if given else ""
+    rest = given[1:]
+    if first == "env":
+        while rest and (rest[0].startswith("-") or "=" in rest[0]):
+            rest = rest[2:] if rest[0] in _WITH_VALUE else rest[1:]
+        return _program(rest) if rest else given
+    if first in _SHELLS and len(rest) > 1 and re.fullmatch("-[a-z]*c", rest[0]):
+        line = next(iter(rest[1].strip().splitlines()), "")
+        with contextlib.suppress(ValueError):  # a quote that goes on in the next line
+            return _program(shlex.split(line)) or given
+    return given
+
+
+def known_names(declared: Mapping[str, Any]) -> set[str]:
+    """The metrics that a trainer may report: those that it declares and ours, on any split."""
+    names = {*METRICS, *declared}
+    return {*names, *(f"{split}_{name}" for split in SPLITS for name in names)}
+
+
+def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:
+    """`fraction` for a metric that a declared trainer tells in percent, else empty."""
+    spec = ((trainer or {}).get("metrics") or {}).get(metric) or {}
+    return "fraction" if spec.get("unit") == PERCENT else ""
+
+
+def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:
+    """Every placeholder has a text in every arm (name -> settings); one problem for each that has not."""
+    paths = list(dict.fromkeys(path for flat in arms.values() for path in flat))
+    sections = {section for path in paths for section in sections_of(path)}
+    for hole in command_words.holes(trainer.command):
+        if hole in command_words.OF_THE_RUN:
+            if hole in paths:
+                problems.add(
+                    ("recipe", hole), f"{{{hole}}} in the command is the run's; give this setting another name."
+                )
+            continue
+        without = next((name for name, flat in arms.items() if hole not in flat), None)
+        unfit = next((flat[hole] for flat in arms.values() if hole in flat and flat[hole].text is None), None)
+        if unfit is not None:
+            problems.add(_place(problems, hole), f"{{{hole}}} is {show(unfit.value)}, which is no word of a command.")
+        elif hole not in paths:
+            problems.add(_place(problems, hole), _unknown(hole, paths, sections))
+        elif without is not None:
+            problems.add(
+                _place(problems, hole), f"{{{hole}}}: the arm {without} has no such setting; give it one in `recipe`."
+            )
+
+
+def _unknown(hole: str, paths: Sequence[str], sections: set[str]) -> str:
+    if hole in sections:
+        inner = [path for path in paths if path.startswith(f"{hole}.")]
+        return f"{{{hole}}} is a section; name a setting in it: {', '.join(inner)}."
+    known = [*paths, *command_words.OF_THE_RUN]
+    hint = nearest(hole, known)
+    return f"{{{hole}}}: the recipe has no {hole!r}.{hint} Known: {', '.join(known)}."
+
+
+def _place(problems: Problems, hole: str) -> Key:
+    """Where a placeholder stands: its word, where the command is a list."""
+    key: Key = (*_KEY, "command")
+    node = problems.document.node(key)
+    for index, item in enumerate(node.items if node else ()):
+        if f"{{{hole}}}" in item.text:
+            return (*key, index)
+    return key
+
+
+def _command(problems: Problems, value: Any) -> tuple[Word, ...]:
+    key: Key = (*_KEY, "command")
+    if isinstance(value, list):
+        texts = problems.names(key, value, "a command line, or a list of words")
+        places: list[Key] = [(*key, index) for index in range(len(texts))]
+    else:
+        line = problems.text(key, "a command line, or a list of words")
+        try:
+            texts = shlex.split(line)
+        except ValueError as error:
+            problems.add(key, f"cannot be split into words: {str(error).lower()}.")
+            return ()
+        places = [key] * len(texts)
+    if not texts or not texts[0]:
+        if not problems.errors or problems.errors[-1].key != ".".join(map(str, key)):
+            problems.add(key, "names no program, as in python train.py --lr {lr} --seed {seed}.")
+        return ()
+    parsed = []
+    for place, text in zip(places, texts, strict=True):
+        try:
+            parsed.append(command_words.parse_word(text))
+        except ValueError as error:
+            problems.add(place, f"{error}.")
+    return tuple(parsed)
+
+
+def _python(problems: Problems, value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(CALLABLE, value):
+        return value
+    problems.add((*_KEY, "python"), f"must be package.module:function, not {show(value)}.")
+    return ""
+
+
+def _check_globs(problems: Problems, key: Key, value: Any) -> None:
+    for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
+        if not glob.strip() or glob.startswith(("/", "~")):
+            problems.add(key, f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one.")
+
+
+def _version(problems: Problems, value: Any) -> int:
+    if value is None:
+        return 1
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
+        return value
+    problems.add((*_KEY, "version"), f"must be a whole number from 0, not {show(value)}.")
+    return 1
+
+
+def _metrics(
+    problems: Problems, value: Any, *, by_pattern: bool
+) -> tuple[dict[str, str], dict[str, str | None], dict[str, str]]:
+    """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given)."""
+    better: dict[str, str] = {}
+    patterns: dict[str, str | None] = {}
+    units: dict[str, str] = {}
+    key: Key = (*_KEY, "metrics")
+    for name, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
+        place = (*key, name)
+        if not _METRIC.fullmatch(name) or not name.isprintable() or name in _OUR_KEYS:
+            problems.add(place, f"{show(name)} cannot name a metric; no blank, comma, slash, parenthesis or '='.")
+            continue
+        spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss (\\S+)'}")
+        problems.known_keys(place, spec, METRIC)
+        direction = _better(problems, place, name, spec.get("better"))
+        if direction is not None:
+            better[name] = direction
+        patterns[name] = None
+        if spec.get("pattern") is not None:
+            patterns[name] = _pattern(problems, (*place, "pattern"), by_pattern)
+        if spec.get("unit") is not None and _is_percent(problems, (*place, "unit"), name, spec["unit"]):
+            units[name] = PERCENT
+    return better, patterns, units
+
+
+def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
+    """A declared direction; None for a metric of ours, which has its own."""
+    ours = METRICS.get(name)
+    if value is None:
+        if ours is None:
+            problems.add(key, f"needs `better`, one of {', '.join(BETTER)}: {name} is no metric of ablate's own.")
+        return None
+    if value not in BETTER:
+        problems.add((*key, "better"), f"must be one of {', '.join(BETTER)}, not {show(value)}.")
+        return None
+    if ours is not None and value != ours.better:
+        message = f"{name} is one of ablate's own ({ours.about}; better: {ours.better}); give yours another name."
+        problems.add((*key, "better"), message)
+    return None if ours is not None else str(value)
+
+
+def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
+    ours = METRICS.get(name)
+    if value != PERCENT:
+        problems.add(key, f"must be {PERCENT}, not {show(value)}; without it a number is taken as it stands.")
+    elif ours is not None and ours.unit != "fraction":
+        problems.add(key, f"{name} is one of ablate's own and no share ({ours.about}).")
+    else:
+        return True
+    return False
+
+
+def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
+    if not by_pattern:
+        problems.add(key, "is for a command's output; a function reports its numbers.")
+        return None
+    text = problems.text(key, "a regular expression")
+    try:
+        pattern = re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        problems.add(key, f"is no regular expression: {error}.")
+        return None
+    if not number_groups(pattern):
+        problems.add(key, f"{show(text)} has no group for the number, as in 'val loss (\\S+)'.")
+    return text
+
+
+def number_groups(pattern: re.Pattern[str]) -> list[int]:
+    """The groups that are not named epoch or step: the number is the first of them that takes part in a match."""
+    counters = {pattern.groupindex[name] for name in COUNTERS if name in pattern.groupindex}
+    return [group for group in range(1, pattern.groups + 1) if group not in counters]

@@ -1,0 +1,1 @@
+"""From factors and seeds to arms and runs."""

@@ -1,0 +1,1 @@
+"""Tables as a study file declares them: rows, claims, and the paper's figures."""

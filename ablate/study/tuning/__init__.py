@@ -1,0 +1,1 @@
+"""Tuning files: which arms are tuned, over what."""

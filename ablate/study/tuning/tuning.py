@@ -1,0 +1,319 @@
+"""A tuning file, read and checked: which arms of a study are tuned, over what, how, and for how much.
+
+Every mistake of the file is reported at once, as in a study file. Nothing here knows Optuna.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import AblateError, NotFound, StudyError, nearest
+from ablate.study.assign.assign import read_settings
+from ablate.study.designs.names import UnclearName, resolve
+from ablate.study.designs.profiles import fixed_by
+from ablate.study.designs.seeds import read_seeds
+from ablate.study.document.find import find
+from ablate.study.document.keys import TUNING
+from ablate.study.document.problems import Problems, show
+from ablate.study.document.source import Document, read
+from ablate.study.loader import Settings, load
+from ablate.study.recipes.normalise import SELECTORS, has_validation
+from ablate.study.recipes.recipe import flatten
+from ablate.study.tuning.space import read_space
+from ablate.study.values.metrics import METRICS
+from ablate.study.values.study import Arm, Study
+from ablate.study.values.trials import Budget, Dimension, Tuning
+
+SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp")
+PRUNERS = ("none", "median", "hyperband")
+BUDGETS = ("trials", "minutes", "epochs")
+MAX_TRIALS = 100_000
+
+
+def load_tuning(path: str | Path, profile: str | None = None, sets: tuple[str, ...] = ()) -> Tuning:
+    """The tuning in a file. `profile` replaces the file's own, `sets` change its study. Raises NotFound, or StudyError with every mistake."""
+    found = find(path)
+    return _Reader(read(found), found.parent, profile, sets).read()
+
+
+def is_tuning(data: Mapping[str, Any]) -> bool:
+    """Whether a YAML mapping is a tuning file: its `study` names a file, and it has a `space`."""
+    return "space" in data and str(data.get("study", "")).endswith((".yaml", ".yml"))
+
+
+class _Reader:
+    def __init__(self, document: Document, folder: Path, profile: str | None, sets: tuple[str, ...]) -> None:
+        self.document, self.folder, self.data = document, folder, document.data
+        self.problems = Problems(document)
+        self.profile, self.sets = profile, sets
+
+    def read(self) -> Tuning:
+        """In two rounds: what the file says by itself, then what it says of its study."""
+        problems, data = self.problems, self.data
+        if "factors" in data and "space" not in data:
+            problems.add((), "this is a study, not a tuning file: it has factors. `ablate grid run` takes it.")
+            problems.stop()
+        problems.known_keys((), data, TUNING)
+        recipe = read_settings(problems, ("recipe",), data.get("recipe"))
+        seeds = read_seeds(problems, ("seeds",), data.get("seeds", 1))
+        sampler, sampler_seed = self._sampler()
+        pruner = self._choice(("pruner",), data.get("pruner", "none"), PRUNERS, "pruner")
+        budget = self._budget(sampler)
+        study = self._study(recipe, seeds)
+        if study is None:
+            read_space(problems, data.get("space"), None)
+            self._metric(None)
+            problems.stop()
+            raise AssertionError("unreachable")
+        if study.trainer is not None:
+            problems.add(
+                ("study",), f"{study.name} has a trainer of its own; only studies of the built-in trainer can be tuned."
+            )
+            problems.stop()
+        space = read_space(problems, data.get("space"), study.factors)
+        arms = self._arms(study)
+        metric, better = self._metric(study)
+        problems.stop()
+        self._check(study, arms, recipe, space, sampler)
+        tuning = Tuning(
+            self.document.file, self.document.text, study, arms, recipe, space, metric, better, sampler, sampler_seed, pruner,
+            budget or Budget("trials", MAX_TRIALS), seeds, sets=self.sets,
+        )  # fmt: skip
+        self._check_arms(tuning, budget)
+        problems.stop()
+        warnings = tuple(str(problem) for problem in problems.warnings)
+        return _with(tuning, budget, warnings)
+
+    def _study(self, recipe: Mapping[str, Any], seeds: tuple[int, ...]) -> Study | None:
+        """The study that is tuned, with this file's recipe and seeds; None after a mistake. Its own are told beside ours."""
+        name = self.problems.text(("study",), "the name of a study file")
+        if not name:
+            self.problems.add(
+                ("study",), "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml."
+            )
+            return None
+        profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
+        beside = self.folder / name
+        try:
+            return load(beside if beside.is_file() else find(name), Settings(profile, self.sets, seeds, recipe))
+        except NotFound as error:
+            self.problems.add(("study",), str(error))
+        except StudyError as error:
+            self.problems.errors += error.problems
+        except AblateError as error:
+            self.problems.add(("study",), f"the study cannot be used: {error}")
+        return None
+
+    def _arms(self, study: Study) -> tuple[Arm, ...]:
+        """The distinct arms that are named; those that are one run are tuned once."""
+        value = self.data.get("arms", "all")
+        by_levels = {tuple(arm.levels.items()): arm for arm in study.arms}
+        if value == "all":
+            found = list(study.arms)
+        else:
+            found = []
+            for index, text in enumerate(self.problems.names(("arms",), value, "all, or a list of arms")):
+                key = ("arms", index) if isinstance(value, list) else ("arms",)
+                try:
+                    levels = resolve(text, study.factors, study.baseline, study.steps)
+                except UnclearName as error:
+                    self.problems.add(key, str(error))
+                    continue
+                arm = by_levels.get(tuple(levels.items()))
+                if arm is None:
+                    message = f"{text!r} is no arm of {study.name}: its design or an exclude rule leaves it out."
+                    self.problems.add(key, f"{message} Arms: {_few([arm.name for arm in study.arms])}.")
+                else:
+                    found.append(arm)
+            if value == []:
+                self.problems.add(("arms",), "names no arm; say all, or list some.")
+        first = {arm.arm_id: arm for arm in reversed(study.arms)}
+        return tuple({arm.arm_id: first[arm.arm_id] for arm in found}.values())
+
+    def _metric(self, study: Study | None) -> tuple[str, str]:
+        """The metric's name and direction. It must be of the validation set: what selects is not what is reported."""
+        name = self.problems.text(("metric",), "a metric")
+        own = dict(study.metrics) if study else {}
+        allowed = (*SELECTORS, *own)
+        if name in own:
+            return name, own[name]
+        if name in SELECTORS:
+            return name, METRICS[name].better
+        if not name:
+            message = f"is missing: name the number that is tuned, one of {', '.join(allowed)}."
+        elif name in METRICS and (name.startswith("test_") or f"val_{name}" in METRICS):
+            message = (
+                f"{name} is of the split that is reported, and what selects is never what is reported. "
+                f"Allowed: {', '.join(allowed)}."
+            )
+        elif name.startswith("train_") and name in METRICS:
+            message = f"{name} says nothing of new images. Allowed: {', '.join(allowed)}."
+        else:
+            message = (
+                f"{name!r} is no metric of the validation set.{nearest(name, allowed)} Allowed: {', '.join(allowed)}."
+            )
+        self.problems.add(("metric",), message)
+        return SELECTORS[0], "higher"
+
+    def _sampler(self) -> tuple[str, int]:
+        value = self.data.get("sampler", "tpe")
+        if not isinstance(value, dict):
+            return self._choice(("sampler",), value, SAMPLERS, "sampler"), 0
+        self.problems.known_keys(("sampler",), value, ("name", "seed"))
+        seed = value.get("seed", 0)
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
+            self.problems.add(("sampler", "seed"), f"must be a whole number from 0, not {show(seed)}.")
+            seed = 0
+        return self._choice(("sampler", "name"), value.get("name", "tpe"), SAMPLERS, "sampler"), seed
+
+    def _choice(self, key: tuple[str, ...], value: Any, known: Sequence[str], what: str) -> str:
+        if value in known:
+            return str(value)
+        hint = nearest(str(value), known)
+        self.problems.add(key, f"there is no {what} {show(value)}.{hint} Allowed: {', '.join(known)}.")
+        return known[0]
+
+    def _budget(self, sampler: str) -> Budget | None:
+        """What each arm may spend; None for a grid without one: all of its cells."""
+        value = self.data.get("budget")
+        if value is None and sampler == "grid":
+            return None
+        if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in BUDGETS:
+            if isinstance(value, dict):
+                self.problems.known_keys(("budget",), value, BUDGETS)
+            if not isinstance(value, dict) or all(name in BUDGETS for name in value):
+                found = "it is missing" if value is None else f"not {show(value)}"
+                message = f"must be one of {{trials: N}}, {{minutes: M}} or {{epochs: E}}, for each arm; {found}."
+                self.problems.add(("budget",), message)
+            return None
+        kind, amount = next(iter(value.items()))
+        whole = kind != "minutes"
+        number = isinstance(amount, int if whole else int | float) and not isinstance(amount, bool)
+        if not number or not math.isfinite(amount) or amount <= 0 or (kind == "trials" and amount > MAX_TRIALS):
+            most = f" to {MAX_TRIALS:,}" if kind == "trials" else ""
+            what = f"a whole number from 1{most}" if whole else "a number above 0"
+            self.problems.add(("budget", kind), f"must be {what}, not {show(amount)}.")
+            return None
+        return Budget(kind, amount)
+
+    def _check(
+        self, study: Study, arms: Sequence[Arm], recipe: Mapping[str, Any], space: Sequence[Dimension], sampler: str
+    ) -> None:
+        """What only shows against the study."""
+        problems = self.problems
+        for path in recipe:
+            if factor := fixed_by(study.factors, path):
+                problems.add(("recipe", path), f"every level of {factor} sets {path}, so this would change nothing.")
+        sampled = {dimension.path for dimension in space}
+        for path in sampled & set(recipe):
+            problems.add(("recipe", path), f"{path} is in `space` too, which would always win; keep one.")
+        for dimension in space:
+            self._check_dimension(study, arms, dimension, sampler)
+        for arm in arms:
+            if message := _selection_trouble(arm):
+                (problems.warn if "flatter" in message else problems.add)(("metric",), message)
+                return
+
+    def _check_dimension(self, study: Study, arms: Sequence[Arm], dimension: Dimension, sampler: str) -> None:
+        key = ("space", dimension.path)
+        tuned = [arm for arm in arms if all(arm.levels[name] in levels for name, levels in dimension.only.items())]
+        if not tuned:
+            self.problems.add((*key, "only"), "matches no arm that is tuned; mend it or take the field out.")
+        if sampler == "grid" and not dimension.cells:
+            self.problems.add(key, "a grid has no end of values here; give a step, or `values`.")
+        levels = {factor.name: {level.name: level for level in factor.levels} for factor in study.factors}
+        losing = {
+            f"{name}={level}"
+            for arm in tuned
+            for name, level in arm.levels.items()
+            if dimension.path in levels[name][level].sets and any(
+                other.sets.get(dimension.path) != levels[name][level].sets[dimension.path]
+                for other in levels[name].values()
+            )
+        }  # fmt: skip
+        if losing and not dimension.only:  # whoever says `only` means those levels
+            self.problems.warn(
+                key, f"{', '.join(sorted(losing))} set{'s' if len(losing) == 1 else ''} this field, and the space is applied "
+                "after the levels: what they set there is never used."
+            )  # fmt: skip
+
+    def _check_arms(self, tuning: Tuning, budget: Budget | None) -> None:
+        same: dict[str, list[str]] = {}
+        for arm in tuning.arms:
+            sampled = {dimension.path for dimension in tuning.space_of(arm)}
+            rest = {path: value for path, value in flatten(arm.recipe).items() if path not in sampled}
+            same.setdefault(repr(rest), []).append(arm.name)
+        for names in same.values():
+            if len(names) > 1:
+                message = (
+                    f"arms {', '.join(names)} differ in these fields alone, so they are tuned into one and the same."
+                )
+                self.problems.warn(("space",), message)
+        for arm in tuning.arms:
+            space = tuning.space_of(arm)
+            if not space and tuning.space:
+                self.problems.add(
+                    ("space",), f"arm {arm.name} has nothing to tune: every field has an `only` that leaves it out."
+                )
+                continue
+            numeric = [
+                dimension for dimension in space if dimension.kind != "values" and dimension.low < dimension.high
+            ]
+            if tuning.sampler == "cmaes" and len(numeric) < 2:
+                self.problems.add(
+                    ("sampler",), f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe."
+                )
+                return
+            epochs = most_epochs(arm, space) * len(tuning.seeds)
+            if budget and budget.kind == "epochs" and budget.amount < epochs:
+                message = f"one trial of arm {arm.name} may take {epochs} epochs, so {budget.amount:g} are not enough for any."
+                self.problems.add(("budget", "epochs"), message)
+                return
+            if tuning.sampler == "grid":
+                cells = math.prod(len(dimension.cells) for dimension in space)
+                if cells > MAX_TRIALS:
+                    self.problems.add(
+                        ("space",), f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried."
+                    )
+                    return
+                if budget and budget.kind == "trials" and budget.amount < cells:
+                    self.problems.warn(
+                        ("budget", "trials"),
+                        f"arm {arm.name} has {cells:,} cells; only the first {budget.amount:g} are tried.",
+                    )
+
+
+def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[str, ...]) -> Tuning:
+    """The tuning with its warnings; a grid without a budget may try all of its cells."""
+    if budget is None:
+        most = max(len(tuning.cells_of(arm)) for arm in tuning.arms)
+        tuning = replace(tuning, budget=Budget("trials", most))
+    return replace(tuning, warnings=warnings)
+
+
+def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
+    """The most epochs that one run of a trial can have."""
+    for dimension in space:
+        if dimension.path == "epochs":
+            return int(max(dimension.values) if dimension.kind == "values" else dimension.high)
+    return int(arm.recipe["epochs"])
+
+
+def _selection_trouble(arm: Arm) -> str:
+    """What is wrong with selecting on this arm's validation set; empty where nothing is."""
+    data = arm.recipe["data"]
+    split, name = data["split"], data["name"]
+    mend = "give this file a recipe such as {data.split: {train: 0.64, val: 0.16, test: 0.2}}."
+    if (isinstance(split, dict) and "val" not in split) or (split == "official" and not has_validation(name)):
+        return f"arm {arm.name} has no validation images to select on; {mend}"
+    if isinstance(split, dict) and "test" not in split:
+        return f"in arm {arm.name} the validation set both selects and is reported, so the best figures flatter; {mend}"
+    return ""
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
