@@ -41,7 +41,7 @@ def frame(
     """
     from ablate.analysis import frame as build
     from ablate.cli.common import require_reader
-    from ablate.cli.stored import stored_study
+    from ablate.project.stored import stored_study
 
     with require_reader(db) as store:
         loaded = stored_study(store, study, profile, [set] if isinstance(set, str) else list(set))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.cli.gathering import collect
+from ablate.project.gathering import collect
 from ablate.report.pages import markdown_pages
 from ablate.store.store import Store
 from ablate.study.loader import Settings, load

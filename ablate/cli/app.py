@@ -13,8 +13,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ablate.cli import clean, data, db, doctor, grid, predict, report, runs, status, streams, tune, watch, worker
-from ablate.cli.common import READERS
+from ablate.cli import streams
+from ablate.cli.commands import clean, data, db, doctor, grid, predict, report, runs, status, tune, watch, worker
+from ablate.cli.common import READERS, say_what_is_told
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -51,6 +52,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def main() -> NoReturn:
     """Run the command line; every expected error is a sentence on stderr and an exit code."""
     streams.prepare()
+    say_what_is_told()
     try:
         with READERS:
             app()

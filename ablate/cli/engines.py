@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli.common import database_url, say
-from ablate.dispatch.executors import ENGINES, get_executor
-from ablate.errors import UsageError
-from ablate.study.recipes.places import home
+from ablate.dispatch.executors import ENGINES
+from ablate.project.engines import EngineSettings, elsewhere, get_engine
 
 if TYPE_CHECKING:
-    from ablate.dispatch.contract.executor import Executor
     from ablate.dispatch.declare import Engine
-
-EngineSettings = Mapping[str, Sequence[str]]
-"""KEY=VALUE items of the command line by engine."""
-
-
-def _elsewhere() -> list[str]:
-    return [name for name, engine in ENGINES.all().items() if engine.where == "elsewhere"]
 
 
 def takes_engine_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -59,6 +48,8 @@ def _option(engine: Engine) -> Any:
     return Annotated[list[str] | None, typer.Option(f"--{engine.name}", metavar="KEY=VALUE", help=told)]
 
 
+__all__ = ["EngineSettings", "get_engine", "takes_engine_settings"]
+
 ExecutorOption = Annotated[
     str,
     typer.Option(
@@ -82,47 +73,6 @@ RunTimeoutOption = Annotated[
 SpoolOption = Annotated[
     bool,
     typer.Option(
-        "--spool", help=f"With {' or '.join(_elsewhere())}: workers reach SQLite through ABLATE_HOME, by this command."
+        "--spool", help=f"With {' or '.join(elsewhere())}: workers reach SQLite through ABLATE_HOME, by this command."
     ),
 ]
-
-
-@dataclass(frozen=True)
-class ReadyEngine:
-    """An executor that can work here. `given` are the fields of the request that the command line names."""
-
-    engine: Engine
-    executor: Executor
-    given: Mapping[str, Any]
-
-    @property
-    def slots(self) -> int:
-        """Runs at a time; of executors elsewhere what was asked for, else one."""
-        from ablate.dispatch.contract.slots import plan_slots
-
-        if self.engine.where == "this host":
-            return len(plan_slots(self.given["device"], self.given["workers"], self.given["threads"]))
-        return 1 if self.engine.where == "this process" else self.given["workers"] or 1
-
-
-def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **given: Any) -> ReadyEngine:
-    """The executor of that name, before anything is written. Raises UsageError for options that do not go together, and for
-    what cannot work on this host."""
-    from ablate.dispatch.contract.slots import crowded, plan_slots
-    from ablate.dispatch.elsewhere.gridfile import is_sqlite
-    from ablate.dispatch.elsewhere.queues import SPOOL
-
-    url = database_url(db)
-    executor = get_executor(name, engine_settings, home())
-    engine = ENGINES.get(name)
-    if given["run_timeout"] is not None and engine.where == "this process":
-        raise UsageError(
-            "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
-        )
-    if given["spool"] and (engine.where != "elsewhere" or not is_sqlite(url)):
-        raise UsageError(f"--spool is for --executor {' or '.join(_elsewhere())} with a SQLite database; leave it out.")
-    placed = (given["device"], given["workers"], given["threads"])
-    executor.check(*placed, SPOOL if given["spool"] else url)
-    if engine.where != "elsewhere" and (busy := crowded(plan_slots(*placed))):
-        say(f"warning: {busy}")
-    return ReadyEngine(engine, executor, given)

@@ -12,9 +12,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from ablate.cli.common import duration, stderr_console
-from ablate.cli.planning import Plan
+from ablate.cli.common import stderr_console
 from ablate.dispatch.contract import events
+from ablate.project.planning import Plan
+from ablate.project.text import duration
 from ablate.study import records
 from ablate.study.values.digits import brief
 

@@ -1,25 +1,25 @@
-"""The work of `grid run`: ask for what a study wants, have it trained, and say what came of it."""
+"""The work of `grid run`, for a terminal: what is asked for, a live display, and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import typer
 
-from ablate.cli.common import database_url, plural, safe_url, say, say_errors
-from ablate.cli.engines import ReadyEngine
+from ablate.cli.common import say, say_errors
 from ablate.cli.live import LiveDisplay
-from ablate.cli.parents import train_parents_again
-from ablate.cli.planning import Plan, make_plan
-from ablate.cli.requests import folder_of, settings_of_call, trainer_options
 from ablate.cli.screens import expected, trained_again
-from ablate.cli.stored import other_file, record_of, text_of
-from ablate.dispatch.contract.executor import GridRequest
-from ablate.dispatch.contract.signals import StopFlag, listening
+from ablate.dispatch.contract.events import Event
+from ablate.project.calls import folder_of, settings_of_call
+from ablate.project.database import database_url, safe_url
+from ablate.project.engines import ReadyEngine
+from ablate.project.grids import work
+from ablate.project.planning import Plan
+from ablate.project.stored import other_file, record_of, text_of
+from ablate.project.text import plural
 from ablate.store.store import Store
-from ablate.study.assign.foreign_trainer import fit_name
-from ablate.study.code.provenance import codes_of, digest_of
-from ablate.study.recipes.places import home, make_home
+from ablate.study.recipes.places import make_home
 from ablate.study.values.study import Study
 
 
@@ -40,69 +40,40 @@ def run_grid(
 
 def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | None, engine: ReadyEngine,
          retry: str | None = None, *, announce: bool = False) -> tuple[int, Plan]:  # fmt: skip
-    """One request, worked on until nothing of it is left that can be done here."""
-    folder = str(folder_of(study))
-    key = store.save_study(study, settings=settings, folder=folder, retry=retry, code=codes_of(study))
-    again = train_parents_again(study, store, home(), key)
-    before = make_plan(study, store, workers=engine.given["workers"] or 1)
-    if announce:
-        _announce(before, db)
-    else:
-        counts = before.counts
-        say(f"as written and at their best: {plural(counts['total'], 'run')}, {counts['to_run']} to run")
-    if again:
-        say(trained_again(len(again)))
-    ended = 0
-    if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-        ended = _train(study, before, key, db, engine)
-    after = make_plan(study, store)
-    return ended or exit_code(after, limited=engine.given["limit"] is not None), after
+    def tell(before: Plan, again: int) -> None:
+        if announce:
+            _announce(before, db)
+        else:
+            counts = before.counts
+            say(f"as written and at their best: {plural(counts['total'], 'run')}, {counts['to_run']} to run")
+        if again:
+            say(trained_again(again))
+
+    worked = work(study, store, engine, _shown, db=db, settings=settings, retry=retry, announce=tell)
+    if worked.report is not None:
+        say_errors(worked.report)
+    ended = 0 if worked.report is None else worked.report.exit_code
+    limited = engine.given["limit"] is not None
+    return ended or (0 if worked.complete(limited=limited) else 4), worked.after
 
 
-def exit_code(after: Plan, *, limited: bool) -> int:
-    """0 where all that was asked for is done; 4 where anything is left. A limit may leave what is still to run."""
-    left = after.counts["total"] - after.counts["done"]
-    if limited:
-        left -= after.counts["to_run"] + after.counts["running"]
-    return 4 if left else 0
-
-
-def _train(study: Study, planned: Plan, key: int, db: str | None, engine: ReadyEngine) -> int:
-    """Hand the request to the executor with a live display; the exit code that its report asks for."""
-    stop = StopFlag()
-    url = database_url(db)
+@contextmanager
+def _shown(planned: Plan) -> Iterator[Callable[[Event], None]]:
     with LiveDisplay(planned) as display:
-        request = GridRequest(
-            request_key=key,
-            open_store=lambda: Store.open(url, barred=planned.barred),
-            fit=fit_name(study.trainer),
-            home=home(),
-            total=planned.to_run,
-            options=trainer_options(study),
-            code=digest_of(codes_of(study)),
-            on_event=display.handle,
-            stop=stop,
-            database=url,
-            barred=planned.barred,
-            runs=(*study.parents, *study.runs),
-            **engine.given,
-        )
-        with listening(stop):
-            report = engine.executor.run(request)
-    say_errors(report)
-    return report.exit_code
+        yield display.handle
 
 
 def _tune(study: Study, db: str | None, engine: ReadyEngine) -> int:
     """Tune every arm that the study's tuning file names, within the same budget each; the exit code."""
-    from ablate.cli.tuning import train, tuning_of
+    from ablate.cli.tuning import train
+    from ablate.project.tunings import tuning_of
 
     return train(tuning_of(study), db, engine)[0]
 
 
 def _compare(study: Study, store: Store, db: str | None, engine: ReadyEngine) -> int:
     """Train each tuned arm as written and at its best, under the tuning's recipe; the exit code."""
-    from ablate.cli.tuning import comparison
+    from ablate.project.tunings import comparison
 
     both, _ = comparison(study, store)
     settings = {"set": list(study.sets), "tune": study.tune, "keep": both.keep, "folder": str(folder_of(study))}

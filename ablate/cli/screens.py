@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.cli.common import command, duration, plural, say
+from ablate.cli.common import say
+from ablate.project.advice import command
+from ablate.project.text import duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.cli.planning import Plan, PlannedRun
+    from ablate.analysis.table import Table
+    from ablate.project.planning import Plan, PlannedRun
 
 OF_SCRIPTS = (
     "A script's code is its program, what that imports, and what trainer.watch names; where a change makes another "
@@ -180,3 +183,11 @@ def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = 
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
         return f"Once the cause is gone: {again} --retry {rule}"
     return f"Nothing left to run. The report: {command('report', name, profile=plan.study.scale, sets=sets, db=db)}"
+
+
+def print_tables(tables: Sequence[Table], console: Console) -> None:
+    """Tables for people."""
+    from ablate.report.terminal import print_table
+
+    for table in tables:
+        print_table(table, console)

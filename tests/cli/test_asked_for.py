@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ablate.cli.planning import make_plan
-from ablate.cli.requests import folder_of, settings_of_call
 from ablate.cli.running import exit_code
-from ablate.cli.stored import as_asked, stored_study
+from ablate.project.calls import folder_of, settings_of_call
+from ablate.project.planning import make_plan
+from ablate.project.stored import as_asked, stored_study
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.code.provenance import codes_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ablate.cli.outlook import Outlook
+from ablate.project.blocked import Outlook
 from ablate.store.store import Store
 from ablate.study.loader import load
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer import confirm
 
-from ablate.cli import clean as command
-from ablate.cli.leftovers import DAY, free, look
+from ablate.cli.commands import clean as command
 from ablate.dispatch.contract.executor import run_folder
+from ablate.project.leftovers import DAY, free, look
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import load
@@ -225,8 +225,8 @@ def test_a_run_that_was_queued_again_meanwhile_is_left_alone(tiny: Path, fill, l
 
 
 def test_a_study_that_cannot_be_read_any_more_keeps_its_weights(tiny: Path, fill, lay: Lay, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    from ablate.cli import stored
     from ablate.errors import NotFound
+    from ablate.project import stored
 
     def gone(record: object) -> None:
         raise NotFound("its parent's study is not there")

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from ablate.cli import data
+from ablate.cli.commands import data
 from ablate.parts.declare import DataSet
 from ablate.parts.found import parts
 from ablate.training.data import download

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ablate.cli import checkups, doctor
-from ablate.cli.checkups import Driver, Finding
+from ablate.cli.commands import doctor
 from ablate.parts.discover import Broken
+from ablate.project import checkups
+from ablate.project.checkups import Driver, Finding
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import load

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import ablate
-from ablate.cli.common import command, database_url, safe_url
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.queues import opener
+from ablate.project.advice import command
+from ablate.project.database import database_url, safe_url
 from ablate.store.location import locate
 from ablate.store.store import Store
 from ablate.study.values.trials import TunedArm, TuningResult

@@ -225,7 +225,7 @@ def test_a_failed_write_leaves_the_old_file(look: Predict, here: Path, monkeypat
 def test_a_folder_that_cannot_be_written_to_is_told_first(
     look: Predict, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ablate.cli import predict as command
+    from ablate.cli.commands import predict as command
 
     monkeypatch.setattr(command.os, "access", lambda path, mode: False)
     said = look(VAL, "--out", "new/deep/p.csv", code=8)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.cli.runs import list_
-from ablate.cli.tables import build, study_results
+from ablate.cli.commands.runs import list_
+from ablate.project.results import build, study_results
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.code.provenance import code_of

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ablate.cli import watch
+from ablate.cli.commands import watch
 from ablate.store.store import Store
 from ablate.study.loader import load
 from ablate.study.tuning.tuning import load_tuning

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ablate.cli import watch
-from ablate.cli.planning import NOBODY, make_plan
+from ablate.cli.commands import watch
+from ablate.project.planning import NOBODY, make_plan
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.store.values import Clock

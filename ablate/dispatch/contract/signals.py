@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 from types import FrameType
@@ -79,7 +80,10 @@ class _Bell:
 
 @contextlib.contextmanager
 def listening(stop: StopFlag, signals: tuple[int, ...] = SIGNALS) -> Iterator[StopFlag]:
-    """Send signals to `stop` while the block runs. Main thread only, as Python handles signals there alone."""
+    """Send signals to `stop` while the block runs; outside the main thread none, as Python handles signals there alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         stop.request(number)

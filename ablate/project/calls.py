@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.errors import UsageError
 from ablate.study.code.scripts import globs_of
 from ablate.study.recipes.places import data_root, home
 
@@ -40,3 +41,15 @@ def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
         **({"watch": list(watch)} if watch else {}),
     }
+
+
+def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
+    """`3` is three seeds, `0,5` are these two. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        if "," in text:
+            return tuple(int(part) for part in text.split(",") if part.strip())
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--seeds {text}: must be a number of seeds such as 3, or a list such as 0,5,7.") from None

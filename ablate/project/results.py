@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ablate.analysis.table import Table
     from ablate.store.store import Store
     from ablate.study.records import RunResult
@@ -40,7 +37,7 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
 
     A run that waits and cannot start here is `blocked`, and its `error` says why in two or three words.
     """
-    from ablate.cli.outlook import Outlook
+    from ablate.project.blocked import Outlook
     from ablate.study.recipes.places import home
     from ablate.study.records import RunResult
 
@@ -58,11 +55,3 @@ def stored_results(study: Study, store: Store) -> dict[str, RunResult]:
     from ablate.study.code.provenance import codes_of
 
     return store.results([run.run_id for run in (*study.runs, *study.parents)], code=codes_of(study))
-
-
-def print_tables(tables: Sequence[Table], console: Console) -> None:
-    """Tables for people."""
-    from ablate.report.terminal import print_table
-
-    for table in tables:
-        print_table(table, console)

@@ -6,21 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import (
-    Db,
-    JsonOption,
-    ProfileOption,
-    SetOption,
-    command,
-    plural,
-    print_json,
-    require_reader,
-    say,
-    stdout_console,
-)
+from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
+from ablate.project.advice import command
+from ablate.project.text import plural
 
 if TYPE_CHECKING:
-    from ablate.cli.planning import Plan
+    from ablate.project.planning import Plan
     from ablate.store.store import Store
     from ablate.store.values import StoredStudy
 
@@ -33,9 +24,9 @@ def status(
     json_: JsonOption = False,
 ) -> None:
     """Say what is done, running, failed and left, for one study or for all."""
-    from ablate.cli.planning import make_plan, plan_document, tuning_plan
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
-    from ablate.cli.stored import (
+    from ablate.project.planning import make_plan, plan_document, tuning_plan
+    from ablate.project.stored import (
         changed_since,
         every_study,
         is_compared,
@@ -77,7 +68,7 @@ def status(
 
 def _say_nobody(planned: Plan, store: Store) -> None:
     """That nobody works on what is left, some of which may be called running."""
-    from ablate.cli.planning import NOBODY, is_worked_on
+    from ablate.project.planning import NOBODY, is_worked_on
 
     if planned.left and not is_worked_on(planned, store):
         say(f"  {NOBODY}")
@@ -85,7 +76,7 @@ def _say_nobody(planned: Plan, store: Store) -> None:
 
 def _tuning_step(record: StoredStudy, planned: Plan, db: str | None) -> str:
     """What to do next with a tuning."""
-    from ablate.cli.stored import is_compared
+    from ablate.project.stored import is_compared
 
     if is_compared(record):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"

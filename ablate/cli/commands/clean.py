@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import Db, JsonOption, open_reader, plural, print_json, say
+from ablate.cli.common import Db, JsonOption, open_reader, print_json, say
 from ablate.errors import NoSpaceOrPermission, UsageError
+from ablate.project.text import plural
 from ablate.study.recipes.places import MARKER, home, mark
 
 if TYPE_CHECKING:
-    from ablate.cli.leftovers import Findings, Item
+    from ablate.project.leftovers import Findings, Item
 
 UNUSED_DAYS = 30.0
 
@@ -38,7 +39,7 @@ def clean(
     What is recorded in the database stays, and so do kept weights, logs, what scripts left, and whatever a run that is not done
     may go on from. Nothing is freed in a folder that is not known for an ABLATE_HOME, unless --adopt says that it is one.
     """
-    from ablate.cli.leftovers import KINDS, free, look
+    from ablate.project.leftovers import KINDS, free, look
 
     store = open_reader(db)
     findings = look(home(), store, unused_days=unused_days)
@@ -79,7 +80,7 @@ def size(number: int) -> str:
 
 
 def _print(findings: Findings) -> None:
-    from ablate.cli.leftovers import KINDS
+    from ablate.project.leftovers import KINDS
 
     rows = [(f"{findings.home}/{name}", size(held), "") for name, held in findings.sizes.items() if held]
     for kind, what in KINDS.items():

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import JsonOption, plural, print_json, say, stderr_console, stdout_console
+from ablate.cli.common import JsonOption, print_json, say, stderr_console, stdout_console
 from ablate.errors import BadData
+from ablate.project.text import plural
 from ablate.study.recipes.places import data_root, home
 
 if TYPE_CHECKING:

@@ -15,10 +15,8 @@ from ablate.cli.common import (
     SeedsOption,
     SetOption,
     StudyArgument,
-    database_url,
     load_study,
     open_reader,
-    plural,
     print_json,
     say,
     stdout_console,
@@ -26,9 +24,11 @@ from ablate.cli.common import (
 from ablate.cli.engines import get_engine
 from ablate.cli.screens import OF_SCRIPTS, next_step, print_plan, say_stale, say_troubles
 from ablate.errors import UsageError
+from ablate.project.database import database_url
+from ablate.project.text import plural
 
 if TYPE_CHECKING:
-    from ablate.cli.planning import Plan
+    from ablate.project.planning import Plan
     from ablate.store.store import Store
     from ablate.study.values.study import Study
 
@@ -53,7 +53,7 @@ def plan(
 
     Nothing is written and nothing is trained.
     """
-    from ablate.cli.planning import make_plan, plan_document
+    from ablate.project.planning import make_plan, plan_document
 
     loaded = load_study(study, profile, set_, seeds)
     store = open_reader(db)
@@ -67,7 +67,7 @@ def plan(
 
             print_power(loaded, stdout_console())
         if loaded.tune:
-            from ablate.cli.tuning import tuning_of
+            from ablate.project.tunings import tuning_of
 
             tuning = tuning_of(loaded)
             say(f"before it, {loaded.tune} tunes {plural(len(tuning.arms), 'arm')} with {tuning.budget} each")
@@ -83,7 +83,7 @@ def check(
     """Read a study file and report every mistake (exit 3) and every doubt (exit 0)."""
     loaded = load_study(study, profile, set_, seeds)
     if loaded.tune:
-        from ablate.cli.tuning import tuning_of
+        from ablate.project.tunings import tuning_of
 
         tuning_of(loaded)
     others = [name for name in loaded.profiles if name != profile] if profile is None else []
@@ -123,7 +123,7 @@ def run(
     Kill it at any moment: the next `grid run` picks up exactly what is missing. With workers elsewhere, Ctrl-C tells
     them to checkpoint, give their runs back and end; again, and they are ended at once.
     """
-    from ablate.cli.planning import plan_document
+    from ablate.project.planning import plan_document
     from ablate.store.store import Store
 
     if retry is not None and retry not in RETRY:
@@ -150,13 +150,14 @@ def _finish(
     study: Study, after: Plan, store: Store, name: str, seeds: str | None, db: str | None, *, table: bool
 ) -> None:
     """The first table for people, unless they have just interrupted the grid, and what to do next."""
-    from ablate.cli.tables import build, print_tables
+    from ablate.cli.screens import print_tables
+    from ablate.project.results import build
 
     if after.counts["done"] and study.tables and table:
         first = next(iter(study.tables))
         tables = [build(study, study.tables[first], store)]
         if study.tune:
-            from ablate.cli.tuning import comparison_tables
+            from ablate.project.tunings import comparison_tables
 
             tables += comparison_tables(study, store)[0][:1]
         print_tables(tables, stdout_console())

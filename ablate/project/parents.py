@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.cli.outlook import Outlook
+from ablate.project.blocked import Outlook
 from ablate.study.values.study import Study
 
 if TYPE_CHECKING:

@@ -115,7 +115,7 @@ def load_record(record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | No
 def _settings(
     record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None, sets: tuple[str, ...] | None
 ) -> Settings:
-    from ablate.cli.common import parse_seeds
+    from ablate.project.calls import parse_seeds
 
     stored: Mapping[str, Any] = record.settings
     last = stored.get("seeds")
@@ -151,7 +151,7 @@ def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | N
 
     Raises StudyError where its text cannot be read for another reason.
     """
-    from ablate.cli.common import say
+    from ablate.project.telling import tell
 
     settings = replace(_settings(record, seeds, None), stored=True)
     study = load_text(record.source, place_of(record), settings)
@@ -170,7 +170,7 @@ def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | N
         if arm.name in named
     )
     own = {arm.arm_id for arm in arms}
-    say(
+    tell(
         f"{study.full_name} names parts that are absent here: {', '.join(study.absent)}. This is what is stored; to train it "
         "again, install the package that brings them, or put their files back."
     )
@@ -243,7 +243,7 @@ def _tuning_study(store: Store, record: StoredStudy) -> Study:
 
 def changed_since(store: Store, study: Study, given: str | None) -> str:
     """What to say where a file and what was last run under its name are two designs; else empty."""
-    from ablate.cli.common import command
+    from ablate.project.advice import command
 
     if given is not None and _file(given) is not None:
         record = record_of(store, study)

@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.cli.common import command, duration, plural, safe_url, say
 from ablate.dispatch.contract.executor import run_folder
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.errors import Interrupted, NotFound, RunFailure, UsageError
+from ablate.project.advice import command
+from ablate.project.database import safe_url
+from ablate.project.telling import tell
+from ablate.project.text import duration, plural
 from ablate.study.code.provenance import Code, codes_of
 from ablate.study.code.verified import Evidence, Step, Verified, between, compare, numbers_of, steps, told
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
-    from ablate.cli.planning import Plan
+    from ablate.project.planning import Plan
     from ablate.store.store import Store
     from ablate.study.records import Context, EpochRecord, Outcome, RunResult
 
@@ -170,7 +173,7 @@ class Verifier:
         self._evidence = Evidence(self._store.verified())
         took = f", {duration(old.result.seconds)} then" if old.result.seconds else ""
         name = self._names.get(old.run.arm_id, "parent")
-        say(f"{'bit-equal' if row.equal else told(row)}: {name} seed {old.run.seed} ({old.run.run_id[:12]}{took})")
+        tell(f"{'bit-equal' if row.equal else told(row)}: {name} seed {old.run.seed} ({old.run.run_id[:12]}{took})")
 
     def _again(self, old: Old) -> tuple[float | None, str]:
         """The largest difference of a number, and which one that is."""
@@ -195,7 +198,7 @@ class Verifier:
 
     def _context(self, run: Run, result: RunResult, on_epoch: Any) -> Context:
         """As the attempt had it, in the scratch folder."""
-        from ablate.cli.requests import trainer_options
+        from ablate.project.calls import trainer_options
         from ablate.study.records import Context
 
         shown = result.shown
@@ -229,7 +232,7 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
         verifier = Verifier(study, store, source, Path(scratch), stop)
         if verifier.absent and not verifier.old:
             raise NotFound(_no_numbers(verifier, store, source))
-        say(
+        tell(
             f"{study.full_name}: {plural(len(verifier.old), 'done run')} of other code than the present"
             + (
                 "; some of them train again, and nothing that is stored changes"
@@ -240,7 +243,7 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
         try:
             return verifier.check(sample)
         except Interrupted:
-            say("stopped; what was found of the runs above is kept")
+            tell("stopped; what was found of the runs above is kept")
             raise
 
 
@@ -251,19 +254,21 @@ def say_left(found: Checked, study: Study, db: str | None) -> None:
         by_pair.setdefault((old.fingerprint, old.here), []).append(old)
     for (theirs, here), group in by_pair.items():
         resumed = " (resumed, or started from runs, under other arithmetic)" if theirs == here else ""
-        say(f"{plural(len(group), 'run')} cannot be verified here: trained under {theirs}{resumed}; here it is {here}.")
+        tell(
+            f"{plural(len(group), 'run')} cannot be verified here: trained under {theirs}{resumed}; here it is {here}."
+        )
     if by_pair:
         again = command(
             "runs", "verify", study.file, "--from", "OTHER.db", profile=study.profile, sets=study.sets, db=db
         )
-        say(
+        tell(
             "  To compare the two codes under this machine's arithmetic, train these runs here with the old code into "
             f"another database, then: {again}"
         )
     for why, count in Counter(found.lacking.values()).items():
-        say(f"{plural(count, 'run')} cannot train here: {why}")
+        tell(f"{plural(count, 'run')} cannot train here: {why}")
     if found.absent:
-        say(f"{plural(found.absent, 'run')} more the other database does not have, or not of the same code")
+        tell(f"{plural(found.absent, 'run')} more the other database does not have, or not of the same code")
 
 
 def document(planned: Plan, found: Checked) -> dict[str, Any]:

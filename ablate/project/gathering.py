@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ablate.cli.common import command, database_url, plural, require_reader, safe_url, say
-from ablate.cli.stored import changed_since, record_of, scales_of
-from ablate.cli.tables import Looks, looks_of, stored_results
 from ablate.dispatch.elsewhere.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError
 from ablate.parts.weights import names_run
+from ablate.project.advice import command
+from ablate.project.database import database_url, require_results, safe_url
+from ablate.project.results import Looks, looks_of, stored_results
+from ablate.project.stored import changed_since, record_of, scales_of
+from ablate.project.telling import tell
+from ablate.project.text import plural
 from ablate.study.document.source import read
 from ablate.study.recipes.places import DEFAULT_DATABASE
 from ablate.study.recipes.recipe import setting, weights_paths
@@ -70,7 +73,7 @@ def collect(experiments: Path, db: str | None) -> Collected:
     from ablate.report.published import Collection, Paper
 
     files = study_files(experiments)
-    with require_reader(db) as store:
+    with require_results(db) as store:
         gathered, problems = _gather(store, files, experiments)
     if not any(item.done for scales in gathered.values() for item in scales):
         _nothing_done(files, db, problems)
@@ -150,7 +153,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
         item = _gathered(store, shown, main, again)
         found[path] = [item]
         if not item.done and (changed := changed_since(store, main, str(path))):
-            say(changed)
+            tell(changed)
         for study in others:
             item = _gathered(store, shown, study, again, other=True)
             if not item.done or record_of(store, study) is None:

@@ -1,23 +1,34 @@
-"""`ablate report --all`: everything that is published, written as pages."""
+"""Everything that is published, written as pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.cli.common import say
-from ablate.cli.gathering import Gathered, collect
-from ablate.errors import StudyError, UsageError
+from ablate.errors import Problem, UsageError
+from ablate.project.gathering import Gathered, collect
+from ablate.project.telling import tell
 
 if TYPE_CHECKING:
     from ablate.report.published import Collection, StudyEntry
 
 
-def report_all(experiments: Path, out: Path, db: str | None) -> None:
-    """Write the pages of all studies below `experiments` into `out`.
+@dataclass(frozen=True)
+class Published:
+    """`summary` is a line a study; `problems` are the mistakes of study files that were left out."""
 
-    Files with mistakes are left out and named at the end (StudyError). Raises NotFound where nothing at all is done,
+    summary: str
+    index: Path
+    markdown: Path
+    problems: tuple[Problem, ...]
+
+
+def publish(experiments: Path, out: Path, db: str | None) -> Published:
+    """Write the pages of all studies below `experiments` into `out`. Files with mistakes are left out.
+
+    Raises NotFound where nothing at all is done,
     UsageError and NoSpaceOrPermission where `out` cannot be written to.
     """
     if out.suffix in (".html", ".md") or out.is_file():
@@ -37,11 +48,8 @@ def report_all(experiments: Path, out: Path, db: str | None) -> None:
         write_report(out / name, text)
     for path in _overtaken(out, found.collection):
         path.unlink()
-        say(f"removed: {path}, as the plain name means that scale now")
-    print(_summary(found.collection))
-    say(f"written: {out / INDEX} (open it in a browser), {out / README}")
-    if found.problems:
-        raise StudyError(found.problems)
+        tell(f"removed: {path}, as the plain name means that scale now")
+    return Published(_summary(found.collection), out / INDEX, out / README, found.problems)
 
 
 def _overtaken(out: Path, collection: Collection) -> list[Path]:
@@ -89,7 +97,7 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
 
 
 def _summary(collection: Collection) -> str:
-    """One line a study, for stdout."""
+    """One line a study."""
     from ablate.report import published
 
     return "\n".join(

@@ -8,23 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import (
-    Db,
-    ProfileOption,
-    SetOption,
-    plural,
-    print_json_text,
-    require_reader,
-    say,
-    stdout_console,
-)
-from ablate.errors import ClaimContradicted, NotFound, RunFailure, UsageError, nearest
+from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
+from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
+from ablate.project.text import plural
 from ablate.report import FORMATS
 from ablate.report.declare import Format, StudyReport
 
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
-    from ablate.cli.planning import Plan
+    from ablate.project.planning import Plan
     from ablate.store.store import Store
     from ablate.study.records import RunResult
     from ablate.study.values.study import Study
@@ -58,12 +50,17 @@ def report(
         raise UsageError(f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}")
     written = WRITTEN[format_]
     if all_:
-        from ablate.cli.published import report_all
+        from ablate.project.publishing import publish
 
         given = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_, "--check": check}
         given[f"--format {format_}"] = format_ != "html"
         _refuse_with_all([name for name, value in given.items() if value])
-        return report_all(experiments or Path("experiments"), out or Path("reports"), db)
+        published = publish(experiments or Path("experiments"), out or Path("reports"), db)
+        print(published.summary)
+        say(f"written: {published.index} (open it in a browser), {published.markdown}")
+        if published.problems:
+            raise StudyError(published.problems)
+        return
     if experiments is not None:
         raise UsageError("--experiments says which studies --all writes; add --all, or name one STUDY without it.")
     store = require_reader(db)
@@ -75,9 +72,9 @@ def report(
         raise UsageError(
             f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
         )
-    from ablate.cli.planning import make_plan
     from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
-    from ablate.cli.stored import settings_of
+    from ablate.project.planning import make_plan
+    from ablate.project.stored import settings_of
 
     tables, results = _build(store, loaded, names, study, alone=table is not None)
     scale = _other_scale(store, loaded, study) if profile is not None else ""
@@ -98,14 +95,14 @@ def _build(
     """The tables of these names (with those that compare with the tuned arms, unless `alone`) and the results behind them."""
     from ablate.analysis import build_table
     from ablate.analysis.scale import run_as
-    from ablate.cli.stored import changed_since
-    from ablate.cli.tables import looks_of, study_results
+    from ablate.project.results import looks_of, study_results
+    from ablate.project.stored import changed_since
 
     looks = looks_of(loaded, store)
     results = study_results(loaded, store)
     tables = [build_table(loaded, loaded.tables[name], results, **looks) for name in names]
     if loaded.tune and not alone:
-        from ablate.cli.tuning import comparison_tables
+        from ablate.project.tunings import comparison_tables
 
         more, behind = comparison_tables(loaded, store)
         tables, results = [*tables, *more], {**results, **behind}
@@ -119,7 +116,7 @@ def _build(
 
 def _other_scale(store: Store, loaded: Study, study: str | None) -> str:
     """What files name the scale by; empty where the study's plain name means it anyway."""
-    from ablate.cli.stored import stored_study
+    from ablate.project.stored import stored_study
     from ablate.study.values.study import FULL
 
     plain = stored_study(store, study or loaded.name, None, loaded.sets)
@@ -130,7 +127,7 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
                   out: Path | None, scale: str) -> None:  # fmt: skip
     """A page goes to a file, with the first table for people before it: a folder that cannot be written to hides no number.
     Other texts go to stdout unless told otherwise."""
-    from ablate.cli.tables import print_tables
+    from ablate.cli.screens import print_tables
     from ablate.study.designs.variants import file_name
 
     name = file_name(loaded.name, loaded.sets, scale)
@@ -178,7 +175,7 @@ def _refuse_with_all(given: list[str]) -> None:
 
 def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
     """The study that is meant; without a name, the one run last that has the table. Raises NotFound."""
-    from ablate.cli.stored import changed_since, stored_study
+    from ablate.project.stored import changed_since, stored_study
 
     if study is None:
         if sets:
@@ -196,7 +193,7 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
 
 def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
     """Of the studies run under the profile, the one run last that has the table. Raises NotFound."""
-    from ablate.cli.stored import stored_study
+    from ablate.project.stored import stored_study
     from ablate.study.values.study import FULL, full_name
 
     every = store.studies()

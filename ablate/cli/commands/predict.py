@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import Db, command, plural, require_reader, say
-from ablate.cli.runs import RunArgument
+from ablate.cli.commands.runs import RunArgument
+from ablate.cli.common import Db, require_reader, say
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
 from ablate.parts.reading.contents import printable
+from ablate.project.advice import command
+from ablate.project.text import plural
 from ablate.study.recipes.places import home
 
 if TYPE_CHECKING:
@@ -142,7 +144,7 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
 
 def _train_again(store: Store, result: RunResult) -> str:
     """The command that trains this run, among those of its seed, into a new database."""
-    from ablate.cli.stored import place_of
+    from ablate.project.stored import place_of
 
     link = next((link for link in store.links([result.run.run_id])[result.run.run_id] if link.arm), None)
     known = store.studies(name=link.study, profile=link.profile or "", sets=link.sets) if link else ()

@@ -12,24 +12,16 @@ from dataclasses import asdict
 
 import typer
 
-from ablate.cli import checkups
-from ablate.cli.checkups import ERROR, OK, WARNING, Finding
-from ablate.cli.common import (
-    Db,
-    JsonOption,
-    database_url,
-    open_reader,
-    plural,
-    print_json,
-    safe_url,
-    say,
-    stdout_console,
-)
+from ablate.cli.common import Db, JsonOption, open_reader, print_json, say, stdout_console
 from ablate.dispatch.contract.slots import usable_cores
 from ablate.dispatch.executors import ENGINES
 from ablate.errors import AblateError, UsageError
 from ablate.parts.discover import Broken
 from ablate.parts.found import broken
+from ablate.project import checkups
+from ablate.project.checkups import ERROR, OK, WARNING, Finding
+from ablate.project.database import database_url, safe_url
+from ablate.project.text import plural
 from ablate.report import FORMATS
 from ablate.study.recipes.places import data_root, home
 

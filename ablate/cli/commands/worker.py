@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli.common import Db, ProfileOption, SetOption, database_url, say, say_errors
+from ablate.cli.common import Db, ProfileOption, SetOption, say, say_errors
 from ablate.errors import LeaseLost, NotFound, UsageError
+from ablate.project.database import database_url
 from ablate.study.recipes.places import home
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class _Hand:
 
     def _records(self, store: Store) -> list[StoredStudy]:
         """What is stored under the name, or under the key. Raises NotFound."""
-        from ablate.cli.stored import records_of
+        from ablate.project.stored import records_of
         from ablate.study.values.study import full_name
 
         if not self.study.isdigit():
@@ -127,13 +128,13 @@ class _Hand:
 
     def _serve(self, request: StoredRequest) -> int:
         """Train what is left of one request; the exit code."""
-        from ablate.cli.planning import make_plan
-        from ablate.cli.requests import trainer_options
-        from ablate.cli.stored import load_record, place_of
         from ablate.dispatch.contract.executor import GridRequest
         from ablate.dispatch.elsewhere.host_worker import exit_code, work_here
         from ablate.dispatch.elsewhere.queues import opener
         from ablate.dispatch.worker.folders import working_folder
+        from ablate.project.calls import trainer_options
+        from ablate.project.planning import make_plan
+        from ablate.project.stored import load_record, place_of
         from ablate.store.store import Store
         from ablate.study.assign.foreign_trainer import fit_name
         from ablate.study.code.scripts import globs_of

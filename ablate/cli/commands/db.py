@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli.common import (
-    Db,
-    JsonOption,
-    database_url,
-    open_reader,
-    plural,
-    print_json,
-    require_reader,
-    safe_url,
-    say,
-)
+from ablate.cli.common import Db, JsonOption, open_reader, print_json, require_reader, say
 from ablate.errors import StoreError, UsageError
+from ablate.project.database import database_url, safe_url
+from ablate.project.text import plural
 
 if TYPE_CHECKING:
     from ablate.store.values import Imported

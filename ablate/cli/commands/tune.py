@@ -10,20 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli import engines
-from ablate.cli.common import (
-    Db,
-    JsonOption,
-    ProfileOption,
-    SetOption,
-    command,
-    duration,
-    print_json,
-    print_json_text,
-    require_reader,
-    say,
-)
+from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, print_json_text, require_reader, say
 from ablate.cli.engines import get_engine
 from ablate.errors import UsageError, nearest
+from ablate.project.advice import command
+from ablate.project.text import duration
 from ablate.report import FORMATS
 from ablate.study.values.digits import brief
 

@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ablate.cli.outlook import WAITING, Outlook
+from ablate.project.blocked import WAITING, Outlook
 from ablate.study.code.provenance import codes_of
 from ablate.study.recipes.places import home
 from ablate.study.values.run import Run

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli import streams
-from ablate.cli.common import Db, ProfileOption, SetOption, duration, plural, require_reader, stdout_console
+from ablate.cli.common import Db, ProfileOption, SetOption, require_reader, stdout_console
+from ablate.project.text import duration, plural
 from ablate.study.values.digits import brief
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.cli.planning import Plan, PlannedRun
+    from ablate.project.planning import Plan, PlannedRun
     from ablate.store.store import Store
     from ablate.study.records import RunResult
 
@@ -68,8 +69,8 @@ def watch(
 def _plans(store: Store, name: str | None, profile: str | None, sets: list[str]) -> Plans:
     """The plan of the study that is meant; without a name, of all of the database. Tunings grow, so their trials are looked up
     each time."""
-    from ablate.cli.planning import make_plan, tuning_plan
-    from ablate.cli.stored import every_study, is_compared, is_growing, stored_study, tuning_studies
+    from ablate.project.planning import make_plan, tuning_plan
+    from ablate.project.stored import every_study, is_compared, is_growing, stored_study, tuning_studies
 
     named = [stored_study(store, name, profile, sets)] if name is not None else every_study(store)
 
@@ -103,7 +104,7 @@ def _frames(
 
 def look(store: Store, plans: Sequence[Plan], now: float) -> Frame:
     """How the studies stand; of several, those that have something left to run, or else all."""
-    from ablate.cli.planning import is_worked_on
+    from ablate.project.planning import is_worked_on
 
     busy = [plan for plan in plans if plan.left]
     chosen = tuple(busy or plans)
@@ -151,7 +152,7 @@ def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
 
 def lines(frame: Frame, rate: float | None = None) -> list[str]:
     """A frame for people."""
-    from ablate.cli.planning import NOBODY
+    from ablate.project.planning import NOBODY
 
     found = []
     for plan, idle in itertools.zip_longest(frame.plans, frame.idle):
@@ -181,7 +182,7 @@ def _show(frames: Iterator[Frame], console: Console) -> None:
 
 def _tell(frames: Iterator[Frame], console: Console) -> None:
     """The first frame whole, then one line for each run whose state has changed, and for each study that is left to nobody."""
-    from ablate.cli.planning import NOBODY
+    from ablate.project.planning import NOBODY
 
     before: dict[str, str] | None = None
     known: set[str] = set()

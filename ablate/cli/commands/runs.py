@@ -7,20 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli.common import (
-    Db,
-    JsonOption,
-    ProfileOption,
-    SetOption,
-    database_url,
-    duration,
-    plural,
-    print_json,
-    require_reader,
-    say,
-    stdout_console,
-)
+from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
 from ablate.errors import UsageError, nearest
+from ablate.project.database import database_url
+from ablate.project.text import duration, plural
 from ablate.study.recipes.places import home
 from ablate.study.values.digits import brief
 from ablate.study.values.run import STATES
@@ -183,10 +173,10 @@ def verify(
     is added and no number replaced. Runs whose parts all came out equal are not stale any more. Leaves with 4 where a run
     comes out otherwise, or cannot be compared on this machine.
     """
-    from ablate.cli import verify as work
-    from ablate.cli.planning import make_plan
     from ablate.cli.screens import say_stale
-    from ablate.cli.stored import stored_study
+    from ablate.project import verification as work
+    from ablate.project.planning import make_plan
+    from ablate.project.stored import stored_study
     from ablate.store.store import Store
 
     loaded = stored_study(require_reader(db), study, profile, set_ or [])

@@ -1,0 +1,66 @@
+"""The executor that a call asks for, ready to work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ablate.dispatch.executors import ENGINES, get_executor
+from ablate.errors import UsageError
+from ablate.project.database import database_url
+from ablate.project.telling import tell
+from ablate.study.recipes.places import home
+
+if TYPE_CHECKING:
+    from ablate.dispatch.contract.executor import Executor
+    from ablate.dispatch.declare import Engine
+
+EngineSettings = Mapping[str, Sequence[str]]
+"""KEY=VALUE items by engine."""
+
+
+def elsewhere() -> list[str]:
+    """The executors whose workers may be on other hosts."""
+    return [name for name, engine in ENGINES.all().items() if engine.where == "elsewhere"]
+
+
+@dataclass(frozen=True)
+class ReadyEngine:
+    """An executor that can work here. `given` are the fields of the request that the call names."""
+
+    engine: Engine
+    executor: Executor
+    given: Mapping[str, Any]
+
+    @property
+    def slots(self) -> int:
+        """Runs at a time; of executors elsewhere what was asked for, else one."""
+        from ablate.dispatch.contract.slots import plan_slots
+
+        if self.engine.where == "this host":
+            return len(plan_slots(self.given["device"], self.given["workers"], self.given["threads"]))
+        return 1 if self.engine.where == "this process" else self.given["workers"] or 1
+
+
+def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **given: Any) -> ReadyEngine:
+    """The executor of that name, before anything is written. Raises UsageError for options that do not go together, and for
+    what cannot work on this host."""
+    from ablate.dispatch.contract.slots import crowded, plan_slots
+    from ablate.dispatch.elsewhere.gridfile import is_sqlite
+    from ablate.dispatch.elsewhere.queues import SPOOL
+
+    url = database_url(db)
+    executor = get_executor(name, engine_settings, home())
+    engine = ENGINES.get(name)
+    if given["run_timeout"] is not None and engine.where == "this process":
+        raise UsageError(
+            "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
+        )
+    if given["spool"] and (engine.where != "elsewhere" or not is_sqlite(url)):
+        raise UsageError(f"--spool is for --executor {' or '.join(elsewhere())} with a SQLite database; leave it out.")
+    placed = (given["device"], given["workers"], given["threads"])
+    executor.check(*placed, SPOOL if given["spool"] else url)
+    if engine.where != "elsewhere" and (busy := crowded(plan_slots(*placed))):
+        tell(f"warning: {busy}")
+    return ReadyEngine(engine, executor, given)
