@@ -10,9 +10,9 @@ import typer
 
 from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
+from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render
 from ablate.project.text import plural
-from ablate.report import FORMATS
-from ablate.report.declare import Format, StudyReport
+from ablate.report.declare import Format
 
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from ablate.study.records import RunResult
     from ablate.study.values.study import Study
 
-WRITTEN = {name: one for name, one in FORMATS.all().items() if one.study is not None}
-"""The formats of studies."""
+WRITTEN = OF_STUDIES
 
 
 def report(
@@ -76,8 +75,9 @@ def report(
     from ablate.project.planning import make_plan
     from ablate.project.stored import settings_of
 
-    tables, results = _build(store, loaded, names, study, alone=table is not None)
-    scale = _other_scale(store, loaded, study) if profile is not None else ""
+    tables, results = build_tables(store, loaded, names, alone=table is not None)
+    _say_state(store, loaded, results, study)
+    scale = other_scale(store, loaded, study) if profile is not None else ""
     _write_report(written, loaded, tables, results, table, out, scale)
     planned = make_plan(loaded, store)
     say_stale(planned)
@@ -89,38 +89,14 @@ def report(
         _leave(planned, tables)
 
 
-def _build(
-    store: Store, loaded: Study, names: list[str], study: str | None, *, alone: bool
-) -> tuple[list[Table], dict[str, RunResult]]:
-    """The tables of these names (with those that compare with the tuned arms, unless `alone`) and the results behind them."""
-    from ablate.analysis import build_table
+def _say_state(store: Store, loaded: Study, results: Mapping[str, RunResult], study: str | None) -> None:
     from ablate.analysis.scale import run_as
-    from ablate.project.results import looks_of, study_results
     from ablate.project.stored import changed_since
 
-    looks = looks_of(loaded, store)
-    results = study_results(loaded, store)
-    tables = [build_table(loaded, loaded.tables[name], results, **looks) for name in names]
-    if loaded.tune and not alone:
-        from ablate.project.tunings import comparison_tables
-
-        more, behind = comparison_tables(loaded, store)
-        tables, results = [*tables, *more], {**results, **behind}
-    scale = run_as(loaded)
     done = sum(run.run_id in results and results[run.run_id].state == "done" for run in loaded.runs)
-    say(f"{loaded.name}, {scale}: {done} of {plural(len(loaded.runs), 'run')} done")
+    say(f"{loaded.name}, {run_as(loaded)}: {done} of {plural(len(loaded.runs), 'run')} done")
     if changed := changed_since(store, loaded, study):
         say(changed)
-    return tables, results
-
-
-def _other_scale(store: Store, loaded: Study, study: str | None) -> str:
-    """What files name the scale by; empty where the study's plain name means it anyway."""
-    from ablate.project.stored import stored_study
-    from ablate.study.values.study import FULL
-
-    plain = stored_study(store, study or loaded.name, None, loaded.sets)
-    return "" if plain.profile == loaded.profile else loaded.profile or FULL
 
 
 def _write_report(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
@@ -135,34 +111,16 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
         print_tables(tables[:1], stdout_console())
         if tables[1:]:
             say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
-        _write(_text(written, loaded, tables, results, scale), out or Path("reports"), f"{name}{written.suffix}")
+        _write(render(written, loaded, tables, results, scale), out or Path("reports"), f"{name}{written.suffix}")
     elif out is None:
-        text = _text(written, loaded, tables, results, scale).rstrip("\n")
+        text = render(written, loaded, tables, results, scale).rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     elif written.one_table and not out.suffix:
         for built in tables:
-            _write(_text(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
+            _write(render(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
     else:
         ending = f"{'-' + table if table else ''}{written.suffix}"
-        _write(_text(written, loaded, tables, results, scale), out, f"{name}{ending}")
-
-
-def _text(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], scale: str) -> str:
-    from ablate.study.designs.variants import recipe_yaml
-    from ablate.study.values.study import full_name
-
-    assert written.study is not None
-    return written.study(
-        StudyReport(
-            tables=tables,
-            title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
-            about=loaded.about,
-            cite=loaded.cite,
-            source=loaded.source,
-            ran=recipe_yaml(loaded.base) if loaded.sets else "",
-            runs=list(results.values()),
-        )
-    )
+        _write(render(written, loaded, tables, results, scale), out, f"{name}{ending}")
 
 
 def _refuse_with_all(given: list[str]) -> None:

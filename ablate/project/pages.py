@@ -1,0 +1,84 @@
+"""A study's tables as a page or another text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ablate.errors import UsageError, nearest
+from ablate.report import FORMATS
+from ablate.report.declare import Format, StudyReport
+
+if TYPE_CHECKING:
+    from ablate.analysis.table import Table
+    from ablate.store.store import Store
+    from ablate.study.records import RunResult
+    from ablate.study.values.study import Study
+
+OF_STUDIES = {name: one for name, one in FORMATS.all().items() if one.study is not None}
+"""The formats of studies."""
+
+
+def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
+    """The file name and the text of all tables of a study. Raises UsageError for a format that there is not."""
+    from ablate.study.designs.variants import file_name
+
+    if format_ not in OF_STUDIES:
+        raise UsageError(f"format {format_!r}: must be one of {', '.join(OF_STUDIES)}.{nearest(format_, OF_STUDIES)}")
+    written = OF_STUDIES[format_]
+    names = list(loaded.tables)
+    if written.one_table and len(names) > 1:
+        raise UsageError(f"{format_} holds one table, and {loaded.name} has {len(names)}; take another format.")
+    tables, results = build_tables(store, loaded, names)
+    scale = other_scale(store, loaded, None)
+    return f"{file_name(loaded.name, loaded.sets, scale)}{written.suffix}", render(
+        written, loaded, tables, results, scale
+    )
+
+
+def build_tables(
+    store: Store, loaded: Study, names: Sequence[str], *, alone: bool = False
+) -> tuple[list[Table], dict[str, RunResult]]:
+    """The tables of these names (with those that compare with the tuned arms, unless `alone`) and the results behind them."""
+    from ablate.analysis import build_table
+    from ablate.project.results import looks_of, study_results
+
+    looks = looks_of(loaded, store)
+    results = study_results(loaded, store)
+    tables = [build_table(loaded, loaded.tables[name], results, **looks) for name in names]
+    if loaded.tune and not alone:
+        from ablate.project.tunings import comparison_tables
+
+        more, behind = comparison_tables(loaded, store)
+        tables, results = [*tables, *more], {**results, **behind}
+    return tables, results
+
+
+def other_scale(store: Store, loaded: Study, study: str | None) -> str:
+    """What files name the scale by; empty where the study's plain name means it anyway."""
+    from ablate.project.stored import stored_study
+    from ablate.study.values.study import FULL
+
+    plain = stored_study(store, study or loaded.name, None, loaded.sets)
+    return "" if plain.profile == loaded.profile else loaded.profile or FULL
+
+
+def render(
+    written: Format, loaded: Study, tables: Sequence[Table], results: Mapping[str, RunResult], scale: str = ""
+) -> str:
+    """The text of a study's tables in a format; `scale` as `other_scale` gives it."""
+    from ablate.study.designs.variants import recipe_yaml
+    from ablate.study.values.study import full_name
+
+    assert written.study is not None
+    return written.study(
+        StudyReport(
+            tables=list(tables),
+            title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
+            about=loaded.about,
+            cite=loaded.cite,
+            source=loaded.source,
+            ran=recipe_yaml(loaded.base) if loaded.sets else "",
+            runs=list(results.values()),
+        )
+    )
