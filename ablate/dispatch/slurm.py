@@ -158,7 +158,7 @@ def _submitit() -> Any:
     try:
         return importlib.import_module("submitit")
     except ImportError:
-        raise UsageError("--executor slurm needs submitit: pip install 'ablate[slurm]'") from None
+        raise UsageError("--executor slurm needs submitit: pip install 'ablate-studies[slurm]'") from None
 
 
 def _refusal(said: str) -> str:

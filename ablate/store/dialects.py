@@ -197,7 +197,7 @@ class PostgreSQL:
         except ModuleNotFoundError:
             raise StoreError(
                 f"{self.location.shown} needs the driver psycopg, which is not installed: "
-                "pip install 'ablate[postgres]'."
+                "pip install 'ablate-studies[postgres]'."
             ) from None
 
     def _connect_args(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ VIT = {"model__arch": "timm/vit_tiny_patch16_224", "model__args": {"patch_size":
 
 @pytest.fixture
 def timm() -> Any:
-    return pytest.importorskip("timm", reason="timm is not installed; `pip install ablate[timm]`")
+    return pytest.importorskip("timm", reason="timm is not installed; `pip install ablate-studies[timm]`")
 
 
 @pytest.fixture
