@@ -127,6 +127,7 @@ class SlurmWorker:
             except AblateError as error:
                 print(f"error: {error}", flush=True)
                 raise SystemExit(error.exit_code) from None
+        # with a limit nobody knows how much of it is left: such a job is not requeued
         if signal.SIGUSR2 in stop.seen and code > 128 and self.limit is None:
             gridfile.forget_ending(path, self.name)
             signal.raise_signal(signal.SIGUSR2)  # submitit's turn: it keeps this object, requeues the job and leaves
