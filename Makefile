@@ -48,7 +48,7 @@ imports: $(READY)
 	$(BIN)/lint-imports
 
 pytest: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 clean:
 	rm -rf .venv quickstart.db* reports/*.html reports/*.js build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

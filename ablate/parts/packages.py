@@ -13,7 +13,7 @@ from pathlib import Path
 from ablate.parts.declare import Network
 from ablate.parts.found import parts
 
-EXTRAS = {"timm": "ablate[timm]", "torchvision": "torchvision"}
+EXTRAS = {"timm": "ablate-studies[timm]", "torchvision": "torchvision"}
 """The packages whose networks go by PACKAGE/NAME, and what to install for each."""
 FROM_PACKAGE = r"(?:timm|torchvision)/[A-Za-z0-9_]+"
 

@@ -5,6 +5,7 @@ Whatever is asked of the machine comes in as an argument with the real answer as
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -30,7 +31,7 @@ NEEDED_FOR_RESULTS_GB = 1
 SHARED_MEMORY_GB = 0.25
 OPEN_FILES = 1024
 SKEW_SECONDS = 5.0
-EXTRAS = {"psycopg": ("ablate[postgres]", "results in PostgreSQL")}
+EXTRAS = {"psycopg": ("ablate-studies[postgres]", "results in PostgreSQL")}
 """Packages that are not needed always, but for the engines': what pip installs, and what for."""
 _PROBE = """
 import json
@@ -139,6 +140,17 @@ def extras(version: Callable[[str], str] = importlib.metadata.version) -> Iterat
             yield _extra(name, wanted, f"--executor {engine.name}", version)
     for name, (wanted, purpose) in EXTRAS.items():
         yield _extra(name, wanted, purpose, version)
+
+
+def namesake(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
+    """Another distribution is called `ablate`, and its package is, too. Ours was called so before it was `ablate-studies`."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        yield Finding(
+            "ablate", WARNING, f"the distribution ablate {version('ablate')} is installed beside ablate-studies; each writes a "
+            "package `ablate`, over the files of the other",
+            "Remove both, then install ours again: pip uninstall ablate ablate-studies; pip install ablate-studies (in a "
+            "checkout: pip install -e .).",
+        )  # fmt: skip
 
 
 def _extra(name: str, wanted: str, purpose: str, version: Callable[[str], str]) -> Finding:

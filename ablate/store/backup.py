@@ -46,9 +46,9 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
     try:
         part.unlink(missing_ok=True)
         yield part
-        sync(part)
+        sync(part)  # before the rename: else a power cut could leave the name with nothing behind it
         os.replace(part, target)
-        sync(target.parent)
+        sync(target.parent)  # the name itself
     except OSError as error:
         raise NoSpaceOrPermission(f"{target} cannot be written: {error.strerror}") from None
     finally:
@@ -64,7 +64,7 @@ def _vacuum(connection: Any, target: Path) -> None:
 def _settle(path: Path) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("PRAGMA journal_mode=DELETE")  # in WAL it could not be read where nobody may write beside it
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:
         connection.close()

@@ -63,6 +63,8 @@ class SQLite:
     def _connect(self, uri: str) -> sqlite3.Connection:
         # isolation_level=None: the module's own BEGIN is deferred, and lets two workers claim one run.
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=self.timeout, check_same_thread=False)
+        # FULL: in WAL, NORMAL loses the newest commits in a power cut. trusted_schema: a file from elsewhere may hold views and
+        # triggers, which are to call no function that does more than compute.
         for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
         return connection
@@ -73,7 +75,7 @@ class SQLite:
             cursor.execute("BEGIN")
             return
         patience = min(filelock.PATIENCE, self.timeout)
-        try:
+        try:  # in two steps, so that whoever waits long is told for whom
             cursor.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
             try:
                 cursor.execute("BEGIN IMMEDIATE")
@@ -197,7 +199,7 @@ class PostgreSQL:
         except ModuleNotFoundError:
             raise StoreError(
                 f"{self.location.shown} needs the driver psycopg, which is not installed: "
-                "pip install 'ablate[postgres]'."
+                "pip install 'ablate-studies[postgres]'."
             ) from None
 
     def _connect_args(self) -> dict[str, Any]:
@@ -229,6 +231,7 @@ class PostgreSQL:
     def before_write(self, connection: Connection) -> None:
         pass
 
+    # An advisory lock is a number that all programs of a database share: ours only have to differ.
     def lock_schema(self, connection: Connection) -> None:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(6363141)"))
 

@@ -111,10 +111,10 @@ class Database:
         def once() -> T:
             self.refuse_replaced()
             with self.dialect.write_lock():
-                self.refuse_replaced()
+                self.refuse_replaced()  # while we waited for the lock
                 first()
                 result = self._write_once(work, foreign_keys)
-            self.refuse_replaced()
+            self.refuse_replaced()  # meanwhile: then it was written to a file without a name
             return result
 
         try:

@@ -39,7 +39,7 @@ def file_lock(path: Path, shown: str, timeout: float) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW  # in a shared folder, a link of somebody's could have us make files elsewhere
     try:
         return os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
@@ -51,6 +51,7 @@ def _acquire(descriptor: int, path: Path, shown: str, timeout: float) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return
     # flock knows no time limit and polling is unfair, so a thread of its own waits in the kernel's queue.
+    # The lock belongs to the open file, not to a descriptor: what the thread gets on its copy is ours, and stays when it closes that.
     abandoned = threading.Event()
     waiter = threading.Thread(target=_wait, args=(os.dup(descriptor), abandoned), daemon=True)
     waiter.start()
@@ -67,7 +68,7 @@ def _acquire(descriptor: int, path: Path, shown: str, timeout: float) -> None:
 def _wait(descriptor: int, abandoned: threading.Event) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if abandoned.is_set():
+        if abandoned.is_set():  # who asked has given up, and would never let go of it
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
@@ -90,6 +91,7 @@ def holder(*paths: Path, kinds: Collection[str] = ("WRITE",)) -> str:
     with suppress(OSError):
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
             fields = line.split()
+            # `->` only waits; a process of another namespace is 0, a lock of an open file -1
             if fields[1] != "->" and fields[3] in kinds and fields[5] in files and int(fields[4]) > 0:
                 return f"process {fields[4]}"
     return "another process"

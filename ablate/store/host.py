@@ -55,7 +55,7 @@ def is_dead(host: str, boot: str, pid: int, started: int | None) -> bool:
     if not boot or host != socket.gethostname() or boot != boot_id():
         return False
     try:
-        os.kill(pid, 0)
+        os.kill(pid, 0)  # sends nothing: asks whether there is such a process
     except ProcessLookupError:
         return True
     except OSError:

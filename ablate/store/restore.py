@@ -156,7 +156,7 @@ def _swap(location: Location, part: Path, *, itself: bool) -> tuple[str | None, 
             shutil.copymode(target, part)
             kept = _free(target.with_name(f"{target.name}.replaced-{stamp}.backup"))
             try:
-                os.link(target, kept)
+                os.link(target, kept)  # no rename: at every moment there is a database at the path
             except OSError:  # a file system without links
                 shutil.copyfile(target, kept)
         sync(part)

@@ -146,7 +146,7 @@ def test_a_driver_that_is_missing(refused, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results") == (
         "error: postgresql+psycopg://ada:***@127.0.0.1:1/results needs the driver psycopg, which is not installed: "
-        "pip install 'ablate[postgres]'.\n"
+        "pip install 'ablate-studies[postgres]'.\n"
     )
 
 

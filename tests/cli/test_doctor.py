@@ -165,8 +165,26 @@ def test_extras_that_are_not_there_are_no_fault() -> None:
     findings = list(checkups.extras(version))
     assert [one.level for one in findings] == ["ok"] * 3
     assert found(findings, "ray") == Finding(
-        "ray", "ok", "not installed", "Needed for --executor ray only: pip install 'ablate[ray]'"
+        "ray", "ok", "not installed", "Needed for --executor ray only: pip install 'ablate-studies[ray]'"
     )
+
+
+def test_another_distribution_called_ablate_is_told(call, light, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"ablate-studies": "0.1.0"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    assert list(checkups.namesake(version)) == []
+    installed["ablate"] = "9.9"
+    (one,) = checkups.namesake(version)
+    assert (one.what, one.level) == ("ablate", "warning")
+    assert "the distribution ablate 9.9 is installed beside ablate-studies" in one.found
+    assert "pip uninstall ablate ablate-studies" in one.advice
+    monkeypatch.setattr(checkups, "namesake", lambda: iter([one]))
+    assert f"warn  ablate: {one.found}\n      {one.advice}\n" in call("doctor").out
 
 
 def test_a_cluster_that_is_half_there_is_told_and_none_is_no_fault() -> None:

@@ -136,7 +136,7 @@ def test_what_no_node_has_is_refused_at_once(tmp_path: Path, settings, asked: st
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r"^--executor ray needs Ray: pip install 'ablate\[ray\]'$"):
+    with pytest.raises(UsageError, match=r"^--executor ray needs Ray: pip install 'ablate-studies\[ray\]'$"):
         get_executor("ray")
 
 

@@ -220,7 +220,7 @@ def play(folder: Path, name: str, script: str = "") -> None:
 
 def test_without_submitit_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(UsageError, match=r"^--executor slurm needs submitit: pip install 'ablate\[slurm\]'$"):
+    with pytest.raises(UsageError, match=r"^--executor slurm needs submitit: pip install 'ablate-studies\[slurm\]'$"):
         get_executor("slurm")
 
 

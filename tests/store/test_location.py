@@ -64,7 +64,7 @@ def test_without_the_driver_the_error_says_what_to_install(monkeypatch: pytest.M
         Store.open("postgresql://user:hush@127.0.0.1:1/name")
     assert str(caught.value) == (
         "postgresql+psycopg://user:***@127.0.0.1:1/name needs the driver psycopg, which is not installed: "
-        "pip install 'ablate[postgres]'."
+        "pip install 'ablate-studies[postgres]'."
     )
 
 

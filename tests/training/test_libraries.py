@@ -33,7 +33,7 @@ VIT = {"model__arch": "timm/vit_tiny_patch16_224", "model__args": {"patch_size":
 
 @pytest.fixture
 def timm() -> Any:
-    return pytest.importorskip("timm", reason="timm is not installed; `pip install ablate[timm]`")
+    return pytest.importorskip("timm", reason="timm is not installed; `pip install ablate-studies[timm]`")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_plan_takes_the_name_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "timm/NAME" not in unknown_name("data.name", "timm/resnet18")
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
     assert packages.absent("timm/resnet18") == (
-        "timm/resnet18 needs the package timm, which is not installed here: pip install 'ablate[timm]'"
+        "timm/resnet18 needs the package timm, which is not installed here: pip install 'ablate-studies[timm]'"
     )
     assert packages.absent("resnet18") == packages.absent("my.module:net") == ""
     with pytest.raises(StudyError, match=r"model.arch: timm/resnet18 needs the package timm"):

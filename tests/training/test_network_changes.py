@@ -222,7 +222,7 @@ def test_a_file_that_says_nothing_has_no_changes_but_those_that_show(tmp_path: P
 
 
 def timms(name: str, **arguments: Any) -> nn.Module:
-    timm = pytest.importorskip("timm", reason="timm is not installed; `pip install ablate[timm]`")
+    timm = pytest.importorskip("timm", reason="timm is not installed; `pip install ablate-studies[timm]`")
     network: nn.Module = timm.create_model(name, num_classes=10, **arguments)
     return network
 

@@ -56,6 +56,7 @@ def _verdict(findings: list[Finding]) -> str:
 def _findings(db: str | None) -> Iterator[Finding]:
     yield Finding("python", OK, f"{platform.python_version()} at {sys.executable}")
     yield Finding("cores", OK, f"{usable_cores()} usable")
+    yield from checkups.namesake()
     yield from _packages()
     yield from checkups.extras()
     yield from checkups.programs()
@@ -82,7 +83,7 @@ def _packages() -> Iterator[Finding]:
         try:
             yield Finding(name, OK, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, ERROR, "not installed", "pip install --force-reinstall ablate")
+            yield Finding(name, ERROR, "not installed", "pip install ablate-studies")
 
 
 def _sqlite() -> Iterator[Finding]:

@@ -208,12 +208,12 @@ def _ray() -> Any:
     try:
         ray = importlib.import_module("ray")
     except ImportError:
-        raise UsageError("--executor ray needs Ray: pip install 'ablate[ray]'") from None
+        raise UsageError("--executor ray needs Ray: pip install 'ablate-studies[ray]'") from None
     version = tuple(int(part) for part in ray.__version__.split(".")[:2])
     if version < OLDEST:
         raise UsageError(
             f"Ray {ray.__version__} lets strangers run code on a cluster; {OLDEST[0]}.{OLDEST[1]} or newer is needed: "
-            "pip install --upgrade 'ablate[ray]'"
+            "pip install --upgrade 'ablate-studies[ray]'"
         )
     return ray
 

@@ -128,6 +128,7 @@ class SlurmWorker:
             except AblateError as error:
                 print(f"error: {error}", flush=True)
                 raise SystemExit(error.exit_code) from None
+        # with a limit nobody knows how much of it is left: such a job is not requeued
         if signal.SIGUSR2 in stop.seen and code > 128 and self.limit is None:
             gridfile.forget_ending(path, self.name)
             signal.raise_signal(signal.SIGUSR2)  # submitit's turn: it keeps this object, requeues the job and leaves
@@ -159,7 +160,7 @@ def _submitit() -> Any:
     try:
         return importlib.import_module("submitit")
     except ImportError:
-        raise UsageError("--executor slurm needs submitit: pip install 'ablate[slurm]'") from None
+        raise UsageError("--executor slurm needs submitit: pip install 'ablate-studies[slurm]'") from None
 
 
 def _refusal(said: str) -> str:

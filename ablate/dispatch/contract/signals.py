@@ -87,9 +87,9 @@ def listening(stop: StopFlag, signals: tuple[int, ...] = SIGNALS) -> Iterator[St
 
     def handle(number: int, frame: FrameType | None) -> None:
         stop.request(number)
-        if stop.requests > 2:
+        if stop.requests > 2:  # no cleaning up: that is what hangs by now
             os._exit(128 + number)
-        if stop.hard and stop.raises:
+        if stop.hard and stop.raises:  # the trainer runs in this very thread, and nothing else reaches it
             raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in signals}

@@ -142,7 +142,7 @@ class Coordinator:
     def __enter__(self) -> Coordinator:
         with _writing(self._folder):
             self._boxes.mkdir(parents=True, exist_ok=True)
-            for _ in range(2):
+            for _ in range(2):  # again, where the place was a dead coordinator's
                 try:
                     descriptor = os.open(self._mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
                 except FileExistsError:

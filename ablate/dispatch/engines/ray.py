@@ -28,5 +28,5 @@ ENGINE = Engine(
         "max_replaced": Option(count, "workers replaced after they died, all together (3 for each worker)"),
     },
     example="num_gpus=0.5",
-    packages={"ray": "ablate[ray]"},
+    packages={"ray": "ablate-studies[ray]"},
 )

@@ -59,6 +59,6 @@ ENGINE = Engine(
         "extra": Option(flags, "any other option of sbatch, as extra.NAME=VALUE"),
     },
     example="partition=gpu",
-    packages={"submitit": "ablate[slurm]"},
+    packages={"submitit": "ablate-studies[slurm]"},
     programs=("sbatch", "squeue", "scancel", "srun"),
 )

@@ -44,7 +44,7 @@ def main(control: int, life: int) -> NoReturn:
     guard = os.getpid()
     trainer = os.fork()
     if trainer:
-        os.close(control)
+        os.close(control)  # held open here, it would hide the trainer's end from the supervisor
         _guard(trainer, life)
     os.close(life)
     _die_with(guard)
@@ -62,10 +62,11 @@ def main(control: int, life: int) -> NoReturn:
 
 def _guard(trainer: int, life: int) -> NoReturn:
     """Wait for the trainer's end or the supervisor's, whichever comes first."""
+    # Signals to the group are the trainer's to answer; the guard stays, to pass on how that ended.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
+    for stream in (0, 1, 2):  # it has nothing to say, and holds nobody's pipe open
         os.dup2(nothing, stream)
     watched = select.poll()
     watched.register(life, select.POLLIN)
@@ -77,7 +78,7 @@ def _guard(trainer: int, life: int) -> NoReturn:
         if ended:
             os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
         if any(descriptor == life for descriptor, _ in ready):
-            os.killpg(0, signal.SIGKILL)
+            os.killpg(0, signal.SIGKILL)  # 0 is our own group: this process goes, too
 
 
 def _die_with(parent: int) -> None:
@@ -240,7 +241,7 @@ def _leave(why: str) -> NoReturn:
     """End this process and all that it started, at once: the trainer may be deep in a step."""
     with contextlib.suppress(OSError):
         os.write(2, f"ablate: {why}\n".encode())
-    os.killpg(0, signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)  # this process, too; its guard is of the group
     os._exit(1)
 
 

@@ -41,6 +41,7 @@ class Child:
         life_theirs, self._life = os.pipe()
         output_ours, output_theirs = os.pipe()
         path = [entry or os.getcwd() for entry in sys.path]
+        # -P: else a json.py in the folder would be imported by _BOOT, before our path is in place
         command = [sys.executable, "-P", "-c", _BOOT, json.dumps(path), str(theirs.fileno()), str(life_theirs)]
         inherited = {name: value for name, value in os.environ.items() if name not in _KEPT_BACK}
         try:

@@ -56,10 +56,11 @@ class Channel:
         """
         while not self.closed:
             try:
+                # a flag and not a non-blocking socket, since sending must wait
                 data = self._socket.recv(1 << 18, 0 if block else socket.MSG_DONTWAIT)
             except (BlockingIOError, InterruptedError):
                 break
-            except OSError:
+            except OSError:  # reset: the other end died with messages unread, which is an end like any other
                 data = b""
             self.closed = not data
             self._buffer += data
