@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from ablate.study.source import read
 
+from ablate.study.document.source import read
 from ablate.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
