@@ -29,7 +29,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the package that digests are taken of; `provenance.forget` has it read again."""
     folder = tmp_path / "copy"
     shutil.copytree(ROOT / "ablate", folder / "ablate", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(reached, "__file__", str(folder / "ablate" / "study" / "reached.py"))
+    monkeypatch.setattr(reached, "__file__", str(folder / "ablate" / "study" / "code" / "reached.py"))
     provenance.forget()
     yield folder / "ablate"
     monkeypatch.undo()
@@ -167,7 +167,7 @@ def test_comments_imports_and_what_is_no_trainer_are_no_code(copy: Path, recipe:
     edit(copy / "training" / "loop.py", "\nimport torch\n", "\nimport math\nimport torch  # for all of it\n")
     edit(copy / "parts" / "optimizers" / "sgd.py", '"""Stochastic', '"""The stochastic')
     (copy / "training" / "predict.py").write_text("X = 1\n")
-    (copy / "study" / "recipe.py").write_text("X = 1\n")
+    (copy / "study" / "recipes" / "recipe.py").write_text("X = 1\n")
     provenance.forget()
     assert our_code(recipe) == before
 
