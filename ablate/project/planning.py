@@ -124,7 +124,7 @@ def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRu
     states = Counter(planned.state for planned in runs)
     return {
         "arms_before": study.arms_before,
-        "excluded": sum(_excluded_once(study)),
+        "excluded": sum(rule.count for rule in study.excluded),
         "arms": len(study.arms),
         "merged": sum(arm.merged_into is not None for arm in study.arms),
         "total": len(runs),
@@ -134,11 +134,6 @@ def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRu
         "stale": sum(planned.stale for planned in runs),
         "verified": sum(bool(planned.verified) for planned in runs),
     }
-
-
-def _excluded_once(study: Study) -> tuple[int]:
-    """Arms taken out, each counted once however many rules match it; arms that `include` added are not among them."""
-    return (max(0, study.arms_before - len(study.arms)),)
 
 
 def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Container[str]) -> tuple[float | None, int]:

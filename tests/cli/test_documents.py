@@ -90,6 +90,21 @@ def test_merged_and_excluded_arms_add_up(call, tmp_path: Path) -> None:
     assert [run["aliases"] for run in document["runs"]][:2] == [["B/0.1"], ["B/0.2"]]
 
 
+def test_an_included_arm_is_not_taken_off_the_excluded_ones(call, tmp_path: Path) -> None:
+    study = tmp_path / "arms.yaml"
+    study.write_text(
+        "study: arms\nrecipe: {data: {name: digits}, model: {arch: resnet50}}\n"
+        "factors:\n  tweak: {path: model.tweak, levels: [A, B, D]}\n  lr: {path: optimizer.lr, levels: [0.1, 0.2]}\n"
+        "exclude: [{lr: 0.2, tweak: [B, D]}, {tweak: D, lr: 0.2}]\ninclude: [{tweak: D, lr: 0.2}]\n"
+        "seeds: 2\nbaseline: {tweak: A, lr: 0.1}\n"
+    )
+    counts = call("grid", "plan", study, "--json").document["counts"]
+    assert (counts["arms_before"], counts["excluded"], counts["arms"]) == (6, 2, 5)
+    shown = call("grid", "plan", study).out
+    assert "2 excluded, 0 merged" in shown
+    assert "excluded 2 by {lr: 0.2, tweak: [B, D]}" in shown
+
+
 def test_runs_list(call, tiny: Path, fill) -> None:
     fill(tiny, lambda arm, seed: {"top1": 0.5, "loss": 1.5} if seed else None)
     document = call("runs", "list", "--json").document

@@ -79,7 +79,7 @@ def _broken_parts() -> Sequence[Broken]:
 
 
 def _packages() -> Iterator[Finding]:
-    for name in ("sqlalchemy", "alembic", "optuna", "plotly", "pandas", "scipy", "statsmodels"):
+    for name in ("sqlalchemy", "alembic", "optuna", "plotly", "pandas", "scipy"):
         try:
             yield Finding(name, OK, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
