@@ -12,8 +12,8 @@ from memory_store import make_run, study_of
 
 from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.executors import get_executor
+from ablate.store.store import Store
 
-Store = pytest.importorskip("ablate.store.store").Store
 ACTS = ["ok", "raise", "kill_once", "diverge", "ok", "ok"]
 
 

@@ -17,6 +17,7 @@ from ablate.study.code.provenance import Code
 from ablate.study.recipes.recipe import parse_recipe
 from ablate.study.records import Outcome
 from ablate.study.values.metrics import METRICS
+from ablate.training import data as real_room
 from ablate.training import loop as loop_module
 from ablate.training import sources
 from ablate.training.models import build_model
@@ -110,8 +111,7 @@ def test_deterministic_algorithms_can_be_asked_for(new_run: Any, watched: Any) -
 
 
 def test_it_trains_on_the_real_data_room(new_run: Any, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    digits = pytest.importorskip("ablate.training.data")
-    monkeypatch.setattr(sources, "room", digits)
+    monkeypatch.setattr(sources, "room", real_room)
     data = {"data__name": "digits", "data__split": {"train": 0.6, "val": 0.2, "test": 0.2}, "data__limit": 200}
     settings = {"model__args": {"hidden": 64}, "batch_size": 32, "epochs": 12, "select": "val_loss"}
     outcome = fit(new_run(**data, **settings), watched().context)
