@@ -56,7 +56,8 @@ def work(
 ) -> Worked:
     """One request, worked on until nothing of it is left that can be done here.
 
-    `announce` gets the plan before anything trains, and how many parents train again because their weights are gone.
+    `announce` gets the plan before anything trains, and how many parents train again because their weights are gone. Raises
+    DatabaseGone: nothing can be read of the results either.
     """
     folder = str(folder_of(study))
     settings = settings_of_call(study) if settings is None else settings
@@ -67,6 +68,8 @@ def work(
     report = None
     if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
         report = _train(study, before, key, db, engine, shown)
+        if report.gone is not None:
+            raise report.gone
     return Worked(before, make_plan(study, store), report)
 
 
