@@ -15,7 +15,7 @@ import typer
 
 from ablate.cli import streams
 from ablate.cli.commands import clean, data, db, doctor, grid, predict, report, runs, status, tune, watch, worker
-from ablate.cli.common import READERS, say_what_is_told
+from ablate.cli.common import READERS, saying_what_is_told
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -52,9 +52,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def main() -> NoReturn:
     """Run the command line; every expected error is a sentence on stderr and an exit code."""
     streams.prepare()
-    say_what_is_told()
     try:
-        with READERS:
+        with saying_what_is_told(), READERS:
             app()
     except SystemExit as end:
         _leave(end.code)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -102,11 +102,20 @@ class _Saying(logging.Handler):
         say(record.getMessage())
 
 
-def say_what_is_told() -> None:
-    """What the project tells beside its results is said on stderr."""
+@contextlib.contextmanager
+def saying_what_is_told() -> Iterator[None]:
+    """What the project tells beside its results is said on stderr meanwhile."""
+    handler = _Saying()
+    before = LOGGER.level, LOGGER.propagate
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
-    LOGGER.handlers[:] = [_Saying()]
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(before[0])
+        LOGGER.propagate = before[1]
 
 
 def say_errors(report: GridReport) -> None:
