@@ -82,7 +82,7 @@ DOCUMENT = {
 def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A study and its tuning file; what trains is the toy of tests/tuning."""
     monkeypatch.setattr(sys, "path", [str(TOYS), *sys.path])
-    monkeypatch.setattr("ablate.cli.tuning.fit_name", lambda trainer: "toy_tuning:fit")
+    monkeypatch.setattr("ablate.project.tunings.fit_name", lambda trainer: "toy_tuning:fit")
     (tmp_path / "toy.yaml").write_text(STUDY)
     path = tmp_path / "tune.yaml"
     path.write_text(TUNE)
