@@ -23,30 +23,46 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 class AblateError(Exception):
-    """Root of the tree; `exit_code` is what the command line leaves with."""
+    """Root of the tree; `exit_code` is what the command line leaves with, and `code` names the mistake for programs.
+
+    `code` is a word such as `unknown-study`. The class gives it where the one who raises does not.
+    """
 
     exit_code = 1
+    code = "error"
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+    def document(self) -> dict[str, object]:
+        """What `--json` gives of it: code, exit_code, message, and problems, which are those of a study file."""
+        return {"code": self.code, "exit_code": self.exit_code, "message": str(self), "problems": []}
 
 
 class UsageError(AblateError):
     exit_code = 2
+    code = "usage"
 
 
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a study file.
 
-    `line` counts from 1; `key` is the dotted path inside the file, empty for the file itself.
+    `line` counts from 1; `key` is the dotted path inside the file, empty for the file itself. `code` names the kind of mistake
+    for programs, as in `unknown-key`; `docs/errors.md` lists them.
     """
 
     file: str
     line: int | None
     key: str
     message: str
+    code: str = "invalid"
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -57,46 +73,57 @@ class StudyError(AblateError):
     """A study file with one or more mistakes, all of them in `problems`."""
 
     exit_code = 3
+    code = "study"
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def document(self) -> dict[str, object]:
+        """As for every error, with each problem's file, line, key, message and code."""
+        return {**super().document(), "problems": [asdict(problem) for problem in self.problems]}
+
 
 class RunFailure(AblateError):
     exit_code = 4
+    code = "run-failed"
 
 
 class Diverged(RunFailure):
-    pass
+    code = "diverged"
 
 
 class BadData(RunFailure):
-    pass
+    code = "bad-data"
 
 
 class NotFound(AblateError):
     exit_code = 5
+    code = "not-found"
 
 
 class StoreError(AblateError):
     exit_code = 6
+    code = "store"
 
 
 class DatabaseGone(StoreError):
-    pass
+    code = "database-gone"
 
 
 class ClaimContradicted(AblateError):
     exit_code = 7
+    code = "claim-contradicted"
 
 
 class NoSpaceOrPermission(AblateError):
     exit_code = 8
+    code = "no-space-or-permission"
 
 
 class LeaseLost(AblateError):
     exit_code = 75
+    code = "lease-lost"
 
 
 class Interrupted(Exception):

@@ -15,7 +15,7 @@ import typer
 
 from ablate.cli import streams
 from ablate.cli.commands import clean, data, db, doctor, grid, predict, report, runs, status, tune, watch, worker
-from ablate.cli.common import READERS, saying_what_is_told
+from ablate.cli.common import READERS, print_json, saying_what_is_told
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -61,11 +61,9 @@ def main() -> NoReturn:
         count = len(error.problems)
         files = {problem.file for problem in error.problems if not problem.file.startswith("--")}
         place = f" in {files.pop()}" if len(files) == 1 else ""
-        print(f"error: {count} mistake{'' if count == 1 else 's'}{place}\n{error}", file=sys.stderr)
-        _leave(error.exit_code)
+        _fail(error, f"{count} mistake{'' if count == 1 else 's'}{place}\n{error}")
     except AblateError as error:
-        print(f"error: {error}", file=sys.stderr)
-        _leave(error.exit_code)
+        _fail(error, str(error))
     except Interrupted as stop:
         _leave(stop.exit_code)
     except KeyboardInterrupt:
@@ -77,6 +75,14 @@ def main() -> NoReturn:
         print(f"error: {place}{error.strerror}. Make room or give leave there, then start again.", file=sys.stderr)
         _leave(NoSpaceOrPermission.exit_code)
     _leave(0)
+
+
+def _fail(error: AblateError, message: str) -> NoReturn:
+    """The error as a sentence on stderr; under `--json` as a document on stdout, too."""
+    if "--json" in sys.argv:
+        print_json({"error": error.document()})
+    print(f"error: {message}", file=sys.stderr)
+    _leave(error.exit_code)
 
 
 def _leave(code: int | str | None) -> NoReturn:

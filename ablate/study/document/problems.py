@@ -41,14 +41,14 @@ class Problems:
         self.warnings: list[Problem] = []
         self.places: dict[tuple[str, str], Key] = {}
 
-    def add(self, key: Key, message: str) -> None:
-        self.errors.append(self._problem(key, message))
+    def add(self, key: Key, message: str, code: str = "invalid") -> None:
+        self.errors.append(self._problem(key, message, code))
         if len(self.errors) >= MAX_PROBLEMS:
             last = Problem(self.document.file, None, "", f"only the first {MAX_PROBLEMS} mistakes are shown.")
             raise StudyError([*self._in_order(), last])
 
-    def warn(self, key: Key, message: str) -> None:
-        self.warnings.append(self._problem(key, message))
+    def warn(self, key: Key, message: str, code: str = "invalid") -> None:
+        self.warnings.append(self._problem(key, message, code))
 
     def stop(self) -> None:
         """Raise StudyError when there is any mistake, in the order of the file."""
@@ -61,7 +61,7 @@ class Problems:
         for name in value:
             if name not in names:
                 hint = nearest(name, names)
-                self.add((*key, name), f"unknown key.{hint} Allowed here: {', '.join(names)}.")
+                self.add((*key, name), f"unknown key.{hint} Allowed here: {', '.join(names)}.", "unknown-key")
 
     def mapping(self, key: Key, value: Any, what: str) -> dict[str, Any]:
         """`value` where it is a mapping, else a problem and an empty one. Nothing at all is an empty mapping."""
@@ -110,9 +110,10 @@ class Problems:
     def _in_order(self) -> list[Problem]:
         return sorted(dict.fromkeys(self.errors), key=lambda problem: problem.line or 0)
 
-    def _problem(self, key: Key, message: str) -> Problem:
+    def _problem(self, key: Key, message: str, code: str) -> Problem:
         dotted = ".".join(str(part) for part in key)
-        return Problem(self.document.file, self.document.line(key), _shorten(dotted, 300), _shorten(message, LONGEST))
+        line = self.document.line(key)
+        return Problem(self.document.file, line, _shorten(dotted, 300), _shorten(message, LONGEST), code)
 
 
 def explain(error: ValidationError, value: Any) -> str:
