@@ -37,7 +37,7 @@ from ablate.analysis.factorial import Part, Term
 from ablate.analysis.families import families_of
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys, distinct
 from ablate.analysis.rows import columns_of
-from ablate.analysis.scale import comparison, scale_of
+from ablate.analysis.scale import comparison, has_paper, scale_of
 from ablate.analysis.table import Cell, Row, Table
 from ablate.analysis.values import Replicates, Sample, final
 from ablate.analysis.variance import TESTS, Rule, rule_of, standard_error, suspect
@@ -144,6 +144,7 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
         claims=claims.judge(study, spec, runs),
         comparable=fair,
         not_comparable=why_not,
+        has_paper=has_paper(study),
         test=spec.test,
         baseline=", ".join(f"{f}={level}" for f, level in baseline_levels(study, spec).items()),
         notes=(*_notes(study, spec, fits), *notes.about_runs(study, runs, arms, IF_MISSING)),

@@ -36,6 +36,11 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
     return True, ""
 
 
+def has_paper(study: Study) -> bool:
+    """Whether there is anything to compare with: a source that is cited, or figures that it reports."""
+    return bool(study.cite) or any(spec.reported for spec in study.tables.values())
+
+
 def with_sets(study: Study) -> str:
     """`with --set y=2`; empty for a study as its file says it."""
     return f"with --set {', '.join(study.sets)}" if study.sets else ""

@@ -124,7 +124,8 @@ class ConfusionTable:
 class Table:
     """A table with everything that is printed around it.
 
-    `comparable` is False under a profile, for a variant, other weights or other data, and `not_comparable` says why.
+    `comparable` is False under a profile, for a variant, other weights or other data, and `not_comparable` says why. `has_paper` is
+    False for a study that cites nothing and reports no figures.
     `mean_absolute_difference` maps a column key to the mean of |measured - reported|.
     `notes` are sentences under the table (test used, pairing, missing runs, mixed or stale results).
     `looks` counts how often seeds were added to the study after results were there.
@@ -142,6 +143,7 @@ class Table:
     claims: tuple[ClaimResult, ...] = ()
     comparable: bool = True
     not_comparable: str = ""
+    has_paper: bool = True
     mean_absolute_difference: Mapping[str, float] = field(default_factory=dict)
     test: str = "moderated"
     baseline: str = ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ablate.analysis import claims, curves, digits, effects, notes, units
 from ablate.analysis.layout import Line, arms_of, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, columns_of
-from ablate.analysis.scale import comparison, scale_of
+from ablate.analysis.scale import comparison, has_paper, scale_of
 from ablate.analysis.table import Row, Table
 from ablate.analysis.values import Replicates
 from ablate.study.records import RunResult
@@ -66,6 +66,7 @@ def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool
         claims=verdicts,
         comparable=fair,
         not_comparable=why_not,
+        has_paper=has_paper(study),
         mean_absolute_difference=mean_absolute_difference(rows),
         test=table.test,
         baseline=baseline_name(study, table, arms),

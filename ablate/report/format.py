@@ -253,7 +253,7 @@ def scale_line(table: Table) -> str:
     parts += [f"with --set {plain(', '.join(table.sets))}"] if table.sets else []
     name = " ".join(parts) or "full scale"
     line = scale if scale and name in scale else f"{name}: {scale}" if scale else name
-    if table.comparable:
+    if table.comparable or not table.has_paper:
         return line
     why = plain(table.not_comparable)
     return f"{line}; not comparable with the paper ({why})" if why else f"{line}; not comparable with the paper"

@@ -30,7 +30,7 @@ def page(
     tables: Sequence[Table], *, title: str, about: str, cite: Mapping[str, Any], runs: Sequence[RunResult]
 ) -> dict[str, Any]:
     """The template's values, all JSON-ready."""
-    scales = list(dict.fromkeys((fmt.scale_line(table), table.comparable) for table in tables))
+    scales = list(dict.fromkeys((fmt.scale_line(table), _fair(table)) for table in tables))
     slots = figures.colour_slots(tables)
     drawn = zip(tables, matrices_once(tables), strict=True)
     views = [_table(replace(table, confusions=own), place, slots) for place, (table, own) in enumerate(drawn, 1)]
@@ -66,6 +66,11 @@ def _cite(cite: Mapping[str, Any]) -> dict[str, Any]:
     return {"title": title, "source": source, "link": link, "rest": rest}
 
 
+def _fair(table: Table) -> bool:
+    """False where a reader might hold the numbers against a paper's, and should not."""
+    return table.comparable or not table.has_paper
+
+
 def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]:
     columns = [(column, parts_of(table, column)) for column in table.columns]
     common_n = fmt.shared_n(table) or 0
@@ -83,7 +88,7 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
         "name": fmt.plain(table.name),
         "caption": fmt.plain(table.caption),
         "scale": fmt.scale_line(table),
-        "comparable": table.comparable,
+        "comparable": _fair(table),
         "stacked": sum("delta" in parts or "reported" in parts for _, parts in columns) > 1,
         "labels": list(fmt.row_headings(table)),
         "groups": [{"text": fmt.heading(column), "span": len(parts)} for column, parts in columns],

@@ -155,6 +155,7 @@ def test_the_scale_line_says_whether_the_paper_compares(table1: Table, table3: T
         "not comparable with the paper (32 px instead of 224, half of the data)"
     )
     assert fmt.scale_line(single) == "profile cpu; not comparable with the paper"
+    assert fmt.scale_line(replace(single, has_paper=False)) == "profile cpu"
 
 
 def test_notes_are_said_once_with_their_places(table1: Table, single: Table, table3: Table) -> None:
