@@ -62,7 +62,7 @@ class Problem:
     line: int | None
     key: str
     message: str
-    code: str = "invalid"
+    code: str
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"

@@ -36,7 +36,7 @@ def arms_of(study: Study, spec: TableSpec) -> tuple[Arm, ...]:
     )
     if not arms:
         kept = "; ".join(f"{factor}: {', '.join(levels)}" for factor, levels in spec.where.items())
-        raise _mistake(study, spec, f"no arm has these levels ({kept}); change the table's where")
+        raise _mistake(study, spec, "empty", f"no arm has these levels ({kept}); change the table's where")
     return arms
 
 
@@ -115,7 +115,7 @@ def _row_arms(study: Study, spec: TableSpec) -> list[tuple[str, dict[str, Arm]]]
         for key in own:
             if key in row:
                 both = f"arms {row[key].name} and {arm.name} fall into one cell"
-                raise _mistake(study, spec, f"{both}; give each factor a place in rows, columns or where")
+                raise _mistake(study, spec, "ambiguous", f"{both}; give each factor a place in rows, columns or where")
             if key in keys:
                 row[key] = arm
     return [(name, row) for name, row in rows.items() if row]
@@ -126,8 +126,8 @@ def _shared_levels(arms: Sequence[Arm]) -> dict[str, str]:
     return {factor: level for factor, level in first.items() if all(arm.levels[factor] == level for arm in arms)}
 
 
-def _mistake(study: Study, spec: TableSpec, message: str) -> StudyError:
-    return StudyError([Problem(study.file, None, f"tables.{spec.name}", message)])
+def _mistake(study: Study, spec: TableSpec, code: str, message: str) -> StudyError:
+    return StudyError([Problem(study.file, None, f"tables.{spec.name}", message, code)])
 
 
 def _joined(name: str, last: str) -> str:

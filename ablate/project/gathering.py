@@ -97,7 +97,9 @@ def collect(experiments: Path, db: str | None) -> Collected:
         for one in [one for one in mine if one.other and Path(one.page).stem in names]:
             mine.remove(one)
             where = _shown(paths[0], experiments)
-            problems.append(Problem(where, None, "", _is_taken(one.page, f"the paper {Path(one.page).stem}")))
+            problems.append(
+                Problem(where, None, "", _is_taken(one.page, f"the paper {Path(one.page).stem}"), "duplicate")
+            )
         papers += [replace(one, beside={each.label: each.page for each in mine if each is not one}) for one in mine]
     return Collected(Collection(_database(db), tuple(papers)), by_label, tuple(problems))
 
@@ -147,7 +149,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
             problems += error.problems
             continue
         except NotFound as error:
-            problems.append(Problem(shown, None, "", str(error)))
+            problems.append(Problem(shown, None, "", str(error), error.code))
             continue
         owners[main.name] = shown
         item = _gathered(store, shown, main, again)
@@ -160,7 +162,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
                 continue
             name = page_name(study.name, study.profile, other=True)
             if name in owners:
-                problems.append(Problem(shown, None, "", _is_taken(name, owners[name])))
+                problems.append(Problem(shown, None, "", _is_taken(name, owners[name]), "duplicate"))
             else:
                 owners[name] = shown
                 found[path].append(item)

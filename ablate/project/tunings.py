@@ -105,7 +105,7 @@ def tuning_of(study: Study) -> Tuning:
         message = (
             f"{study.tune} tunes the arms of {tuning.study.name}, not of {study.name}; its `study` must be this file."
         )
-        raise StudyError([Problem(study.file, None, "tune", message)])
+        raise StudyError([Problem(study.file, None, "tune", message, "unsupported")])
     return tuning
 
 

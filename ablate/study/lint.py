@@ -43,6 +43,7 @@ def _confounded(problems: Problems, study: Study) -> None:
             if len(level.sets) > 1:
                 problems.warn(
                     key,
+                    "confounded",
                     f"{level.name} sets {len(level.sets)} fields at once ({', '.join(level.sets)}): "
                     "their effects cannot be told apart.",
                 )
@@ -61,7 +62,9 @@ def _single_changes(problems: Problems, factor: Factor) -> Iterator[tuple[Level,
 def _single_levels(problems: Problems, study: Study) -> None:
     for factor in study.factors:
         if len(factor.levels) == 1:
-            problems.warn(("factors", factor.name), "has one level, so it varies nothing; put it into the recipe.")
+            problems.warn(
+                ("factors", factor.name), "no-effect", "has one level, so it varies nothing; put it into the recipe."
+            )
 
 
 def _few_seeds(problems: Problems, study: Study) -> None:
@@ -71,6 +74,7 @@ def _few_seeds(problems: Problems, study: Study) -> None:
         if any(claim.kind != "prose" for claim in table.claims):
             problems.warn(
                 ("tables", name, "claims"),
+                "too-few-seeds",
                 f"claims need at least {MIN_SEEDS} seeds to be decided; the study has {len(study.seeds)}.",
             )
 
@@ -79,7 +83,7 @@ def _packages(problems: Problems, study: Study) -> None:
     """Networks of packages that are not installed here."""
     for arch in dict.fromkeys(arm.recipe["model"]["arch"] for arm in study.arms):
         if trouble := absent(arch):
-            problems.warn(problems.place("model.arch", arch), f"{trouble}.")
+            problems.warn(problems.place("model.arch", arch), "not-installed", f"{trouble}.")
 
 
 def _selection(problems: Problems, study: Study) -> None:
@@ -94,6 +98,7 @@ def _selection(problems: Problems, study: Study) -> None:
                 problems.place("select", chosen)
                 if chosen != "last"
                 else problems.place("early_stopping.patience", patience),
+                "selects-on-reported",
                 f"in arm {arm.name} the validation set both selects and is reported, so its figures flatter; "
                 "add a test set, as in data.split: {train: 0.6, val: 0.2, test: 0.2}.",
             )
@@ -108,7 +113,7 @@ def _merged(problems: Problems, study: Study) -> None:
     for why, same in merged.items():
         shown = ", ".join(f"{arm.name} = {arm.merged_into}" for arm in same[:3]) + (", ..." if len(same) > 3 else "")
         what = "arm is the same run as another" if len(same) == 1 else "arms are the same run as another"
-        problems.warn(("factors",), f"{len(same)} {what} ({shown}): {why}.")
+        problems.warn(("factors",), "same-run", f"{len(same)} {what} ({shown}): {why}.")
 
 
 def _budgets(problems: Problems, study: Study) -> None:
@@ -119,7 +124,7 @@ def _budgets(problems: Problems, study: Study) -> None:
             ordered = sorted(values, key=lambda value: (value is None, value))
             shown = ", ".join(map(show, ordered[:6])) + (", ..." if len(values) > 6 else "")
             message = f"arms have unequal budgets, {path} {shown}; a difference may be the budget's."
-            problems.warn(problems.place(path, ordered[-1]), message)
+            problems.warn(problems.place(path, ordered[-1]), "unequal-budgets", message)
 
 
 def _unheard(problems: Problems, study: Study) -> None:
@@ -134,6 +139,7 @@ def _unheard(problems: Problems, study: Study) -> None:
         if "command" in trainer and unheard and len(unheard) == len(paths):
             problems.warn(
                 ("factors", factor.name),
+                "no-effect",
                 f"sets {', '.join(unheard)}, and the command has no {{{unheard[0]}}}: "
                 "a script that does not read ABLATE_RECIPE sees no difference between its levels.",
             )
@@ -149,11 +155,13 @@ def _not_here(problems: Problems, study: Study) -> None:
         key = "command" if "command" in (study.trainer or {}) else "python"
         what = "names" if key == "command" else "is in"
         problems.warn(
-            ("trainer", key), f"{what} {', '.join(absent)}, which is not found from {folder}, where the study lies."
+            ("trainer", key),
+            "not-found",
+            f"{what} {', '.join(absent)}, which is not found from {folder}, where the study lies.",
         )
     for glob in globs_of(study.trainer):
         if not matches(folder, glob):
-            problems.warn(("trainer", "watch"), f"{show(glob)} matches no file in {folder}.")
+            problems.warn(("trainer", "watch"), "not-found", f"{show(glob)} matches no file in {folder}.")
 
 
 def _tables(problems: Problems, study: Study) -> None:
@@ -162,18 +170,20 @@ def _tables(problems: Problems, study: Study) -> None:
         shown = [arm for arm in study.arms if not left_out_by(table, arm.levels)]
         if not shown:
             problems.warn(
-                ("tables", name), "shows no arm of the grid; its where and the study's exclude rules meet nowhere."
+                ("tables", name),
+                "empty",
+                "shows no arm of the grid; its where and the study's exclude rules meet nowhere.",
             )
             continue
         rows = {"/".join(arm.levels[factor] for factor in table.factors) for arm in shown}
         for row in table.reported if table.kind == "arms" else ():
             if row not in rows:
                 message = "is no row of the table: the grid leaves that arm out, so its figures are shown nowhere."
-                problems.warn(("tables", name, "reported", row), message)
+                problems.warn(("tables", name, "reported", row), "not-in-grid", message)
         for index, claim in enumerate(table.claims):
             if absent := _absent(table, claim, shown):
                 message = f"speaks of {absent}, which is no arm of the grid, so it stays undecided."
-                problems.warn(("tables", name, "claims", index), message)
+                problems.warn(("tables", name, "claims", index), "not-in-grid", message)
 
 
 def _absent(table: TableSpec, claim: Claim, shown: list[Arm]) -> str:

@@ -114,7 +114,7 @@ class _Reader:
         """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
         problems, data = self.problems, self.data
         if "space" in data and "factors" not in data:
-            problems.add(("space",), "this is a tuning file, not a study. `ablate tune run` takes it.")
+            problems.add(("space",), "wrong-file", "this is a tuning file, not a study. `ablate tune run` takes it.")
             problems.stop()
         problems.known_keys((), data, STUDY)
         trainer = self.trainer = read_trainer(problems, data.get("trainer"))
@@ -177,7 +177,9 @@ class _Reader:
         if len(grid.points) * len(seeds) > MAX_RUNS:
             total = f"{len(grid.points):,} arms with {len(seeds):,} seeds"
             problems.add(
-                ("seeds",), f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are planned."
+                ("seeds",),
+                "too-many",
+                f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are planned.",
             )
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent, self._weights)
@@ -217,10 +219,12 @@ class _Reader:
         keep = data.get("keep")
         if keep is not None and self.trainer:
             problems.add(
-                ("keep",), "is for the built-in trainer; what a trainer of your own leaves in {run_dir} stays there."
+                ("keep",),
+                "unsupported",
+                "is for the built-in trainer; what a trainer of your own leaves in {run_dir} stays there.",
             )
         if keep is not None and keep not in KEEP:
-            problems.add(("keep",), f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
+            problems.add(("keep",), "wrong-value", f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
         return {
             "name": self._name(),
             "file": self.document.file,
@@ -238,7 +242,9 @@ class _Reader:
         if not re.fullmatch(r"[a-z0-9._-]{1,80}", name) or not name.strip("."):
             value = self.data.get("study")
             found = "it is missing" if value is None else f"not {show(value)}"
-            self.problems.add(("study",), f"must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; {found}.")
+            self.problems.add(
+                ("study",), "bad-name", f"must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; {found}."
+            )
         return name
 
     def _profile(self, profiles: Sequence[Profile]) -> Profile | None:
@@ -250,7 +256,9 @@ class _Reader:
             names = [profile.name for profile in profiles]
             known = f"{', '.join(names)}; {FULL} is the scale without one" if names else "none"
             self.problems.add(
-                ("profiles",), f"there is no profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}."
+                ("profiles",),
+                "unknown-name",
+                f"there is no profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}.",
             )
         return found
 
@@ -258,7 +266,7 @@ class _Reader:
         return apply_free(base, settings) if self.trainer else apply(base, settings)
 
     def _command(self, what: str, message: str) -> None:
-        self.problems.errors.append(Problem(what, None, "", message))
+        self.problems.errors.append(Problem(what, None, "", message, "wrong-value"))
 
     def _baseline(self, factors: tuple[Factor, ...]) -> dict[str, str]:
         value = self.data.get("baseline")
@@ -267,6 +275,7 @@ class _Reader:
                 example = ", ".join(f"{factor.name}: {factor.levels[0].name}" for factor in factors)
                 self.problems.add(
                     ("baseline",),
+                    "missing",
                     f"{'is missing' if value is None else 'names no factor'}: say which arm the others are compared with, "
                     f"as in baseline: {{{example}}}.",
                 )
@@ -293,6 +302,7 @@ class _Reader:
         if self.trainer and self.trainer.command and not self.trainer.takes_seed and len(seeds) > 1:
             self.problems.add(
                 ("trainer", "command"),
+                "missing",
                 f"the study has {len(seeds)} seeds and the command no {{seed}}: add it, as in --seed {{seed}}; or say "
                 "`seed: env` where the script reads ABLATE_SEED; or give the study `seeds: 1`.",
             )

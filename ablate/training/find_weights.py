@@ -67,7 +67,9 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
         entry = entries[_VERSIONS.get(name, name.rpartition(".")[2])]
     except (ValueError, KeyError) as error:
         raise recipe_error(
-            "model.init", f"torchvision has no {name!r} weights for {arch}; write init: scratch, a file or a run"
+            "model.init",
+            "unknown-name",
+            f"torchvision has no {name!r} weights for {arch}; write init: scratch, a file or a run",
         ) from error
     file = str(entry.url).rpartition("/")[2]
     folders = (home / "weights", Path(torch.hub.get_dir()) / "checkpoints")

@@ -42,6 +42,7 @@ def freeze(model: nn.Module, trainable: str | Sequence[str]) -> Frozen:
             layers = sorted({name.split(".")[0] for name in names})
             raise recipe_error(
                 "model.trainable",
+                "no-effect",
                 f"{pattern!r} matches no parameter; the layers are {', '.join(layers)}.{nearest(pattern, layers)}",
             )
     for name, parameter in model.named_parameters():

@@ -85,7 +85,7 @@ def _made(part: Refinement, settings: Settings, setup: Setup) -> Hook:
         made: Hook = part.make(settings, setup)
         _check_called(part, made)
     except ValueError as error:
-        raise recipe_error(next(iter(part.fields)), str(error)) from error
+        raise recipe_error(next(iter(part.fields)), "conflict", str(error)) from error
     return made
 
 

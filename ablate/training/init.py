@@ -133,7 +133,9 @@ def _check_variant(weights: Weights, model: Model, wanted: Mapping[str, Any]) ->
         return
     if weights.arch is not None and weights.arch != model.arch:
         raise recipe_error(
-            "model.init", f"{weights.source} holds weights of {weights.arch}, the recipe's arch is {model.arch}"
+            "model.init",
+            "weights-differ",
+            f"{weights.source} holds weights of {weights.arch}, the recipe's arch is {model.arch}",
         )
     before = variants_before()
     ours = {**before, **wanted}
@@ -146,11 +148,14 @@ def _check_variant(weights: Weights, model: Model, wanted: Mapping[str, Any]) ->
     way = "use the tweak that the weights were trained with, weights of this variant, or model.allow_variant_mismatch: true"
     if weights.declared:
         raise recipe_error(
-            "model.init", f"{weights.source} was trained with {told}, the recipe's network has {has}; {way}"
+            "model.init",
+            "weights-differ",
+            f"{weights.source} was trained with {told}, the recipe's network has {has}; {way}",
         )
     declaration = json.dumps({"arch": model.arch, "variant": {name: ours[name] for name in differ}})
     raise recipe_error(
         "model.init",
+        "weights-differ",
         f"{weights.source} says nothing of its variant, so it counts as torchvision's where its tensors do not tell: {told}; "
         f"the recipe's network has {has}; {way}. If you know that it was trained as the recipe says, write "
         f"{weights.path.with_suffix('.json').name} beside it: {declaration}",
@@ -179,6 +184,7 @@ def _load(network: nn.Module, state: State, weights: Weights, model: Model, clas
         )
         raise recipe_error(
             "model.init",
+            "weights-differ",
             f"{weights.source} does not fit {model.arch}: {len(missing)} tensors of the network are absent or of another "
             f"shape ({', '.join(missing[:3]) or 'none'}), {len(unused)} of the file have no place "
             f"({', '.join(unused[:3]) or 'none'}); {hint}",

@@ -200,7 +200,7 @@ class Loop:
         def again() -> None:
             if self.scaler:  # a step's gradients are unscaled once
                 raise recipe_error(
-                    "precision", "is fp16, and a refinement takes two gradients a step; use bf16 or fp32"
+                    "precision", "conflict", "is fp16, and a refinement takes two gradients a step; use bf16 or fp32"
                 )
             self.optimizer.zero_grad(set_to_none=True)
             self._backward(batch, fed)
@@ -213,7 +213,9 @@ class Loop:
             if "without overflow" not in str(error):
                 raise
             raise recipe_error(
-                "optimizer.lr", f"is {self.recipe.optimizer.lr:g}, which no float32 holds; rates are mostly below 1"
+                "optimizer.lr",
+                "out-of-range",
+                f"is {self.recipe.optimizer.lr:g}, which no float32 holds; rates are mostly below 1",
             ) from error
         self.optimizer.zero_grad(set_to_none=True)
         if stepped:
@@ -235,6 +237,7 @@ class Loop:
         _, _, height, width = batch.images.shape
         return recipe_error(
             "batch_size",
+            "out-of-range",
             f"is {self.recipe.batch_size}: in {self.recipe.model.arch} images of {width}x{height} pixels come down to one "
             "pixel, and BatchNorm cannot train on one value a channel; give batch_size at least 2, or a larger "
             "data.image_size",

@@ -69,7 +69,9 @@ def class_weights(loss: recipes.Loss, labels: torch.Tensor, classes: Sequence[st
     if loss.class_weights != "balanced":
         if len(loss.class_weights) != len(classes):
             raise recipe_error(
-                "loss.class_weights", f"has {len(loss.class_weights)} weights, the data has {len(classes)} classes"
+                "loss.class_weights",
+                "wrong-count",
+                f"has {len(loss.class_weights)} weights, the data has {len(classes)} classes",
             )
         return torch.tensor(loss.class_weights, dtype=torch.float32)
     counts = torch.bincount(labels, minlength=len(classes))

@@ -31,7 +31,7 @@ def parameter_groups(model: nn.Module, recipe: Optimizer) -> list[dict[str, Any]
             key = (rates.get(name, recipe.lr), recipe.weight_decay if decays else 0.0)
             groups.setdefault(key, []).append(parameter)
     if not groups:
-        raise recipe_error("model.trainable", "no parameter is left to train")
+        raise recipe_error("model.trainable", "empty", "no parameter is left to train")
     return [
         {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}
         for (rate, decay), parameters in groups.items()
@@ -49,12 +49,14 @@ def _rates(model: nn.Module, globs: Mapping[str, float]) -> dict[str, float]:
             why = "only frozen parameters" if matched else "no parameter"
             raise recipe_error(
                 "optimizer.groups",
+                "no-effect",
                 f"{pattern!r} matches {why}; names look like {next(iter(model.named_parameters()))[0]!r}",
             )
         for name in trained:
             if rates.setdefault(name, rate) != rate:
                 raise recipe_error(
                     "optimizer.groups",
+                    "conflict",
                     f"{name} is matched by {owner[name]!r} and by {pattern!r} with different rates; make the globs disjoint",
                 )
             owner[name] = pattern
@@ -72,7 +74,7 @@ def build_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> t
     try:
         made: torch.optim.Optimizer = part.make(groups, settings_of(part, recipe), fused)
     except ValueError as error:
-        raise recipe_error("optimizer.name", f"{part.name}: {error}") from error
+        raise recipe_error("optimizer.name", "wrong-value", f"{part.name}: {error}") from error
     return made
 
 

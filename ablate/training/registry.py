@@ -11,9 +11,9 @@ from typing import Any
 from ablate.errors import Problem, StudyError, nearest
 
 
-def recipe_error(path: str, message: str) -> StudyError:
+def recipe_error(path: str, code: str, message: str) -> StudyError:
     """The error for a recipe that cannot be trained: `path` is the dotted field, `message` says what to write instead."""
-    return StudyError([Problem(file="recipe", line=None, key=path, message=message)])
+    return StudyError([Problem(file="recipe", line=None, key=path, message=message, code=code)])
 
 
 def import_callable(name: str, path: str) -> Callable[..., Any]:
@@ -26,10 +26,12 @@ def import_callable(name: str, path: str) -> Callable[..., Any]:
     except ImportError as error:
         module = name.partition(":")[0]
         raise recipe_error(
-            path, f"cannot import {module!r} of {name!r}: {error}; install it, or run from the folder that holds it"
+            path,
+            "not-installed",
+            f"cannot import {module!r} of {name!r}: {error}; install it, or run from the folder that holds it",
         ) from error
     except (LookupError, ValueError) as error:
-        raise recipe_error(path, str(error)) from error
+        raise recipe_error(path, "unknown-name", str(error)) from error
 
 
 def find_callable(name: str) -> Callable[..., Any]:

@@ -41,6 +41,7 @@ def learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> LearningRate:
     if schedule.warmup_epochs > recipe.epochs:
         raise recipe_error(
             "schedule.warmup_epochs",
+            "out-of-range",
             f"{schedule.warmup_epochs:g} is more than the {recipe.epochs} epochs of the training",
         )
     part = parts(Schedule)[schedule.name]

@@ -56,10 +56,15 @@ def watch(path: str, metric: str, *, classes: int, has_validation: bool) -> Watc
     """
     allowed = [name for name in _WATCHED if name != "val_top5" or classes >= TOP5_CLASSES]
     if metric not in allowed:
-        raise recipe_error(path, f"{metric!r} cannot select; allowed: {', '.join(allowed)}.{nearest(metric, allowed)}")
+        raise recipe_error(
+            path,
+            "unknown-metric",
+            f"{metric!r} cannot select; allowed: {', '.join(allowed)}.{nearest(metric, allowed)}",
+        )
     if not has_validation:
         raise recipe_error(
             "data.split",
+            "missing",
             f"{path} watches {metric}, but there are no validation images; split off a set for it, "
             "as in {train: 0.64, val: 0.16, test: 0.2} or {val: 0.1, test: official}",
         )

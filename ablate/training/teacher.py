@@ -45,13 +45,13 @@ class Teachers:
         own = self.recipe.model.model_copy(update={"init": init})
         found = locate(own, home=home, parent_dir=self.context.parent_dir, folders=folders)
         if found is None:
-            raise recipe_error(_PATH, "is scratch, which has learnt nothing; name a run or weights")
+            raise recipe_error(_PATH, "wrong-value", "is scratch, which has learnt nothing; name a run or weights")
         classes = self.splits.classes
         if found.classes is not None and found.classes != classes:
             told = (
                 f"{found.source} tells {len(found.classes)} classes apart, and not those of the data ({len(classes)})"
             )
-            raise recipe_error(_PATH, told)
+            raise recipe_error(_PATH, "conflict", told)
         recipe = _recipe_of(found, self.recipe, init)
         settings, shape = recipe.values, self.shape
         network = build_model(
@@ -68,7 +68,9 @@ class Teachers:
             settings=settings,
         )
         if report.head != "loaded":
-            raise recipe_error(_PATH, f"{found.source} has no last layer for the {len(classes)} classes of the data")
+            raise recipe_error(
+                _PATH, "conflict", f"{found.source} has no last layer for the {len(classes)} classes of the data"
+            )
         network.to(self.numerics.device, memory_format=self.numerics.layout)  # type: ignore[call-overload]
         return network.eval().requires_grad_(False)
 

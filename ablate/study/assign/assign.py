@@ -74,7 +74,7 @@ def check_path(problems: Problems, key: Key, path: str) -> bool:
         allowed = f"Allowed here: {', '.join([*siblings, *(() if section else _sections())])}."
     else:
         allowed = f"Sections: {', '.join(_sections())}."
-    problems.add(key, f"{path!r} is not a recipe field.{hint} {allowed}")
+    problems.add(key, "unknown-field", f"{path!r} is not a recipe field.{hint} {allowed}")
     return False
 
 
@@ -88,14 +88,16 @@ def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str
         if isinstance(value, dict):
             _read(problems, key, value, path + ".", settings)
         else:
-            problems.add(key, f"{path} is a section: a mapping of {', '.join(_members(path))}; not {show(value)}.")
+            problems.add(
+                key, "wrong-type", f"{path} is a section: a mapping of {', '.join(_members(path))}; not {show(value)}."
+            )
         return
     if problems.stored and isinstance(value, dict) and "." not in path and path not in fields():
         return _read(problems, key, value, path + ".", settings)
     if not check_path(problems, key, path):
         return
     if path in settings:
-        problems.add(key, f"{path} is set twice here, nested and dotted; keep one.")
+        problems.add(key, "duplicate", f"{path} is set twice here, nested and dotted; keep one.")
         return
     if path.startswith(_OPEN):
         settings[path] = _argument(problems, key, path, value)
@@ -110,7 +112,7 @@ def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str
         if problems.stored:
             problems.absent[f"{path} {found}"] = None
         else:
-            problems.add(key, message)
+            problems.add(key, "unknown-name", message)
     settings[path] = found
 
 
@@ -118,7 +120,7 @@ def _argument(problems: Problems, key: Key, path: str, value: Any) -> Any:
     try:
         return finite(value)
     except ValueError as error:
-        problems.add(key, f"{path} {error} (found {show(value)}).")
+        problems.add(key, "wrong-value", f"{path} {error} (found {show(value)}).")
         return None
 
 

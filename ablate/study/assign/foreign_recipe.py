@@ -55,7 +55,9 @@ def check_free_path(problems: Problems, key: Key, path: str) -> bool:
     """Whether a path is made of names joined by dots; a problem where it is not."""
     if _PATH.fullmatch(path) and path.isprintable() and len(path) <= 200:
         return True
-    problems.add(key, f"{show(path)} is no path: names without blanks and braces, joined by dots, as in lora.r.")
+    problems.add(
+        key, "bad-name", f"{show(path)} is no path: names without blanks and braces, joined by dots, as in lora.r."
+    )
     return False
 
 
@@ -106,16 +108,16 @@ class _Reader:
                 self.put((*key, name), f"{path}.{name}", item)
             return
         if path in self.settings:
-            self.problems.add(key, f"{path} is set twice here, nested and dotted; keep one.")
+            self.problems.add(key, "duplicate", f"{path} is set twice here, nested and dotted; keep one.")
             return
         above = next((section for section in sections_of(path) if section in self.settings), None)
         if above is not None or path in self.sections:
-            self.problems.add(key, f"{above or path} is set to a value and to a mapping here; keep one.")
+            self.problems.add(key, "conflict", f"{above or path} is set to a value and to a mapping here; keep one.")
             return
         try:
             self.settings[path] = Written(finite(value), _text(self.problems.document, key, value))
         except ValueError as error:
-            self.problems.add(key, f"{path} {error} (found {show(value)}).")
+            self.problems.add(key, "wrong-value", f"{path} {error} (found {show(value)}).")
         self.sections.update(sections_of(path))
 
 

@@ -72,14 +72,14 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
     spec = problems.mapping(_KEY, value, "a mapping with `command` or `python`")
     problems.known_keys(_KEY, spec, TRAINER)
     if isinstance(value, dict) and ("command" in spec) == ("python" in spec):
-        problems.add(_KEY, "needs either `command` or `python`.")
+        problems.add(_KEY, "missing", "needs either `command` or `python`.")
     command = _command(problems, spec["command"]) if "command" in spec else ()
     python = _python(problems, spec["python"]) if "python" in spec else ""
     better, patterns, units = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
     seed = spec.get("seed")
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
-        problems.add((*_KEY, "seed"), f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
+        problems.add((*_KEY, "seed"), "wrong-value", f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
     if spec.get("watch") is not None:
         _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
@@ -143,18 +143,26 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
         if hole in command_words.OF_THE_RUN:
             if hole in paths:
                 problems.add(
-                    ("recipe", hole), f"{{{hole}}} in the command is the run's; give this setting another name."
+                    ("recipe", hole),
+                    "bad-name",
+                    f"{{{hole}}} in the command is the run's; give this setting another name.",
                 )
             continue
         without = next((name for name, flat in arms.items() if hole not in flat), None)
         unfit = next((flat[hole] for flat in arms.values() if hole in flat and flat[hole].text is None), None)
         if unfit is not None:
-            problems.add(_place(problems, hole), f"{{{hole}}} is {show(unfit.value)}, which is no word of a command.")
+            problems.add(
+                _place(problems, hole),
+                "wrong-type",
+                f"{{{hole}}} is {show(unfit.value)}, which is no word of a command.",
+            )
         elif hole not in paths:
-            problems.add(_place(problems, hole), _unknown(hole, paths, sections))
+            problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths, sections))
         elif without is not None:
             problems.add(
-                _place(problems, hole), f"{{{hole}}}: the arm {without} has no such setting; give it one in `recipe`."
+                _place(problems, hole),
+                "missing",
+                f"{{{hole}}}: the arm {without} has no such setting; give it one in `recipe`.",
             )
 
 
@@ -187,33 +195,35 @@ def _command(problems: Problems, value: Any) -> tuple[Word, ...]:
         try:
             texts = shlex.split(line)
         except ValueError as error:
-            problems.add(key, f"cannot be split into words: {str(error).lower()}.")
+            problems.add(key, "bad-format", f"cannot be split into words: {str(error).lower()}.")
             return ()
         places = [key] * len(texts)
     if not texts or not texts[0]:
         if not problems.errors or problems.errors[-1].key != ".".join(map(str, key)):
-            problems.add(key, "names no program, as in python train.py --lr {lr} --seed {seed}.")
+            problems.add(key, "missing", "names no program, as in python train.py --lr {lr} --seed {seed}.")
         return ()
     parsed = []
     for place, text in zip(places, texts, strict=True):
         try:
             parsed.append(command_words.parse_word(text))
         except ValueError as error:
-            problems.add(place, f"{error}.")
+            problems.add(place, "bad-format", f"{error}.")
     return tuple(parsed)
 
 
 def _python(problems: Problems, value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(CALLABLE, value):
         return value
-    problems.add((*_KEY, "python"), f"must be package.module:function, not {show(value)}.")
+    problems.add((*_KEY, "python"), "bad-format", f"must be package.module:function, not {show(value)}.")
     return ""
 
 
 def _check_globs(problems: Problems, key: Key, value: Any) -> None:
     for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
         if not glob.strip() or glob.startswith(("/", "~")):
-            problems.add(key, f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one.")
+            problems.add(
+                key, "bad-format", f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one."
+            )
 
 
 def _version(problems: Problems, value: Any) -> int:
@@ -221,7 +231,7 @@ def _version(problems: Problems, value: Any) -> int:
         return 1
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
         return value
-    problems.add((*_KEY, "version"), f"must be a whole number from 0, not {show(value)}.")
+    problems.add((*_KEY, "version"), "out-of-range", f"must be a whole number from 0, not {show(value)}.")
     return 1
 
 
@@ -236,7 +246,9 @@ def _metrics(
     for name, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
         place = (*key, name)
         if not _METRIC.fullmatch(name) or not name.isprintable() or name in _OUR_KEYS:
-            problems.add(place, f"{show(name)} cannot name a metric; no blank, comma, slash, parenthesis or '='.")
+            problems.add(
+                place, "bad-name", f"{show(name)} cannot name a metric; no blank, comma, slash, parenthesis or '='."
+            )
             continue
         spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss (\\S+)'}")
         problems.known_keys(place, spec, METRIC)
@@ -256,23 +268,27 @@ def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
     ours = METRICS.get(name)
     if value is None:
         if ours is None:
-            problems.add(key, f"needs `better`, one of {', '.join(BETTER)}: {name} is no metric of ablate's own.")
+            problems.add(
+                key, "missing", f"needs `better`, one of {', '.join(BETTER)}: {name} is no metric of ablate's own."
+            )
         return None
     if value not in BETTER:
-        problems.add((*key, "better"), f"must be one of {', '.join(BETTER)}, not {show(value)}.")
+        problems.add((*key, "better"), "wrong-value", f"must be one of {', '.join(BETTER)}, not {show(value)}.")
         return None
     if ours is not None and value != ours.better:
         message = f"{name} is one of ablate's own ({ours.about}; better: {ours.better}); give yours another name."
-        problems.add((*key, "better"), message)
+        problems.add((*key, "better"), "conflict", message)
     return None if ours is not None else str(value)
 
 
 def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
     ours = METRICS.get(name)
     if value != PERCENT:
-        problems.add(key, f"must be {PERCENT}, not {show(value)}; without it a number is taken as it stands.")
+        problems.add(
+            key, "wrong-value", f"must be {PERCENT}, not {show(value)}; without it a number is taken as it stands."
+        )
     elif ours is not None and ours.unit != "fraction":
-        problems.add(key, f"{name} is one of ablate's own and no share ({ours.about}).")
+        problems.add(key, "conflict", f"{name} is one of ablate's own and no share ({ours.about}).")
     else:
         return True
     return False
@@ -280,16 +296,16 @@ def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
 
 def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     if not by_pattern:
-        problems.add(key, "is for a command's output; a function reports its numbers.")
+        problems.add(key, "unsupported", "is for a command's output; a function reports its numbers.")
         return None
     text = problems.text(key, "a regular expression")
     try:
         pattern = re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        problems.add(key, f"is no regular expression: {error}.")
+        problems.add(key, "bad-format", f"is no regular expression: {error}.")
         return None
     if not number_groups(pattern):
-        problems.add(key, f"{show(text)} has no group for the number, as in 'val loss (\\S+)'.")
+        problems.add(key, "bad-format", f"{show(text)} has no group for the number, as in 'val loss (\\S+)'.")
     return text
 
 

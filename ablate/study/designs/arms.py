@@ -167,7 +167,7 @@ def build_arms(
     conflicts.report(problems)
     text.report(problems)
     for (path, message), (name, value) in trouble.items():
-        problems.add(problems.place(path, value), f"arm {name}: {message}")
+        problems.add(problems.place(path, value), "conflict", f"arm {name}: {message}")
     return tuple(arms)
 
 
@@ -260,6 +260,7 @@ class Conflicts:
             ]
             problems.add(
                 ("factors", two),
+                "conflict",
                 f"in arms with {level} and {partner}, {story}. Leave such arms out with exclude: [{', '.join(rules)}], "
                 "or set the path in one factor only.",
             )

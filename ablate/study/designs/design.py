@@ -56,30 +56,36 @@ def read_design(problems: Problems, key: Key, value: object, factors: Sequence[F
         problems.known_keys(key, value, ("path",))
         return Design("path", _read_walk(problems, (*key, "path"), value.get("path"), factors))
     if value not in DESIGNS or value == "path":
-        problems.add(key, f"must be full, one-at-a-time, leave-one-out or {{path: [...]}}, not {show(value)}.")
+        problems.add(
+            key, "wrong-value", f"must be full, one-at-a-time, leave-one-out or {{path: [...]}}, not {show(value)}."
+        )
         return Design("full")
     return Design(str(value))
 
 
 def _read_walk(problems: Problems, key: Key, value: object, factors: Sequence[Factor]) -> tuple[str, ...]:
     if not value:
-        problems.add(key, "must be a list of factors and members, in the order of the walk.")
+        problems.add(key, "wrong-type", "must be a list of factors and members, in the order of the walk.")
         return ()
     owners = Counter([f.name for f in factors] + [member for f in factors for member in f.members])
     walk = problems.names(key, value, "a list of factors and members")
     for index, name in enumerate(walk):
         place = (*key, index) if isinstance(value, list) else key
         if name not in owners:
-            problems.add(place, f"no factor or member {name!r}. Known: {', '.join(owners)}.")
+            problems.add(place, "unknown-name", f"no factor or member {name!r}. Known: {', '.join(owners)}.")
         elif owners[name] > 1:
-            problems.add(place, f"{name!r} is the name of {owners[name]} factors or members; rename one of them.")
+            problems.add(
+                place, "ambiguous", f"{name!r} is the name of {owners[name]} factors or members; rename one of them."
+            )
     for factor in factors:
         if factor.name in walk and (both := [member for member in factor.members if member in walk]):
             problems.add(
-                key, f"{factor.name} walks over all of its members, so {', '.join(both)} may not be there too."
+                key,
+                "conflict",
+                f"{factor.name} walks over all of its members, so {', '.join(both)} may not be there too.",
             )
     if len(set(walk)) < len(walk):
-        problems.add(key, "a step is there twice.")
+        problems.add(key, "duplicate", "a step is there twice.")
     return tuple(name for name in walk if name in owners)
 
 

@@ -29,12 +29,14 @@ def read_factors(problems: Problems, value: Any) -> tuple[Factor, ...]:
         key: Key = ("factors", name)
         _check_name(problems, key, name, "factor")
         if not isinstance(spec, dict):
-            problems.add(key, f"must be a mapping with `levels` (and `path`), or with `subsets`; not {show(spec)}.")
+            problems.add(
+                key, "wrong-type", f"must be a mapping with `levels` (and `path`), or with `subsets`; not {show(spec)}."
+            )
             continue
         problems.known_keys(key, spec, FACTOR)
         path = _path(problems, (*key, "path"), spec.get("path"))
         if ("levels" in spec) == ("subsets" in spec):
-            problems.add(key, "needs either `levels` or `subsets`.")
+            problems.add(key, "missing", "needs either `levels` or `subsets`.")
         elif "levels" in spec:
             found.append(Factor(name, _levels(problems, (*key, "levels"), spec["levels"], path)))
         else:
@@ -47,7 +49,7 @@ def _path(problems: Problems, key: Key, path: Any) -> str | None:
     if path is None:
         return None
     if not isinstance(path, str):
-        problems.add(key, f"must be the dotted path of a recipe field, not {show(path)}.")
+        problems.add(key, "wrong-type", f"must be the dotted path of a recipe field, not {show(path)}.")
         return _BROKEN
     return path if check_path(problems, key, path) else _BROKEN
 
@@ -63,16 +65,16 @@ def _levels(problems: Problems, key: Key, value: Any, path: str | None) -> tuple
         place = (*key, index if isinstance(value, list) else level.name)
         _check_name(problems, place, level.name, "level")
         if level.name in seen:
-            problems.add(place, f"the level {level.name!r} is there twice.")
+            problems.add(place, "duplicate", f"the level {level.name!r} is there twice.")
         seen.add(level.name)
     if value in (None, [], {}):
-        problems.add(key, "has no level.")
+        problems.add(key, "empty", "has no level.")
     return tuple(levels)
 
 
 def _listed(problems: Problems, key: Key, value: list[Any], path: str | None) -> list[Level]:
     if path is None:
-        problems.add(key, "a list of levels needs `path`, the recipe field that they set.")
+        problems.add(key, "missing", "a list of levels needs `path`, the recipe field that they set.")
         path = _BROKEN
     levels = []
     for index, item in enumerate(value):
@@ -81,7 +83,7 @@ def _listed(problems: Problems, key: Key, value: list[Any], path: str | None) ->
             message = (
                 f"a level without a name must be a plain value, not {show(item)}; give names: levels: {{NAME: ...}}."
             )
-            problems.add(place, message)
+            problems.add(place, "wrong-type", message)
             continue
         levels.append(Level(problems.document.scalar_text(place), _level_sets(problems, place, item, path)))
     return levels
@@ -94,7 +96,9 @@ def _level_sets(problems: Problems, key: Key, value: Any, path: str | None) -> M
         return read_setting(problems, key, path, value)
     if not isinstance(value, dict | None):
         problems.add(
-            key, f"must be a mapping of recipe fields to values, not {show(value)}; or give the factor a `path`."
+            key,
+            "wrong-type",
+            f"must be a mapping of recipe fields to values, not {show(value)}; or give the factor a `path`.",
         )
         return {}
     return read_settings(problems, key, value)
@@ -105,15 +109,17 @@ def _subsets(problems: Problems, name: str, key: Key, value: Any, path: str | No
     for member, item in problems.mapping(key, value, "a mapping of member names to settings").items():
         _check_name(problems, (*key, member), member, "member")
         if "+" in member or member == NONE:
-            problems.add((*key, member), "a member's name may not be 'none' nor hold '+'.")
+            problems.add((*key, member), "bad-name", "a member's name may not be 'none' nor hold '+'.")
         members[member] = _level_sets(problems, (*key, member), item, path)
     if len(members) > MAX_MEMBERS:
         problems.add(
-            key, f"has {len(members)} members, so 2^{len(members)} subsets; at most {MAX_MEMBERS} are allowed."
+            key,
+            "too-many",
+            f"has {len(members)} members, so 2^{len(members)} subsets; at most {MAX_MEMBERS} are allowed.",
         )
         return Factor(name, ())
     if not members:
-        problems.add(key, "has no member.")
+        problems.add(key, "empty", "has no member.")
     return Factor(name, subset_levels(problems, key, members), tuple(members))
 
 
@@ -127,7 +133,9 @@ def subset_levels(problems: Problems, key: Key, members: Mapping[str, Mapping[st
                 for path, value in members[member].items():
                     if path in sets and sets[path] != value:
                         problems.add(
-                            (*key, member), f"{'+'.join(chosen)} sets {path} to two values; members must not overlap."
+                            (*key, member),
+                            "conflict",
+                            f"{'+'.join(chosen)} sets {path} to two values; members must not overlap.",
                         )
                     sets[path] = value
             levels.append(Level("+".join(chosen) or NONE, sets, chosen))
@@ -138,10 +146,11 @@ def _check_name(problems: Problems, key: Key, name: str, what: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > 100 or not name.isprintable():
         problems.add(
             key,
+            "bad-name",
             f"the {what} name {show(name)} may hold no blank, comma, slash, parenthesis or '=' and at most 100 characters.",
         )
     elif name in _RESERVED:
-        problems.add(key, f"{name!r} has a meaning of its own; choose another {what} name.")
+        problems.add(key, "bad-name", f"{name!r} has a meaning of its own; choose another {what} name.")
 
 
 def match_level(factor: Factor, text: str) -> Level | None:
@@ -172,7 +181,7 @@ def known_factor(problems: Problems, key: Key, name: str, factors: Iterable[Fact
     by_name = {factor.name: factor for factor in factors}
     if name not in by_name:
         listed = ", ".join(by_name) or "none"
-        problems.add(key, f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {listed}.")
+        problems.add(key, "unknown-name", f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {listed}.")
     return by_name.get(name)
 
 
@@ -182,7 +191,9 @@ def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str |
     if level is None:
         names = [level.name for level in factor.levels]
         listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        problems.add(key, f"{factor.name} has no level {text!r}.{nearest(text, names)} Levels: {listed}.")
+        problems.add(
+            key, "unknown-name", f"{factor.name} has no level {text!r}.{nearest(text, names)} Levels: {listed}."
+        )
         return None
     return level.name
 
@@ -196,7 +207,7 @@ def read_baseline(problems: Problems, key: Key, value: Any, factors: tuple[Facto
         if factor is None:
             continue
         if isinstance(item, dict | list):
-            problems.add(place, f"must be one level of {name}, not {show(item)}.")
+            problems.add(place, "wrong-type", f"must be one level of {name}, not {show(item)}.")
             continue
         level = read_level(problems, place, factor, problems.document.scalar_text(place))
         if level is not None:
@@ -230,11 +241,11 @@ def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: Any) -> 
         problems.known_keys(key, wanted, ("not",))
         if "not" not in wanted:
             if not wanted:
-                problems.add(key, "must be a level, a list of levels, or {not: ...}, not {}.")
+                problems.add(key, "empty", "must be a level, a list of levels, or {not: ...}, not {}.")
             return None
         key, wanted = (*key, "not"), wanted["not"]
     if wanted == []:
-        problems.add(key, "names no level.")
+        problems.add(key, "empty", "names no level.")
         return None
     texts = problems.names(key, wanted, "a level, a list of levels, or {not: ...}")
     found = {read_level(problems, key, factor, text) for text in texts}

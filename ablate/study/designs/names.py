@@ -22,6 +22,10 @@ _TRIES = 100_000
 class UnclearName(ValueError):
     """A name that means no arm, or more than one; the message says which and what is allowed."""
 
+    def __init__(self, message: str, code: str = "unknown-name") -> None:
+        super().__init__(message)
+        self.code = code
+
 
 def arm_name(levels: Levels) -> str:
     """`resnet18/A/c+l` for the levels in the file's order; `baseline` where there is no factor."""
@@ -44,7 +48,9 @@ def resolve(
     stepped = [part for part in parts if steps and part in steps]
     if steps and stepped and not _on_path(options, factors, [baseline, *steps.values()]):
         if len(stepped) > 1:
-            raise UnclearName(f"{text!r} names two steps, {' and '.join(stepped)}; an arm has one last step.")
+            raise UnclearName(
+                f"{text!r} names two steps, {' and '.join(stepped)}; an arm has one last step.", "ambiguous"
+            )
         rest = [part for part in parts if part != stepped[0]]
         found = resolve("/".join(rest) or "baseline", [f for f in factors if f.name not in baseline], {})
         levels = {**baseline, **steps[stepped[0]], **found}
@@ -75,7 +81,7 @@ def _resolve(
                 if levels not in complete:
                     complete.append(levels)
             if len(complete) > 1:
-                raise UnclearName(_ambiguous(text, complete))
+                raise UnclearName(_ambiguous(text, complete), "ambiguous")
         if complete:
             return complete[0]
     if first is None:
@@ -83,7 +89,8 @@ def _resolve(
     wanted = next(f for f in factors if f.name not in first and f.name not in baseline)
     raise UnclearName(
         f"{text!r} leaves {wanted.name} open, and the baseline does not name one; "
-        f"add one of {', '.join(level.name for level in wanted.levels[:20])}."
+        f"add one of {', '.join(level.name for level in wanted.levels[:20])}.",
+        "ambiguous",
     )
 
 

@@ -59,6 +59,7 @@ class Parents:
             there = ", ".join(map(str, list(runs)[:20])) or "none"
             self.problems.add(
                 self._places.get((path, init["arm"]), ("recipe",)),
+                "missing",
                 f"the parent has no run with seed {wanted}; it has {there}. Raise its `seeds`, or name one seed in {path}.",
             )
             return None
@@ -88,11 +89,12 @@ class Parents:
         found = self.digest(self.folder / name)
         declared = init.get("sha256")
         if found and declared not in (None, found):
-            self.problems.add(place, f"{name} has SHA-256 {found}, not {declared}.")
+            self.problems.add(place, "digest-differs", f"{name} has SHA-256 {found}, not {declared}.")
         if not found and not declared:
             named = (*(("scratch",) if path == "model.init" else ()), *WEIGHTS)
             self.problems.add(
                 place,
+                "not-found",
                 f"there is no file {name!r} beside the study that can be read. Allowed: {', '.join(named)}, a file of "
                 "weights, or a run {study: ..., arm: ...}. To plan without the file, give {file: ..., sha256: ...}.",
             )
@@ -102,7 +104,7 @@ class Parents:
         missing = [name for name in ("study", "arm") if name not in init]
         if missing:
             self.problems.add(
-                place, f"a run to start from needs {' and '.join(missing)}, as in {{study: ..., arm: ...}}."
+                place, "missing", f"a run to start from needs {' and '.join(missing)}, as in {{study: ..., arm: ...}}."
             )
             return dict(init)
         arm, study = self._parent_arm(place, init)
@@ -121,20 +123,22 @@ class Parents:
             study = self.load(self.folder / str(init["study"]), None if profile is None else str(profile))
             levels = resolve(str(init["arm"]), study.factors, study.baseline, study.steps)
         except UnclearName as error:
-            self.problems.add((*place, "arm"), str(error))
+            self.problems.add((*place, "arm"), error.code, str(error))
             return None, None
         except AblateError as error:
-            self.problems.add((*place, "study"), _UNUSABLE + _cause(error))
+            self.problems.add((*place, "study"), "unusable-study", _UNUSABLE + _cause(error))
             return None, None
         if study.trainer is not None:
             self.problems.add(
-                (*place, "study"), f"{study.name} has a trainer of its own, whose weights nobody here can load."
+                (*place, "study"),
+                "unsupported",
+                f"{study.name} has a trainer of its own, whose weights nobody here can load.",
             )
             return None, None
         arm = next((arm for arm in study.arms if arm.levels == levels), None)
         if arm is None:
             message = f"{init['arm']!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."
-            self.problems.add((*place, "arm"), message)
+            self.problems.add((*place, "arm"), "not-in-grid", message)
         return arm, study
 
 

@@ -27,7 +27,9 @@ def read_rules(problems: Problems, key: Key, value: Any, factors: tuple[Factor, 
     if value is None:
         return []
     if not isinstance(value, list):
-        problems.add(key, f"must be a list of rules such as {{tweak: C, refinements: m}}, not {show(value)}.")
+        problems.add(
+            key, "wrong-type", f"must be a list of rules such as {{tweak: C, refinements: m}}, not {show(value)}."
+        )
         return []
     return [Rule((*key, i), read_condition(problems, (*key, i), rule, factors)) for i, rule in enumerate(value)]
 
@@ -58,16 +60,16 @@ def build_grid(
     total = count_points(design, factors, baseline)
     if total > MAX_ARMS:
         message = f"the grid has {total:,} arms; at most {MAX_ARMS:,} are planned. Use fewer levels, or another design."
-        problems.add(("factors",), message)
+        problems.add(("factors",), "too-many", message)
     if len(problems.errors) > told:
         return None
     everything = list(points(design, factors, baseline))
     kept, hits, taken = _exclude(everything, rules)
     for rule, matched in zip(rules, hits, strict=True):
         if matched == 0 and not rule.may_miss:
-            problems.add(rule.key, "this rule matches no arm of the grid; mend it or take it out.")
+            problems.add(rule.key, "no-effect", "this rule matches no arm of the grid; mend it or take it out.")
     if everything and not kept:
-        problems.add(("exclude",), f"the rules take out all {len(everything)} arms; nothing is left to run.")
+        problems.add(("exclude",), "empty", f"the rules take out all {len(everything)} arms; nothing is left to run.")
         return None
     kept += _included(problems, factors, baseline, kept, include)
     _check_baseline(problems, factors, baseline, kept)
@@ -118,12 +120,17 @@ def _check_baseline(
     if len(without) == len(groups):
         problems.add(
             ("baseline",),
+            "not-in-grid",
             f"the baseline {'/'.join(baseline.values())} is not in the grid: an exclude rule takes it out. "
             "Choose another or mend the rule.",
         )
     elif without:
         named = ", ".join("/".join(group) for group in without[:3]) + (", ..." if len(without) > 3 else "")
-        problems.warn(("baseline",), f"the arms of {named} have no baseline in the grid, so nothing is compared there.")
+        problems.warn(
+            ("baseline",),
+            "not-in-grid",
+            f"the arms of {named} have no baseline in the grid, so nothing is compared there.",
+        )
 
 
 def _check_leave_one_out(problems: Problems, factors: Sequence[Factor], baseline: Mapping[str, str]) -> None:
@@ -133,6 +140,7 @@ def _check_leave_one_out(problems: Problems, factors: Sequence[Factor], baseline
             if set(factor.level(baseline[factor.name]).members) != set(factor.members):
                 problems.add(
                     ("baseline", factor.name),
+                    "conflict",
                     f"leave-one-out starts from all members: baseline {factor.name} must be {full}.",
                 )
 
@@ -141,7 +149,9 @@ def _check_start(problems: Problems, design: Design, factors: Sequence[Factor], 
     for factor in factors:
         walked = design.kind == "path" and (factor.name in design.walk or set(factor.members) & set(design.walk))
         if walked and factor.name not in baseline:
-            problems.add(("baseline",), f"a path starts at the baseline, so it must name a level of {factor.name}.")
+            problems.add(
+                ("baseline",), "missing", f"a path starts at the baseline, so it must name a level of {factor.name}."
+            )
 
 
 def _included(
@@ -150,7 +160,7 @@ def _included(
     if value is None:
         return []
     if not isinstance(value, list):
-        problems.add(("include",), f"must be a list of arms such as {{tweak: C}}, not {show(value)}.")
+        problems.add(("include",), "wrong-type", f"must be a list of arms such as {{tweak: C}}, not {show(value)}.")
         return []
     there = {tuple(point.levels.values()) for point in kept}
     found: list[Point] = []
@@ -162,11 +172,13 @@ def _included(
         levels = {factor.name: condition.get(factor.name, (baseline.get(factor.name, ""),)) for factor in factors}
         unclear = [name for name, names in levels.items() if len(names) != 1 or not names[0]]
         if unclear:
-            problems.add(("include", index), f"one arm has one level a factor; say which {', '.join(unclear)}.")
+            problems.add(
+                ("include", index), "ambiguous", f"one arm has one level a factor; say which {', '.join(unclear)}."
+            )
             continue
         point = Point({name: names[0] for name, names in levels.items()})
         if tuple(point.levels.values()) in there:
-            problems.warn(("include", index), "this arm is in the grid already.")
+            problems.warn(("include", index), "no-effect", "this arm is in the grid already.")
         else:
             there.add(tuple(point.levels.values()))
             found.append(point)

@@ -37,7 +37,7 @@ def read_profiles(problems: Problems, value: Any, factors: tuple[Factor, ...]) -
     for name, spec in problems.mapping(("profiles",), value, "a mapping of profile names").items():
         key: Key = ("profiles", name)
         if not name.strip() or not name.isprintable() or len(name) > 100:
-            problems.add(key, "a profile's name has 1 to 100 printable characters.")
+            problems.add(key, "bad-name", "a profile's name has 1 to 100 printable characters.")
         spec = problems.mapping(key, spec, f"a mapping with some of {', '.join(PROFILE)}")
         problems.known_keys(key, spec, PROFILE)
         recipe = read_settings(problems, (*key, "recipe"), spec.get("recipe"))
@@ -47,7 +47,7 @@ def read_profiles(problems: Problems, value: Any, factors: tuple[Factor, ...]) -
                 message = (
                     f"every level of {factor} sets {path}, so this would change nothing; use profiles.{name}.levels."
                 )
-                problems.add((*key, "recipe", path), message)
+                problems.add((*key, "recipe", path), "no-effect", message)
         rules = read_rules(problems, (*key, "exclude"), spec.get("exclude"), factors)
         seeds, design = spec.get("seeds"), spec.get("design")
         found.append(
@@ -79,7 +79,7 @@ def check_profiles(problems: Problems, profiles: Sequence[Profile], known: Seque
         for place, settings in changes:
             for path in settings:
                 if wrong := unknown_path(path, known):
-                    problems.add(("profiles", profile.name, *place, path), wrong)
+                    problems.add(("profiles", profile.name, *place, path), "unknown-field", wrong)
 
 
 def fixed_by(factors: tuple[Factor, ...], path: str) -> str:
@@ -105,7 +105,9 @@ def _read_levels(
             known = factor.members or tuple(level.name for level in factor.levels)
             if level is None and text not in factor.members:
                 problems.add(
-                    (*key, name, text), f"{name} has no {text!r}.{nearest(text, known)} Known: {', '.join(known)}."
+                    (*key, name, text),
+                    "unknown-name",
+                    f"{name} has no {text!r}.{nearest(text, known)} Known: {', '.join(known)}.",
                 )
                 continue
             changes[name, level.name if level else text] = read_settings(problems, (*key, name, text), settings)

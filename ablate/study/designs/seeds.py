@@ -15,7 +15,7 @@ def read_seeds(problems: Problems, key: Key, value: Any) -> tuple[int, ...]:
     """A number of seeds from 1 (3 is 0, 1, 2), or a list of different ones; a problem and (0,) where it is neither."""
     seeds = seeds_of(value)
     if seeds is None:
-        problems.add(key, seeds_message(value))
+        problems.add(key, "wrong-value", seeds_message(value))
     return seeds or (0,)
 
 

@@ -38,7 +38,7 @@ def read_sets(
         path, equals, value = (part.strip() for part in text.partition("="))
         shown = f"--set {text}"
         if not equals or not path:
-            problems.errors.append(Problem(shown, None, "", "must be PATH=VALUE, as in --set epochs=3."))
+            problems.errors.append(Problem(shown, None, "", "must be PATH=VALUE, as in --set epochs=3.", "bad-format"))
             continue
         try:
             document = _document(path, value, shown)
@@ -48,14 +48,14 @@ def read_sets(
         own = Problems(document, free=problems.free, stored=problems.stored)
         for name, item in read_settings(own, (), document.data).items():
             if name in settings:
-                own.add((), f"{name} is set twice on the command line.")
+                own.add((), "duplicate", f"{name} is set twice on the command line.")
             elif wrong := problems.free and unknown_path(name, known):
-                own.add((), wrong)
+                own.add((), "unknown-field", wrong)
             elif factor := fixed_by(factors, name):
-                own.add((), f"every level of {factor} sets {name}, so this would change nothing.")
+                own.add((), "no-effect", f"every level of {factor} sets {name}, so this would change nothing.")
             settings[name] = item
         problems.absent |= own.absent
-        problems.errors += [Problem(shown, None, "", problem.message) for problem in own.errors]
+        problems.errors += [Problem(shown, None, "", problem.message, problem.code) for problem in own.errors]
     return settings
 
 

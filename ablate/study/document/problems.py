@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from ablate.errors import Problem, StudyError, nearest
 from ablate.study.document.source import Document, Key
@@ -22,6 +23,12 @@ NAMED: Mapping[str, Callable[[Any], tuple[Any, list[str]] | None]] = {
 MAX_PROBLEMS = 100
 """Mistakes that are reported of one file; a generated file may hold any number."""
 LONGEST = 2000
+_BOUNDS = {
+    "greater_than": "above",
+    "greater_than_equal": "at least",
+    "less_than": "below",
+    "less_than_equal": "at most",
+}
 
 
 class Problems:
@@ -41,14 +48,16 @@ class Problems:
         self.warnings: list[Problem] = []
         self.places: dict[tuple[str, str], Key] = {}
 
-    def add(self, key: Key, message: str, code: str = "invalid") -> None:
-        self.errors.append(self._problem(key, message, code))
+    def add(self, key: Key, code: str, message: str) -> None:
+        self.errors.append(self._problem(key, code, message))
         if len(self.errors) >= MAX_PROBLEMS:
-            last = Problem(self.document.file, None, "", f"only the first {MAX_PROBLEMS} mistakes are shown.")
+            last = Problem(
+                self.document.file, None, "", f"only the first {MAX_PROBLEMS} mistakes are shown.", "too-many"
+            )
             raise StudyError([*self._in_order(), last])
 
-    def warn(self, key: Key, message: str, code: str = "invalid") -> None:
-        self.warnings.append(self._problem(key, message, code))
+    def warn(self, key: Key, code: str, message: str) -> None:
+        self.warnings.append(self._problem(key, code, message))
 
     def stop(self) -> None:
         """Raise StudyError when there is any mistake, in the order of the file."""
@@ -61,7 +70,7 @@ class Problems:
         for name in value:
             if name not in names:
                 hint = nearest(name, names)
-                self.add((*key, name), f"unknown key.{hint} Allowed here: {', '.join(names)}.", "unknown-key")
+                self.add((*key, name), "unknown-key", f"unknown key.{hint} Allowed here: {', '.join(names)}.")
 
     def mapping(self, key: Key, value: Any, what: str) -> dict[str, Any]:
         """`value` where it is a mapping, else a problem and an empty one. Nothing at all is an empty mapping."""
@@ -69,14 +78,14 @@ class Problems:
             return {}
         if isinstance(value, dict):
             return value
-        self.add(key, f"must be {what}, not {show(value)}.")
+        self.add(key, "wrong-type", f"must be {what}, not {show(value)}.")
         return {}
 
     def names(self, key: Key, value: Any, what: str) -> list[str]:
         """A name or a list of names as a list of their texts, as they stand in the file."""
         places: list[Key] = [(*key, index) for index in range(len(value))] if isinstance(value, list) else [key]
         if not all(self.document.is_scalar(place) for place in places):
-            self.add(key, f"must be {what}, not {show(value)}.")
+            self.add(key, "wrong-type", f"must be {what}, not {show(value)}.")
             return []
         return [self.document.scalar_text(place) for place in places]
 
@@ -86,7 +95,7 @@ class Problems:
         if node is None or (node.kind == "scalar" and node.plain and node.text in ("", "~", "null")):
             return ""
         if node.kind != "scalar":
-            self.add(key, f"must be {what}, not a {'list' if node.kind == 'list' else 'mapping'}.")
+            self.add(key, "wrong-type", f"must be {what}, not a {'list' if node.kind == 'list' else 'mapping'}.")
         return node.text
 
     def field_value(self, key: Key, field: RecipeField, value: Any) -> Any:
@@ -98,7 +107,7 @@ class Problems:
                 found, names = kept
                 self.absent |= dict.fromkeys(f"{field.path} {name}" for name in names)
                 return found
-            self.add(key, f"{field.path} {explain(error, value)}")
+            self.add(key, code_of(error), f"{field.path} {explain(error, value)}")
             return field.default
         self.places.setdefault((field.path, repr(found)), key)
         return found
@@ -110,15 +119,23 @@ class Problems:
     def _in_order(self) -> list[Problem]:
         return sorted(dict.fromkeys(self.errors), key=lambda problem: problem.line or 0)
 
-    def _problem(self, key: Key, message: str, code: str) -> Problem:
+    def _problem(self, key: Key, code: str, message: str) -> Problem:
         dotted = ".".join(str(part) for part in key)
         line = self.document.line(key)
         return Problem(self.document.file, line, _shorten(dotted, 300), _shorten(message, LONGEST), code)
 
 
+def code_of(error: ValidationError) -> str:
+    """The code of what is wrong with a value."""
+    kind = _first(error)["type"]
+    if kind in _BOUNDS or kind == "finite_number":
+        return "out-of-range"
+    return "wrong-value" if kind in ("value_error", "literal_error") else "wrong-type"
+
+
 def explain(error: ValidationError, value: Any) -> str:
     """What is wrong with a value, what is allowed and what was found, in a sentence without a subject."""
-    details = next((d for d in error.errors() if d["type"] not in ("none_required",)), error.errors()[0])
+    details = _first(error)
     kind, context = details["type"], details.get("ctx", {})
     found = show(value)
     if kind == "value_error":
@@ -127,14 +144,8 @@ def explain(error: ValidationError, value: Any) -> str:
         allowed = str(context["expected"]).replace(" or ", ", ").replace("'", "")
         hint = nearest(str(value), allowed.split(", "))
         return f"must be one of {allowed}, not {found}.{hint}"
-    bounds = {
-        "greater_than": "above",
-        "greater_than_equal": "at least",
-        "less_than": "below",
-        "less_than_equal": "at most",
-    }
-    if kind in bounds:
-        return f"must be {bounds[kind]} {next(iter(context.values())):g}, not {found}."
+    if kind in _BOUNDS:
+        return f"must be {_BOUNDS[kind]} {next(iter(context.values())):g}, not {found}."
     wanted = {
         "float_type": "a number",
         "int_type": "a whole number",
@@ -145,6 +156,10 @@ def explain(error: ValidationError, value: Any) -> str:
         "finite_number": "a finite number",
     }
     return f"must be {wanted.get(kind, details['msg'])}, not {found}."
+
+
+def _first(error: ValidationError) -> ErrorDetails:
+    return next((d for d in error.errors() if d["type"] != "none_required"), error.errors()[0])
 
 
 def show(value: Any) -> str:

@@ -174,7 +174,7 @@ def parse(text: str, file: str = "<text>") -> Document:
 
 
 def _refused(file: str, line: int | None, message: str) -> StudyError:
-    return StudyError([Problem(file, line, "", message)])
+    return StudyError([Problem(file, line, "", message, "bad-yaml")])
 
 
 def scalar(text: str, plain: bool = True) -> Any:
@@ -286,7 +286,7 @@ class _Builder:
         if node.text in parent.key_lines and len(self.problems) < 100:
             first = parent.key_lines[node.text]
             self.problems.append(
-                Problem(self.file, line, self._dotted(node.text), f"written twice; first in line {first}")
+                Problem(self.file, line, self._dotted(node.text), f"written twice; first in line {first}", "duplicate")
             )
         self.pending[-1] = node.text
         parent.key_lines.setdefault(node.text, line)
@@ -299,4 +299,4 @@ class _Builder:
         return ".".join([*parts, key])
 
     def _error(self, line: int, message: str) -> StudyError:
-        return StudyError([*self.problems, Problem(self.file, line, "", message)])
+        return StudyError([*self.problems, Problem(self.file, line, "", message, "bad-yaml")])

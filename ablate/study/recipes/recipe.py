@@ -190,13 +190,15 @@ on_change(_forget)
 def parse_recipe(nested: Mapping[str, Any]) -> Recipe:
     """A stored recipe with every value filled in and typed. Raises StudyError with every field that is wrong."""
     given = flatten(nested)
-    problems = [Problem("recipe", None, path, _no_field(path)) for path in given if path not in fields()]
+    problems = [
+        Problem("recipe", None, path, _no_field(path), "unknown-field") for path in given if path not in fields()
+    ]
     values: dict[str, Any] = {}
     for path, field in fields().items():
         try:
             values[path] = field.parse(given[path]) if path in given else field.default
         except ValidationError as error:
-            problems += [Problem("recipe", None, path, mistake["msg"]) for mistake in error.errors()]
+            problems += [Problem("recipe", None, path, mistake["msg"], "wrong-value") for mistake in error.errors()]
     if problems:
         raise StudyError(problems)
     return Recipe(values=values, **nest({path: values[path] for path in _core()}))

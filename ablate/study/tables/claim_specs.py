@@ -34,6 +34,10 @@ _BEST = re.compile(rf"(?P<a>{_ROW})\s+is\s+(?:the\s+)?(?P<which>best|worst)(?:\s
 class ClaimError(ValueError):
     """A claim that cannot be read; the message says why."""
 
+    def __init__(self, message: str, code: str = "bad-claim") -> None:
+        super().__init__(message)
+        self.code = code
+
 
 @dataclass(frozen=True)
 class ClaimContext:
@@ -100,7 +104,8 @@ def _tails(text: str, context: ClaimContext) -> tuple[str, str, Mapping[str, str
             metric = found["metric"]
             if metric not in context.metrics:
                 raise ClaimError(
-                    f"{text!r}: the table has no column {metric!r}. Columns: {', '.join(context.metrics)}."
+                    f"{text!r}: the table has no column {metric!r}. Columns: {', '.join(context.metrics)}.",
+                    "unknown-metric",
                 )
         else:
             for pair in found["where"].split(","):

@@ -55,13 +55,14 @@ class ReportedReader:
             if columns and len(places) != len(columns):
                 self.problems.add(
                     place,
+                    "wrong-count",
                     f"has {len(places)} figure{'' if len(places) == 1 else 's'} for {len(columns)} columns "
                     f"({', '.join(columns[:10])}); write null where the paper has none.",
                 )
                 continue
             row = tuple(self._figure(at, self._metric(i)) for i, at in enumerate(places))
             if name in reported:
-                self.problems.add(place, f"names the row {name}, which is there already.")
+                self.problems.add(place, "duplicate", f"names the row {name}, which is there already.")
             reported[name] = row
         return reported
 
@@ -77,32 +78,38 @@ class ReportedReader:
             return self._levels_name(key, text)
         before, _, last = text.rpartition("/")
         if self.table.kind == "epoch" and not EPOCH.fullmatch(last):
-            self.problems.add(key, f"a row of epochs is named by a whole number from 1, not {last!r}.")
+            self.problems.add(key, "bad-format", f"a row of epochs is named by a whole number from 1, not {last!r}.")
         picked = self.table.row_where
         if picked and last not in picked:
-            self.problems.add(key, f"{last!r} is no row of this table; where picks {', '.join(picked[:20])}.")
+            self.problems.add(
+                key, "unknown-name", f"{last!r} is no row of this table; where picks {', '.join(picked[:20])}."
+            )
         return self._levels_name(key, before or "baseline") + "/" + last if self.shown else text
 
     def _levels_name(self, key: Key, text: str) -> str:
         try:
             levels = resolve(text, self.shown, self.defaults, self.steps)
         except UnclearName as error:
-            self.problems.add(key, str(error))
+            self.problems.add(key, error.code, str(error))
             return text
         if left_out := left_out_by(self.table, levels):
-            self.problems.add(key, f"{text!r} is no row of this table; its where leaves out {left_out}.")
+            self.problems.add(
+                key, "unknown-name", f"{text!r} is no row of this table; its where leaves out {left_out}."
+            )
         return "/".join(levels.values())
 
     def _figure(self, key: Key, metric: str | None) -> Reported | None:
         if not self.problems.document.is_scalar(key):
-            self.problems.add(key, "must be a figure such as 0.90 or 76.21%, or null; not a list or a mapping.")
+            self.problems.add(
+                key, "wrong-type", "must be a figure such as 0.90 or 76.21%, or null; not a list or a mapping."
+            )
             return None
         text = self.problems.document.scalar_text(key).strip()
         if text in ("", "null", "~"):
             return None
         figure = read_figure(text)
         if figure is None:
-            self.problems.add(key, f"must be a figure such as 0.90 or 76.21%, or null; not {text!r}.")
+            self.problems.add(key, "bad-format", f"must be a figure such as 0.90 or 76.21%, or null; not {text!r}.")
         elif self.table.kind != "effect" and metric in METRICS and METRICS[metric].unit == "fraction":
             self._check_fraction(key, figure, metric)
         return figure
@@ -110,7 +117,7 @@ class ReportedReader:
     def _check_fraction(self, key: Key, figure: Reported, metric: str) -> None:
         if not 0 <= figure.value <= 1:
             hint = "" if figure.percent or not 1 < figure.value <= 100 else f" Write {figure.text}% for a percentage."
-            self.problems.add(key, f"{metric} is a fraction from 0 to 1, not {figure.text}.{hint}")
+            self.problems.add(key, "out-of-range", f"{metric} is a fraction from 0 to 1, not {figure.text}.{hint}")
 
 
 def left_out_by(table: TableSpec, levels: Levels) -> str:

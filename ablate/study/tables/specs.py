@@ -58,7 +58,9 @@ class TableReader:
     def table(self, name: str, spec: Any) -> TableSpec:
         key: Key = ("tables", name)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name) or not name.strip("."):
-            self.problems.add(key, "a table's name has only letters, digits, '.', '_' and '-', at most 80 of them.")
+            self.problems.add(
+                key, "bad-name", "a table's name has only letters, digits, '.', '_' and '-', at most 80 of them."
+            )
         spec = self.problems.mapping(key, spec, "a mapping with rows and columns")
         self.problems.known_keys(key, spec, TABLE)
         told = len(self.problems.errors)
@@ -84,9 +86,11 @@ class TableReader:
         baseline = spec.get("baseline")
         test = spec.get("test", TESTS[0])
         if test not in TESTS:
-            self.problems.add((*key, "test"), f"must be one of {', '.join(TESTS)}, not {show(test)}.")
+            self.problems.add((*key, "test"), "wrong-value", f"must be one of {', '.join(TESTS)}, not {show(test)}.")
         if baseline is not None and not baseline:
-            self.problems.add((*key, "baseline"), "names no factor; leave it out where the study's own is meant.")
+            self.problems.add(
+                (*key, "baseline"), "empty", "names no factor; leave it out where the study's own is meant."
+            )
         return TableSpec(
             name=name,
             factors=rows,
@@ -103,7 +107,7 @@ class TableReader:
 
     def _rows(self, key: Key, spec: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
         if spec.get("rows") is None:
-            self.problems.add(key, "needs `rows`: one factor, several, or epoch, class or effect.")
+            self.problems.add(key, "missing", "needs `rows`: one factor, several, or epoch, class or effect.")
             return (), "arms"
         names = self.problems.names((*key, "rows"), spec["rows"], "a factor, or a list of factors")
         kind = names[-1] if names and names[-1] in KINDS else "arms"
@@ -111,13 +115,15 @@ class TableReader:
         for index, name in enumerate(factors):
             place = (*key, "rows", index) if isinstance(spec["rows"], list) else (*key, "rows")
             if name in KINDS:
-                self.problems.add(place, f"{name} stands last in rows, and only one of {', '.join(KINDS)} does.")
+                self.problems.add(
+                    place, "conflict", f"{name} stands last in rows, and only one of {', '.join(KINDS)} does."
+                )
             elif name not in self.factors:
                 known = [*self.factors, *KINDS]
                 message = f"there is no factor {name!r}.{nearest(name, known)} Allowed: {', '.join(known)}."
-                self.problems.add(place, message)
+                self.problems.add(place, "unknown-name", message)
         if len(set(factors)) < len(factors):
-            self.problems.add((*key, "rows"), "a factor is there twice.")
+            self.problems.add((*key, "rows"), "duplicate", "a factor is there twice.")
         return tuple(name for name in dict.fromkeys(factors) if name in self.factors), kind
 
     def _columns(self, key: Key, spec: Mapping[str, Any], kind: str) -> tuple[tuple[str, ...], str | None, str | None]:
@@ -130,16 +136,16 @@ class TableReader:
         )
         metric = self.problems.text((*key, "metric"), "a metric") or None
         if not names and value is not None and isinstance(value, list) and not value:
-            self.problems.add((*key, "columns"), "names no column.")
+            self.problems.add((*key, "columns"), "empty", "names no column.")
         if len(set(names)) < len(names):
-            self.problems.add((*key, "columns"), "a column is there twice.")
+            self.problems.add((*key, "columns"), "duplicate", "a column is there twice.")
         if len(names) == 1 and names[0] in self.factors:
             factor = self.factors[names[0]]
             metric = metric or ("f1" if kind == "class" else self.usual)
             self._check_metric((*key, "metric"), metric, kind)
             return tuple(level.name for level in factor.levels), factor.name, metric
         if metric is not None:
-            self.problems.add((*key, "metric"), "is only for tables whose columns are a factor.")
+            self.problems.add((*key, "metric"), "unsupported", "is only for tables whose columns are a factor.")
         for index, name in enumerate(names):
             self._check_metric((*key, "columns", index) if isinstance(value, list) else (*key, "columns"), name, kind)
         return tuple(names), None, None
@@ -148,7 +154,9 @@ class TableReader:
         allowed = CLASS_METRICS if kind == "class" else tuple(m for m in self.metrics if m not in CLASS_METRICS)
         if name not in allowed:
             hint = nearest(name, [*allowed, *self.factors])
-            self.problems.add(key, f"{name!r} is no metric here.{hint} Metrics: {', '.join(allowed)}.")
+            self.problems.add(
+                key, "unknown-metric", f"{name!r} is no metric here.{hint} Metrics: {', '.join(allowed)}."
+            )
 
     def _all_placed(
         self, key: Key, rows: Sequence[str], kind: str, column_factor: str | None, where: Condition
@@ -156,19 +164,22 @@ class TableReader:
         for name in self.factors:
             kept = where.get(name)
             if name in rows and name == column_factor:
-                self.problems.add(key, f"the factor {name} is in both rows and columns.")
+                self.problems.add(key, "conflict", f"the factor {name} is in both rows and columns.")
             elif kept == ():
-                self.problems.add((*key, "where", name), f"leaves no level of {name}.")
+                self.problems.add((*key, "where", name), "empty", f"leaves no level of {name}.")
             elif name in rows or name == column_factor or kind == "effect":
                 continue
             elif kept is None:
                 self.problems.add(
                     key,
+                    "ambiguous",
                     f"the factor {name} is in neither rows, columns nor where; nothing is averaged silently. Add it.",
                 )
             elif len(kept) != 1:
                 self.problems.add(
-                    (*key, "where", name), f"must come to one level of {name}, or {name} must stand in rows or columns."
+                    (*key, "where", name),
+                    "ambiguous",
+                    f"must come to one level of {name}, or {name} must stand in rows or columns.",
                 )
 
     def _row_where(self, key: Key, spec: Mapping[str, Any], kind: str) -> tuple[str, ...]:
@@ -177,13 +188,13 @@ class TableReader:
             if isinstance(where, dict) and name in where:
                 place = (*key, "where", name)
                 if name != kind or kind == "effect":
-                    self.problems.add(place, f"picks rows only where `rows` ends in {name}.")
+                    self.problems.add(place, "unsupported", f"picks rows only where `rows` ends in {name}.")
                     return ()
                 picked = self.problems.names(place, where[name], "a row or a list of rows")
                 if kind == "epoch" and not all(EPOCH.fullmatch(text) for text in picked):
-                    self.problems.add(place, "epochs are whole numbers from 1.")
+                    self.problems.add(place, "out-of-range", "epochs are whole numbers from 1.")
                 elif where[name] == []:
-                    self.problems.add(place, "picks no row.")
+                    self.problems.add(place, "empty", "picks no row.")
                 return tuple(dict.fromkeys(picked))
         return ()
 
@@ -191,7 +202,7 @@ class TableReader:
         if value is None:
             return ()
         if not isinstance(value, list):
-            self.problems.add(key, f"must be a list of claims, not {show(value)}.")
+            self.problems.add(key, "wrong-type", f"must be a list of claims, not {show(value)}.")
             return ()
         claims = []
         for index, item in enumerate(value):
@@ -199,12 +210,14 @@ class TableReader:
             if isinstance(item, dict) and set(item) == {"prose"}:
                 claims.append(Claim(self.problems.text((*place, "prose"), "a sentence"), "prose"))
             elif isinstance(item, dict | list | None):
-                self.problems.add(place, f"a claim is a line of text or {{prose: ...}}, not {show(item)}; quote it.")
+                self.problems.add(
+                    place, "wrong-type", f"a claim is a line of text or {{prose: ...}}, not {show(item)}; quote it."
+                )
             else:
                 try:
                     claims.append(parse_claim(self.problems.document.scalar_text(place), context))
                 except (ClaimError, UnclearName) as error:
-                    self.problems.add(place, str(error))
+                    self.problems.add(place, error.code, str(error))
         return tuple(claims)
 
     def _context(self, table: TableSpec, shown: list[Factor], defaults: Levels) -> ClaimContext:

@@ -24,7 +24,7 @@ def read_space(problems: Problems, value: Any, factors: tuple[Factor, ...] | Non
     """The fields that are sampled, in the file's order. Without `factors`, conditions are not looked at."""
     spec = problems.mapping(("space",), value, f"a mapping of recipe fields to {_FORMS}")
     if not spec and not isinstance(value, list | str | int | float):
-        problems.add(("space",), f"is missing or empty: name the recipe fields to tune, each with {_FORMS}.")
+        problems.add(("space",), "missing", f"is missing or empty: name the recipe fields to tune, each with {_FORMS}.")
     found = [_dimension(problems, path, item, factors) for path, item in spec.items()]
     return tuple(dimension for dimension in found if dimension is not None)
 
@@ -34,11 +34,11 @@ def _dimension(problems: Problems, path: str, spec: Any, factors: tuple[Factor, 
     if not check_path(problems, key, path):
         return None
     if path in weights_paths():
-        problems.add(key, "weights cannot be sampled; make them a factor of the study.")
+        problems.add(key, "unsupported", "weights cannot be sampled; make them a factor of the study.")
         return None
     kinds = [kind for kind in KINDS if isinstance(spec, dict) and kind in spec]
     if len(kinds) != 1:
-        problems.add(key, f"must be one of {_FORMS}, not {show(spec)}.")
+        problems.add(key, "wrong-type", f"must be one of {_FORMS}, not {show(spec)}.")
         return None
     kind = kinds[0]
     told = len(problems.errors)
@@ -58,25 +58,29 @@ def _dimension(problems: Problems, path: str, spec: Any, factors: tuple[Factor, 
 def _values(problems: Problems, key: Key, path: str, value: Any) -> tuple[Any, ...]:
     place = (*key, "values")
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_VALUES:
-        problems.add(place, f"must be a list of 1 to {MAX_VALUES:,} values, not {show(value)}.")
+        problems.add(place, "wrong-type", f"must be a list of 1 to {MAX_VALUES:,} values, not {show(value)}.")
         return ()
     found = []
     for index, item in enumerate(value):
         if isinstance(item, dict | list):
-            problems.add((*place, index), f"must be a plain value, not {show(item)}; make it a factor of the study.")
+            problems.add(
+                (*place, index),
+                "wrong-type",
+                f"must be a plain value, not {show(item)}; make it a factor of the study.",
+            )
             continue
         read = read_setting(problems, (*place, index), path, item)
         if path in read:
             found.append(read[path])
     if len({(type(item), item) for item in found}) < len(found):
-        problems.add(place, f"holds one value twice: {show(value)}.")
+        problems.add(place, "duplicate", f"holds one value twice: {show(value)}.")
     return tuple(found)
 
 
 def _log(problems: Problems, key: Key, spec: dict[str, Any]) -> bool:
     value = spec.get("log", False)
     if not isinstance(value, bool):
-        problems.add((*key, "log"), f"must be true or false, not {show(value)}.")
+        problems.add((*key, "log"), "wrong-type", f"must be true or false, not {show(value)}.")
     return value is True
 
 
@@ -85,18 +89,20 @@ def _range(problems: Problems, key: Key, path: str, kind: str, value: Any, log: 
     place = (*key, kind)
     if not isinstance(value, list) or len(value) != 2 or not all(_is_number(item, kind) for item in value):
         what = "whole numbers" if kind == "int" else "numbers"
-        problems.add(place, f"must be two {what} [LOW, HIGH], not {show(value)}.")
+        problems.add(place, "wrong-type", f"must be two {what} [LOW, HIGH], not {show(value)}.")
         return None
     low, high = value
     if low >= high:
         what = "empty" if low == high else "upside down"
-        problems.add(place, f"the range {show(value)} is {what}; LOW must be below HIGH.")
+        problems.add(place, "out-of-range", f"the range {show(value)} is {what}; LOW must be below HIGH.")
         return None
     if log and low <= 0:
-        problems.add(place, f"a logarithmic range must begin above 0, not at {show(low)}.")
+        problems.add(place, "out-of-range", f"a logarithmic range must begin above 0, not at {show(low)}.")
         return None
     if kind == "float" and _is_whole(path):
-        problems.add(place, f"{path} takes whole numbers only; use {{int: [LOW, HIGH]}} or {{values: [...]}}.")
+        problems.add(
+            place, "wrong-type", f"{path} takes whole numbers only; use {{int: [LOW, HIGH]}} or {{values: [...]}}."
+        )
         return None
     told = len(problems.errors)
     for index, bound in enumerate(value):
@@ -124,11 +130,13 @@ def _step(problems: Problems, key: Key, spec: dict[str, Any], bounds: Sequence[f
         return None
     place = (*key, "step")
     if not _is_number(value, "float") or not 0 < value <= (bounds[1] - bounds[0]) * (1 + 1e-9):
-        problems.add(place, f"must be a number above 0 and at most {bounds[1] - bounds[0]:g}, not {show(value)}.")
+        problems.add(
+            place, "out-of-range", f"must be a number above 0 and at most {bounds[1] - bounds[0]:g}, not {show(value)}."
+        )
     elif log:
-        problems.add(place, "a logarithmic range has no step; take out one of `log` and `step`.")
+        problems.add(place, "conflict", "a logarithmic range has no step; take out one of `log` and `step`.")
     elif (bounds[1] - bounds[0]) / value > MAX_VALUES:
-        problems.add(place, f"makes more than {MAX_VALUES:,} values; use a larger step.")
+        problems.add(place, "too-many", f"makes more than {MAX_VALUES:,} values; use a larger step.")
     else:
         return float(value)
     return None

@@ -55,7 +55,9 @@ class _Reader:
         """In two rounds: what the file says by itself, then what it says of its study."""
         problems, data = self.problems, self.data
         if "factors" in data and "space" not in data:
-            problems.add((), "this is a study, not a tuning file: it has factors. `ablate grid run` takes it.")
+            problems.add(
+                (), "wrong-file", "this is a study, not a tuning file: it has factors. `ablate grid run` takes it."
+            )
             problems.stop()
         problems.known_keys((), data, TUNING)
         recipe = read_settings(problems, ("recipe",), data.get("recipe"))
@@ -71,7 +73,9 @@ class _Reader:
             raise AssertionError("unreachable")
         if study.trainer is not None:
             problems.add(
-                ("study",), f"{study.name} has a trainer of its own; only studies of the built-in trainer can be tuned."
+                ("study",),
+                "unsupported",
+                f"{study.name} has a trainer of its own; only studies of the built-in trainer can be tuned.",
             )
             problems.stop()
         space = read_space(problems, data.get("space"), study.factors)
@@ -93,7 +97,9 @@ class _Reader:
         name = self.problems.text(("study",), "the name of a study file")
         if not name:
             self.problems.add(
-                ("study",), "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml."
+                ("study",),
+                "missing",
+                "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml.",
             )
             return None
         profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
@@ -101,11 +107,11 @@ class _Reader:
         try:
             return load(beside if beside.is_file() else find(name), Settings(profile, self.sets, seeds, recipe))
         except NotFound as error:
-            self.problems.add(("study",), str(error))
+            self.problems.add(("study",), "not-found", str(error))
         except StudyError as error:
             self.problems.errors += error.problems
         except AblateError as error:
-            self.problems.add(("study",), f"the study cannot be used: {error}")
+            self.problems.add(("study",), "unusable-study", f"the study cannot be used: {error}")
         return None
 
     def _arms(self, study: Study) -> tuple[Arm, ...]:
@@ -121,16 +127,16 @@ class _Reader:
                 try:
                     levels = resolve(text, study.factors, study.baseline, study.steps)
                 except UnclearName as error:
-                    self.problems.add(key, str(error))
+                    self.problems.add(key, error.code, str(error))
                     continue
                 arm = by_levels.get(tuple(levels.items()))
                 if arm is None:
                     message = f"{text!r} is no arm of {study.name}: its design or an exclude rule leaves it out."
-                    self.problems.add(key, f"{message} Arms: {_few([arm.name for arm in study.arms])}.")
+                    self.problems.add(key, "not-in-grid", f"{message} Arms: {_few([arm.name for arm in study.arms])}.")
                 else:
                     found.append(arm)
             if value == []:
-                self.problems.add(("arms",), "names no arm; say all, or list some.")
+                self.problems.add(("arms",), "empty", "names no arm; say all, or list some.")
         first = {arm.arm_id: arm for arm in reversed(study.arms)}
         return tuple({arm.arm_id: first[arm.arm_id] for arm in found}.values())
 
@@ -156,7 +162,7 @@ class _Reader:
             message = (
                 f"{name!r} is no metric of the validation set.{nearest(name, allowed)} Allowed: {', '.join(allowed)}."
             )
-        self.problems.add(("metric",), message)
+        self.problems.add(("metric",), "unknown-metric", message)
         return SELECTORS[0], "higher"
 
     def _sampler(self) -> tuple[str, int]:
@@ -166,7 +172,7 @@ class _Reader:
         self.problems.known_keys(("sampler",), value, ("name", "seed"))
         seed = value.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-            self.problems.add(("sampler", "seed"), f"must be a whole number from 0, not {show(seed)}.")
+            self.problems.add(("sampler", "seed"), "out-of-range", f"must be a whole number from 0, not {show(seed)}.")
             seed = 0
         return self._choice(("sampler", "name"), value.get("name", "tpe"), SAMPLERS, "sampler"), seed
 
@@ -174,7 +180,7 @@ class _Reader:
         if value in known:
             return str(value)
         hint = nearest(str(value), known)
-        self.problems.add(key, f"there is no {what} {show(value)}.{hint} Allowed: {', '.join(known)}.")
+        self.problems.add(key, "wrong-value", f"there is no {what} {show(value)}.{hint} Allowed: {', '.join(known)}.")
         return known[0]
 
     def _budget(self, sampler: str) -> Budget | None:
@@ -188,7 +194,7 @@ class _Reader:
             if not isinstance(value, dict) or all(name in BUDGETS for name in value):
                 found = "it is missing" if value is None else f"not {show(value)}"
                 message = f"must be one of {{trials: N}}, {{minutes: M}} or {{epochs: E}}, for each arm; {found}."
-                self.problems.add(("budget",), message)
+                self.problems.add(("budget",), "wrong-value", message)
             return None
         kind, amount = next(iter(value.items()))
         whole = kind != "minutes"
@@ -196,7 +202,7 @@ class _Reader:
         if not number or not math.isfinite(amount) or amount <= 0 or (kind == "trials" and amount > MAX_TRIALS):
             most = f" to {MAX_TRIALS:,}" if kind == "trials" else ""
             what = f"a whole number from 1{most}" if whole else "a number above 0"
-            self.problems.add(("budget", kind), f"must be {what}, not {show(amount)}.")
+            self.problems.add(("budget", kind), "out-of-range", f"must be {what}, not {show(amount)}.")
             return None
         return Budget(kind, amount)
 
@@ -207,24 +213,28 @@ class _Reader:
         problems = self.problems
         for path in recipe:
             if factor := fixed_by(study.factors, path):
-                problems.add(("recipe", path), f"every level of {factor} sets {path}, so this would change nothing.")
+                problems.add(
+                    ("recipe", path), "no-effect", f"every level of {factor} sets {path}, so this would change nothing."
+                )
         sampled = {dimension.path for dimension in space}
         for path in sampled & set(recipe):
-            problems.add(("recipe", path), f"{path} is in `space` too, which would always win; keep one.")
+            problems.add(("recipe", path), "conflict", f"{path} is in `space` too, which would always win; keep one.")
         for dimension in space:
             self._check_dimension(study, arms, dimension, sampler)
         for arm in arms:
             if message := _selection_trouble(arm):
-                (problems.warn if "flatter" in message else problems.add)(("metric",), message)
+                (problems.warn if "flatter" in message else problems.add)(("metric",), "selects-on-reported", message)
                 return
 
     def _check_dimension(self, study: Study, arms: Sequence[Arm], dimension: Dimension, sampler: str) -> None:
         key = ("space", dimension.path)
         tuned = [arm for arm in arms if all(arm.levels[name] in levels for name, levels in dimension.only.items())]
         if not tuned:
-            self.problems.add((*key, "only"), "matches no arm that is tuned; mend it or take the field out.")
+            self.problems.add(
+                (*key, "only"), "no-effect", "matches no arm that is tuned; mend it or take the field out."
+            )
         if sampler == "grid" and not dimension.cells:
-            self.problems.add(key, "a grid has no end of values here; give a step, or `values`.")
+            self.problems.add(key, "conflict", "a grid has no end of values here; give a step, or `values`.")
         levels = {factor.name: {level.name: level for level in factor.levels} for factor in study.factors}
         losing = {
             f"{name}={level}"
@@ -237,7 +247,7 @@ class _Reader:
         }  # fmt: skip
         if losing and not dimension.only:  # whoever says `only` means those levels
             self.problems.warn(
-                key, f"{', '.join(sorted(losing))} set{'s' if len(losing) == 1 else ''} this field, and the space is applied "
+                key, "no-effect", f"{', '.join(sorted(losing))} set{'s' if len(losing) == 1 else ''} this field, and the space is applied "
                 "after the levels: what they set there is never used."
             )  # fmt: skip
 
@@ -252,12 +262,14 @@ class _Reader:
                 message = (
                     f"arms {', '.join(names)} differ in these fields alone, so they are tuned into one and the same."
                 )
-                self.problems.warn(("space",), message)
+                self.problems.warn(("space",), "no-effect", message)
         for arm in tuning.arms:
             space = tuning.space_of(arm)
             if not space and tuning.space:
                 self.problems.add(
-                    ("space",), f"arm {arm.name} has nothing to tune: every field has an `only` that leaves it out."
+                    ("space",),
+                    "no-effect",
+                    f"arm {arm.name} has nothing to tune: every field has an `only` that leaves it out.",
                 )
                 continue
             numeric = [
@@ -265,24 +277,29 @@ class _Reader:
             ]
             if tuning.sampler == "cmaes" and len(numeric) < 2:
                 self.problems.add(
-                    ("sampler",), f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe."
+                    ("sampler",),
+                    "conflict",
+                    f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe.",
                 )
                 return
             epochs = most_epochs(arm, space) * len(tuning.seeds)
             if budget and budget.kind == "epochs" and budget.amount < epochs:
                 message = f"one trial of arm {arm.name} may take {epochs} epochs, so {budget.amount:g} are not enough for any."
-                self.problems.add(("budget", "epochs"), message)
+                self.problems.add(("budget", "epochs"), "out-of-range", message)
                 return
             if tuning.sampler == "grid":
                 cells = math.prod(len(dimension.cells) for dimension in space)
                 if cells > MAX_TRIALS:
                     self.problems.add(
-                        ("space",), f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried."
+                        ("space",),
+                        "too-many",
+                        f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried.",
                     )
                     return
                 if budget and budget.kind == "trials" and budget.amount < cells:
                     self.problems.warn(
                         ("budget", "trials"),
+                        "too-many",
                         f"arm {arm.name} has {cells:,} cells; only the first {budget.amount:g} are tried.",
                     )
 

@@ -53,6 +53,7 @@ def network_of(arch: str) -> Network | Callable[..., Any]:
         return import_callable(arch, "model.arch")
     raise recipe_error(
         "model.arch",
+        "unknown-name",
         f"unknown name {arch!r}; allowed: {', '.join(known)}, package.module:callable, timm/NAME or torchvision/NAME."
         f"{nearest(arch, known)}",
     )
@@ -98,7 +99,7 @@ def build_model(
         make = partial(from_library, model.arch, model.args, num_classes=num_classes, image_shape=image_shape)
         return Built(_theirs(make, {}, seed), {}, ())
     if trouble := absent(model.arch):
-        raise recipe_error("model.arch", trouble)
+        raise recipe_error("model.arch", "not-installed", trouble)
     source = network_of(model.arch)
     factory = source.build if isinstance(source, Network) else source
     named: dict[str, Any] = {
@@ -114,7 +115,9 @@ def build_model(
     arguments = _arguments(model, accepted, offered)
     if isinstance(source, Network) and source.channels is not None and image_shape[0] != source.channels:
         raise recipe_error(
-            "data.name", f"{model.arch} takes images of {source.channels} channels, the data has {image_shape[0]}"
+            "data.name",
+            "conflict",
+            f"{model.arch} takes images of {source.channels} channels, the data has {image_shape[0]}",
         )
     network = _construct(model.arch, source, arguments, seed, settings)
     ignored = tuple(name for name in _OF_MODEL if name not in accepted and _differs(model, name))
@@ -126,13 +129,15 @@ def _arguments(model: Model, accepted: Mapping[str, inspect.Parameter], offered:
     taken = [name for name in model.args if name in offered]
     if taken:
         raise recipe_error(
-            "model.args", f"{taken[0]!r} follows from the data or has a recipe field; take it out of args"
+            "model.args", "conflict", f"{taken[0]!r} follows from the data or has a recipe field; take it out of args"
         )
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
     unknown = [] if takes_all else [name for name in model.args if name not in accepted]
     if unknown:
         allowed = ", ".join(name for name in accepted if name not in offered) or "none"
-        raise recipe_error("model.args", f"{model.arch} has no argument {unknown[0]!r}; allowed: {allowed}")
+        raise recipe_error(
+            "model.args", "unknown-name", f"{model.arch} has no argument {unknown[0]!r}; allowed: {allowed}"
+        )
     named = {name: value for name, value in offered.items() if name in accepted or name == "num_classes"}
     return {**named, **model.args}
 
@@ -146,9 +151,11 @@ def _construct(
         else:
             network = _theirs(source, arguments, seed)
     except (TypeError, ValueError) as error:
-        raise recipe_error("model.args", f"{arch} cannot be built from {arguments}: {error}") from error
+        raise recipe_error("model.args", "wrong-value", f"{arch} cannot be built from {arguments}: {error}") from error
     if not isinstance(network, nn.Module):
-        raise recipe_error("model.arch", f"{arch} gave a {type(network).__name__}, not a torch.nn.Module")
+        raise recipe_error(
+            "model.arch", "unsupported", f"{arch} gave a {type(network).__name__}, not a torch.nn.Module"
+        )
     return network
 
 

@@ -35,12 +35,14 @@ def from_library(
 ) -> nn.Module:
     """The network, its parameters drawn from the global generator. Raises StudyError for a name, argument or size that does not fit."""
     if trouble := absent(arch):
-        raise recipe_error("model.arch", trouble)
+        raise recipe_error("model.arch", "not-installed", trouble)
     for name in args:
         if name in _FROM_DATA:
-            raise recipe_error("model.args", f"{name!r} follows from the data; take it out of args")
+            raise recipe_error("model.args", "conflict", f"{name!r} follows from the data; take it out of args")
         if name in _WEIGHTS:
-            raise recipe_error("model.args", f"{name!r}: weights are named by model.init, as a file or a run")
+            raise recipe_error(
+                "model.args", "conflict", f"{name!r}: weights are named by model.init, as a file or a run"
+            )
     package, _, name = arch.partition("/")
     make = _timm if package == "timm" else _torchvision
     with warnings.catch_warnings():
@@ -54,7 +56,9 @@ def _timm(arch: str, name: str, args: dict[str, Any], classes: int, shape: tuple
     import timm
 
     if not timm.is_model(name):
-        raise recipe_error("model.arch", f"timm {timm.__version__} has no {name!r}.{nearest(name, timm.list_models())}")
+        raise recipe_error(
+            "model.arch", "unknown-name", f"timm {timm.__version__} has no {name!r}.{nearest(name, timm.list_models())}"
+        )
     channels, height, width = shape
     given: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
     usual = timm.get_pretrained_cfg(name)
@@ -67,19 +71,25 @@ def _torchvision(arch: str, name: str, args: dict[str, Any], classes: int, shape
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise recipe_error(
-            "model.arch", f"torchvision {torchvision.__version__} has no {name!r}.{nearest(name, known)}"
+            "model.arch",
+            "unknown-name",
+            f"torchvision {torchvision.__version__} has no {name!r}.{nearest(name, known)}",
         )
     if shape[0] != 3:
-        raise recipe_error("data.name", f"{arch} takes images of 3 channels, the data has {shape[0]}")
+        raise recipe_error("data.name", "conflict", f"{arch} takes images of 3 channels, the data has {shape[0]}")
     builder = torchvision.models.get_model_builder(name)
     given: dict[str, Any] = {"num_classes": classes}
     if builder.__module__.endswith("vision_transformer"):
         if shape[1] != shape[2]:
-            raise recipe_error("data.image_size", f"{arch} takes squares, the images are {shape[2]}x{shape[1]}")
+            raise recipe_error(
+                "data.image_size", "conflict", f"{arch} takes squares, the images are {shape[2]}x{shape[1]}"
+            )
         given["image_size"] = shape[1]
     network = _called(arch, builder, weights=None, **given, **args)
     if getattr(network, "aux_logits", False):
-        raise recipe_error("model.args", f"{arch} gives several outputs in training; write args: {{aux_logits: false}}")
+        raise recipe_error(
+            "model.args", "unsupported", f"{arch} gives several outputs in training; write args: {{aux_logits: false}}"
+        )
     return network
 
 
@@ -88,7 +98,9 @@ def _called(arch: str, factory: Any, *names: str, **arguments: Any) -> nn.Module
         network: nn.Module = factory(*names, **arguments)
     except (TypeError, ValueError, RuntimeError, AssertionError, KeyError, AttributeError, ZeroDivisionError) as error:
         shown = {name: value for name, value in arguments.items() if name not in _WEIGHTS}
-        raise recipe_error("model.args", f"{arch} cannot be built from {shown}: {_first_line(error)}") from error
+        raise recipe_error(
+            "model.args", "wrong-value", f"{arch} cannot be built from {shown}: {_first_line(error)}"
+        ) from error
     return network
 
 
@@ -100,13 +112,14 @@ def _try(arch: str, network: nn.Module, classes: int, shape: tuple[int, int, int
         except (RuntimeError, ValueError, AssertionError, IndexError) as error:
             raise recipe_error(
                 "data.image_size",
+                "conflict",
                 f"{arch} does not take images of {shape[2]}x{shape[1]} pixels: {_first_line(error)}; give another image_size",
             ) from error
     network.train()
     if not isinstance(out, torch.Tensor) or out.shape != (1, classes):
         had = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise recipe_error(
-            "model.arch", f"{arch} gives {had} for an image, not one logit for each of {classes} classes"
+            "model.arch", "unsupported", f"{arch} gives {had} for an image, not one logit for each of {classes} classes"
         )
 
 
