@@ -160,7 +160,8 @@ class _Court:
         self._runs = runs
         self._samples: dict[str, Sample] = {}
         self.rules = Rules(families, spec.test, self._sample)
-        self._percent = spec.in_percent(claim.metric)
+        label = study.labels.entries.get(claim.metric)
+        self._percent = spec.in_percent(claim.metric) or (label is not None and label.percent)
         self._reader = final(claim.metric)
         self._metric = claim.metric
         if spec.kind == "class" and claim.metric in CLASS_METRICS:

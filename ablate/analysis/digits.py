@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ablate.analysis.table import Cell, Column, Row
 from ablate.study.values.digits import places
+from ablate.study.values.labels import Labels
 
 _USUAL = {"fraction": 3, "nats": 3, "s": 1, "1/s": 0, "bytes": 0}
 _COUNTS = ("support", "epochs_trained", "selected_epoch")
@@ -24,6 +25,12 @@ def fit(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[Column, ...]:
         replace(column, decimals=_decimals(column, [row.cells.get(column.key, Cell()) for row in rows]))
         for column in columns
     )
+
+
+def labelled(columns: Sequence[Column], labels: Labels) -> tuple[Column, ...]:
+    """The columns with the decimals that their labels ask for."""
+    asked = {key: label.digits for key, label in labels.entries.items() if label.digits is not None}
+    return tuple(replace(column, decimals=asked.get(column.metric, column.decimals)) for column in columns)
 
 
 def _decimals(column: Column, cells: Sequence[Cell]) -> int:

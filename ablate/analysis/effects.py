@@ -148,8 +148,19 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
         test=spec.test,
         baseline=", ".join(f"{f}={level}" for f, level in baseline_levels(study, spec).items()),
         notes=(*_notes(study, spec, fits), *notes.about_runs(study, runs, arms, IF_MISSING)),
+        factors=spec.factors,
+        column_factor=spec.column_factor,
+        arms={arm.name: arm.levels for arm in study.arms},
+        labels=study.labels,
+        instead=_instead(study, spec, arms),
         scale=scale_of(study, runs, arms),
     )
+
+
+def _instead(study: Study, spec: TableSpec, arms: Sequence[Arm]) -> dict[str, str]:
+    """The level that the effect of each factor of two levels starts from, by the effect's name."""
+    mains = (part for part in factorial.parts_of(study, spec, arms) if part.member is None and part.two_level)
+    return {part.shown()[0][0]: part.levels[0] for part in mains}
 
 
 def _settings(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:

@@ -26,7 +26,8 @@ def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
         better, unit = direction(study, metric)
         figures = [row[index] for row in spec.reported.values() if index < len(row)]
         printed = [figure for figure in figures if figure is not None]
-        percent = any(figure.percent for figure in printed)
+        label = study.labels.entries.get(metric)
+        percent = any(figure.percent for figure in printed) or (label is not None and label.percent)
         decimals = max((figure.decimals for figure in printed), default=0)
         columns.append(Column(key, metric, better, unit, percent, decimals))
     return tuple(columns)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ablate.study.values.labels import Labels
+
 Interval = tuple[float, float]
 
 _SCALE = {"bytes": 1e-6}  # printed as MB
@@ -70,7 +72,7 @@ class Row:
 class Column:
     """`key` indexes `Row.cells`; `metric` names the number; `percent` prints fractions times 100.
 
-    `decimals` are those printed, after `factor`: see `digits.fit`.
+    `decimals` are those printed, after `factor`: see `digits.fit`. `label` is what people read in place of the key, or empty.
     """
 
     key: str
@@ -79,6 +81,7 @@ class Column:
     unit: str
     percent: bool = False
     decimals: int = 3
+    label: str = ""
 
     @property
     def factor(self) -> float:
@@ -131,6 +134,8 @@ class Table:
     `looks` counts how often seeds were added to the study after results were there.
     `scale` says in a line what was trained: profile, data, image size, epochs, hardware.
     `sets` is the variant of the study that `--set` made, as `path=value`.
+    `factors` are those that make the rows, `column_factor` the one that makes the columns, `arms` the levels of each arm.
+    `instead` maps the effect of two levels, `tweak=D`, to the level that it starts from. `labels` are the study's.
     """
 
     study: str
@@ -153,3 +158,8 @@ class Table:
     curves: tuple[Curve, ...] = ()
     confusions: tuple[ConfusionTable, ...] = ()
     sets: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
+    column_factor: str | None = None
+    arms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+    labels: Labels = field(default_factory=Labels)

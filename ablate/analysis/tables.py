@@ -40,7 +40,8 @@ def build_table(
         built = _of_lines(study, table, runs, comparable)
     built = units.checked(built)
     said = (*built.notes, *notes.on_looks(looks, looks_known))
-    return replace(built, columns=digits.fit(built.columns, built.rows), looks=looks, notes=said)
+    columns = digits.labelled(digits.fit(built.columns, built.rows), study.labels)
+    return replace(built, columns=columns, looks=looks, notes=said)
 
 
 def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool | None) -> Table:
@@ -71,6 +72,10 @@ def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool
         test=table.test,
         baseline=baseline_name(study, table, arms),
         notes=notes.notes_of(study, table, runs, concerned, rows, filler.judged),
+        factors=table.factors,
+        column_factor=table.column_factor,
+        arms={arm.name: arm.levels for arm in study.arms},
+        labels=study.labels,
         scale=scale_of(study, runs, arms),
         curves=curves.curves_of_lines(runs, lines, column_keys(table)) if by_epoch else curves.usual_curves(runs, arms),
         confusions=() if by_epoch else curves.confusions(runs, arms),

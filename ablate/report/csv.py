@@ -8,6 +8,8 @@ The columns, in this order:
     .delta .delta_ci95.low .delta_ci95.high   accuracies are fractions, also where the table prints percent
     .p_adjusted .decided .total .reported .reported_text .agrees .run_ids .note .planned .test .detectable
 
+    label                                     the row as people read it
+
 `run_ids` are separated by blanks. Texts that a spreadsheet would run get an apostrophe: see `spreadsheet.csv_text`.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ablate.analysis.labels import labelled
 from ablate.analysis.table import Cell, Table
 from ablate.report.json import bounds, finite
 from ablate.report.spreadsheet import Value, csv_text
@@ -35,12 +38,12 @@ def render(table: Table) -> str:
         "epoch",
         "class",
     ]
-    rows: list[list[Value]] = [[*heads, *(f"{key}.{name}" for key in keys for name, _ in _cell(Cell()))]]
-    for row in table.rows:
+    rows: list[list[Value]] = [[*heads, *(f"{key}.{name}" for key in keys for name, _ in _cell(Cell())), "label"]]
+    for row, read in zip(table.rows, labelled(table).rows, strict=True):
         values: list[Value] = [table.study, table.profile, table.name, table.comparable, row.name, row.arm]
         values += [*(row.levels.get(name) for name in factors), row.epoch, row.class_]
         values += [value for key in keys for _, value in _cell(row.cells.get(key, Cell()))]
-        rows.append(values)
+        rows.append([*values, read.name])
     return csv_text(rows)
 
 

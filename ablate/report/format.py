@@ -45,8 +45,8 @@ def unit(column: Column) -> str:
 
 def heading(column: Column) -> str:
     """The column's name with its unit: `top1`, `top1 (%)`, `peak_memory (MB)`."""
-    suffix = unit(column)
-    return f"{plain(column.key)} ({suffix})" if suffix else plain(column.key)
+    suffix, name = unit(column), plain(column.label or column.key)
+    return f"{name} ({suffix})" if suffix else name
 
 
 def number(value: float | None, column: Column, *, signed: bool = False, seen: bool = False) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from ablate.analysis.labels import labelled
 from ablate.analysis.table import Cell, Interval, Row, Table
 
 SCHEMA = 1
@@ -29,7 +30,9 @@ def document(table: Table) -> dict[str, Any]:
         "table": table.name,
         "comparable": table.comparable,
         "columns": [column.key for column in table.columns],
-        "rows": [_row(table, row) for row in table.rows],
+        "rows": [
+            _row(table, row) | {"label": read.name} for row, read in zip(table.rows, labelled(table).rows, strict=True)
+        ],
         "claims": [{"text": claim.text, "verdict": claim.verdict, "why": claim.why} for claim in table.claims],
         "test": table.test,
         "looks": table.looks,

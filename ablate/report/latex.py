@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
+from ablate.analysis.labels import labelled
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
 from ablate.report.grid import Grid, GridCell, grid
@@ -41,6 +42,8 @@ _SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))
 
 def render(table: Table) -> str:
     """A `table` environment with a caption, grouped heads, and its notes below. Ends in a newline."""
+    marks: dict[str, str] = {}
+    table = labelled(table, "latex", lambda latex: marks.setdefault(latex, f"ABLATELABEL{len(marks)}X"))
     block = grid(table, compact=True)
     caption = f"{table.caption or table.name}. {table.study}, {fmt.scale_line(table)}."
     lines = [
@@ -59,7 +62,10 @@ def render(table: Table) -> str:
         *_notes(table),
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    for latex, mark in marks.items():
+        text = text.replace(mark, latex)
+    return text
 
 
 def escape(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ablate.analysis.labels import labelled
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
 from ablate.report.grid import Grid, Head, grid
@@ -20,6 +21,7 @@ _HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=[#A-Za-z])")
 
 def render(table: Table) -> str:
     """Scale line, heading, table, claims with their verdicts, and how to read it. Ends in a newline."""
+    table = labelled(table)
     blocks = [escape(f"{table.study}, {fmt.scale_line(table)}", starts_block=True), heading(table), *body(table)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -31,6 +33,7 @@ def heading(table: Table) -> str:
 
 def body(table: Table) -> tuple[str, str, str]:
     """What stands under a table's heading: its rows, its claims, its notes. Claims and notes may be empty."""
+    table = labelled(table)
     rows = _table(grid(table), len(table.columns) > 1)
     claims = "\n".join(_claim(claim.verdict, claim.text, claim.why) for claim in table.claims)
     sentences = [fmt.difference_from_paper(table), *fmt.legend(table, ("delta", "reported", "width")), *table.notes]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ablate.analysis.labels import labelled
 from ablate.analysis.table import Cell, Column, ConfusionTable, Row, Table
 from ablate.report import drawing, figures
 from ablate.report import format as fmt
@@ -30,6 +31,7 @@ def page(
     tables: Sequence[Table], *, title: str, about: str, cite: Mapping[str, Any], runs: Sequence[RunResult]
 ) -> dict[str, Any]:
     """The template's values, all JSON-ready."""
+    tables = [labelled(table) for table in tables]
     scales = list(dict.fromkeys((fmt.scale_line(table), _fair(table)) for table in tables))
     slots = figures.colour_slots(tables)
     drawn = zip(tables, matrices_once(tables), strict=True)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ablate.analysis.labels import labelled
 from ablate.analysis.notes import IF_MISSING
 from ablate.analysis.table import ClaimResult, Column, Table
 from ablate.report import format as fmt
@@ -31,6 +32,7 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
     Metrics stand beside each other where that fits, else below each other. Of a table with more than `max_rows` rows
     the first ones are printed, and how many were left out.
     """
+    table = labelled(table, "short")
     console.print()
     console.print(_line(console, f"{table.study}, {fmt.scale_line(table)}", "" if table.comparable else "yellow"))
     console.print(_line(console, f"{table.name}: {table.caption}" if table.caption else table.name, "bold"))

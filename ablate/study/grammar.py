@@ -149,6 +149,7 @@ def _structures() -> Schema:
         "metric_declared": {**_object(keys.METRIC), "type": ["object", "null"]},
         "profile": {**_object(keys.PROFILE), "type": ["object", "null"]},
         "profile_levels": _mapping(_mapping(settings)),
+        "label": {"anyOf": [_SCALAR, _object(keys.LABEL)]},
         "table": _object(keys.TABLE, required=("rows",)),
         "reported": _mapping({"anyOf": [figures, {"type": "array", "items": figures}]}),
         "claims": {"type": ["array", "null"], "items": {"anyOf": [{"type": ["string", "number", "boolean"]}, prose]}},

@@ -37,6 +37,7 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, parse, read
 from ablate.study.lint import lint
 from ablate.study.recipes.recipe import fields
+from ablate.study.tables.labels import read_labels
 from ablate.study.tables.specs import TableReader, default_tables, known_metrics
 from ablate.study.values.run import Run
 from ablate.study.values.study import FULL, Factor, Study, TableSpec
@@ -143,11 +144,12 @@ class _Reader:
         grid = self._grid(design, factors, baseline, exclude)
         steps = path_steps(design, factors, baseline)
         tables = self._tables(factors, baseline, steps, grid)
+        labels = read_labels(problems, data.get("labels"), factors, self._metrics())
         problems.stop()
         assert grid is not None
         study = Study(
             **head, profile=chosen.name if chosen else None, factors=factors, design=design.kind, seeds=seeds, baseline=baseline,
-            excluded=grid.excluded, arms_before=grid.before, tables=tables, steps=steps,
+            excluded=grid.excluded, arms_before=grid.before, tables=tables, labels=labels, steps=steps,
             profiles=tuple(profile.name for profile in profiles), base=base, sets=self._variant(sets, unset, grid, factors),
             **self._expand(grid, factors, base, seeds),
         )  # fmt: skip
@@ -166,8 +168,11 @@ class _Reader:
         arms = [point.levels for point in grid.points] if grid else None
         declared, better = (self.trainer.patterns, self.trainer.better) if self.trainer else ({}, {})
         usual = next(iter(declared), "top1")
-        reader = TableReader(self.problems, factors, baseline, known_metrics(declared), steps, arms, better, usual)
+        reader = TableReader(self.problems, factors, baseline, self._metrics(), steps, arms, better, usual)
         return reader.read(self.data.get("tables")) or default_tables(factors, tuple(declared))
+
+    def _metrics(self) -> tuple[str, ...]:
+        return known_metrics(self.trainer.patterns if self.trainer else {})
 
     def _expand(
         self, grid: Grid, factors: tuple[Factor, ...], base: Mapping[str, Any], seeds: Sequence[int]

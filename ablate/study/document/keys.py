@@ -35,6 +35,10 @@ STUDY: Keys = {
     "seeds": ("A number of seeds (3 is 0, 1, 2) or a list of them. Default: 3.", _ref("seeds")),
     "baseline": ("The arm that the others are compared with; a factor left out is matched.", _ref("levels_of_factors")),
     "profiles": ("The same study at other scales, by name.", _named("profile")),
+    "labels": (
+        "What people read in place of names: FACTOR, FACTOR=LEVEL or METRIC to a text. Not hashed.",
+        {"type": ["object", "null"], "additionalProperties": _ref("label")},
+    ),
     "tables": ("The tables and figures of the report, by name.", _named("table")),
     "keep": ("Which weights are kept after a run. Default: none. Not hashed.", _ref("keep")),
     "tune": ("A tuning file: each arm is tuned first, and compared as written and at its best.", _TEXT),
@@ -88,6 +92,14 @@ PROFILE: Keys = {
     "exclude": ("Rules that are added to the study's.", _ref("rules")),
     "seeds": ("In place of the study's.", _ref("seeds")),
     "design": ("In place of the study's.", _ref("design")),
+}
+
+LABEL: Keys = {
+    "text": ("What people read.", _TEXT),
+    "short": ("The same where there is little space: terminals and figures.", _TEXT),
+    "latex": ("The same in LaTeX, as it stands.", _TEXT),
+    "show": ("Of a metric: percent prints fractions times 100.", {"enum": ["percent", None]}),
+    "digits": ("Of a metric: decimals that are printed.", {"type": ["integer", "null"], "minimum": 0, "maximum": 12}),
 }
 
 TABLE: Keys = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ablate.study.values.labels import Labels
 from ablate.study.values.run import Run
 
 FULL = "full"
@@ -190,6 +191,7 @@ class Study:
     text: str = ""
     parent_sources: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    labels: Labels = field(default_factory=Labels)
 
     @property
     def full_name(self) -> str:
