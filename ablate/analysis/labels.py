@@ -79,13 +79,13 @@ class Names:
         parts = [self.level(factor, row.levels[factor]) for factor in factors]
         raw = "/".join(row.levels[factor] for factor in factors)
         rest = row.name.removeprefix(raw).removeprefix("/")
-        name = " / ".join([*parts, self._effect(rest)] if self._table.kind == "effect" else parts)
+        name = " / ".join([*parts, self.effect(rest)] if self._table.kind == "effect" else parts)
         if rest and self._table.kind != "effect":
             name = "/".join(filter(None, [name, rest]))  # an epoch or a class
         levels = {self.factor(factor): self.level(factor, level) for factor, level in row.levels.items()}
         return replace(row, name=name or row.name, arm=None if row.arm is None else self.arm(row.arm), levels=levels)
 
-    def _effect(self, name: str) -> str:
+    def effect(self, name: str) -> str:
         """`cosine decay × ResNet-D`; a main effect of two levels says what it is instead of."""
         words = _JOINTS.split(name)
         if len(words) == 1 and name in self._table.instead:

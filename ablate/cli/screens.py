@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ablate.analysis.table import Table
     from ablate.project.planning import Plan, PlannedRun
+    from ablate.report.declare import Sentence
 
 OF_SCRIPTS = (
     "A script's code is its program, what that imports, and what trainer.watch names; where a change makes another "
@@ -185,9 +186,10 @@ def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = 
     return f"Nothing left to run. The report: {command('report', name, profile=plan.study.scale, sets=sets, db=db)}"
 
 
-def print_tables(tables: Sequence[Table], console: Console) -> None:
-    """Tables for people."""
-    from ablate.report.terminal import print_table
+def print_tables(tables: Sequence[Table], console: Console, answer: Sequence[Sentence] = ()) -> None:
+    """Tables for people, after what a whole study comes to."""
+    from ablate.report.terminal import print_answer, print_table
 
+    print_answer(answer, console)
     for table in tables:
         print_table(table, console)

@@ -12,6 +12,7 @@ from ablate.dispatch.elsewhere.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError
 from ablate.parts.weights import names_run
 from ablate.project.advice import command
+from ablate.project.answers import answered, runs_of
 from ablate.project.database import database_url, require_results, safe_url
 from ablate.project.results import Looks, looks_of, stored_results
 from ablate.project.stored import changed_since, record_of, scales_of
@@ -23,7 +24,7 @@ from ablate.study.recipes.recipe import setting, weights_paths
 from ablate.study.tuning.tuning import is_tuning
 
 if TYPE_CHECKING:
-    from ablate.report.published import Collection, RunEntry, StudyEntry
+    from ablate.report.published import Collection, StudyEntry
     from ablate.store.store import Store
     from ablate.study.records import RunResult
     from ablate.study.values.study import Study
@@ -230,43 +231,18 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
         tables.append(
             TableEntry(build_table(study, spec, results, **item.looks), len(finished.intersection(own)), len(own))
         )
-    return StudyEntry(
+    entry = StudyEntry(
         name=study.name,
         file=item.shown,
         about=study.about,
         cite={str(key): str(value) for key, value in study.cite.items() if value is not None},
         profile=study.profile,
-        runs={run.run_id: _run(results.get(run.run_id), item.again) for run in study.runs},
+        runs=runs_of(study, results, item.again),
         tables=tuple(tables),
         commands=_commands(item, db),
         other=item.other,
     )
-
-
-def _run(result: RunResult | None, again: Mapping[tuple[str, str], bool]) -> RunEntry:
-    from ablate.report.published import RunEntry
-
-    if result is None:
-        return RunEntry("queued")
-    if result.state != "done" or result.shown is None:
-        return RunEntry(result.state)
-    equal = again.get((result.run.run_id, str(result.shown.environment.get("code"))))
-    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result), equal)
-
-
-def _hardware(result: RunResult) -> str:
-    """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
-    known = result.shown.environment if result.shown else {}
-    device = str(known.get("device") or result.device or "unknown hardware")
-    threads = known.get("threads") if result.device in (None, "cpu") else None
-    parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
-    torch = known.get("packages", {}).get("torch")
-    return ", ".join([*filter(None, parts), *([f"torch {torch}"] if torch else [])])
-
-
-def _code(result: RunResult) -> str:
-    known = result.shown.environment if result.shown else {}
-    return str(known.get("code") or "not recorded")[:12]
+    return replace(entry, answer=answered(study, [one.table for one in tables], entry)) if done else entry
 
 
 def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:

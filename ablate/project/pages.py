@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ablate.errors import UsageError, nearest
+from ablate.project.answers import answer_of
 from ablate.report import FORMATS
 from ablate.report.declare import Format, StudyReport
 
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
+    from ablate.report.declare import Sentence
     from ablate.store.store import Store
     from ablate.study.records import RunResult
     from ablate.study.values.study import Study
@@ -32,7 +34,7 @@ def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     tables, results = build_tables(store, loaded, names)
     scale = other_scale(store, loaded, None)
     return f"{file_name(loaded.name, loaded.sets, scale)}{written.suffix}", render(
-        written, loaded, tables, results, scale
+        written, loaded, tables, results, scale, answer_of(loaded, tables, results)
     )
 
 
@@ -64,9 +66,14 @@ def other_scale(store: Store, loaded: Study, study: str | None) -> str:
 
 
 def render(
-    written: Format, loaded: Study, tables: Sequence[Table], results: Mapping[str, RunResult], scale: str = ""
+    written: Format,
+    loaded: Study,
+    tables: Sequence[Table],
+    results: Mapping[str, RunResult],
+    scale: str = "",
+    answer: Sequence[Sentence] = (),
 ) -> str:
-    """The text of a study's tables in a format; `scale` as `other_scale` gives it."""
+    """The text of a study's tables in a format; `scale` as `other_scale` gives it. `answer` is that of a whole study."""
     from ablate.study.designs.variants import recipe_yaml
     from ablate.study.values.study import full_name
 
@@ -80,5 +87,6 @@ def render(
             source=loaded.source,
             ran=recipe_yaml(loaded.base) if loaded.sets else "",
             runs=list(results.values()),
+            answer=answer,
         )
     )

@@ -91,6 +91,7 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
         cite=item.study.cite,
         source=item.study.source,
         runs=list(item.results.values()),
+        answer=entry.answer,
         plotlyjs="shared",
         home=INDEX,
     )

@@ -16,12 +16,27 @@ if TYPE_CHECKING:
     from ablate.study.values.trials import TuningResult
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence, and where its numbers stand: a table, the first of the rows that it names, a metric, a verdict."""
+
+    text: str
+    table: str = ""
+    row: str = ""
+    metric: str = ""
+    verdict: str = ""
+
+    def document(self) -> dict[str, str | None]:
+        """As JSON gives it; what a sentence has none of is null."""
+        return {key: value or None for key, value in vars(self).items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyReport:
     """What is to be written of a study: its tables, and what stands around them on a page.
 
     `title` is the study's name, `about` its question, `cite` its citation, `source` its YAML, `ran` the recipe that ran where that
-    is another than the file's, as YAML, `runs` the runs behind the numbers.
+    is another than the file's, as YAML, `runs` the runs behind the numbers, `answer` what they come to, for a whole study.
     """
 
     tables: Sequence[Table]
@@ -31,6 +46,7 @@ class StudyReport:
     source: str = ""
     ran: str = ""
     runs: Sequence[RunResult] = ()
+    answer: Sequence[Sentence] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

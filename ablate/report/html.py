@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from ablate.analysis.table import Table
 from ablate.errors import NoSpaceOrPermission, UsageError
+from ablate.report.declare import Sentence
 from ablate.report.page import page
 from ablate.report.theme import page_theme
 from ablate.study.records import RunResult
@@ -46,19 +47,20 @@ def render_html(
     source: str,
     ran: str = "",
     runs: Sequence[RunResult] = (),
+    answer: Sequence[Sentence] = (),
     plotlyjs: Literal["inline", "shared"] = "inline",
     home: str = "",
 ) -> str:
     """The page as text.
 
     `title` is the study's name, `about` its question, `cite` its citation, `source` its YAML, `ran` the recipe
-    that ran where that is another than the file's, as YAML, `runs` the runs behind the numbers. With `plotlyjs="inline"` the page is one file of about 5 MB; with `"shared"` it loads `plotly.min.js`
+    that ran where that is another than the file's, as YAML, `runs` the runs behind the numbers, `answer` what they come to. With `plotlyjs="inline"` the page is one file of about 5 MB; with `"shared"` it loads `plotly.min.js`
     from its own folder, where `write_plotlyjs` puts it. `home` is the file beside it that lists all pages, or empty.
     Raises `UsageError` for another `plotlyjs`.
     """
     if plotlyjs not in ("inline", "shared"):
         raise UsageError(f"plotlyjs is 'inline' or 'shared', not {plotlyjs!r}.")
-    view = page(tables, title=title, about=about, cite=cite, runs=runs)
+    view = page(tables, title=title, about=about, cite=cite, runs=runs, answer=answer)
     return fill("report.html.j2", {**view, "source": source, "ran": ran, "home": home}, plotlyjs)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ablate.analysis.labels import labelled
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
+from ablate.report.declare import Sentence
 from ablate.report.grid import Grid, Head, grid
 
 _SPECIAL = re.compile(
@@ -24,6 +25,11 @@ def render(table: Table) -> str:
     table = labelled(table)
     blocks = [escape(f"{table.study}, {fmt.scale_line(table)}", starts_block=True), heading(table), *body(table)]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def answer(sentences: Sequence[Sentence]) -> str:
+    """What the tables come to, a line each; empty where nothing is said."""
+    return "\n".join(f"- {escape(sentence.text, starts_block=True)}" for sentence in sentences)
 
 
 def heading(table: Table) -> str:

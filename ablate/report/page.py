@@ -12,6 +12,7 @@ from ablate.analysis.labels import labelled
 from ablate.analysis.table import Cell, Column, ConfusionTable, Row, Table
 from ablate.report import drawing, figures
 from ablate.report import format as fmt
+from ablate.report.declare import Sentence
 from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.report.grid import parts_of
 from ablate.study.code.verified import ITSELF
@@ -28,7 +29,13 @@ _HEADS = {"value": "mean ±sd", "delta": "Δ [95%]", "total": "Δ total", "p": "
 
 
 def page(
-    tables: Sequence[Table], *, title: str, about: str, cite: Mapping[str, Any], runs: Sequence[RunResult]
+    tables: Sequence[Table],
+    *,
+    title: str,
+    about: str,
+    cite: Mapping[str, Any],
+    runs: Sequence[RunResult],
+    answer: Sequence[Sentence] = (),
 ) -> dict[str, Any]:
     """The template's values, all JSON-ready."""
     tables = [labelled(table) for table in tables]
@@ -38,16 +45,34 @@ def page(
     views = [_table(replace(table, confusions=own), place, slots) for place, (table, own) in enumerate(drawn, 1)]
     for view in views:
         view["own_scale"] = len(scales) > 1
+    has_figures = any(view["figures"] or view["matrices"] for view in views)
     return {
         "title": fmt.plain(title),
         "about": fmt.plain(about),
+        "answer": [_sentence(sentence, views) for sentence in answer],
+        "lead": _lead(tables, views) if answer else None,
         "cite": _cite(cite),
         "scales": [{"text": text, "comparable": comparable} for text, comparable in scales] if len(scales) == 1 else [],
         "tables": views,
-        "has_figures": any(view["figures"] or view["matrices"] for view in views),
+        "has_figures": has_figures,
         "runs": _runs(tables, runs),
         "runs_folded": len(runs) > FEW,
     }
+
+
+def _sentence(sentence: Sentence, views: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A sentence with the anchor of its table; the command at its end by itself."""
+    text, _, command = fmt.plain(sentence.text).partition(" Command: ")
+    link = next((view["id"] for view in views if view["name"] == fmt.plain(sentence.table)), "")
+    return {"text": text, "command": command, "link": link, "decided": sentence.verdict == "decided"}
+
+
+def _lead(tables: Sequence[Table], views: Sequence[dict[str, Any]]) -> Any:
+    """The figure of the first table of effects, which stands before the tables and not below its own."""
+    for table, view in zip(tables, views, strict=True):
+        if table.kind == "effect" and view["figures"]:
+            return view["figures"].pop(0)
+    return None
 
 
 def matrices_once(tables: Sequence[Table]) -> list[tuple[ConfusionTable, ...]]:

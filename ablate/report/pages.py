@@ -16,7 +16,7 @@ from ablate.analysis.notes import OF_THE_PRESENT
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
 from ablate.report import published as say
-from ablate.report.markdown import body, escape, heading
+from ablate.report.markdown import answer, body, escape, heading
 from ablate.report.published import Collection, Paper, StudyEntry, TableEntry
 
 README = "README.md"
@@ -125,7 +125,7 @@ def _study(study: StudyEntry) -> list[str]:
         blocks.append(f"> {escape(lines[0], starts_block=True)}")
     span = say.when([study])
     blocks.append(f"{_span(study.file)}: {say.progress([study])}{', ' + span if span else ''}.")
-    blocks += _made_with([study])
+    blocks += [answer(study.answer), *_made_with([study])]
     if study.done < study.planned:
         blocks += ["The rest:", _code(study.commands)]
     for entry in study.tables:

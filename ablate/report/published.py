@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
+from ablate.report.declare import Sentence
 from ablate.study.designs.variants import file_name
 from ablate.study.values.study import FULL, full_name
 
@@ -38,13 +39,15 @@ class TableEntry:
 @dataclass(frozen=True)
 class RunEntry:
     """One run: its state (`queued` where it is not known yet) and, of a done one, when it ended (POSIX seconds), what it was
-    trained on, the code that trained it, and whether it came out bit-equal where it was compared with later code."""
+    trained on, the code that trained it, and whether it came out bit-equal where it was compared with later code. `seconds` are
+    those of all of its attempts."""
 
     state: str
     ended: float | None = None
     hardware: str = ""
     code: str = ""
     again: bool | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class StudyEntry:
     tables: tuple[TableEntry, ...] = ()
     commands: tuple[str, ...] = ()
     other: bool = False
+    answer: tuple[Sentence, ...] = ()
 
     @property
     def label(self) -> str:

@@ -14,6 +14,7 @@ from ablate.analysis.labels import labelled
 from ablate.analysis.notes import IF_MISSING
 from ablate.analysis.table import ClaimResult, Column, Table
 from ablate.report import format as fmt
+from ablate.report.declare import Sentence
 from ablate.report.grid import Grid, Head, grid, parts_of
 
 GAPS = (2, 1)
@@ -49,6 +50,14 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
     _print_left_out(table, blocks[0], console, max_rows)
     _print_claims(table.claims, console)
     _print_notes(table, blocks[0], console)
+
+
+def print_answer(sentences: Sequence[Sentence], console: Console) -> None:
+    """What a study comes to, a paragraph a sentence; those that are decided stand out."""
+    if sentences:
+        console.print()
+    for sentence in sentences:
+        console.print(_line(console, sentence.text, "bold" if sentence.verdict == "decided" else ""))
 
 
 def _line(console: Console, text: str, style: str = "") -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
+from ablate.project.answers import answer_of
 from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render
 from ablate.project.text import plural
 from ablate.report.declare import Format
@@ -17,6 +18,7 @@ from ablate.report.declare import Format
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
     from ablate.project.planning import Plan
+    from ablate.report.declare import Sentence
     from ablate.store.store import Store
     from ablate.study.records import RunResult
     from ablate.study.values.study import Study
@@ -78,7 +80,8 @@ def report(
     tables, results = build_tables(store, loaded, names, alone=table is not None)
     _say_state(store, loaded, results, study)
     scale = other_scale(store, loaded, study) if profile is not None else ""
-    _write_report(written, loaded, tables, results, table, out, scale)
+    found = answer_of(loaded, tables, results) if len(names) == len(loaded.tables) else ()
+    _write_report(written, loaded, tables, results, table, out, scale, found)
     planned = make_plan(loaded, store)
     say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
@@ -100,7 +103,7 @@ def _say_state(store: Store, loaded: Study, results: Mapping[str, RunResult], st
 
 
 def _write_report(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
-                  out: Path | None, scale: str) -> None:  # fmt: skip
+                  out: Path | None, scale: str, answer: Sequence[Sentence]) -> None:  # fmt: skip
     """A page goes to a file, with the first table for people before it: a folder that cannot be written to hides no number.
     Other texts go to stdout unless told otherwise."""
     from ablate.cli.screens import print_tables
@@ -108,19 +111,21 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
 
     name = file_name(loaded.name, loaded.sets, scale)
     if written.page:
-        print_tables(tables[:1], stdout_console())
+        print_tables(tables[:1], stdout_console(), () if table else answer)
         if tables[1:]:
             say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
-        _write(render(written, loaded, tables, results, scale), out or Path("reports"), f"{name}{written.suffix}")
+        _write(
+            render(written, loaded, tables, results, scale, answer), out or Path("reports"), f"{name}{written.suffix}"
+        )
     elif out is None:
-        text = render(written, loaded, tables, results, scale).rstrip("\n")
+        text = render(written, loaded, tables, results, scale, answer).rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     elif written.one_table and not out.suffix:
         for built in tables:
             _write(render(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
     else:
         ending = f"{'-' + table if table else ''}{written.suffix}"
-        _write(render(written, loaded, tables, results, scale), out, f"{name}{ending}")
+        _write(render(written, loaded, tables, results, scale, answer), out, f"{name}{ending}")
 
 
 def _refuse_with_all(given: list[str]) -> None:

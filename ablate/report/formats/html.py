@@ -21,6 +21,7 @@ def _study(report: StudyReport) -> str:
         source=report.source,
         ran=report.ran,
         runs=report.runs,
+        answer=report.answer,
     )
 
 

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 def _study(report: StudyReport) -> str:
     from ablate.report.json import document, render
 
-    if len(report.tables) == 1:
+    if len(report.tables) == 1 and not report.answer:
         return render(report.tables[0])
-    documents = [document(table) for table in report.tables]
-    return json.dumps({"schema": 1, "tables": documents}, indent=1, allow_nan=False, ensure_ascii=False)
+    found = {
+        "schema": 1,
+        "tables": [document(table) for table in report.tables],
+        "answer": [sentence.document() for sentence in report.answer],
+    }
+    return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
 
 
 def _tuning(result: TuningResult, best: str) -> str:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def _study(report: StudyReport) -> str:
-    from ablate.report.markdown import render
+    from ablate.report.markdown import answer, render
 
-    return "\n\n".join(render(table) for table in report.tables)
+    return "\n\n".join([*filter(None, [answer(report.answer)]), *(render(table) for table in report.tables)])
 
 
 def _tuning(result: TuningResult, best: str) -> str:

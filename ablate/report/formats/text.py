@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def _study(report: StudyReport) -> str:
     from rich.console import Console
 
-    from ablate.report.terminal import print_table
+    from ablate.report.terminal import print_answer, print_table
 
     console = Console(highlight=False)
     with console.capture() as captured:
+        print_answer(report.answer, console)
         for table in report.tables:
             print_table(table, console)
     return captured.get()
