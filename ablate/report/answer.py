@@ -50,9 +50,9 @@ class _Headline:
         self.study, self.table = study, table
         self.column: Column = labelled(table).columns[0]
         steps = {arm.name: arm.step for arm in study.arms if arm.step}
-        names, read = Names(table), labelled(table).rows
+        self.names, read = Names(table), labelled(table).rows
         self.lines = [
-            _Line(row, fmt.plain(names.effect(steps[row.arm]) if row.arm in steps else each.name), cell)
+            _Line(row, fmt.plain(self.names.effect(steps[row.arm]) if row.arm in steps else each.name), cell)
             for row, each in zip(table.rows, read, strict=True)
             if (cell := row.cells.get(self.column.key)) is not None
         ]
@@ -70,6 +70,12 @@ class _Headline:
         points = " points" if self.column.percent else ""
         delta = fmt.number(cell.delta, self.column, signed=True)
         return f"{delta}{points} {fmt.interval(cell.delta_ci95, self.column, signed=True)}".rstrip()
+
+    def against(self, line: _Line) -> str:
+        """What the effect of one level among more than two is measured from."""
+        factor, equals, _ = line.row.name.rpartition("/")[2].partition("=")
+        known = line.row.name in self.table.instead or self.table.kind != "effect" or not equals or " " in line.row.name
+        return "" if known else f", against the mean over {self.names.factor(factor)},"
 
     def verb(self, cell: Cell) -> str:
         up = (cell.delta or 0) > 0
@@ -123,7 +129,10 @@ def _effects(head: _Headline) -> Iterator[Sentence]:
     decided = _largest([line for line in mains if line.cell.decided])
     if decided:
         shown = decided[:MOST_DECIDED]
-        said = [f"{line.name} {head.verb(line.cell)}: {head.metric} {head.difference(line.cell)}" for line in shown]
+        said = [
+            f"{line.name}{head.against(line)} {head.verb(line.cell)}: {head.metric} {head.difference(line.cell)}"
+            for line in shown
+        ]
         yield head.sentence(_capital("; ".join(said)) + ".", shown, "decided")
     open_ = [line for line in mains if not line.cell.decided and fmt.known(line.cell.delta)]
     if open_:

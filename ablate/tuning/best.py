@@ -27,7 +27,7 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
     arms = {arm.name: arm for arm in tuning.arms}
     found = [(arms[tuned.arm], tuned) for tuned in result.arms if tuned.best is not None]
     if not found:
-        raise NotFound("no trial is complete yet, so there is no best recipe; `ablate tune run` comes first.")
+        raise NotFound("no trial is complete yet, so there is no best recipe. Run `ablate tune run` first.")
     names = _names([arm for arm, _ in found])
     levels = {names[arm.name]: {**_sets(tuning, arm), **_best(tuned)} for arm, tuned in found}
     baseline = next((arm for arm, _ in found if _is_baseline(tuning, arm)), found[0][0])
