@@ -63,7 +63,8 @@ def _label(problems: Problems, key: Key, value: object, *, metric: bool) -> Labe
 
 
 def _text(problems: Problems, key: Key) -> str:
+    told = len(problems.errors)
     text = problems.text(key, "a text")
-    if not text.strip():
+    if not text.strip() and len(problems.errors) == told:
         problems.add(key, "empty", "says nothing; write what people should read, or leave it out.")
     return text
