@@ -4,7 +4,7 @@ beyond one round for each few thousand of them."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ TUNING = "tune:"
 _NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
 
 
-def states(tx: Tx, run_ids: Iterable[str], code: Codes = None) -> dict[str, RunState]:
+def states(tx: Tx, run_ids: Collection[str], *, code: Codes = None) -> dict[str, RunState]:
     """Where each run stands as seen with `code`; runs that the database does not know are absent."""
     columns = (runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
     found: dict[str, RunState] = {}
@@ -82,8 +82,8 @@ def all_studies(
     )  # fmt: skip
 
 
-def links(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
-    """What the studies call each run as they are now: study, arm, levels."""
+def links(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[StudyLink, ...]]:
+    """What each study as it is now calls each run: its arm, levels, aliases and position."""
     found: dict[str, list[StudyLink]] = defaultdict(list)
     statement = (
         sa.select(studies.c.name, studies.c.profile, studies.c.variant, study_runs, runs.c.run_id)
@@ -260,7 +260,7 @@ def _section(recipe: Any, name: str) -> dict[str, Any]:
     return section if isinstance(section, dict) else {}
 
 
-def history(tx: Tx, run_id: str | None, limit: int) -> tuple[Event, ...]:
+def history(tx: Tx, run_id: str | None = None, limit: int = 100) -> tuple[Event, ...]:
     """The newest events first, of one run or of all."""
     statement = (
         sa.select(events, studies.c.name.label("study_name"), runs.c.run_id)

@@ -6,7 +6,7 @@ A request is written once, by the call that asks; only a tuning's grows. It is o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,9 +106,15 @@ _READ: AnySelect = (
 
 
 def find(
-    tx: Tx, name: str | None, profile: str | None, sets: Sequence[str] | None, *, open_only: bool
+    tx: Tx,
+    name: str | None = None,
+    profile: str | None = None,
+    sets: Sequence[str] | None = None,
+    *,
+    open_only: bool = False,
 ) -> tuple[StoredRequest, ...]:
-    """Requests, the oldest first. `profile` None means any, '' the full scale; `sets` None any, () what is no variant."""
+    """What was asked for, the oldest first. `profile` None means any, '' the full scale; `sets` None any, () what is no variant.
+    Those of tunings only by their name."""
     statement = _READ
     if name is not None:
         statement = statement.where(studies.c.name == name)
@@ -141,17 +147,17 @@ def _stored(row: AnyRow) -> StoredRequest:
 
 def of_text(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> tuple[StoredRequest, ...]:
     """The requests for one design, the oldest first."""
-    return tuple(item for item in find(tx, name, profile or "", sets, open_only=False) if item.text == text)
+    return tuple(item for item in find(tx, name, profile or "", sets) if item.text == text)
 
 
 def seeds_asked(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> tuple[int, ...]:
-    """All the seeds that were asked of one design, in order."""
+    """All the seeds that were ever asked of one design, in order. `profile` None is the full scale."""
     return tuple(sorted({seed for item in of_text(tx, name, profile, sets, text) for seed in item.seeds}))
 
 
 def looks(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> Looks:
     """How often seeds were added to a design that had results already; `migrated` where any version's history is not known."""
-    every = find(tx, name, profile or "", sets, open_only=False)
+    every = find(tx, name, profile or "", sets)
     found = [item for item in every if item.text == text]
     results = _first_results(tx, [item.key for item in found])
     seeds: set[int] = set()
@@ -181,8 +187,8 @@ def _first_results(tx: Tx, keys: Sequence[int]) -> dict[int, float]:
     return found
 
 
-def asked_by(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[Asker, ...]]:
-    """Every study, variant and version that ever asked for each run."""
+def asked_by(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[Asker, ...]]:
+    """Every study, variant and version that ever asked for each run; unknown runs are absent."""
     present = sa.exists().where(study_runs.c.study == studies.c.id, study_runs.c.run == runs.c.id)
     statement = (
         sa.select(

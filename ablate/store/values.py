@@ -9,6 +9,9 @@ from typing import Any
 from ablate.study.records import Artifact
 from ablate.study.values.run import Run
 
+TTL = 60.0
+"""Seconds that a lease lasts without a heartbeat."""
+
 
 @dataclass(frozen=True)
 class Clock:
