@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import plotly.graph_objects as go
+
 from ablate.analysis.table import Cell, Column, ConfusionTable, Row, Table
 from ablate.report import drawing, figures
 from ablate.report import format as fmt
+from ablate.report.declare import StudyReport
 from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.report.grid import parts_of
 from ablate.study.code.verified import ITSELF
@@ -26,10 +29,9 @@ _SIGNS = {"holds": "✓", "agrees": "✓", "done": "✓", "contradicted": "✗",
 _HEADS = {"value": "mean ±sd", "delta": "Δ [95%]", "total": "Δ total", "p": "p", "reported": "reported"}
 
 
-def page(
-    tables: Sequence[Table], *, title: str, about: str, cite: Mapping[str, Any], runs: Sequence[RunResult]
-) -> dict[str, Any]:
+def page(report: StudyReport) -> dict[str, Any]:
     """The template's values, all JSON-ready."""
+    tables, runs = report.tables, report.runs
     scales = list(dict.fromkeys((fmt.scale_line(table), _fair(table)) for table in tables))
     slots = figures.colour_slots(tables)
     drawn = zip(tables, matrices_once(tables), strict=True)
@@ -37,9 +39,9 @@ def page(
     for view in views:
         view["own_scale"] = len(scales) > 1
     return {
-        "title": fmt.plain(title),
-        "about": fmt.plain(about),
-        "cite": _cite(cite),
+        "title": fmt.plain(report.title),
+        "about": fmt.plain(report.about),
+        "cite": _cite(report.cite),
         "scales": [{"text": text, "comparable": comparable} for text, comparable in scales] if len(scales) == 1 else [],
         "tables": views,
         "has_figures": any(view["figures"] or view["matrices"] for view in views),
@@ -159,22 +161,23 @@ def chip(word: str) -> dict[str, str]:
 def _figure(info: Info, slots: Mapping[str, int], table: int, number: int) -> list[dict[str, Any]]:
     views = []
     for part, (figure, (title, caption)) in enumerate(zip(drawing.draw(info, slots), _captions(info), strict=True), 1):
-        drawn = json.loads(figure.to_json())
-        drawn["layout"].pop("template", None)  # the page has one of its own for each mode
         views.append(
             {
-                "id": f"figure-{table}-{number}-{part}",
-                "title": title,
-                "caption": caption,
-                "height": drawn["layout"]["height"],
-                "drawn": drawn,
-                "wide": _is_wide(info),
+                **figure_view(figure, f"figure-{table}-{number}-{part}", title, caption, _is_wide(info)),
                 "is_matrix": isinstance(info, ConfusionInfo),
                 "starts": isinstance(info, ConfusionInfo) and part == 1,
                 "worst": _worst(info) if isinstance(info, ConfusionInfo) and part == 2 else [],
             }
         )
     return views
+
+
+def figure_view(figure: go.Figure, name: str, title: str, caption: str, wide: bool) -> dict[str, Any]:
+    """A figure of a page, for the part of the templates that draws it."""
+    drawn = json.loads(figure.to_json())
+    drawn["layout"].pop("template", None)  # the page has one of its own for each mode
+    height = drawn["layout"]["height"]
+    return {"id": name, "title": title, "caption": caption, "height": height, "drawn": drawn, "wide": wide}
 
 
 def _is_wide(info: Info) -> bool:
