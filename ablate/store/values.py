@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from ablate.study.records import Artifact
@@ -163,10 +163,7 @@ class Counts:
 
     @property
     def total(self) -> int:
-        return (
-            self.queued + self.waiting + self.blocked + self.running + self.done
-            + self.failed + self.lost + self.cancelled + self.pruned + self.retried
-        )  # fmt: skip
+        return sum(astuple(self))
 
     @property
     def open(self) -> int:
