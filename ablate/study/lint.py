@@ -156,12 +156,12 @@ def _not_here(problems: Problems, study: Study) -> None:
         what = "names" if key == "command" else "is in"
         problems.warn(
             ("trainer", key),
-            "not-found",
+            "absent-file",
             f"{what} {', '.join(absent)}, which is not found from {folder}, where the study lies.",
         )
     for glob in globs_of(study.trainer):
         if not matches(folder, glob):
-            problems.warn(("trainer", "watch"), "not-found", f"{show(glob)} matches no file in {folder}.")
+            problems.warn(("trainer", "watch"), "absent-file", f"{show(glob)} matches no file in {folder}.")
 
 
 def _tables(problems: Problems, study: Study) -> None:

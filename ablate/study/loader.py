@@ -152,9 +152,7 @@ class _Reader:
             **self._expand(grid, factors, base, seeds),
         )  # fmt: skip
         lint(problems, study)
-        return replace(
-            study, warnings=tuple(str(problem) for problem in problems.warnings), absent=tuple(problems.absent)
-        )
+        return replace(study, warnings=tuple(problems.warnings), absent=tuple(problems.absent))
 
     def _tables(
         self,

@@ -29,7 +29,7 @@ def read_result(tuning: Tuning, store: Store | None, *, importance: bool = True)
         source=tuning.source,
         arms=tuple(_arm(tuning, arm, store, importance) for arm in tuning.arms),
         about=study.about,
-        warnings=tuning.warnings,
+        warnings=tuple(map(str, tuning.warnings)),
         sets=study.sets,
     )
 

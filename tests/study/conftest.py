@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import coded
 
 from ablate.errors import StudyError
 from ablate.study.loader import Settings, load_text
@@ -75,12 +76,12 @@ def read() -> Read:
 
 @pytest.fixture
 def mistakes() -> Mistakes:
-    """mistakes(text, ...) -> the lines of the StudyError that reading it raises"""
+    """mistakes(text, ...) -> place, key and code of each problem that reading it raises; golden/grammar.txt holds the wording"""
 
     def collect(text: str, file: str = "s.yaml", **settings: Any) -> list[str]:
         with pytest.raises(StudyError) as caught:
             _read(text, file, **settings)
-        return [str(problem) for problem in caught.value.problems]
+        return coded(caught.value.problems)
 
     return collect
 

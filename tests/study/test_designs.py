@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from golden_texts import coded
 
 CONVNEXT = """
 study: convnext
@@ -72,9 +73,7 @@ def test_leave_one_out_starts_from_all_members(read: Any, mistakes: Any, lee: st
         "baseline: {tweak: A, refinements: none}\nprofiles", "baseline: {tweak: A, refinements: c+l+m}\nprofiles"
     )
     assert names(read(full)) == ["A/c+l+m", "B/c+l+m", "C/c+l+m", "D/c+l+m", "A/c+l", "A/c+m", "A/l+m"]
-    assert mistakes(text) == [
-        "s.yaml:19: baseline.refinements: leave-one-out starts from all members: baseline refinements must be c+l+m."
-    ]
+    assert mistakes(text) == ["s.yaml:19: baseline.refinements: conflict"]
 
 
 def test_a_path_walks_from_the_baseline(read: Any) -> None:
@@ -157,18 +156,18 @@ def test_a_step_whose_forerunner_is_left_out_is_compared_with_the_last_one_left(
 @pytest.mark.parametrize(
     ("design", "line"),
     [
-        ("half", "design: must be full, one-at-a-time, leave-one-out or {path: [...]}, not 'half'."),
-        ("path", "design: must be full, one-at-a-time, leave-one-out or {path: [...]}, not 'path'."),
-        ("[full]", "design: must be full, one-at-a-time, leave-one-out or {path: [...]}, not [full]."),
-        ("{walk: [stem]}", "design.walk: unknown key. Allowed here: path."),
-        ("{path: []}", "design.path: must be a list of factors and members, in the order of the walk."),
+        ("half", "design: wrong-value"),
+        ("path", "design: wrong-value"),
+        ("[full]", "design: wrong-value"),
+        ("{walk: [stem]}", "design.walk: unknown-key"),
+        ("{path: []}", "design.path: wrong-type"),
         (
             "{path: [stem, blok]}",
-            "design.path.1: no factor or member 'blok'. Known: stem, block, micro, gelu, ln, fewer.",
+            "design.path.1: unknown-name",
         ),
-        ("{path: [stem, stem]}", "design.path: a step is there twice."),
-        ("{path: [micro, ln]}", "design.path: micro walks over all of its members, so ln may not be there too."),
-        ("{path: [[stem]]}", "design.path: must be a list of factors and members, not [[stem]]."),
+        ("{path: [stem, stem]}", "design.path: duplicate"),
+        ("{path: [micro, ln]}", "design.path: conflict"),
+        ("{path: [[stem]]}", "design.path: wrong-type"),
     ],
 )
 def test_mistakes_in_designs(mistakes: Any, design: str, line: str) -> None:
@@ -178,16 +177,12 @@ def test_mistakes_in_designs(mistakes: Any, design: str, line: str) -> None:
 def test_a_path_needs_the_baseline_of_what_it_walks(mistakes: Any) -> None:
     for name in ("stem", "micro"):
         text = CONVNEXT.replace("stem: conv7, " if name == "stem" else ", micro: none}", "" if name == "stem" else "}")
-        assert mistakes(text) == [
-            f"s.yaml:14: baseline: a path starts at the baseline, so it must name a level of {name}."
-        ]
+        assert mistakes(text) == ["s.yaml:14: baseline: missing"]
 
 
 def test_a_name_of_two_things_cannot_be_walked(mistakes: Any) -> None:
     text = CONVNEXT.replace("fewer: {", "stem: {").replace("[stem, block, gelu, fewer, ln]", "[stem]")
-    assert mistakes(text) == [
-        "s.yaml:13: design.path.0: 'stem' is the name of 2 factors or members; rename one of them."
-    ]
+    assert mistakes(text) == ["s.yaml:13: design.path.0: ambiguous"]
 
 
 def test_include_adds_single_arms(read: Any, lee: str) -> None:
@@ -203,20 +198,20 @@ def test_include_adds_single_arms(read: Any, lee: str) -> None:
 def test_an_included_arm_that_is_there_already_is_said(read: Any, lee: str) -> None:
     study = read(lee + "include: [{tweak: B}]\n")
     assert len(study.arms) == 18
-    assert [w for w in study.warnings if "include" in w] == ["s.yaml:38: include.0: this arm is in the grid already."]
+    assert [w for w in coded(study.warnings) if "include" in w] == ["s.yaml:38: include.0: no-effect"]
 
 
 @pytest.mark.parametrize(
     ("include", "line"),
     [
-        ("{tweak: C}", "include: must be a list of arms such as {tweak: C}, not {tweak: C}."),
-        ("[{tweak: [C, D]}]", "include.0: one arm has one level a factor; say which tweak."),
-        ("[{tweak: E}]", "include.0.tweak: tweak has no level 'E'. Levels: A, B, C, D."),
+        ("{tweak: C}", "include: wrong-type"),
+        ("[{tweak: [C, D]}]", "include.0: ambiguous"),
+        ("[{tweak: E}]", "include.0.tweak: unknown-name"),
         (
             "[{twek: C}]",
-            "include.0.twek: there is no factor 'twek'. Did you mean 'tweak'? Factors: tweak, refinements.",
+            "include.0.twek: unknown-name",
         ),
-        ("[C]", "include.0: must be a mapping of factors to levels, not 'C'."),
+        ("[C]", "include.0: wrong-type"),
     ],
 )
 def test_mistakes_in_include(mistakes: Any, lee: str, include: str, line: str) -> None:
@@ -225,32 +220,30 @@ def test_mistakes_in_include(mistakes: Any, lee: str, include: str, line: str) -
 
 def test_include_names_what_the_baseline_leaves_open(mistakes: Any) -> None:
     text = CONVNEXT.replace("stem: conv7, ", "").replace("{path: [stem, block, gelu, fewer, ln]}", "one-at-a-time")
-    assert mistakes(text + "include: [{micro: ln+fewer}]\n") == [
-        "s.yaml:15: include.0: one arm has one level a factor; say which stem."
-    ]
+    assert mistakes(text + "include: [{micro: ln+fewer}]\n") == ["s.yaml:15: include.0: ambiguous"]
 
 
 def test_a_rule_that_matches_nothing_is_a_mistake(mistakes: Any, lee: str) -> None:
     text = lee.replace("design: full", "design: one-at-a-time").replace(
         "tweak: [C, D], refinements: {not: none}", "tweak: C, refinements: c"
     )
-    assert mistakes(text) == ["s.yaml:18: exclude.0: this rule matches no arm of the grid; mend it or take it out."]
+    assert mistakes(text) == ["s.yaml:18: exclude.0: no-effect"]
 
 
 @pytest.mark.parametrize("rule", ["{}", "{tweak: [A, B, C, D]}", "{tweak: {not: C}}, {tweak: C}"])
 def test_rules_that_match_everything_are_a_mistake(mistakes: Any, lee: str, rule: str) -> None:
     text = lee.replace("{tweak: [C, D], refinements: {not: none}}", rule)
-    assert "s.yaml:18: exclude: the rules take out all 32 arms; nothing is left to run." in mistakes(text)
+    assert "s.yaml:18: exclude: empty" in mistakes(text)
 
 
 def test_exclude_is_a_list(mistakes: Any, lee: str) -> None:
     (line,) = mistakes(lee.replace("[{tweak: [C, D], refinements: {not: none}}]", "{tweak: C}"))
-    assert line == "s.yaml:18: exclude: must be a list of rules such as {tweak: C, refinements: m}, not {tweak: C}."
+    assert line == "s.yaml:18: exclude: wrong-type"
 
 
 def test_a_baseline_that_a_rule_takes_out(mistakes: Any, lee: str) -> None:
     assert mistakes(lee.replace("{tweak: [C, D], refinements: {not: none}}", "{tweak: A, refinements: none}")) == [
-        "s.yaml:20: baseline: the baseline A/none is not in the grid: an exclude rule takes it out. Choose another or mend the rule."
+        "s.yaml:20: baseline: not-in-grid"
     ]
 
 
@@ -275,20 +268,18 @@ def test_a_baseline_may_name_some_factors_and_the_others_are_matched(read: Any) 
 
 def test_a_matched_baseline_that_is_missing_in_one_group_is_said(read: Any) -> None:
     study = read(MATCHED + "exclude: [{arch: resnet50, tweak: A}]")
-    assert study.warnings == (
-        "s.yaml:7: baseline: the arms of resnet50 have no baseline in the grid, so nothing is compared there.",
-    )
+    assert coded(study.warnings) == ["s.yaml:7: baseline: not-in-grid"]
 
 
 @pytest.mark.parametrize(
     ("baseline", "lines"),
     [
-        ("", ["s.yaml:7: baseline: is missing: say which arm the others are compared with, as in baseline: {arch: resnet50, tweak: A}."]),
-        ("{}", ["s.yaml:7: baseline: names no factor: say which arm the others are compared with, as in baseline: {arch: resnet50, tweak: A}."]),
-        ("A", ["s.yaml:7: baseline: must be a mapping of factors to one level each, not 'A'."]),
-        ("{tweak: [A]}", ["s.yaml:7: baseline.tweak: must be one level of tweak, not [A]."]),
-        ("{tweak: X}", ["s.yaml:7: baseline.tweak: tweak has no level 'X'. Levels: A, B."]),
-        ("{twek: A}", ["s.yaml:7: baseline.twek: there is no factor 'twek'. Did you mean 'tweak'? Factors: arch, tweak."]),
+        ("", ['s.yaml:7: baseline: missing']),
+        ("{}", ['s.yaml:7: baseline: missing']),
+        ("A", ['s.yaml:7: baseline: wrong-type']),
+        ("{tweak: [A]}", ['s.yaml:7: baseline.tweak: wrong-type']),
+        ("{tweak: X}", ['s.yaml:7: baseline.tweak: unknown-name']),
+        ("{twek: A}", ['s.yaml:7: baseline.twek: unknown-name']),
     ],
 )  # fmt: skip
 def test_mistakes_in_the_baseline(mistakes: Any, baseline: str, lines: list[str]) -> None:
@@ -297,7 +288,7 @@ def test_mistakes_in_the_baseline(mistakes: Any, baseline: str, lines: list[str]
 
 def test_a_missing_baseline_is_never_guessed(mistakes: Any) -> None:
     (line,) = mistakes(MATCHED.replace("baseline: {tweak: A}\n", ""))
-    assert line.startswith("s.yaml:2: baseline: is missing: say which arm the others are compared with")
+    assert line.startswith("s.yaml:2: baseline: missing")
 
 
 def test_a_study_without_factors_is_one_arm(read: Any) -> None:
@@ -312,11 +303,7 @@ def test_large_grids_are_counted_before_they_are_built(mistakes: Any) -> None:
         f"  f{i}: {{path: {path}, levels: [{many}]}}\n" for i, path in enumerate(("epochs", "batch_size", "data.limit"))
     )
     text = f"study: s\nfactors:\n{factors}baseline: {{f0: 1}}\n"
-    told = (
-        "s.yaml:2: factors: the grid has {} arms; at most 1,000,000 are planned. Use fewer levels, or another design."
-    )
-    assert mistakes(text) == [told.format("1,000,000,000")]
-    assert mistakes(text + "design: one-at-a-time") == [told.format("1,000,000,000")]
-    assert mistakes(text.replace("{f0: 1}", "{f0: 1, f1: 1}") + "design: {path: [f0, f1]}") == [
-        told.format("1,999,000")
-    ]
+    told = ["s.yaml:2: factors: too-many"]
+    assert mistakes(text) == told
+    assert mistakes(text + "design: one-at-a-time") == told
+    assert mistakes(text.replace("{f0: 1}", "{f0: 1, f1: 1}") + "design: {path: [f0, f1]}") == told

@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 
-from ablate.study.recipes.recipe import fields
-
 HEAD = "study: s\nseeds: 1\n"
 
 
@@ -95,7 +93,7 @@ def test_text_goes_before_value_and_truth_is_no_number(read: Any, mistakes: Any)
     named = HEAD + "factors: {s: {path: schedule.name, levels: {flat: constant, cos: cosine}}}\nbaseline: {s: cosine}"
     assert read(named).baseline == {"s": "cos"}
     (line,) = mistakes(HEAD + "factors: {e: {path: epochs, levels: [1, 2]}}\nbaseline: {e: true}")
-    assert line == "s.yaml:4: baseline.e: e has no level 'true'. Levels: 1, 2."
+    assert line == "s.yaml:4: baseline.e: unknown-name"
 
 
 def test_a_subset_may_be_written_in_another_order(read: Any, lee: str) -> None:
@@ -108,53 +106,50 @@ def test_a_subset_may_be_written_in_another_order(read: Any, lee: str) -> None:
 @pytest.mark.parametrize(
     ("factors", "line"),
     [
-        ("[a]", "factors: must be a mapping of factor names, not [a]."),
-        ("{f: 3}", "factors.f: must be a mapping with `levels` (and `path`), or with `subsets`; not 3."),
-        ("{f: }", "factors.f: must be a mapping with `levels` (and `path`), or with `subsets`; not null."),
-        ("{f: {level: [1]}}", "factors.f.level: unknown key. Did you mean 'levels'? Allowed here: path, levels, subsets."),
-        ("{f: {path: epochs}}", "factors.f: needs either `levels` or `subsets`."),
-        ("{f: {levels: {a: }, subsets: {b: }}}", "factors.f: needs either `levels` or `subsets`."),
-        ("{f: {levels: [1, 2]}}", "factors.f.levels: a list of levels needs `path`, the recipe field that they set."),
-        ("{f: {path: epochs, levels: []}}", "factors.f.levels: has no level."),
-        ("{f: {path: epochs, levels: }}", "factors.f.levels: has no level."),
-        ("{f: {path: epochs, levels: 3}}", "factors.f.levels: must be a list of values or a mapping of names, not 3."),
-        ("{f: {path: epochs, levels: [3, 3]}}", "factors.f.levels.1: the level '3' is there twice."),
+        ("[a]", 'factors: wrong-type'),
+        ("{f: 3}", 'factors.f: wrong-type'),
+        ("{f: }", 'factors.f: wrong-type'),
+        ("{f: {level: [1]}}", 'factors.f.level: unknown-key'),
+        ("{f: {path: epochs}}", 'factors.f: missing'),
+        ("{f: {levels: {a: }, subsets: {b: }}}", 'factors.f: missing'),
+        ("{f: {levels: [1, 2]}}", 'factors.f.levels: missing'),
+        ("{f: {path: epochs, levels: []}}", 'factors.f.levels: empty'),
+        ("{f: {path: epochs, levels: }}", 'factors.f.levels: empty'),
+        ("{f: {path: epochs, levels: 3}}", 'factors.f.levels: wrong-type'),
+        ("{f: {path: epochs, levels: [3, 3]}}", 'factors.f.levels.1: duplicate'),
         (
             "{f: {path: epochs, levels: [[3]]}}",
-            "factors.f.levels.0: a level without a name must be a plain value, not [3]; give names: levels: {NAME: ...}.",
+            'factors.f.levels.0: wrong-type',
         ),
-        ("{f: {path: 3, levels: [3]}}", "factors.f.path: must be the dotted path of a recipe field, not 3."),
+        ("{f: {path: 3, levels: [3]}}", 'factors.f.path: wrong-type'),
         (
             "{f: {path: optimizer.rate, levels: [3]}}",
-            "factors.f.path: 'optimizer.rate' is not a recipe field. Did you mean 'optimizer.name'? Allowed here: "
-            + ", ".join(path.partition(".")[2] for path in fields() if path.startswith("optimizer."))
-            + ".",
+            'factors.f.path: unknown-field',
         ),
         (
             "{f: {path: mixup, levels: [3]}}",
-            "factors.f.path: 'mixup' is not a recipe field. It is a section; name a field of it: alpha.",
+            'factors.f.path: unknown-field',
         ),
-        ("{f: {path: epochs, levels: [3, 0]}}", "factors.f.levels.1: epochs must be at least 1, not 0."),
+        ("{f: {path: epochs, levels: [3, 0]}}", 'factors.f.levels.1: out-of-range'),
         (
             "{f: {levels: {a: 3}}}",
-            "factors.f.levels.a: must be a mapping of recipe fields to values, not 3; or give the factor a `path`.",
+            'factors.f.levels.a: wrong-type',
         ),
         (
             "{f: {levels: {a: {epoch: 3}}}}",
-            "factors.f.levels.a.epoch: 'epoch' is not a recipe field. Did you mean 'epochs'? Allowed here: select, "
-            "evaluate_every, batch_size, epochs, precision, data, model, optimizer, schedule, loss, cutmix, distillation, ema, mixup, sam, early_stopping.",
+            'factors.f.levels.a.epoch: unknown-field',
         ),
-        ("{f: {subsets: {a+b: }}}", "factors.f.subsets.a+b: a member's name may not be 'none' nor hold '+'."),
-        ("{f: {subsets: {none: }}}", "factors.f.subsets.none: a member's name may not be 'none' nor hold '+'."),
-        ("{f: {subsets: }}", "factors.f.subsets: has no member."),
-        ("{f: {subsets: [a]}}", "factors.f.subsets: must be a mapping of member names to settings, not [a]."),
+        ("{f: {subsets: {a+b: }}}", 'factors.f.subsets.a+b: bad-name'),
+        ("{f: {subsets: {none: }}}", 'factors.f.subsets.none: bad-name'),
+        ("{f: {subsets: }}", 'factors.f.subsets: empty'),
+        ("{f: {subsets: [a]}}", 'factors.f.subsets: wrong-type'),
         (
             "{f: {subsets: {a: {epochs: 1}, b: {epochs: 2}}}}",
-            "factors.f.subsets.b: a+b sets epochs to two values; members must not overlap.",
+            'factors.f.subsets.b: conflict',
         ),
         (
             f"{{f: {{subsets: {{{', '.join(f'm{i}: ' for i in range(15))}}}}}}}",
-            "factors.f.subsets: has 15 members, so 2^15 subsets; at most 14 are allowed.",
+            'factors.f.subsets: too-many',
         ),
     ],
 )  # fmt: skip
@@ -165,47 +160,41 @@ def test_mistakes_in_factors(mistakes: Any, factors: str, line: str) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "'a,b'", "a/b", "(a", "a)", "a=b", "''", '"a\\tb"', "x" * 101, "'\u200b'"])
 def test_names_hold_none_of_the_characters_that_mean_something(mistakes: Any, name: str) -> None:
-    rule = "may hold no blank, comma, slash, parenthesis or '=' and at most 100 characters."
-    for text, what in (
-        (f"{{? {name} : {{path: epochs, levels: [1]}}}}", "factor"),
-        (f"{{f: {{levels: {{? {name} : }}}}}}", "level"),
+    for text in (
+        (f"{{? {name} : {{path: epochs, levels: [1]}}}}"),
+        (f"{{f: {{levels: {{? {name} : }}}}}}"),
     ):
-        lines = mistakes(f"study: s\nfactors: {text}")
-        assert any(f"the {what} name" in line and rule in line for line in lines)
+        assert any(line.endswith(": bad-name") for line in mistakes(f"study: s\nfactors: {text}"))
 
 
 @pytest.mark.parametrize("name", ["baseline", "epoch", "class", "effect"])
 def test_reserved_names(mistakes: Any, name: str) -> None:
     lines = mistakes(f"study: s\nfactors: {{{name}: {{path: epochs, levels: [1]}}}}\nbaseline: {{{name}: 1}}")
-    assert lines == [f"s.yaml:2: factors.{name}: '{name}' has a meaning of its own; choose another factor name."]
+    assert lines == [f"s.yaml:2: factors.{name}: bad-name"]
 
 
 def test_a_wrong_path_is_told_once_and_not_where_the_factor_is_used(mistakes: Any, lee: str) -> None:
     (line,) = mistakes(lee.replace("path: model.tweak", "path: model.tweek"))
-    assert line.startswith(
-        "s.yaml:11: factors.tweak.path: 'model.tweek' is not a recipe field. Did you mean 'model.tweak'?"
-    )
+    assert line.startswith("s.yaml:11: factors.tweak.path: unknown-field")
 
 
 def test_a_factor_without_levels_is_told_alone(mistakes: Any, lee: str) -> None:
-    assert mistakes(lee.replace("levels: [A, B, C, D]", "levels: []")) == [
-        "s.yaml:11: factors.tweak.levels: has no level."
-    ]
+    assert mistakes(lee.replace("levels: [A, B, C, D]", "levels: []")) == ["s.yaml:11: factors.tweak.levels: empty"]
 
 
 @pytest.mark.parametrize(
     ("where", "line"),
     [
-        ("{twek: A}", "exclude.0.twek: there is no factor 'twek'. Did you mean 'tweak'? Factors: tweak, refinements."),
-        ("{tweak: E}", "exclude.0.tweak: tweak has no level 'E'. Levels: A, B, C, D."),
-        ("{tweak: {not: E}}", "exclude.0.tweak.not: tweak has no level 'E'. Levels: A, B, C, D."),
-        ("{tweak: {nor: A}}", "exclude.0.tweak.nor: unknown key. Did you mean 'not'? Allowed here: not."),
-        ("{tweak: {}}", "exclude.0.tweak: must be a level, a list of levels, or {not: ...}, not {}."),
-        ("{tweak: []}", "exclude.0.tweak: names no level."),
-        ("{tweak: {not: []}}", "exclude.0.tweak.not: names no level."),
-        ("{tweak: [[A]]}", "exclude.0.tweak: must be a level, a list of levels, or {not: ...}, not [[A]]."),
-        ("[tweak]", "exclude.0: must be a mapping of factors to levels, not [tweak]."),
-        ("tweak", "exclude.0: must be a mapping of factors to levels, not 'tweak'."),
+        ("{twek: A}", "exclude.0.twek: unknown-name"),
+        ("{tweak: E}", "exclude.0.tweak: unknown-name"),
+        ("{tweak: {not: E}}", "exclude.0.tweak.not: unknown-name"),
+        ("{tweak: {nor: A}}", "exclude.0.tweak.nor: unknown-key"),
+        ("{tweak: {}}", "exclude.0.tweak: empty"),
+        ("{tweak: []}", "exclude.0.tweak: empty"),
+        ("{tweak: {not: []}}", "exclude.0.tweak.not: empty"),
+        ("{tweak: [[A]]}", "exclude.0.tweak: wrong-type"),
+        ("[tweak]", "exclude.0: wrong-type"),
+        ("tweak", "exclude.0: wrong-type"),
     ],
 )
 def test_mistakes_in_conditions(mistakes: Any, lee: str, where: str, line: str) -> None:

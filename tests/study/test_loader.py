@@ -46,49 +46,41 @@ def test_seeds_are_a_number_or_a_list(read: Any, seeds: str) -> None:
 @pytest.mark.parametrize("seeds", ["0", "-1", "1.5", "true", "three", "[]", "[0, 0]", "[-1]", "[true]", "[1.0]", "[a]", "[[1]]", "{a: 1}", "100001", "[2147483648]"])  # fmt: skip
 def test_what_are_no_seeds(mistakes: Any, seeds: str) -> None:
     (line,) = mistakes(f"study: s\nseeds: {seeds}")
-    shown = seeds if seeds != "three" else "'three'"
-    assert line == (
-        "s.yaml:2: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; "
-        f"not {shown}."
-    )
+    assert line == ("s.yaml:2: seeds: wrong-value")
 
 
 def test_seeds_of_the_command_line(read: Any, mistakes: Any) -> None:
     assert read("study: s\nseeds: 5", seeds=2).seeds == (0, 1)
     assert read("study: s\nseeds: 5", seeds=(4, 9)).seeds == (4, 9)
-    assert mistakes("study: s", seeds=0) == [
-        "--seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 0."
-    ]
-    assert mistakes("study: s\nseeds: x", seeds=2) == [
-        "s.yaml:2: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 'x'."
-    ]
+    assert mistakes("study: s", seeds=0) == ["--seeds: wrong-value"]
+    assert mistakes("study: s\nseeds: x", seeds=2) == ["s.yaml:2: seeds: wrong-value"]
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("study: Lee 2024", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'Lee 2024'."),
-        ("study: ..", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not '..'."),
-        ("study: [a]", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not [a]."),
-        ("study:", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; it is missing."),
-        (f"study: {'a' * 81}", "study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'aaa"),
-        ("study: s\nkeep: best", "keep: must be one of selected, last, all, not 'best'."),
-        ("study: s\nkeep: [all]", "keep: must be one of selected, last, all, not [all]."),
-        ("study: s\nabout: [a]", "about: must be a sentence, not a list."),
-        ("study: s\nabout: {a: b}", "about: must be a sentence, not a mapping."),
-        ("study: s\ncite: Lee", "cite: must be a mapping such as {title: ..., source: ...}, not 'Lee'."),
-        ("study: s\nrecipe: 3", "recipe: must be a mapping of recipe fields to values, not 3."),
-        ("study: s\nfactors: 3", "factors: must be a mapping of factor names, not 3."),
-        ("study: s\ntables: [a]", "tables: must be a mapping of table names, not [a]."),
-        ("study: s\nprofiles: [a]", "profiles: must be a mapping of profile names, not [a]."),
-        ("study: s\ntune: [a.yaml]", "tune: must be the name of a tuning file, not a list."),
-        ("study: s\nfactor: {}", f"factor: unknown key. Did you mean 'factors'? Allowed here: {', '.join(STUDY)}."),
-        ("study: s\nepochs: 3", f"epochs: unknown key. Allowed here: {', '.join(STUDY)}."),
+        ("study: Lee 2024", "study: bad-name"),
+        ("study: ..", "study: bad-name"),
+        ("study: [a]", "study: bad-name"),
+        ("study:", "study: bad-name"),
+        (f"study: {'a' * 81}", "study: bad-name"),
+        ("study: s\nkeep: best", "keep: wrong-value"),
+        ("study: s\nkeep: [all]", "keep: wrong-value"),
+        ("study: s\nabout: [a]", "about: wrong-type"),
+        ("study: s\nabout: {a: b}", "about: wrong-type"),
+        ("study: s\ncite: Lee", "cite: wrong-type"),
+        ("study: s\nrecipe: 3", "recipe: wrong-type"),
+        ("study: s\nfactors: 3", "factors: wrong-type"),
+        ("study: s\ntables: [a]", "tables: wrong-type"),
+        ("study: s\nprofiles: [a]", "profiles: wrong-type"),
+        ("study: s\ntune: [a.yaml]", "tune: wrong-type"),
+        ("study: s\nfactor: {}", "factor: unknown-key"),
+        ("study: s\nepochs: 3", "epochs: unknown-key"),
     ],
 )
 def test_mistakes_at_the_top(mistakes: Any, line: str, message: str) -> None:
     (told,) = mistakes(line)
-    assert told.startswith(f"s.yaml:{line.count(chr(10)) + 1}: {message}")
+    assert told == f"s.yaml:{line.count(chr(10)) + 1}: {message}"
 
 
 def test_the_top_level_keys_are_those_of_the_contract() -> None:
@@ -97,9 +89,7 @@ def test_the_top_level_keys_are_those_of_the_contract() -> None:
 
 
 def test_a_file_without_a_name_says_so(mistakes: Any) -> None:
-    assert mistakes("about: x") == [
-        "s.yaml:1: study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; it is missing."
-    ]
+    assert mistakes("about: x") == ["s.yaml:1: study: bad-name"]
 
 
 def test_several_mistakes_are_told_together_in_the_order_of_the_file(mistakes: Any, lee: str) -> None:
@@ -114,23 +104,21 @@ def test_several_mistakes_are_told_together_in_the_order_of_the_file(mistakes: A
         .replace("B is best", "B is better")
     )
     assert mistakes(text) == [
-        "s.yaml:1: study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'Lee!'.",
-        "s.yaml:7: recipe.optimizer.lr: optimizer.lr must be above 0, not -0.01.",
-        "s.yaml:9: recipe.epoch: 'epoch' is not a recipe field. Did you mean 'epochs'? Allowed here: select, evaluate_every, "
-        "batch_size, epochs, precision, data, model, optimizer, schedule, loss, cutmix, distillation, ema, mixup, sam, early_stopping.",
-        "s.yaml:18: exclude.0.tweak: tweak has no level 'E'. Levels: A, B, C, D.",
-        "s.yaml:19: seeds: must be a number of seeds from 1 to 100,000, or a list of different whole numbers from 0; not 'none'.",
-        "s.yaml:20: baseline.tweak: tweak has no level 'X'. Levels: A, B, C, D.",
-        "s.yaml:22: profiles.cpu.recipe.data.fraction: data.fraction must be at most 1, not 5.",
-        "s.yaml:29: tables.table1.claims.0: 'B is better' cannot be read. A claim is one of: ROW > ROW [by X]; ROW < ROW [by X]; "
-        "ROW is best|worst [of ROW, ...]; (ROW - ROW) > (ROW - ROW); each may end in [on METRIC] [where FACTOR=LEVEL]; or {prose: ...}.",
+        's.yaml:1: study: bad-name',
+        's.yaml:7: recipe.optimizer.lr: out-of-range',
+        's.yaml:9: recipe.epoch: unknown-field',
+        's.yaml:18: exclude.0.tweak: unknown-name',
+        's.yaml:19: seeds: wrong-value',
+        's.yaml:20: baseline.tweak: unknown-name',
+        's.yaml:22: profiles.cpu.recipe.data.fraction: out-of-range',
+        's.yaml:29: tables.table1.claims.0: bad-claim',
     ]  # fmt: skip
 
 
 def test_a_file_full_of_mistakes_shows_the_first_hundred(mistakes: Any) -> None:
     lines = mistakes("study: s\nrecipe:\n" + "".join(f"  x{i}: 1\n" for i in range(50_000)))
     assert len(lines) == 101
-    assert lines[-1] == "s.yaml: only the first 100 mistakes are shown."
+    assert lines[-1] == "s.yaml: too-many"
 
 
 def test_long_values_are_shortened_in_messages(mistakes: Any) -> None:
@@ -157,17 +145,17 @@ def test_set_changes_the_base_and_levels_apply_after_it(read: Any, lee: str) -> 
 @pytest.mark.parametrize(
     ("sets", "line"),
     [
-        (("epochs",), "--set epochs: must be PATH=VALUE, as in --set epochs=3."),
-        (("=3",), "--set =3: must be PATH=VALUE, as in --set epochs=3."),
-        (("epoch=3",), "--set epoch=3: 'epoch' is not a recipe field. Did you mean 'epochs'? Allowed here: "),
-        (("epochs=x",), "--set epochs=x: epochs must be a whole number, not 'x'."),
-        (("epochs=[",), "--set epochs=[: not valid YAML: did not find expected node content"),
-        (("epochs=3", "epochs=4"), "--set epochs=4: epochs is set twice on the command line."),
+        (("epochs",), "--set epochs: bad-format"),
+        (("=3",), "--set =3: bad-format"),
+        (("epoch=3",), "--set epoch=3: unknown-field"),
+        (("epochs=x",), "--set epochs=x: wrong-type"),
+        (("epochs=[",), "--set epochs=[: bad-yaml"),
+        (("epochs=3", "epochs=4"), "--set epochs=4: duplicate"),
         (
             ("model.tweak=B",),
-            "--set model.tweak=B: every level of tweak sets model.tweak, so this would change nothing.",
+            "--set model.tweak=B: no-effect",
         ),
-        (("model.arch=x",), "--set model.arch=x: model.arch 'x' is not known."),
+        (("model.arch=x",), "--set model.arch=x: unknown-name"),
     ],
 )
 def test_mistakes_in_set(mistakes: Any, lee: str, sets: tuple[str, ...], line: str) -> None:
@@ -177,9 +165,9 @@ def test_mistakes_in_set(mistakes: Any, lee: str, sets: tuple[str, ...], line: s
 
 def test_all_mistakes_of_set_are_told_with_those_of_the_file(mistakes: Any) -> None:
     assert mistakes("study: S", sets=("epochs=0", "batch_size=0")) == [
-        "--set epochs=0: epochs must be at least 1, not 0.",
-        "--set batch_size=0: batch_size must be at least 1, not 0.",
-        "s.yaml:1: study: must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; not 'S'.",
+        "--set epochs=0: out-of-range",
+        "--set batch_size=0: out-of-range",
+        "s.yaml:1: study: bad-name",
     ]
 
 

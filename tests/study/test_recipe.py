@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from ablate.parts.declare import FIRST, DataSet, Network, Optimizer, Schedule
-from ablate.parts.found import parts
+from ablate.parts.declare import FIRST
 from ablate.study.recipes import normalise
 from ablate.study.recipes.recipe import fields, nest, parse_recipe, written
 from ablate.study.recipes.transforms import transforms
@@ -29,40 +28,19 @@ DEFAULTS: dict[str, Any] = {
     "select": "last", "evaluate_every": 1, "batch_size": 128, "epochs": 10, "precision": "fp32",
 }  # fmt: skip
 
-NUMBER = {
-    "data.image_size": ("at least 1", 0, "at most 4096", 4097), "data.fraction": ("above 0", 0, "at most 1", 1.5),
-    "data.limit": ("at least 1", 0, None, None), "model.dropout": ("at least 0", -0.1, "below 1", 1),
-    "optimizer.lr": ("above 0", 0, None, None), "optimizer.momentum": ("at least 0", -1, "below 1", 1),
-    "optimizer.weight_decay": ("at least 0", -1, None, None), "schedule.warmup_epochs": ("at least 0", -1, None, None),
-    "schedule.gamma": ("above 0", 0, "at most 1", 2),
-    "loss.label_smoothing": ("at least 0", -0.1, "below 1", 1), "mixup.alpha": ("at least 0", -0.2, None, None),
-    "early_stopping.patience": ("at least 1", 0, None, None), "evaluate_every": ("at least 1", 0, None, None),
-    "batch_size": ("at least 1", 0, None, None), "epochs": ("at least 1", -1, None, None),
+NUMBER: dict[str, tuple[float, float | None]] = {
+    "data.image_size": (0, 4097), "data.fraction": (0, 1.5), "data.limit": (0, None), "model.dropout": (-0.1, 1),
+    "optimizer.lr": (0, None), "optimizer.momentum": (-1, 1), "optimizer.weight_decay": (-1, None),
+    "schedule.warmup_epochs": (-1, None), "schedule.gamma": (0, 2), "loss.label_smoothing": (-0.1, 1), "mixup.alpha": (-0.2, None),
+    "early_stopping.patience": (0, None), "evaluate_every": (0, None), "batch_size": (0, None), "epochs": (-1, None),
 }  # fmt: skip
-WHOLE = {
-    "data.image_size",
-    "data.limit",
-    "early_stopping.patience",
-    "evaluate_every",
-    "batch_size",
-    "epochs",
-}
-CHOICES = {
-    "data.on_bad_image": "fail, skip", "model.tweak": "A, B, C, D, C-only, D-only", "optimizer.name": ", ".join(parts(Optimizer)),
-    "schedule.name": ", ".join(parts(Schedule)), "precision": "fp32, bf16, fp16",
-}  # fmt: skip
+WHOLE = {"data.image_size", "data.limit", "early_stopping.patience", "evaluate_every", "batch_size", "epochs"}
+CHOICES = ["data.on_bad_image", "model.tweak", "optimizer.name", "schedule.name", "precision"]
 TRUTHS = [path for path, default in DEFAULTS.items() if isinstance(default, bool)] + [
     "model.stride_in_3x3", "model.deep_stem", "model.avgpool_shortcut",
 ]  # fmt: skip
 TEXTS = ["data.name", "data.path", "model.arch", "select", "early_stopping.metric"]
 FORMS = ["data.split", "data.augment", "data.normalize", "model.args", "model.init", "model.trainable", "optimizer.groups", "loss.class_weights", "schedule.step_epochs"]  # fmt: skip
-
-
-SECTIONS = list(dict.fromkeys(path.partition(".")[0] for path in fields() if "." in path))
-
-
-def _fields_of(section: str) -> list[str]:
-    return [path.partition(".")[2] for path in fields() if path.startswith(f"{section}.")]
 
 
 def test_every_field_has_its_default_and_belongs_to_one_of_the_groups_below() -> None:
@@ -85,42 +63,38 @@ def test_defaults_are_written_out(recipe_of: Any) -> None:
 
 @pytest.mark.parametrize("path", NUMBER)
 def test_numbers_have_their_range(refused: Any, recipe_of: Any, path: str) -> None:
-    least, low, most, high = NUMBER[path]
-    assert refused(f"{path}: {low}") == f"recipe.{path}: {path} must be {least}, not {low}."
-    if most is not None:
-        assert refused(f"{path}: {high}") == f"recipe.{path}: {path} must be {most}, not {high}."
-    what = "a whole number" if path in WHOLE else "a number"
-    for wrong, shown in (("many", "'many'"), ("true", "true"), ("[1]", "[1]"), ("{a: 1}", "{a: 1}"), ("'1'", "'1'")):
-        assert refused(f"{path}: {wrong}") == f"recipe.{path}: {path} must be {what}, not {shown}."
-    for wrong, shown in ((".nan", "NaN"), (".inf", "Infinity"), ("1e999", "Infinity")):
-        assert refused(f"{path}: {wrong}").startswith(f"recipe.{path}: {path} must be ")
-        assert refused(f"{path}: {wrong}").endswith(f"not {shown}.")
+    low, high = NUMBER[path]
+    assert refused(f"{path}: {low}") == f"recipe.{path}: out-of-range"
+    if high is not None:
+        assert refused(f"{path}: {high}") == f"recipe.{path}: out-of-range"
+    for wrong in ("many", "true", "[1]", "{a: 1}", "'1'"):
+        assert refused(f"{path}: {wrong}") == f"recipe.{path}: wrong-type"
+    for wrong in (".nan", ".inf", "1e999"):
+        assert refused(f"{path}: {wrong}") == f"recipe.{path}: {'wrong-type' if path in WHOLE else 'out-of-range'}"
     if path in WHOLE:
-        assert refused(f"{path}: 1.5") == f"recipe.{path}: {path} must be a whole number, not 1.5."
+        assert refused(f"{path}: 1.5") == f"recipe.{path}: wrong-type"
 
 
 @pytest.mark.parametrize("path", CHOICES)
 def test_choices(refused: Any, path: str) -> None:
-    assert refused(f"{path}: neither") == f"recipe.{path}: {path} must be one of {CHOICES[path]}, not 'neither'."
-    assert f"{path} must be one of {CHOICES[path]}, not 3." in refused(f"{path}: 3")
+    assert refused(f"{path}: neither") == f"recipe.{path}: wrong-value"
+    assert refused(f"{path}: 3") == f"recipe.{path}: wrong-value"
 
 
 def test_choices_name_the_nearest(refused: Any) -> None:
-    assert refused("schedule.name: cosin") == (
-        f"recipe.schedule.name: schedule.name must be one of {CHOICES['schedule.name']}, not 'cosin'. Did you mean 'cosine'?"
-    )
+    assert refused("schedule.name: cosin") == ("recipe.schedule.name: wrong-value")
 
 
 @pytest.mark.parametrize("path", TRUTHS)
 def test_truths(refused: Any, path: str) -> None:
-    for wrong, shown in (("on", "'on'"), ("1", "1"), ("yes", "'yes'")):
-        assert refused(f"{path}: {wrong}") == f"recipe.{path}: {path} must be true or false, not {shown}."
+    for wrong in ("on", "1", "yes"):
+        assert refused(f"{path}: {wrong}") == f"recipe.{path}: wrong-type"
 
 
 @pytest.mark.parametrize("path", TEXTS)
 def test_texts(refused: Any, path: str) -> None:
-    assert refused(f"{path}: 3") == f"recipe.{path}: {path} must be text, not 3."
-    assert refused(f"{path}: [a]") == f"recipe.{path}: {path} must be text, not [a]."
+    assert refused(f"{path}: 3") == f"recipe.{path}: wrong-type"
+    assert refused(f"{path}: [a]") == f"recipe.{path}: wrong-type"
 
 
 @pytest.mark.parametrize(
@@ -128,30 +102,26 @@ def test_texts(refused: Any, path: str) -> None:
     [
         (
             "model.arch: resnet51",
-            "recipe.model.arch: model.arch 'resnet51' is not known. Did you mean 'resnet50'? Known networks: "
-            f"{', '.join(parts(Network))}; or package.module:callable, timm/NAME, torchvision/NAME.",
+            'recipe.model.arch: unknown-name',
         ),
         (
             "data.name: cifar",
-            "recipe.data.name: data.name 'cifar' is not known. Did you mean 'cifar10'? Known data sets: "
-            f"{', '.join(parts(DataSet))}; or package.module:callable.",
+            'recipe.data.name: unknown-name',
         ),
         (
             "select: top1",
-            "recipe.select: select 'top1' is not known. Did you mean 'val_top1'? Known choices: last, val_top1, val_top5, val_loss, "
-            "val_mean_class_accuracy.",
+            'recipe.select: unknown-name',
         ),
         (
             "early_stopping: {patience: 3, metric: test_top1}",
-            "recipe.early_stopping.metric: early_stopping.metric 'test_top1' is not known. Known choices: "
-            "val_top1, val_top5, val_loss, val_mean_class_accuracy.",
+            'recipe.early_stopping.metric: unknown-name',
         ),
-        ("epocs: 3", "recipe.epocs: 'epocs' is not a recipe field. Did you mean 'epochs'? Allowed here: select, evaluate_every, batch_size, epochs, precision, " + f"{', '.join(SECTIONS)}."),
-        ("optimiser: {lr: 1}", "recipe.optimiser: 'optimiser' is not a recipe field. Did you mean 'optimizer'? Allowed here: select, evaluate_every, batch_size, epochs, precision, " + f"{', '.join(SECTIONS)}."),
-        ("optimizer: {rate: 1}", "recipe.optimizer.rate: 'optimizer.rate' is not a recipe field. Did you mean 'optimizer.name'? Allowed here: " + f"{', '.join(_fields_of('optimizer'))}."),
-        ("a.b: 1", "recipe.a.b: 'a.b' is not a recipe field. Sections: " + f"{', '.join(SECTIONS)}."),
-        ("mixup: 0.2", "recipe.mixup: mixup is a section: a mapping of alpha; not 0.2."),
-        ("mixup: {alpha: 1}\nmixup.alpha: 2", "recipe.mixup.alpha: mixup.alpha is set twice here, nested and dotted; keep one."),
+        ("epocs: 3", "recipe.epocs: unknown-field"),
+        ("optimiser: {lr: 1}", "recipe.optimiser: unknown-field"),
+        ("optimizer: {rate: 1}", "recipe.optimizer.rate: unknown-field"),
+        ("a.b: 1", "recipe.a.b: unknown-field"),
+        ("mixup: 0.2", 'recipe.mixup: wrong-type'),
+        ("mixup: {alpha: 1}\nmixup.alpha: 2", 'recipe.mixup.alpha: duplicate'),
     ],
 )  # fmt: skip
 def test_wrong_names_say_what_is_allowed(refused: Any, text: str, line: str) -> None:
@@ -182,15 +152,9 @@ def test_arguments_of_a_network_are_free_but_finite(recipe_of: Any, refused: Any
     )
     assert recipe["model"]["args"] == {"widths": [1, 2], "deep": {"a": None}, "b": 3}
     assert recipe_of("model.args.b: 3\nmodel.args: {a: 1}")["model"]["args"] == {"a": 1, "b": 3}
-    assert (
-        refused("model.args: {a: [.nan]}")
-        == "recipe.model.args: model.args must hold finite numbers only (found {a: [NaN]})."
-    )
-    assert (
-        refused("model.args.a: .inf")
-        == "recipe.model.args.a: model.args.a must hold finite numbers only (found Infinity)."
-    )
-    assert refused("model.args: 3") == "recipe.model.args: model.args must be a mapping of arguments (found 3)."
+    assert refused("model.args: {a: [.nan]}") == "recipe.model.args: wrong-value"
+    assert refused("model.args.a: .inf") == "recipe.model.args.a: wrong-value"
+    assert refused("model.args: 3") == "recipe.model.args: wrong-value"
 
 
 @pytest.mark.parametrize(
@@ -210,25 +174,15 @@ def test_splits(recipe_of: Any, given: str, kept: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given",
     [
-        ("0.8", "must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2} (found 0.8)."),
-        ("{}", "must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2} (found {})."),
-        ("{train: 0.8, valid: 0.2}", "must be 'official' or a mapping of train, val and test to fractions, as in {train: 0.8, val: 0.2} (found {train: 0.8, valid: 0.2})."),
-        ("{train: 0.8, val: 0.1}", "the fractions add up to 0.9, not to 1 (found {train: 0.8, val: 0.1})."),
-        ("{train: 1}", "train must be a fraction between 0 and 1, not 1 (found {train: 1})."),
-        ("{train: 0.8}", "must name train and at least one of val and test (found {train: 0.8})."),
-        ("{val: 0.5, test: 0.5}", "must name train and at least one of val and test (found {val: 0.5, test: 0.5})."),
-        ("{train: .nan, val: 0.2}", "train must be a fraction between 0 and 1, not nan (found {train: NaN, val: 0.2})."),
-        ("{train: true, val: 0.2}", "train must be a fraction between 0 and 1, not True (found {train: true, val: 0.2})."),
-        ("{train: official, val: 0.2}", "only test can be 'official', as in {val: 0.1, test: official} (found {train: official, val: 0.2})."),
-        ("{test: official}", "say 'official' alone where nothing is cut from train (found {test: official})."),
-        ("{train: 0.5, test: official}", "say 'official' alone where nothing is cut from train (found {train: 0.5, test: official})."),
-        ("{train: 0.5, val: 0.1, test: official}", "train and val must add up to 1 beside an official test set (found {train: 0.5, val: 0.1, test: official})."),
+        "0.8", "{}", "{train: 0.8, valid: 0.2}", "{train: 0.8, val: 0.1}", "{train: 1}", "{train: 0.8}", "{val: 0.5, test: 0.5}",
+        "{train: .nan, val: 0.2}", "{train: true, val: 0.2}", "{train: official, val: 0.2}", "{test: official}",
+        "{train: 0.5, test: official}", "{train: 0.5, val: 0.1, test: official}",
     ],
 )  # fmt: skip
-def test_mistakes_in_splits(refused: Any, given: str, message: str) -> None:
-    assert refused(f"data.split: {given}") == f"recipe.data.split: data.split {message}"
+def test_mistakes_in_splits(refused: Any, given: str) -> None:
+    assert refused(f"data.split: {given}") == "recipe.data.split: wrong-value"
 
 
 def test_transforms_are_written_out_with_their_arguments(recipe_of: Any) -> None:
@@ -245,29 +199,17 @@ def test_transforms_are_written_out_with_their_arguments(recipe_of: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    "given",
     [
-        ("horizontal_flip", "must be a list of transforms, as in [{random_crop: {padding: 4}}, horizontal_flip]"),
-        ("[3]", "each transform is a name or one {name: {argument: value}}"),
-        ("[{horizontal_flip: , rotation: }]", "each transform is a name or one {name: {argument: value}}"),
-        ("[flip]", "unknown transform 'flip'; allowed: " + f"{', '.join(transforms())}."),
-        ("[{horizontal_flip: 0.5}]", "the arguments of horizontal_flip are a mapping, as in {horizontal_flip: {p: ...}}"),
-        ("[{horizontal_flip: 0}]", "the arguments of horizontal_flip are a mapping, as in {horizontal_flip: {p: ...}}"),
-        ("[{horizontal_flip: {q: 1}}]", "horizontal_flip has no argument 'q'; allowed: p"),
-        ("[{horizontal_flip: {p: 1.5}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not 1.5"),
-        ("[{horizontal_flip: {p: -0.5}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not -0.5"),
-        ("[{horizontal_flip: {p: .nan}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not nan"),
-        ("[{rotation: {degrees: .inf}}]", "rotation.degrees must be a number of at least 0 and at most 180, not inf"),
-        ("[{random_crop: {padding: .inf}}]", "random_crop.padding must be a whole number of at least 0 and at most 4096, not inf"),
-        ("[{random_crop: {padding: 1.5}}]", "random_crop.padding must be a whole number of at least 0 and at most 4096, not 1.5"),
-        ("[{color_jitter: {hue: 0.6}}]", "color_jitter.hue must be a number of at least 0 and at most 0.5, not 0.6"),
-        ("[{color_jitter: {contrast: x}}]", "color_jitter.contrast must be a number of at least 0, not 'x'"),
-        ("[{random_resized_crop: {scale_min: 0}}]", "random_resized_crop.scale_min must be a number above 0 and at most 1, not 0"),
-        ("[{horizontal_flip: {p: true}}]", "horizontal_flip.p must be a number of at least 0 and at most 1, not True"),
+        "horizontal_flip", "[3]", "[{horizontal_flip: , rotation: }]", "[flip]", "[{horizontal_flip: 0.5}]", "[{horizontal_flip: 0}]",
+        "[{horizontal_flip: {q: 1}}]", "[{horizontal_flip: {p: 1.5}}]", "[{horizontal_flip: {p: -0.5}}]",
+        "[{horizontal_flip: {p: .nan}}]", "[{rotation: {degrees: .inf}}]", "[{random_crop: {padding: .inf}}]",
+        "[{random_crop: {padding: 1.5}}]", "[{color_jitter: {hue: 0.6}}]", "[{color_jitter: {contrast: x}}]",
+        "[{random_resized_crop: {scale_min: 0}}]", "[{horizontal_flip: {p: true}}]",
     ],
 )  # fmt: skip
-def test_mistakes_in_augment(refused: Any, given: str, message: str) -> None:
-    assert refused(f"data.augment: {given}").startswith(f"recipe.data.augment: data.augment {message} (found ")
+def test_mistakes_in_augment(refused: Any, given: str) -> None:
+    assert refused(f"data.augment: {given}") == "recipe.data.augment: wrong-value"
 
 
 def test_normalisation_of_images(recipe_of: Any, refused: Any) -> None:
@@ -277,40 +219,26 @@ def test_normalisation_of_images(recipe_of: Any, refused: Any) -> None:
         "mean": [0.5] * 3,
         "std": [1.0, 2.0, 3.0],
     }
-    start = "recipe.data.normalize: data.normalize "
-    assert refused("data.normalize: mine").startswith(start + "must be 'imagenet', 'dataset' or {mean: ..., std: ...}")
-    assert refused("data.normalize: {mean: 1}").startswith(
-        start + "must be 'imagenet', 'dataset' or {mean: ..., std: ...}"
-    )
-    assert refused("data.normalize: {mean: [1, 2], std: 1}").startswith(
-        start + "mean must be one number or one a channel"
-    )
-    assert refused("data.normalize: {mean: .nan, std: 1}").startswith(
-        start + "mean must be one number or one a channel"
-    )
-    assert refused("data.normalize: {mean: 0, std: [1, 0, 1]}").startswith(start + "std must be above 0")
+    for wrong in ("mine", "{mean: 1}", "{mean: [1, 2], std: 1}", "{mean: .nan, std: 1}", "{mean: 0, std: [1, 0, 1]}"):
+        assert refused(f"data.normalize: {wrong}") == "recipe.data.normalize: wrong-value"
 
 
 def test_class_weights_layers_and_groups(recipe_of: Any, refused: Any) -> None:
     assert recipe_of("loss.class_weights: balanced")["loss"]["class_weights"] == "balanced"
     assert recipe_of("loss.class_weights: [1, 0, 2.5]")["loss"]["class_weights"] == [1.0, 0.0, 2.5]
-    weights = "recipe.loss.class_weights: loss.class_weights must be 'none', 'balanced' or a list of one weight a class, none negative and not all 0"
+    weights = "recipe.loss.class_weights: wrong-value"
     for wrong in ("[-1]", "[0, 0]", "[]", "[.inf]", "[true]", "some", "3"):
         assert refused(f"loss.class_weights: {wrong}").startswith(weights)
     assert recipe_of("model.trainable: fc")["model"]["trainable"] == ["fc"]
     assert recipe_of("model.trainable: [layer4.*, fc]")["model"]["trainable"] == ["layer4.*", "fc"]
     for wrong in ("[]", "[3]", "['']", "3", "{a: 1}"):
-        assert "must be 'all' or a list of layer names or globs, as in [layer4, fc]" in refused(
-            f"model.trainable: {wrong}"
-        )
+        assert refused(f"model.trainable: {wrong}") == "recipe.model.trainable: wrong-value"
     assert recipe_of("optimizer.groups: {layer1.*: 1e-5, '*': 0}")["optimizer"]["groups"] == {
         "layer1.*": 1e-5,
         "*": 0.0,
     }
     for wrong in ("[1]", "{a: -1}", "{a: .nan}", "{a: true}", "{a: x}"):
-        assert "must map globs of parameter names to learning rates, as in {'layer1.*': 1e-5}" in refused(
-            f"optimizer.groups: {wrong}"
-        )
+        assert refused(f"optimizer.groups: {wrong}") == "recipe.optimizer.groups: wrong-value"
 
 
 @pytest.mark.parametrize("path", [*NUMBER, *CHOICES, *TRUTHS, *TEXTS, *FORMS])
@@ -385,29 +313,27 @@ def test_settings_without_effect_are_taken_out(recipe_of: Any, text: str, path: 
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        ("optimizer: {nesterov: true, momentum: 0}", "4: recipe.optimizer.nesterov", "Nesterov momentum needs optimizer.momentum above 0."),
-        ("epochs: 3\n  schedule.warmup_epochs: 3", "5: recipe.schedule.warmup_epochs", "the warm-up of 3 epochs leaves none of 3; schedule.warmup_epochs must be below epochs."),
-        ("data.name: npz", "4: recipe.data.name", "data.name npz needs data.path, relative to ABLATE_DATA."),
-        ("data: {name: npz, path: /etc/x.npz, split: official}", "4: recipe.data.path", "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."),
-        ("data: {name: imagefolder, path: a/../../b, split: official}", "4: recipe.data.path", "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."),
-        ("data: {name: caltech101, split: official}", "4: recipe.data.split", "caltech101 has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}."),
-        ("data.split: {val: 0.1, test: official}", "4: recipe.data.split", "digits has no official split; give fractions, as in data.split: {train: 0.8, val: 0.2}."),
-        ("select: val_top1\n  data.split: {train: 0.5, test: 0.5}", "5: recipe.data.split", "select needs validation images and data.split has none; as in data.split: {train: 0.64, val: 0.16, test: 0.2}."),
-        ("data.name: cifar10\n  data.split: official\n  early_stopping.patience: 3", "5: recipe.data.split", "early_stopping needs validation images and the official split of cifar10 has none; as in data.split: {val: 0.1, test: official}."),
-        ("model: {arch: two-layer-fc, init: imagenet}", "4: recipe.model.init", "torchvision has no imagenet weights for two-layer-fc; use another arch, scratch, a file of weights, or a run."),
-        ("model: {arch: resnet34, init: imagenet-v2}", "4: recipe.model.init", "torchvision has no imagenet-v2 weights for resnet34; use another arch, scratch, a file of weights, or a run."),
+        ("optimizer: {nesterov: true, momentum: 0}", "4: recipe.optimizer.nesterov", 'recipe.optimizer.nesterov: conflict'),
+        ("epochs: 3\n  schedule.warmup_epochs: 3", "5: recipe.schedule.warmup_epochs", 'recipe.schedule.warmup_epochs: conflict'),
+        ("data.name: npz", "4: recipe.data.name", 'recipe.data.name: conflict'),
+        ("data: {name: npz, path: /etc/x.npz, split: official}", "4: recipe.data.path", 'recipe.data.path: conflict'),
+        ("data: {name: imagefolder, path: a/../../b, split: official}", "4: recipe.data.path", 'recipe.data.path: conflict'),
+        ("data: {name: caltech101, split: official}", "4: recipe.data.split", 'recipe.data.split: conflict'),
+        ("data.split: {val: 0.1, test: official}", "4: recipe.data.split", 'recipe.data.split: conflict'),
+        ("select: val_top1\n  data.split: {train: 0.5, test: 0.5}", "5: recipe.data.split", 'recipe.data.split: conflict'),
+        ("data.name: cifar10\n  data.split: official\n  early_stopping.patience: 3", "5: recipe.data.split", 'recipe.data.split: conflict'),
+        ("model: {arch: two-layer-fc, init: imagenet}", "4: recipe.model.init", 'recipe.model.init: conflict'),
+        ("model: {arch: resnet34, init: imagenet-v2}", "4: recipe.model.init", 'recipe.model.init: conflict'),
     ],
 )  # fmt: skip
 def test_contradictions_are_told_once_at_their_place(mistakes: Any, text: str, place: str, message: str) -> None:
     study = f"study: s\nseeds: 1\nrecipe:\n  {text}\nfactors: {{size: {{path: batch_size, levels: [1, 2, 3]}}}}\nbaseline: {{size: 1}}\n"
-    assert mistakes(study) == [f"s.yaml:{place}: arm 1: {message}"]
+    assert mistakes(study) == [f"s.yaml:{place}: conflict"]
 
 
 def test_a_contradiction_of_a_level_stands_at_the_level(mistakes: Any) -> None:
     text = "study: s\nrecipe: {data.name: digits}\nfactors:\n  w:\n    path: schedule.warmup_epochs\n    levels:\n      - 0\n      - 20\nbaseline: {w: 0}"
-    assert mistakes(text) == [
-        "s.yaml:8: factors.w.levels.1: arm 20: the warm-up of 20 epochs leaves none of 10; schedule.warmup_epochs must be below epochs."
-    ]
+    assert mistakes(text) == ["s.yaml:8: factors.w.levels.1: conflict"]
 
 
 def test_the_json_schema_of_each_field_comes_from_its_type() -> None:
@@ -419,7 +345,7 @@ def test_the_json_schema_of_each_field_comes_from_its_type() -> None:
 def test_class_weights_that_vanish_or_overflow_are_refused(recipe_of: Any, refused: Any) -> None:
     assert recipe_of("loss.class_weights: [1e-6, 1e-30]")["loss"]["class_weights"] == [1e-6, 1e-30]
     for wrong in ("[1e-30, 1e-30]", "[1, 1e300]"):
-        assert "the largest class weight must lie between 1e-06 and 1e+06" in refused(f"loss.class_weights: {wrong}")
+        assert "recipe.loss.class_weights: wrong-value" in refused(f"loss.class_weights: {wrong}")
 
 
 def test_every_field_is_in_the_table_of_the_docs() -> None:

@@ -6,16 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import coded
 
 from ablate.errors import NotFound, StudyError
 from ablate.study.document import source
 from ablate.study.document.source import flow_scalar, parse, read, scalar
 
 
+def refused(file: Path) -> str:
+    with pytest.raises(StudyError) as caught:
+        read(file)
+    return "\n".join(coded(caught.value.problems))
+
+
 def told(text: str) -> str:
     with pytest.raises(StudyError) as caught:
         parse(text, "s.yaml")
-    return str(caught.value)
+    return "\n".join(coded(caught.value.problems))
 
 
 @pytest.mark.parametrize(
@@ -73,33 +80,33 @@ def test_a_flow_scalar_reads_back_as_itself(name: str) -> None:
 
 
 def test_duplicate_keys_say_both_lines_and_the_whole_key() -> None:
-    assert told("a: 1\nb: 2\na: 3\n") == "s.yaml:3: a: written twice; first in line 1"
+    assert told("a: 1\nb: 2\na: 3\n") == "s.yaml:3: a: duplicate"
     text = "x:\n  - y: 1\n  - z:\n      k: 1\n      k: 2\n"
-    assert told(text) == "s.yaml:5: x.1.z.k: written twice; first in line 4"
+    assert told(text) == "s.yaml:5: x.1.z.k: duplicate"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: !!python/object:os.system x", "the tag 'tag:yaml.org,2002:python/object:os.system' is not allowed"),
-        ("a: !!int 3", "the tag 'tag:yaml.org,2002:int' is not allowed; a study file holds plain values only"),
-        ("a: !x {b: 1}", "the tag '!x' is not allowed"),
-        ("a: 1\n---\nb: 2", "s.yaml:2: a second document starts here; one file holds one study"),
-        ("a: *x", "alias *x has no anchor before it"),
-        ("a: &x [1, *x]", "alias *x contains itself"),
-        ("a: &x {b: 1}\nc: {<<: *x}", "merge keys (<<) are not part of YAML 1.2; write the values out"),
-        ("{[1]: 2}", "a key must be a plain word, not a list or a mapping"),
-        ("a: [1", "not valid YAML: did not find expected ',' or ']'"),
-        ("a: 'x", "s.yaml:1: not valid YAML: found unexpected end of stream"),
-        ("a:\n\t- b", "s.yaml:2: not valid YAML: found character that cannot start any token"),
-        ("", "s.yaml:1: a study file is a mapping that starts with `study: NAME`"),
-        ("- a\n- b", "a study file is a mapping that starts with `study: NAME`"),
-        ("just words", "a study file is a mapping that starts with `study: NAME`"),
-        ("a: 1\nb: x\0y", "s.yaml:2: the character '\\x00' cannot be in a text file; save it as UTF-8 text"),
-        ("a: \ud800", "the character '\\ud800' cannot be in a text file"),
-        ('a: "x\\0y"', "s.yaml:1: the control character '\\x00' is not allowed in a value"),
-        ("a: " + "[" * 60, "nested deeper than 40 levels"),
-        ("a:\n" + "\n".join("  " * i + "- b:" for i in range(60)), "nested deeper than 40 levels"),
+        ("a: !!python/object:os.system x", 'bad-yaml'),
+        ("a: !!int 3", 'bad-yaml'),
+        ("a: !x {b: 1}", 'bad-yaml'),
+        ("a: 1\n---\nb: 2", 's.yaml:2: bad-yaml'),
+        ("a: *x", 'bad-yaml'),
+        ("a: &x [1, *x]", 'bad-yaml'),
+        ("a: &x {b: 1}\nc: {<<: *x}", 'bad-yaml'),
+        ("{[1]: 2}", 'bad-yaml'),
+        ("a: [1", 'bad-yaml'),
+        ("a: 'x", 's.yaml:1: bad-yaml'),
+        ("a:\n\t- b", 's.yaml:2: bad-yaml'),
+        ("", 's.yaml:1: bad-yaml'),
+        ("- a\n- b", 'bad-yaml'),
+        ("just words", 'bad-yaml'),
+        ("a: 1\nb: x\0y", 's.yaml:2: bad-yaml'),
+        ("a: \ud800", 'bad-yaml'),
+        ('a: "x\\0y"', 's.yaml:1: bad-yaml'),
+        ("a: " + "[" * 60, 'bad-yaml'),
+        ("a:\n" + "\n".join("  " * i + "- b:" for i in range(60)), 'bad-yaml'),
     ],
 )  # fmt: skip
 def test_what_is_no_plain_yaml_is_refused(text: str, message: str) -> None:
@@ -109,42 +116,39 @@ def test_what_is_no_plain_yaml_is_refused(text: str, message: str) -> None:
 def test_depth_counts_through_aliases() -> None:
     lines = ["a0: &a0 [[[[[[[[[[1]]]]]]]]]]"]
     lines += [f"a{i}: &a{i} [[[[[[[[[[*a{i - 1}]]]]]]]]]]" for i in range(1, 500)]
-    assert "nested deeper than 40 levels" in told("\n".join(lines))
+    assert "bad-yaml" in told("\n".join(lines))
 
 
 def test_alias_bombs_are_counted_not_written_out() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     started = time.perf_counter()
-    assert "more than 400,000 values or 4,000,000 characters once its aliases are written out" in told("\n".join(lines))
+    assert "bad-yaml" in told("\n".join(lines))
     assert time.perf_counter() - started < 30  # written out there are 9^12 of them
 
 
 def test_long_values_that_aliases_repeat_are_counted_too() -> None:
     text = f"a: &x {'y' * 50_000}\nb: [{', '.join(['*x'] * 200)}]"
-    assert "4,000,000 characters once its aliases are written out" in told(text)
+    assert "s.yaml:1: bad-yaml" in told(text)
 
 
 def test_large_files_are_refused_by_their_size(tmp_path: Path) -> None:
     file = tmp_path / "big.yaml"
     with file.open("wb") as stream:
         stream.truncate(50_000_000)
-    with pytest.raises(StudyError, match=r"the file has 50,000,000 bytes; at most 4,000,000 are read"):
-        read(file)
-    assert "the text has 4,000,001 characters; at most 4,000,000 are read" in told("#" * (source.MAX_BYTES + 1))
+    assert refused(file).endswith("big.yaml: bad-yaml")
+    assert "bad-yaml" in told("#" * (source.MAX_BYTES + 1))
 
 
 def test_a_file_without_an_end_is_read_no_further_than_the_limit() -> None:
-    with pytest.raises(StudyError, match="at most 4,000,000 are read"):
-        read(Path("/dev/zero"))
+    assert refused(Path("/dev/zero")) == "/dev/zero: bad-yaml"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
 def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "s.yaml"
     file.write_bytes("study: größe\n".encode(encoding))
-    with pytest.raises(StudyError, match=r"save (it|the file) as UTF-8"):
-        read(file)
+    assert refused(file).endswith(": bad-yaml")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import coded
 
 from ablate.errors import StudyError
 from ablate.parts.declare import Refinement
@@ -54,7 +55,7 @@ def pupil(folder: Path, teacher: str, more: str = "") -> Study:
 def told(folder: Path, teacher: str, more: str = "") -> list[str]:
     with pytest.raises(StudyError) as caught:
         pupil(folder, teacher, more)
-    return [str(problem).rpartition("pupil.yaml:")[2] for problem in caught.value.problems]
+    return [line.rpartition("pupil.yaml:")[2] for line in coded(caught.value.problems)]
 
 
 def test_nobody_is_the_default_and_is_left_out(folder: Path, read: Any) -> None:
@@ -105,22 +106,21 @@ def test_a_file_to_start_from_beside_a_teacher_s_run(folder: Path) -> None:
 
 def test_two_parents_are_refused(folder: Path) -> None:
     assert told(folder, "{study: big.yaml, arm: '0.2'}", "  model.init: {study: big.yaml, arm: '0.1'}\n") == [
-        f"5: recipe.{PATH}: arm baseline: model.init and {PATH} both name a run, and a run has one parent; "
-        "give one of the two as a file of weights."
+        f"5: recipe.{PATH}: conflict"
     ]
 
 
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
-        ("scratch", f"{PATH} must be weights that have learnt something: 'imagenet', "),
-        ("{study: big.yaml, arm: '0.3'}", "'0.3' names no row"),
-        ("{study: none.yaml, arm: x}", "the parent study cannot be used"),
-        ("{study: big.yaml, arm: '0.1', seed: 7}", f"Raise its `seeds`, or name one seed in {PATH}."),
-        ("gone.pt", "there is no file 'gone.pt' beside the study"),
-        ("3", "must be weights that have learnt something"),
-        ("{}", "must be weights that have learnt something"),
-        ("{arm: x}", "a run to start from needs study"),
+        ("scratch", "recipe.mentor.teacher: wrong-value"),
+        ("{study: big.yaml, arm: '0.3'}", "unknown-name"),
+        ("{study: none.yaml, arm: x}", "unusable-study"),
+        ("{study: big.yaml, arm: '0.1', seed: 7}", "recipe.mentor.teacher: missing"),
+        ("gone.pt", "absent-file"),
+        ("3", "recipe.mentor.teacher: wrong-value"),
+        ("{}", "recipe.mentor.teacher: wrong-value"),
+        ("{arm: x}", "missing"),
     ],
 )
 def test_mistakes_are_told_at_the_teacher(folder: Path, teacher: str, message: str) -> None:

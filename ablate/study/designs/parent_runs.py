@@ -94,7 +94,7 @@ class Parents:
             named = (*(("scratch",) if path == "model.init" else ()), *WEIGHTS)
             self.problems.add(
                 place,
-                "not-found",
+                "absent-file",
                 f"there is no file {name!r} beside the study that can be read. Allowed: {', '.join(named)}, a file of "
                 "weights, or a run {study: ..., arm: ...}. To plan without the file, give {file: ..., sha256: ...}.",
             )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import AblateError, NotFound, StudyError, nearest
+from ablate.errors import AblateError, NotFound, Problem, StudyError, nearest
 from ablate.study.assign.assign import read_settings
 from ablate.study.designs.names import UnclearName, resolve
 from ablate.study.designs.profiles import fixed_by
@@ -89,8 +89,7 @@ class _Reader:
         )  # fmt: skip
         self._check_arms(tuning, budget)
         problems.stop()
-        warnings = tuple(str(problem) for problem in problems.warnings)
-        return _with(tuning, budget, warnings)
+        return _with(tuning, budget, tuple(problems.warnings))
 
     def _study(self, recipe: Mapping[str, Any], seeds: tuple[int, ...]) -> Study | None:
         """The study that is tuned, with this file's recipe and seeds; None after a mistake. Its own are told beside ours."""
@@ -107,7 +106,7 @@ class _Reader:
         try:
             return load(beside if beside.is_file() else find(name), Settings(profile, self.sets, seeds, recipe))
         except NotFound as error:
-            self.problems.add(("study",), "not-found", str(error))
+            self.problems.add(("study",), "absent-file", str(error))
         except StudyError as error:
             self.problems.errors += error.problems
         except AblateError as error:
@@ -304,7 +303,7 @@ class _Reader:
                     )
 
 
-def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[str, ...]) -> Tuning:
+def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[Problem, ...]) -> Tuning:
     """The tuning with its warnings; a grid without a budget may try all of its cells."""
     if budget is None:
         most = max(len(tuning.cells_of(arm)) for arm in tuning.arms)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ablate.errors import Problem
 from ablate.study.values.run import Run
 
 FULL = "full"
@@ -180,7 +181,7 @@ class Study:
     keep: str | None = None
     tune: str | None = None
     profiles: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     absent: tuple[str, ...] = ()
     source: str = ""
     steps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ablate.errors import Problem
 from ablate.study.values.study import Arm, Condition, Study
 
 
@@ -70,7 +71,7 @@ class Tuning:
     pruner: str
     budget: Budget
     seeds: tuple[int, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     sets: tuple[str, ...] = ()
 
     def space_of(self, arm: Arm) -> tuple[Dimension, ...]:

@@ -1,0 +1,68 @@
+"""Golden files of messages: a test pins what a program reads (code, key, place), and a file beside it holds the wording.
+
+`golden("grammar", lines)` compares the lines with `golden/grammar.txt` in the test's folder, under the test's name. After a change of
+wording, `ABLATE_TEST_GOLDEN=write pytest tests/study -n 0` writes the file again; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from ablate.errors import Problem
+
+ROOT = Path(__file__).resolve().parents[1]
+WRITE = os.environ.get("ABLATE_TEST_GOLDEN") == "write"
+_HEAD = "## "
+_FOLDER = re.compile(r"/[^\s'\"]*?/pytest-of-[^/]+/pytest-\d+/(popen-gw\d+/)?[^/\s:'\"]+")
+_told: dict[tuple[str, str], list[str]] = {}
+
+
+def golden(file: str, texts: Iterable[str]) -> None:
+    """What the running test is told, in order, is what the golden file says; its temporary folder is TMP there."""
+    test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
+    place, _, name = test.partition("::")
+    path = ROOT / Path(place).parent / "golden" / f"{file}.txt"
+    name = f"{Path(place).name}::{name}"
+    lines = _told.setdefault((file, test), [])
+    lines += [line.rstrip() for text in texts for line in _FOLDER.sub("TMP", text).splitlines() if line.strip()]
+    sections = _sections(path)
+    if WRITE:
+        sections[name] = list(lines)
+        _write(path, sections)
+    assert sections.get(name, [])[: len(lines)] == lines, f"{path}: {name} differs; {__file__} says how to rewrite it"
+
+
+def coded(problems: Iterable[Problem], file: str = "grammar") -> list[str]:
+    """Place, key and code of each problem, as in `s.yaml:2: seeds: wrong-value`; the golden file holds the wording."""
+    problems = list(problems)
+    golden(file, map(str, problems))
+    return [str(replace(problem, message=problem.code)) for problem in problems]
+
+
+@cache
+def _sections(path: Path) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        if line.startswith(_HEAD):
+            lines = sections.setdefault(line.removeprefix(_HEAD), [])
+        elif line:
+            lines.append(line)
+    return sections
+
+
+def _write(path: Path, sections: dict[str, list[str]]) -> None:
+    """Sections of tests that are gone are left out."""
+    path.parent.mkdir(exist_ok=True)
+    there = {file.name: file.read_text(encoding="utf-8") for file in path.parent.parent.glob("test_*.py")}
+    parts = []
+    for name in sorted(sections):
+        file, _, test = name.partition("::")
+        if f"def {test.partition('[')[0]}(" in there.get(file, ""):
+            parts.append("\n".join([f"{_HEAD}{name}", *sections[name], ""]))
+    path.write_text("\n".join(parts), encoding="utf-8")
