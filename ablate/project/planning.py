@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.project.blocked import WAITING, Outlook
+from ablate.project.stored import is_compared, is_growing
 from ablate.study.code.provenance import codes_of
 from ablate.study.recipes.places import home
 from ablate.study.values.run import Run
@@ -16,6 +17,7 @@ from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
+    from ablate.store.values import StoredStudy
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,14 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     return Plan(study, runs, parents, counts, seconds, untimed, tuple(outlook.again), outlook.barred)
 
 
-def tuning_plan(trials: Study, store: Store, *, growing: bool = False) -> Plan:
-    """As `make_plan`, of a tuning's trials: one that was pruned has ended, and is not left to run. What the trials to come will
-    take is not known."""
-    plan = make_plan(trials, store)
-    to_run = sum(item.state == "queued" for item in plan.runs)
-    return replace(plan, counts={**plan.counts, "to_run": to_run}, seconds=None, untimed=0, growing=growing)
+def tuning_plan(record: StoredStudy, queued: Study, store: Store) -> Plan:
+    """As `make_plan`, of what a tuning has queued. Of its trials, one that was pruned has ended, and is not left to run; what the
+    trials to come will take is not known."""
+    plan = make_plan(queued, store)
+    if is_compared(record):
+        return plan
+    counts = {**plan.counts, "to_run": sum(item.state == "queued" for item in plan.runs)}
+    return replace(plan, counts=counts, seconds=None, untimed=0, growing=is_growing(record))
 
 
 def is_worked_on(plan: Plan, store: Store) -> bool:

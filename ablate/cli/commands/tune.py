@@ -88,6 +88,7 @@ def report(
     db: Db = None,
 ) -> None:
     """Write what came of a tuning: the trials, each arm's best recipe, and what it hangs on."""
+    from ablate.cli.screens import write_out
     from ablate.report.html import write_report
     from ablate.study.designs.variants import file_name
     from ablate.study.tuning.tuning import load_tuning
@@ -117,10 +118,7 @@ def report(
         text = text.rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     else:
-        target = out or Path("reports")
-        path = target if target.suffix else target / name
-        write_report(path, text)
-        say(f"written: {path}{' (open it in a browser)' if written.page else ''}")
+        write_out(text, out or Path("reports"), name)
     if write is not None:
         write_report(write, best_study(tuning, result, write.parent))
         say(f"written: {write}; compare the arms at their best: {command('grid', 'run', str(write), db=db)}")
