@@ -95,9 +95,8 @@ def grid(
         cells = [GridCell(label) for label in fmt.row_labels(table, row)]
         for column, own in shown:
             cell = row.cells.get(column.key, _EMPTY)
-            cells += [
-                GridCell(_text(table, row, column, part, common_n, width), _bold(cell, part, own)) for part in own
-            ]
+            bold = ("delta" if "delta" in own else "value") if cell.decided else ""
+            cells += [GridCell(_text(table, row, column, part, common_n, width), part == bold) for part in own]
         rows.append(GridRow(tuple(cells), row.is_baseline))
     return Grid(tuple(heads), tuple(rows), width)
 
@@ -108,10 +107,6 @@ def _head(table: Table, part: str) -> str:
     if part == "delta":
         return "effect" if table.kind == "effect" else "Δ"
     return {"value": "mean ±sd", "total": "Δ total", "p": "p", "reported": "reported"}[part]
-
-
-def _bold(cell: Cell, part: str, parts: Sequence[str]) -> bool:
-    return cell.decided and part == ("delta" if "delta" in parts else "value")
 
 
 def _text(table: Table, row: Row, column: Column, part: str, common_n: int | None, width: bool) -> str:
