@@ -13,9 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.errors import NotFound
-from ablate.store.codec import chunks, clean, from_json, sets_of, to_json, variant
+from ablate.store.codec import chunks, clean, from_json, sets_of, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
-from ablate.store.queries import TUNING
+from ablate.store.queries import meant
 from ablate.store.schema import attempts, request_runs, requests, runs, studies, study_runs
 from ablate.store.seen import Codes, one_digest
 from ablate.store.values import Asker, Looks, StoredRequest
@@ -115,15 +115,7 @@ def find(
 ) -> tuple[StoredRequest, ...]:
     """What was asked for, the oldest first. `profile` None means any, '' the full scale; `sets` None any, () what is no variant.
     Those of tunings only by their name."""
-    statement = _READ
-    if name is not None:
-        statement = statement.where(studies.c.name == name)
-    else:
-        statement = statement.where(sa.not_(studies.c.name.like(f"{TUNING}%")))
-    if profile is not None:
-        statement = statement.where(studies.c.profile == profile)
-    if sets is not None:
-        statement = statement.where(studies.c.variant == variant(sets))
+    statement = _READ.where(*meant(name, profile, sets))
     if open_only:
         statement = statement.where(_OPEN)
     return tuple(_stored(row) for row in tx.execute(statement))

@@ -173,22 +173,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Timing:
-    """What one finished attempt took: `seconds` of wall time for `epochs`; None where the recipe does not say.
+    """What one finished attempt took: `seconds` of wall time for `epochs`.
 
-    `data` is the recipe's data.name, data.fraction and data.limit. `foreign` is a run of a trainer that is not ours.
+    `shape` is `recipe.shape_of` its recipe; None for a trainer that is not ours.
     """
 
     run_id: str
-    arch: str | None
-    image_size: int | None
-    batch_size: int | None
-    precision: str | None
-    device: str | None
+    shape: tuple[Any, ...] | None
     epochs: int
-    train_examples: int | None
     seconds: float
-    data: tuple[Any, ...] = ()
-    foreign: bool = False
 
     @property
     def seconds_per_epoch(self) -> float:
