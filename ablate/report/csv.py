@@ -30,7 +30,7 @@ def render(table: Table) -> str:
     for row in table.rows:
         values: list[Value] = [table.study, table.profile, table.name, table.comparable, row.name, row.arm]
         values += [*(row.levels.get(name) for name in factors), row.epoch, row.class_]
-        values += [value for key in keys for _, value in _cell(row.cells.get(key, Cell()))]
+        values += [value for key in keys for _, value in _cell(row.cell(key))]
         rows.append(values)
     return csv_text(rows)
 

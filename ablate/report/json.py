@@ -44,7 +44,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "levels": dict(row.levels),
         "epoch": row.epoch,
         "class": row.class_,
-        "cells": {column.key: cell_document(row.cells.get(column.key, Cell())) for column in table.columns},
+        "cells": {column.key: cell_document(row.cell(column.key)) for column in table.columns},
     }
 
 

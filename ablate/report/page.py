@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ablate.analysis.table import Cell, Column, ConfusionTable, Row, Table
+from ablate.analysis.table import Column, ConfusionTable, Row, Table
 from ablate.report import drawing, figures
 from ablate.report import format as fmt
 from ablate.report.declare import StudyReport
@@ -24,7 +24,6 @@ SHORT = 12
 FEW = 24
 """So many runs are listed in plain sight; more are folded."""
 
-_EMPTY = Cell()
 _SIGNS = {"holds": "✓", "agrees": "✓", "done": "✓", "contradicted": "✗", "differs": "≠", "failed": "✗", "lost": "✗"}
 _HEADS = {"value": "mean ±sd", "delta": "Δ [95%]", "total": "Δ total", "p": "p", "reported": "reported"}
 
@@ -124,13 +123,13 @@ def _row(table: Table, row: Row, columns: Sequence[tuple[Column, Sequence[str]]]
 
 def _cell(table: Table, row: Row, column: Column, part: str, common_n: int) -> dict[str, Any]:
     """`text`, the quieter `more` behind it, `strong` where decided, a `chip`, and the number to `sort` by."""
-    cell = row.cells.get(column.key, _EMPTY)
+    cell = row.cell(column.key)
     view: dict[str, Any] = {"text": fmt.MISSING, "more": "", "strong": False, "chip": None, "sort": None}
     if part == "value":
         text, _, more = fmt.value(cell, column, common_n=common_n).partition(" ")
         return view | {"text": text, "more": more, "sort": _number(cell.mean)}
     if part == "delta":
-        delta, bounds = fmt.estimate(cell) if table.kind == "effect" else (cell.delta, cell.delta_ci95)
+        delta, bounds = fmt.estimate(table, cell)
         if row.is_baseline and not fmt.known(delta):
             return view | {"text": "", "more": "baseline"}
         more = fmt.interval(bounds, column, signed=True)
