@@ -265,7 +265,7 @@ def difference_from_paper(table: Table) -> str:
     """`Mean absolute difference from the reported figures: top1 0.032, top5 0.011.`, or empty; at another scale it says so."""
     means = table.mean_absolute_difference
     parts = [f"{heading(c)} {number(means[c.key], c)}" for c in table.columns if known(means.get(c.key))]
-    beside = "" if table.comparable else " (at another scale: no judgement of the paper)"
+    beside = "" if table.comparable else " (at another scale, so it says nothing about the paper)"
     return f"Mean absolute difference from the reported figures{beside}: {', '.join(parts)}." if parts else ""
 
 
@@ -283,7 +283,7 @@ def legend(table: Table, shown: Container[str] = EVERYTHING) -> tuple[str, ...]:
     if "delta" in shown and any(known(cell.delta) for cell in cells):
         points = ", in points where the column is in percent" if any(column.percent for column in table.columns) else ""
         what = "Effects" if table.kind == "effect" else f"Δ: difference from {_from(table)}"
-        lines.append(f"{what}, with 95% intervals{points}. Bold: decided; the rest is undecided.")
+        lines.append(f"{what}, with 95% intervals{points}. Bold: decided; everything else is undecided.")
     metrics = {plain(column.metric) for column in table.columns if column.metric != column.key}
     if metrics:
         lines.append(f"Each column shows {' and '.join(sorted(metrics))}.")

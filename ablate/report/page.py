@@ -81,7 +81,7 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
     if len(table.confusions) > figures.MOST_MATRICES:
         drawn, all_ = figures.MOST_MATRICES, len(table.confusions)
         notes.append(
-            f"Confusion matrices of the first {drawn} of {all_:,} arms; `where` or a table of its own picks others."
+            f"Confusion matrices of the first {drawn} of {all_:,} arms; use `where`, or another table, to show others."
         )
     notes += filter(None, [fmt.difference_from_paper(table), *fmt.legend(table), *map(fmt.plain, table.notes)])
     return {
@@ -195,7 +195,7 @@ def _captions(info: Info) -> list[tuple[str, str]]:
         n = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
         reported = "; diamonds: reported" if any(line.reported for line in info.lines) else ""
         hidden = any(line.split == "train" for line in info.lines) and len(info.lines) > drawing.MANY
-        more = " Training curves appear on a click in the legend." if hidden else ""
+        more = " Click the legend to show training curves." if hidden else ""
         return [(info.title, f"Mean over n = {n} with its 95% band{reported}.{more}" if info.lines else "")]
     if isinstance(info, EffectsInfo):
         return [(info.title, "Filled: decided (adjusted p < .05). Open: undecided. Bars: 95% intervals.")]
@@ -203,7 +203,7 @@ def _captions(info: Info) -> list[tuple[str, str]]:
         summed = f"summed over {info.n} runs" if info.n != 1 else "one run"
         return [
             (f"{info.title}: counts", f"Confusion matrix, {summed}."),
-            (f"{info.title}: shares", "Each row adds up to 1."),
+            (f"{info.title}: shares", "Each row sums to 1."),
         ]
     return [(info.title, "Mean with its 95% interval.")]
 

@@ -196,7 +196,7 @@ def run_ids(
             names = ", ".join(sorted({item.name for item in all_studies(tx)})) or "none"
             what = study if study is not None else f"with profile {profile}"
             what += f" [{', '.join(sets)}]" if sets else ""
-            raise NotFound(f"the database knows no study {what}. It has: {names}.")
+            raise NotFound(f"the database has no study {what}. It has: {names}.")
         keys = [item.key for item in known]
         place = (
             sa.select(study_runs.c.run, sa.func.min(study_runs.c.position).label("position"))
@@ -210,7 +210,7 @@ def run_ids(
     if wanted is not None:
         unknown = sorted(set(wanted) - set(STATES))
         if unknown:
-            raise NotFound(f"no run is ever {unknown[0]!r}. The states: {', '.join(STATES)}.")
+            raise NotFound(f"unknown state {unknown[0]!r}. The states: {', '.join(STATES)}.")
         statement = statement.where(runs.c.state.in_(wanted))
     return list(tx.connection.scalars(statement if limit is None else statement.limit(limit)))
 

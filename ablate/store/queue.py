@@ -183,11 +183,11 @@ def _lapse(tx: Tx, lease: AnyRow) -> str | None:
     who = f"process {lease.pid} on {lease.host}"
     if _of_this_host(lease):
         if hosts.is_dead(lease.host, lease.boot, lease.pid, lease.process_started):
-            return f"{who} ended without a word"
+            return f"{who} ended without reporting"
         silent = tx.monotonic - lease.beat
     else:
         silent = tx.now - (lease.expires - lease.ttl)
-    return f"{who} gave no sign of life for {silent:.0f} s" if silent > lease.ttl else None
+    return f"{who} sent no heartbeat for {silent:.0f} s" if silent > lease.ttl else None
 
 
 def _of_this_host(lease: AnyRow) -> bool:

@@ -41,7 +41,7 @@ def restore(url: str, source: Path) -> Restored:
     source = written_out(source).absolute()
     if not target.parent.is_dir():
         raise NotFound(
-            f"the folder {target.parent} of the results database {location.shown} is not there; make it first"
+            f"the folder {target.parent} of the results database {location.shown} does not exist; create it first"
         )
     if target.is_dir():
         raise StoreError(f"{location.shown} is a folder, not a results database")

@@ -27,7 +27,7 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
     arms = {arm.name: arm for arm in tuning.arms}
     found = [(arms[tuned.arm], tuned.best.params) for tuned in result.arms if tuned.best is not None]
     if not found:
-        raise NotFound("no trial is complete yet, so there is no best recipe; `ablate tune run` comes first.")
+        raise NotFound("no trial is complete yet, so there is no best recipe. Run `ablate tune run` first.")
     names = _names([arm for arm, _ in found])
     levels = {names[arm.name]: {**_sets(tuning, arm), **settings_of(params)} for arm, params in found}
     baseline = next((arm for arm, _ in found if study.baseline.items() <= arm.levels.items()), found[0][0])

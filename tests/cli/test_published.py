@@ -203,7 +203,7 @@ def test_a_file_with_mistakes_is_left_out_named_and_leaves_with_3(call, run: Pat
         in (said.err)
     )
     pages = markdown(tmp_path / "reports")
-    left_out = "`experiments/tiny2020/again.yaml` has mistakes and is left out; `ablate grid check experiments/tiny2020/again.yaml` names them."  # fmt: skip
+    left_out = "`experiments/tiny2020/again.yaml` has mistakes and was skipped; `ablate grid check experiments/tiny2020/again.yaml` names them."  # fmt: skip
     assert left_out in pages["tiny2020.md"]
     assert left_out in pages["README.md"]
     assert "### top1_top5" in pages["tiny2020.md"]

@@ -108,7 +108,7 @@ def test_a_page_draws_so_many_confusion_matrices_and_says_so(classes: Table, mon
     assert "Confusion matrices of the first" not in page([replace(classes, confusions=three)])
     monkeypatch.setattr("ablate.report.figures.MOST_MATRICES", 2)
     bounded = page([replace(classes, confusions=three)])
-    assert "Confusion matrices of the first 2 of 3 arms; `where` or a table of its own picks others." in bounded
+    assert "Confusion matrices of the first 2 of 3 arms; use `where`, or another table, to show others." in bounded
     assert "arm-1" in bounded
     assert "arm-2" not in bounded
 

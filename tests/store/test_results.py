@@ -218,7 +218,7 @@ def test_runs_are_listed_by_state_with_a_limit(store: Store, make_study: Make, r
     assert [result.run for result in store.list_runs(states=["failed"])] == [claim.run]
     assert [result.run for result in store.list_runs(limit=1)] == [study.runs[-1]]
     assert store.list_runs(states=[]) == []
-    with pytest.raises(NotFound, match=r"no run is ever 'finished'\. The states: queued, running, done"):
+    with pytest.raises(NotFound, match=r"unknown state 'finished'\. The states: queued, running, done"):
         store.list_runs(states=["finished"])
 
 

@@ -62,7 +62,7 @@ def list_(
 def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
     """One line a run, whole at any width. Not a table of rich's: that takes half a minute for 10,000 runs."""
     there = dict.fromkeys(name for result in found for name in result.metrics)
-    # ours, unless a trainer of one's own declares others: then those, by the names that it gave them
+    # ours, unless a custom trainer declares others: then those, by the names that it gave them
     declared = [name for result in found for name in (result.run.trainer or {}).get("metrics", ()) if name in there]
     known = [name for name in SHOWN_METRICS if name in there]
     shown = tuple(dict.fromkeys([*declared, *known, *there]))[: len(SHOWN_METRICS)] or SHOWN_METRICS

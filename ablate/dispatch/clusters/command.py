@@ -111,7 +111,7 @@ class ProcessFleet:
                     os.killpg(process.pid, number)
 
     def _fate(self, number: int) -> str:
-        return f"worker {number}'s command left with status {self._processes[number].returncode}; its log: {self._log(number)}"
+        return f"worker {number}'s command exited with status {self._processes[number].returncode}; its log: {self._log(number)}"
 
     def _log(self, number: int) -> Path:
         return self._grid.parent / "jobs" / f"{number}.log"

@@ -107,7 +107,7 @@ class RayExecutor:
             )
         if not places:
             raise UsageError(
-                f"no node of the Ray cluster has what a worker asks for: {_amounts(wanted)}. "
+                f"no node of the Ray cluster can hold a worker: it asks for {_amounts(wanted)}. "
                 f"The cluster has {_amounts(self._ray.cluster_resources())}. Ask for less with --ray num_cpus=, num_gpus= "
                 "or resources.NAME=."
             )
@@ -160,7 +160,7 @@ class RayFleet:
             return error
         if self._deaths:
             return nobody_left(f"{len(self._deaths)} died: {self._deaths[-1]}")
-        return nobody_left("They say nothing; `ablate status` shows what is left.")
+        return nobody_left("They report nothing; `ablate status` shows what is left.")
 
     def _submit(self, name: str) -> Any:
         return self._start.remote(str(self._grid), name, self._limits[name], self._cores, self._database)
@@ -203,7 +203,7 @@ def _ray() -> Any:
     version = tuple(int(part) for part in ray.__version__.split(".")[:2])
     if version < OLDEST:
         raise UsageError(
-            f"Ray {ray.__version__} lets strangers run code on a cluster; {OLDEST[0]}.{OLDEST[1]} or newer is needed: "
+            f"Ray {ray.__version__} lets anyone on the network run code on the cluster; {OLDEST[0]}.{OLDEST[1]} or newer is needed: "
             "pip install --upgrade 'ablate-studies[ray]'"
         )
     return ray

@@ -52,7 +52,9 @@ class SlurmFleet:
         if code and "Invalid job id" not in err:
             if now - self._heard > SILENCE:
                 said = f"squeue has not answered for {SILENCE / 60:.0f} minutes: {err.strip()}"
-                return Crew(0, hopeless=RunFailure(f"{said}\nJobs may go on; `ablate status` shows what they do."))
+                return Crew(
+                    0, hopeless=RunFailure(f"{said}\nJobs may still run; `ablate status` shows their progress.")
+                )
             return Crew(self._crew.alive, f"squeue does not answer: {err.strip()}")
         self._heard = now
         self._states = dict(_parsed(line) for line in out.splitlines() if line.count("|") >= 2)
@@ -77,7 +79,7 @@ class SlurmFleet:
             return error
         silent = [name for name in self._jobs if gridfile.ending(self._grid, name) is None]
         if silent:
-            ended_so = f"{len(silent)} of {len(self._jobs)} jobs ended without a word; {self._fate(silent[0])}."
+            ended_so = f"{len(silent)} of {len(self._jobs)} jobs ended without reporting; {self._fate(silent[0])}."
             return nobody_left(f"{ended_so} {self._log(self._jobs[silent[0]])}")
         return nobody_left(f"Logs: {self._grid.parent / 'jobs'}")
 

@@ -99,7 +99,7 @@ def answering(request: GridRequest, grid: Path) -> Iterator[None]:
         over.set()
         thread.join()
     if broken:
-        raise StoreError(f"the workers' questions could not be answered any more: {broken[0]}") from broken[0]
+        raise StoreError(f"the workers' requests can no longer be answered: {broken[0]}") from broken[0]
 
 
 def promising(request: GridRequest, grid: Path) -> GridRequest:
