@@ -77,7 +77,7 @@ def _digits(value: float, decimals: int) -> str:
     if abs(value) < 1e-4 and decimals > _LEAST:
         return f"{value:.{min(max(2, significant), LONGEST - 1) - 1}e}"
     if exponent >= LONGEST or (exponent >= 9 and significant <= _LEAST):
-        return f"{value:.{min(max(2, significant), 4) - 1}e}"
+        return f"{value:.{(max(2, significant) if significant < LONGEST else 4) - 1}e}"
     return f"{value:.{max(0, min(decimals, LONGEST - 1 - max(0, exponent)))}f}"
 
 

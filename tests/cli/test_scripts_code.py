@@ -236,7 +236,7 @@ def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..
     text = call("report", study, "--format", "md").out
     assert "Stale: not known of 4 of 4 runs: the script that trained them is not where the study lies" in text
     refused = call("grid", "run", study, "--retry", "stale", code=2).err
-    assert "--retry stale needs to know the code as it is now" in refused
+    assert "--retry stale needs the present code" in refused
     assert counts(call, study) == (4, 0, 0)
 
 

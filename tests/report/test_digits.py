@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -83,6 +83,7 @@ spreads = st.floats(min_value=-6, max_value=0).map(lambda power: 10.0**power)
 metrics = st.sampled_from([OWN, FRACTION, PERCENT, MEMORY])
 
 
+@example(OWN, [(10.0**9.5, 0.001, False)])  # five digits before the spread's second
 @given(metrics, st.lists(st.tuples(magnitudes, spreads, st.booleans()), min_size=1, max_size=4))
 def test_every_spread_is_seen_at_every_magnitude(column: Column, drawn: list[tuple[float, float, bool]]) -> None:
     cells = [Cell(-mean if negative else mean, mean * share, 3) for mean, share, negative in drawn]

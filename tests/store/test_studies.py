@@ -101,7 +101,7 @@ def test_a_retry_starts_a_new_count_of_three(
 def test_an_unknown_retry_rule(store: Store, make_study: Make) -> None:
     with pytest.raises(UsageError, match="--retry done is unknown; allowed: failed, lost, all, stale"):
         store.save_study(make_study(1), settings={}, retry="done")
-    with pytest.raises(UsageError, match="--retry stale needs to know the code"):
+    with pytest.raises(UsageError, match="--retry stale needs the present code"):
         store.save_study(make_study(1), settings={}, retry="stale")
     assert store.studies() == ()
 

@@ -256,7 +256,7 @@ def test_what_was_verified_is_joined_and_what_is_here_stays(url: str, other: Sto
 def test_an_export_is_whole_or_not_there(lived: Store, tmp_path: Path) -> None:
     target = tmp_path / "all.jsonl"
     target.write_text("precious")
-    with pytest.raises(StoreError, match="is there already; name another file"):
+    with pytest.raises(StoreError, match="already exists; name another file"):
         lived.export(target)
     assert target.read_text() == "precious"
     lived.export(target, overwrite=True)

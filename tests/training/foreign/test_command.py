@@ -317,7 +317,7 @@ def test_a_number_that_cannot_be_read_ends_the_run_with_its_line(script: Any, to
 
 
 def test_a_line_that_a_failing_command_left_unfinished_is_not_read(script: Any) -> None:
-    with pytest.raises(RunFailure, match=r"left with status 3: acc 9\.8e-$"):
+    with pytest.raises(RunFailure, match=r"exited with status 3: acc 9\.8e-$"):
         script(
             "import sys; sys.stdout.write('acc 9.8e-'); sys.stdout.flush(); sys.exit(3)", metrics={"acc": r"acc (\S+)"}
         )
