@@ -238,7 +238,7 @@ def setting(nested: Mapping[str, Any], path: str) -> Any:
     return place.get(leaf) if isinstance(place, Mapping) else None
 
 
-def replaced(nested: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+def replaced(nested: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
     """A stored recipe with another value in one field of a section."""
     section, _, leaf = path.rpartition(".")
     return {**nested, section: {**nested.get(section, {}), leaf: value}}

@@ -175,7 +175,7 @@ class _Reader:
             seed = 0
         return self._choice(("sampler", "name"), value.get("name", "tpe"), SAMPLERS, "sampler"), seed
 
-    def _choice(self, key: tuple[str, ...], value: Any, known: Sequence[str], what: str) -> str:
+    def _choice(self, key: tuple[str, ...], value: object, known: Sequence[str], what: str) -> str:
         if value in known:
             return str(value)
         hint = nearest(str(value), known)
