@@ -9,7 +9,6 @@ from ablate.analysis import cautions
 from ablate.analysis.data_notes import data_notes
 from ablate.analysis.layout import column_keys, distinct
 from ablate.analysis.mixed import DIGITS, differing, seeds_text
-from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
 from ablate.analysis.values import Replicates, Sample, counted_by
 from ablate.study.code.verified import said
@@ -159,10 +158,10 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
     selectors: dict[str, str] = {}
     for arm in arms:
         select = str(arm.recipe.get("select", "last"))
-        stopping = setting(arm.recipe, "early_stopping", "metric")
+        stopping = arm.recipe.get("early_stopping.metric")
         if select != "last":
             selectors.setdefault(select, "the best epoch")
-        if stopping is not None and setting(arm.recipe, "early_stopping", "patience") is not None:
+        if stopping is not None and arm.recipe.get("early_stopping.patience") is not None:
             selectors.setdefault(str(stopping), "when to stop")
     for metric, what in selectors.items():
         split = metric.partition("_")[0]
@@ -174,7 +173,7 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
 
 def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
     for arm in arms:
-        split = setting(arm.recipe, "data", "split")
+        split = arm.recipe.get("data.split")
         if not isinstance(split, Mapping) or split.get("test") == "official":
             continue
         if n > 1:

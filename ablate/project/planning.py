@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.project.blocked import WAITING, Outlook
 from ablate.study.code.provenance import codes_of
 from ablate.study.recipes.places import home
+from ablate.study.values.recipe import AnyRecipe
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
 
@@ -153,23 +154,17 @@ def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Cont
         if not timing.foreign:
             paces.setdefault(shape, []).append(timing.seconds_per_epoch)
     known = [
-        statistics.median(paces[shape]) * run.recipe["epochs"]
+        statistics.median(paces[shape]) * run.recipe.get("epochs")
         for run in pending
         if (shape := _shape(run.recipe)) in paces
     ]
     return (sum(known) / max(1, workers), len(pending) - len(known)) if known else (None, 0)
 
 
-def _shape(recipe: Mapping[str, Any]) -> tuple[Any, ...]:
+def _shape(recipe: AnyRecipe) -> tuple[Any, ...]:
     """What the cost of an epoch depends on, as far as a recipe tells."""
-    data, model = recipe["data"], recipe["model"]
-    return (
-        model["arch"],
-        data["image_size"],
-        recipe["batch_size"],
-        recipe["precision"],
-        (data["name"], data["fraction"], data["limit"]),
-    )
+    data = tuple(recipe.get(path) for path in ("data.name", "data.fraction", "data.limit"))
+    return (*(recipe.get(path) for path in ("model.arch", "data.image_size", "batch_size", "precision")), data)
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

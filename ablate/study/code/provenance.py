@@ -120,9 +120,9 @@ class _Codes:
 
     def of(self, run: Run) -> Code:
         if run.trainer is None:
-            key: Any = ("ours", run.arm_id or canonical_json(run.recipe))
+            key: Any = ("ours", run.arm_id or canonical_json(run.recipe.json))
             if key not in self._known:
-                self._known[key] = our_code(run.recipe)
+                self._known[key] = our_code(run.recipe.json)
             return self._known[key]
         if "python" in run.trainer:
             key = str(run.trainer["python"])
