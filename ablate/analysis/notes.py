@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis import cautions
-from ablate.analysis.data_notes import data_notes
 from ablate.analysis.layout import column_keys, distinct
 from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.table import Row
@@ -14,6 +14,7 @@ from ablate.analysis.values import Replicates, Sample, counted_by
 from ablate.study.code.verified import said
 from ablate.study.records import RunResult
 from ablate.study.values.metrics import SPLITS, is_cost
+from ablate.study.values.recipe import setting
 from ablate.study.values.study import Arm, Study, TableSpec
 
 IF_MISSING = "Missing runs leave an arm's comparisons undecided."
@@ -53,7 +54,7 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
     return (
         *_missing(runs, arms, if_missing),
         *_merged(arms),
-        *data_notes(results),
+        *_of_data(results),
         *_bit_equal(runs, arms),
         *_equal_arms(runs, arms),
         *(_selection(study, arms, results) if study.trainer is None else ()),
@@ -118,6 +119,16 @@ def _merged(arms: Sequence[Arm]) -> Iterable[str]:
         shown = same[:1] if others else same
         said = "; ".join(f"{arm.name} is the same run as {arm.merged_into}" for arm in shown)
         yield f"{said}{others}" + (f": {why}." if why else ".")
+
+
+def _of_data(results: Sequence[RunResult]) -> Iterable[str]:
+    """What the runs noted of their data: files left out, official parts that were pooled. Each note once, with the number
+    of runs that it holds for where that is not all of them."""
+    counts = Counter(
+        str(note) for result in results for note in dict.fromkeys(setting(result.details, "data.notes") or ())
+    )
+    for note, count in counts.items():
+        yield f"Data: {note}" if count == len(results) else f"Data of {count} of {len(results)} runs: {note}"
 
 
 def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:

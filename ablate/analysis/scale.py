@@ -8,7 +8,7 @@ from typing import Any
 from ablate.analysis.values import Replicates
 from ablate.study.assign.foreign_trainer import trainer_title
 from ablate.study.records import RunResult
-from ablate.study.values.recipe import AnyRecipe
+from ablate.study.values.recipe import AnyRecipe, setting
 from ablate.study.values.study import Arm, Study
 
 
@@ -94,16 +94,6 @@ def first_weights(study: Study, arms: Sequence[Arm]) -> list[str]:
     return [f"{some} from our {network}" for network in said]
 
 
-def detail(details: Mapping[str, Any], *keys: str) -> Any:
-    """What a run noted; None where its trainer, which may be another one, notes none."""
-    found: Any = details
-    for key in keys:
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(key)
-    return found
-
-
 def _parent_arm(arm: Arm) -> str | None:
     parent: str | None = arm.recipe.get("model.init.arm")
     return parent
@@ -120,7 +110,7 @@ def _images(results: Sequence[RunResult]) -> str:
     """`2,493 train, 9,968 test images`, as the runs counted them: a copy of a data set may lack some of the official."""
     counts: dict[str, set[int]] = {}
     for result in results:
-        for split, count in (detail(result.details, "data", "images") or {}).items():
+        for split, count in (setting(result.details, "data.images") or {}).items():
             counts.setdefault(split, set()).add(count)
     said = [f"{_counted(counts[split])} {split}" for split in ("train", "val", "test") if split in counts]
     return f"{', '.join(said)} images" if said else ""

@@ -225,25 +225,10 @@ def _refuse(name: str) -> None:
 
 # What a row may hold --------------------------------------------------------------------------------------------------
 
-_JSON = frozenset(
-    [
-        "settings",
-        "set",
-        "recipe",
-        "trainer",
-        "levels",
-        "aliases",
-        "environment",
-        "details",
-        "classes",
-        "counts",
-        "params",
-        "distributions",
-        "runs",
-        "attributes",
-        "parts",
-    ]
-)
+_JSON = frozenset((
+    "settings", "set", "recipe", "trainer", "levels", "aliases", "environment", "details", "classes", "counts",
+    "params", "distributions", "runs", "attributes", "parts",
+))  # fmt: skip
 _ATTEMPT_STATES = (*(state for state in STATES if state != "queued"), "released")
 _LARGEST = 2**63
 

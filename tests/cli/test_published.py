@@ -110,10 +110,7 @@ def test_a_profile_and_weights_that_are_not_imagenets_are_said(call, run: Path, 
     call("report", "--all")
     page = (tmp_path / "reports" / "child.md").read_text()
     assert "\n> profile cpu, digits, at most 80 training images, 1 epoch, " in page
-    assert (
-        "some first weights from our three-layer-cnn on digits, not ImageNet, cpu; not comparable with the paper"
-        in page
-    )
+    assert "some first weights from our three-layer-cnn on digits, not ImageNet, cpu\n" in page
     index = (tmp_path / "reports" / "README.md").read_text()
     assert "ablate grid run experiments/child.yaml --profile cpu\n" in index
 

@@ -113,7 +113,7 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
     for what, left, right in (
         ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
         ("recipe ", _flat(one.run.recipe.json), _flat(other.run.recipe.json)),
-        ("environment ", _environment(one), _environment(other)),
+        ("environment ", _flat(one.environment), _flat(other.environment)),
         ("", _of_training(one), _of_training(other)),
         ("metric ", _once(one), _once(other)),
     ):
@@ -307,10 +307,6 @@ def _once(result: RunResult) -> dict[str, float]:
     """The final metrics, without the reported split's second names."""
     again = f"{result.reported_split}_"
     return {name: value for name, value in result.metrics.items() if name.removeprefix(again) == name}
-
-
-def _environment(result: RunResult) -> dict[str, Any]:
-    return _flat(result.shown.environment) if result.shown is not None else {}
 
 
 def _of_training(result: RunResult) -> dict[str, Any]:

@@ -232,6 +232,12 @@ def filled(nested: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def shape_of(recipe: AnyRecipe) -> tuple[Any, ...]:
+    """What the cost of an epoch depends on, as far as a recipe tells."""
+    paths = ("model.arch", "data.image_size", "batch_size", "precision", "data.name", "data.fraction", "data.limit")
+    return tuple(recipe.get(path) for path in paths)
+
+
 def replaced(nested: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
     """A stored recipe with another value in one field of a section."""
     section, _, leaf = path.rpartition(".")

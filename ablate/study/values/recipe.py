@@ -38,12 +38,7 @@ class NestedRecipe(Mapping[str, Any]):
                 yield name
 
     def get(self, path: str, default: object = None) -> Any:
-        found: Any = self._nested
-        for name in path.split("."):
-            if not isinstance(found, Mapping) or name not in found:
-                return default
-            found = found[name]
-        return found
+        return setting(self._nested, path, default)
 
     def __getitem__(self, name: str) -> Any:
         return self._nested[name]
@@ -70,6 +65,16 @@ def recipe_of(nested: Mapping[str, Any], trainer: Mapping[str, Any] | None = Non
     if isinstance(nested, NestedRecipe):
         return nested
     return NestedRecipe(nested) if trainer is None else FreeRecipe(nested)
+
+
+def setting(nested: Mapping[str, Any], path: str, default: object = None) -> Any:
+    """What stands at a dotted path of nested values."""
+    found: Any = nested
+    for name in path.split("."):
+        if not isinstance(found, Mapping) or name not in found:
+            return default
+        found = found[name]
+    return found
 
 
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[str]:
