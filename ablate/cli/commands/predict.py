@@ -130,7 +130,7 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
         raise UsageError(f"run {short} was trained by a program of its own, which alone knows how to predict with it.")
     if result.state != "done":
         raise NotFound(f"run {short} is {result.state}: only a run that is done has weights to predict with.")
-    name = f"model-{'last' if run.recipe['select'] == 'last' else 'selected'}.pt"
+    name = f"model-{'last' if run.recipe.get('select') == 'last' else 'selected'}.pt"
     for artifact in result.artifacts:
         if artifact.path == name:
             return run_folder(home(), run.run_id) / name, artifact.sha256
