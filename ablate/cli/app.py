@@ -19,6 +19,20 @@ from ablate.cli.common import READERS, print_json, saying_what_is_told
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
+ADVICE = {
+    "bad-seeds": "Give them as --seeds 3 or --seeds 0,5,7.",
+    "no-database": "Run a study first (ablate grid run STUDY.yaml), or choose another database with --db.",
+    "no-runs": "Or choose another database with --db.",
+    "no-study-files": "Choose the folder with --experiments.",
+    "not-a-folder": "Choose the folder with --out.",
+    "nothing-done": "Or choose another database with --db.",
+    "own-trainer": "To train stale runs again: ablate grid run STUDY --retry stale.",
+    "spool-unsupported": "Leave out --spool.",
+    "timeout-unsupported": "Leave out --run-timeout, or use --executor local.",
+    "unknown-variant": "Repeat its settings with --set.",
+    "would-overwrite": "Choose the folder with --out.",
+}
+"""Command-line options to advise for an error's code: the Python API raises the same errors, so their messages name none."""
 NO_SPACE_OR_PERMISSION = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
@@ -81,7 +95,7 @@ def _fail(error: AblateError, message: str) -> NoReturn:
     """The error as a sentence on stderr; under `--json` as a document on stdout, too."""
     if "--json" in sys.argv:
         print_json({"error": error.document()})
-    print(f"error: {message}", file=sys.stderr)
+    print(" ".join(filter(None, [f"error: {message}", ADVICE.get(error.code, "")])), file=sys.stderr)
     _leave(error.exit_code)
 
 

@@ -61,9 +61,9 @@ def open_reader(db: str | None) -> Store | None:
     return None if store is None else READERS.enter_context(store)
 
 
-def require_reader(db: str | None, first: str = "ablate grid run STUDY.yaml") -> Store:
-    """The same; raises NotFound with what to do where there is none."""
-    return READERS.enter_context(require_results(db, first))
+def require_reader(db: str | None) -> Store:
+    """The same; raises NotFound where there is none."""
+    return READERS.enter_context(require_results(db))
 
 
 def load_study(study: str, profile: str | None, sets: list[str] | None, seeds: str | None) -> Study:
@@ -72,7 +72,7 @@ def load_study(study: str, profile: str | None, sets: list[str] | None, seeds: s
 
     for item in sets or ():
         if "=" not in item:
-            raise UsageError(f"--set {item}: must be PATH=VALUE, as in --set epochs=3.")
+            raise UsageError(f"--set {item}: must be PATH=VALUE, as in --set epochs=3.", code="bad-setting")
     return load(study, Settings(profile, tuple(sets or ()), parse_seeds(seeds)))
 
 

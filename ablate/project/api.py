@@ -57,7 +57,7 @@ def load_study(
     """
     for item in sets:
         if "=" not in item:
-            raise UsageError(f"sets: {item!r} must be PATH=VALUE, as in 'epochs=3'.")
+            raise UsageError(f"sets: {item!r} must be PATH=VALUE, as in 'epochs=3'.", code="bad-setting")
     chosen = seeds if isinstance(seeds, int) or seeds is None else tuple(seeds)
     return load(file, Settings(profile, tuple(sets), chosen))
 
@@ -128,8 +128,9 @@ def frame(
 ) -> pandas.DataFrame:
     """A study's results as a data frame: one row a run, or one row an epoch of a run.
 
-    `set` names a variant as `--set` does: "epochs=3", or several in a list. The columns are the study, the variant, the arm, one column a factor, the seed, the state, every metric in its own unit, seconds, device and run id.
-    Raises `NotFound` where there is no such study or database.
+    `set` names a variant by its settings: "epochs=3", or several in a list. The columns are the study, the variant, the arm, each
+    factor, the seed, the state, every metric in its own unit, seconds, device and run id. Raises `NotFound` where there is no such
+    study or database.
     """
     from ablate.analysis import frame as build
     from ablate.project.stored import stored_study
@@ -147,7 +148,8 @@ def table(study: Study | str | Path, name: str, *, db: str | None = None) -> Tab
     loaded = _stored(study, db)
     if name not in loaded.tables:
         known = ", ".join(loaded.tables) or "none"
-        raise NotFound(f"{loaded.name} has no table {name!r}.{nearest(name, loaded.tables)} Its tables: {known}.")
+        message = f"{loaded.name} has no table {name!r}.{nearest(name, loaded.tables)} Its tables: {known}."
+        raise NotFound(message, code="unknown-table")
     with require_results(db) as store:
         return build(loaded, loaded.tables[name], store)
 

@@ -137,7 +137,7 @@ def _why_none(built: str | None, driver: Driver, offers: str, visible: str | Non
 def extras(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
     for engine in ENGINES.all().values():
         for name, wanted in engine.packages.items():
-            yield _extra(name, wanted, f"--executor {engine.name}", version)
+            yield _extra(name, wanted, f"the executor {engine.name}", version)
     for name, (wanted, purpose) in EXTRAS.items():
         yield _extra(name, wanted, purpose, version)
 
@@ -165,7 +165,7 @@ def programs(which: Callable[[str], str | None] = shutil.which) -> Iterator[Find
     for engine in ENGINES.all().values():
         missing = [name for name in engine.programs if which(name) is None]
         if missing and len(missing) < len(engine.programs):
-            advice = f"Needed for --executor {engine.name} only: all of {', '.join(engine.programs)} must be on PATH."
+            advice = f"Needed only for the executor {engine.name}: all of {', '.join(engine.programs)} must be on PATH."
             yield Finding(engine.name, WARNING, f"no {', '.join(missing)} on this host", advice)
 
 
@@ -198,7 +198,7 @@ def existing(folder: Path) -> Path:
 
 def _network(folder: Path, mountinfo: str | None) -> str | None:
     """The type of the file system where `folder` lies or will lie, if it is a network's."""
-    from ablate.store.location import NETWORK, file_system  # with SQLAlchemy, which `--help` does without
+    from ablate.store.location import NETWORK, file_system  # imports SQLAlchemy: slow
 
     kind = file_system(existing(folder).resolve(), mountinfo)
     return kind if kind in NETWORK else None
@@ -219,7 +219,7 @@ def network_database(path: Path, mountinfo: str | None = None) -> Iterator[Findi
     if kind is not None:
         yield Finding(
             "database", ERROR, f"{path} lies on a network file system ({kind}), where SQLite can lose results",
-            "Use a local disk (--db or ABLATE_DB), or PostgreSQL: ABLATE_DB=postgresql+psycopg://user:password@host/name.",
+            "Use a local disk (set ABLATE_DB), or PostgreSQL: ABLATE_DB=postgresql+psycopg://user:password@host/name.",
         )  # fmt: skip
 
 

@@ -107,12 +107,12 @@ def collect(experiments: Path, db: str | None) -> Collected:
 def study_files(experiments: Path) -> tuple[Path, ...]:
     """`experiments/*.yaml` and `experiments/PAPER/*.yaml`, what is not published left out. Raises NotFound."""
     if not experiments.is_dir():
-        raise NotFound(f"{experiments}: no such folder of study files; name one with --experiments.")
+        raise NotFound(f"There is no folder of study files at {experiments}.", code="no-study-files")
     top = [path for path in sorted(experiments.glob("*.yaml")) if path.name not in NOT_PUBLISHED]
     folders = [path for path in sorted(experiments.glob("*/*.yaml")) if path.parent.name != EXAMPLES]
     found = tuple(path for path in (*top, *folders) if not _is_tuning(path))
     if not found:
-        raise NotFound(f"{experiments} holds no study files to publish, neither *.yaml nor PAPER/*.yaml.")
+        raise NotFound(f"{experiments} has no study files (*.yaml or PAPER/*.yaml) to publish.", code="no-study-files")
     return found
 
 
@@ -205,7 +205,8 @@ def _nothing_done(files: tuple[Path, ...], db: str | None, problems: list[Proble
         raise StudyError(problems)
     raise NotFound(
         f"No run of the {plural(len(files), 'study file')} is done in {_database(db)}. "
-        f"Run one first ({command('grid', 'run', str(files[0]), db=db)}), or name another database with --db."
+        f"Run one first: {command('grid', 'run', str(files[0]), db=db)}.",
+        code="nothing-done",
     )
 
 

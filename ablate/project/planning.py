@@ -173,7 +173,7 @@ def _shape(recipe: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """The JSON document of `plan --json` and `status --json`."""
+    """The JSON document of `grid plan` and `status`."""
     return {
         "schema": 1,
         "study": plan.study.name,

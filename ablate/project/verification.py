@@ -224,8 +224,9 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
     trained has left."""
     if study.trainer is not None:
         raise UsageError(
-            f"{study.name} has a trainer of its own; runs verify is for ablate's. A script writes where it likes, so "
-            "it is not run again beside its results; --retry stale trains it anew."
+            f"{study.name} has its own trainer, and only runs of ablate's trainer can be verified: a script may write anywhere, "
+            "so running it again could overwrite its results.",
+            code="own-trainer",
         )
     stop = StopFlag()
     with tempfile.TemporaryDirectory(prefix="ablate-verify-") as scratch, listening(stop):
@@ -272,7 +273,7 @@ def say_left(found: Checked, study: Study, db: str | None) -> None:
 
 
 def document(planned: Plan, found: Checked) -> dict[str, Any]:
-    """The JSON document of `runs verify --json`."""
+    """The JSON document of `runs verify`."""
     return {
         "schema": 1,
         "study": planned.study.name,

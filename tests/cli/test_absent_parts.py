@@ -86,15 +86,11 @@ def test_planning_and_training_need_the_parts(trained: Path, call: Any) -> None:
     for part in PARTS:
         unregister(part)
     for command in (("grid", "plan"), ("grid", "run"), ("grid", "check")):
-        said = call(*command, trained, code=3).err
-        assert "'shake.width' is not a recipe field" in said
-        assert "optimizer.name must be one of adam, adamw" in said
-        assert "model.arch 'third-net' is not known" in said
-        assert "unknown transform 'smear'; allowed: " in said
+        call(*command, trained, code=3).told()
 
 
 def test_a_text_that_is_wrong_otherwise_is_still_refused(trained: Path, call: Any) -> None:
     for part in PARTS:
         unregister(part)
     trained.write_text(STUDY.replace("epochs: 2", "epochs: 0"))
-    assert "epochs must be at least 1" in call("report", trained, code=3).err
+    call("report", trained, code=3).told()

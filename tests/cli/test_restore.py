@@ -109,20 +109,17 @@ COMMANDS = (
 def test_a_backup_beside_anothers_log_is_refused_by_every_command(call, killed: Path, db: Path, command: str) -> None:
     log = db.with_name("r.db-wal")
     before = digest(db), digest(log)
-    said = call(*command.split(), code=6).err
-    assert "r.db is not the file that r.db-wal beside it belongs to" in said
-    assert "`ablate db restore FILE`" in said
+    call(*command.split(), code=6).told()
     assert (digest(db), digest(log)) == before == (digest(killed), before[1])
 
 
 @pytest.mark.parametrize("source", ["backup.db", "r.db"])
 def test_db_restore_moves_the_log_aside_and_all_goes_on(call, killed: Path, db: Path, source: str) -> None:
     log = digest(db.with_name("r.db-wal"))
-    said = call("db", "restore", source).err
+    said = call("db", "restore", source).told().err
     assert f"{db} is what {source} holds: 4 runs" in said
     (aside,) = db.parent.glob("r.db-wal.stale-*")
     assert digest(aside) == log
-    assert f"a log that did not belong to it is kept as {aside}" in said
     assert call("db", "check").out == "ok\n"
     assert call("status", "tiny", "--json").document["counts"]["done"] == 2
     with Store.open(str(db)) as store:
@@ -147,9 +144,8 @@ def done(call) -> int:
 
 def test_restore_keeps_what_was_there(call, two: Path, db: Path, tmp_path: Path) -> None:
     source = digest(two)
-    said = call("db", "restore", two).err
+    call("db", "restore", two).told()
     (kept,) = tmp_path.glob("r.db.replaced-*.backup")
-    assert f"the database before is kept as {kept}" in said
     assert (done(call), digest(two)) == (0, source)
     call("db", "restore", kept)
     assert done(call) == 4
@@ -170,9 +166,8 @@ def test_restore_refuses_while_the_database_is_in_use(call, two: Path, db: Path,
     else:
         with subprocess.Popen([sys.executable, "-c", script, str(db)], **pipes) as other:  # type: ignore[call-overload]
             assert other.stdout.readline() == b"open\n"
-            said = call("db", "restore", two, code=6).err
+            said = call("db", "restore", two, code=6).told().err
             other.communicate()
-    assert "r.db is in use by " in said
     assert said.endswith("nothing was changed.\n")
     assert done(call) == 4
     call("db", "restore", two)

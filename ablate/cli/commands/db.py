@@ -41,7 +41,8 @@ def check(db: Db = None) -> None:
     problems = require_reader(db).check()
     if problems:
         raise StoreError(
-            "the database is damaged:\n" + "\n".join(problems) + "\nPut a backup in its place: ablate db restore FILE."
+            "the database is damaged:\n" + "\n".join(problems) + "\nPut a backup in its place: ablate db restore FILE.",
+            code="damaged",
         )
     print("ok")
 
@@ -67,7 +68,9 @@ def backup(
     """Write a whole, compact copy of the database, also while it is in use."""
     store = require_reader(db)
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
+        raise UsageError(
+            f"{target} already exists. Choose another file, or replace it with --overwrite.", code="exists"
+        )
     store.backup(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} copied to {target}")
 
@@ -108,7 +111,9 @@ def export(
         raise UsageError(f"{target}: must end in {' or '.join(SUFFIXES)}. (`ablate db backup` copies a SQLite file.)")
     store = require_reader(db)
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
+        raise UsageError(
+            f"{target} already exists. Choose another file, or replace it with --overwrite.", code="exists"
+        )
     rows = store.export(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} written to {target}: {plural(rows['runs'], 'run')}, {sum(rows.values()):,} rows")
     running = store.info().states.get("running", 0)

@@ -112,9 +112,11 @@ def _check_out(path: Path | None, force: bool) -> None:
     if path.is_dir():
         raise UsageError(f"--out {path}: is a folder; name a file in it, such as {path / 'predictions.csv'}.")
     if path.exists() and not path.is_file():
-        raise UsageError(f"--out {path}: is no ordinary file; name another, or - for stdout.")
+        raise UsageError(f"--out {path}: not an ordinary file. Choose another, or - for stdout.")
     if path.exists() and not force:
-        raise UsageError(f"--out {path}: is there already; name another file, or replace it with --force.")
+        raise UsageError(
+            f"--out {path}: already exists. Choose another file, or replace it with --force.", code="exists"
+        )
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not os.access(above, os.W_OK):
         raise NoSpaceOrPermission(f"--out {path}: {above} cannot be written to; choose a folder of yours.")
@@ -127,9 +129,11 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
     run = result.run
     short = run.run_id[:12]
     if run.trainer is not None:
-        raise UsageError(f"run {short} was trained by a program of its own, which alone knows how to predict with it.")
+        message = f"run {short} was trained by your own trainer, so only that can predict with its weights."
+        raise UsageError(message, code="trained-elsewhere")
     if result.state != "done":
-        raise NotFound(f"run {short} is {result.state}: only a run that is done has weights to predict with.")
+        message = f"run {short} is {result.state}: only a done run has weights to predict with."
+        raise NotFound(message, code="run-not-done")
     name = f"model-{'last' if run.recipe['select'] == 'last' else 'selected'}.pt"
     for artifact in result.artifacts:
         if artifact.path == name:
@@ -138,7 +142,8 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
     raise NotFound(
         f"run {short} kept no weights. Add the line `keep: selected` to the study file. A done run does not train again "
         f"for that, so train it into a database of its own, where it has the same id:\n  {again}\n"
-        f"  {command('predict', short, str(folder), db=NEW_DB)}"
+        f"  {command('predict', short, str(folder), db=NEW_DB)}",
+        code="no-weights",
     )
 
 

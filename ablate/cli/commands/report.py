@@ -46,7 +46,8 @@ def report(
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
     if format_ not in WRITTEN:
-        raise UsageError(f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}")
+        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
+        raise UsageError(message, code="unknown-format")
     written = WRITTEN[format_]
     if all_:
         from ablate.project.publishing import publish
@@ -69,7 +70,8 @@ def report(
         names += [name for name in loaded.tables if name != table]  # the study's page stays whole
     if written.one_table and len(names) > 1 and (out is None or out.suffix):
         raise UsageError(
-            f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
+            f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each.",
+            code="one-table",
         )
     from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.project.planning import make_plan
@@ -144,7 +146,8 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
         changed = changed_since(store, loaded, study)
         raise NotFound(
             f"{loaded.name} has no table {table!r}.{nearest(table, loaded.tables)} Tables: {', '.join(loaded.tables)}."
-            + (f" {changed}" if changed else "")
+            + (f" {changed}" if changed else ""),
+            code="unknown-table",
         )
     return loaded
 
@@ -159,7 +162,8 @@ def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
     if profile is not None and every and (profile or FULL) not in profiles:
         near = nearest(profile, profiles)
         raise NotFound(
-            f"No study in the database was run with profile {profile!r}.{near} Profiles: {', '.join(profiles)}."
+            f"No study in the database was run with profile {profile!r}.{near} Profiles: {', '.join(profiles)}.",
+            code="unknown-profile",
         )
     for record in store.studies(sets=()):
         if profile is not None and (record.profile or FULL) != (profile or FULL):
@@ -169,8 +173,8 @@ def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
             say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
             return loaded
     known = sorted({full_name(item.name, None, item.sets) for item in every})
-    wanted = f"a table {table!r}" if table else "anything to show"
-    raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
+    wanted, code = (f"a table {table!r}", "unknown-table") if table else ("anything to show", "no-runs")
+    raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.", code=code)
 
 
 def _write(text: str, out: Path, name: str) -> None:

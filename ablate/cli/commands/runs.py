@@ -42,7 +42,8 @@ def list_(
 ) -> None:
     """List runs with their state and final metrics."""
     if state is not None and state not in STATES:
-        raise UsageError(f"--state {state}: must be one of {', '.join(STATES)}.{nearest(state, STATES)}")
+        message = f"--state {state}: must be one of {', '.join(STATES)}.{nearest(state, STATES)}"
+        raise UsageError(message, code="unknown-state")
     store = require_reader(db)
     found = store.list_runs(study=study, states=[state] if state else None, limit=limit)
     names = _arm_names(db, found, study)

@@ -69,7 +69,7 @@ def run(
         limit=limit, fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
     )  # fmt: skip
     code, over = train(tuning, db, engine, RETRY.get(retry or "", ()))
-    with require_reader(db, "ablate tune run TUNE.yaml") as store:
+    with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)
     if json_:
         print_json(document(result))
@@ -108,12 +108,13 @@ def report(
     from ablate.tuning.reading import read_result
 
     if format_ not in WRITTEN:
-        raise UsageError(f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}")
+        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
+        raise UsageError(message, code="unknown-format")
     written = WRITTEN[format_]
     if write is not None and write.exists():
-        raise UsageError(f"--write {write}: is there already; name another file.")
+        raise UsageError(f"--write {write}: already exists. Choose another file.", code="exists")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    with require_reader(db, "ablate tune run TUNE.yaml") as store:
+    with require_reader(db) as store:
         result = read_result(tuning, store, importance=written.importance)
     if format_ != "text":
         _summary(result)
@@ -153,7 +154,7 @@ def export(
     from ablate.tuning.reading import read_result
 
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    with require_reader(db, "ablate tune run TUNE.yaml") as store:
+    with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)
     for name in write(result, storage):
         print(name)

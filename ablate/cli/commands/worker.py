@@ -123,7 +123,8 @@ class _Hand:
             known = ", ".join(
                 f"{item.key} ({full_name(item.name, item.profile, item.sets)})" for item in store.studies()
             )
-            raise NotFound(f"{store.url} has no study with the key {self.study}; it has {known or 'none yet'}.")
+            message = f"{store.url} has no study with the key {self.study}; it has {known or 'none yet'}."
+            raise NotFound(message, code="unknown-study")
         return found
 
     def _serve(self, request: StoredRequest) -> int:
