@@ -1,4 +1,4 @@
-"""The command line's front door: the commands, and what an error looks like.
+"""All commands, and how errors are printed.
 
 Heavy libraries are imported by the commands that need them, so `ablate --help` answers at once.
 """
@@ -20,7 +20,6 @@ from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyEr
 from ablate.version import __version__
 
 ADVICE = {
-    "bad-seeds": "Give them as --seeds 3 or --seeds 0,5,7.",
     "no-database": "Run a study first (ablate grid run STUDY.yaml), or choose another database with --db.",
     "no-runs": "Or choose another database with --db.",
     "no-study-files": "Choose the folder with --experiments.",
@@ -43,17 +42,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(grid.app, name="grid")
-app.command("status", short_help="What is done, running, failed and left.")(status.status)
-app.command("watch", short_help="What is running, with losses and times left.")(watch.watch)
+app.command("status", short_help="Show how many runs are done, running, failed and left.")(status.status)
+app.command("watch", short_help="Show what is running, with losses and times left.")(watch.watch)
 app.add_typer(runs.app, name="runs")
-app.command("report", short_help="Write a study's tables, the paper's figures beside ours.")(report.report)
-app.command("predict", short_help="The classes of unlabelled images, as CSV.")(predict.predict)
+app.command("report", short_help="Write a study's tables beside the paper's figures.")(report.report)
+app.command("predict", short_help="Predict the classes of unlabelled images, as CSV.")(predict.predict)
 app.add_typer(tune.app, name="tune")
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
-app.command("clean", short_help="What ABLATE_HOME holds, and what of it can go.")(clean.clean)
-app.command("doctor", short_help="What is wrong with this set-up, and what to do.")(doctor.doctor)
-app.command("worker", short_help="Start one more worker for a study on this host.")(worker.worker)
+app.command("clean", short_help="Show what ABLATE_HOME holds, and free what is not needed.")(clean.clean)
+app.command("doctor", short_help="Check this machine for problems.")(doctor.doctor)
+app.command("worker", short_help="Start another worker for a study on this host.")(worker.worker)
 
 
 @app.callback(invoke_without_command=True)
@@ -86,7 +85,9 @@ def main() -> NoReturn:
         if error.errno not in NO_SPACE_OR_PERMISSION:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror}. Make room or give leave there, then start again.", file=sys.stderr)
+        print(
+            f"error: {place}{error.strerror}. Free some space or grant access there, then start again.", file=sys.stderr
+        )
         _leave(NoSpaceOrPermission.exit_code)
     _leave(0)
 

@@ -1,4 +1,4 @@
-"""What a call asks for: what is stored with it, and what trainers are told besides the run."""
+"""Settings of a call: what is stored with a request, and the options that trainers get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which results database is meant, and how it is named without its password."""
+"""Which results database to use, and how to show it without its password."""
 
 from __future__ import annotations
 

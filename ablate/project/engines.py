@@ -35,7 +35,7 @@ class ReadyEngine:
 
     @property
     def slots(self) -> int:
-        """Runs at a time; of executors elsewhere what was asked for, else one."""
+        """Runs at a time; on other hosts the number that was asked for, or one."""
         from ablate.dispatch.contract.slots import plan_slots
 
         if self.engine.where == "this host":

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from ablate.study.values.study import Study
 
 NOT_PUBLISHED = ("quickstart.yaml",)
-"""Studies at the top that are nobody's paper and have a database of their own."""
+"""Studies that are of no paper and have a separate database."""
 TAKEN = ("index",)
 """Names of pages that are no study's."""
 
 EXAMPLES = "examples"
-"""A folder of scripts to try: nobody's paper, so no page."""
+"""A folder of example scripts, which get no page."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def study_files(experiments: Path) -> tuple[Path, ...]:
 def _is_tuning(path: Path) -> bool:
     try:
         return is_tuning(read(path).data)
-    except AblateError:  # whoever reads it as a study says what is wrong
+    except AblateError:  # reading it as a study reports what is wrong
         return False
 
 
@@ -144,7 +144,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
         try:
             main, *others = scales_of(store, path)
             if main.name in owners:
-                raise NotFound(f"the study's name, {main.name!r}, is that of {owners[main.name]}; give it another.")
+                raise NotFound(f"the study name {main.name!r} is already used by {owners[main.name]}. Choose another.")
         except StudyError as error:
             problems += error.problems
             continue
@@ -170,7 +170,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
 
 
 def _is_taken(page: str, owner: str) -> str:
-    return f"the page of this scale would be {page}, which is that of {owner}; give one of the two another name."
+    return f"the page of this scale would be {page}, which {owner} already has. Rename one of the two."
 
 
 def _gathered(
@@ -251,23 +251,19 @@ def _run(result: RunResult | None, again: Mapping[tuple[str, str], bool]) -> Run
         return RunEntry("queued")
     if result.state != "done" or result.shown is None:
         return RunEntry(result.state)
-    equal = again.get((result.run.run_id, str(result.shown.environment.get("code"))))
-    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result), equal)
+    code = result.environment.get("code")
+    equal = again.get((result.run.run_id, str(code)))
+    return RunEntry(result.state, result.shown.ended, _hardware(result), str(code or "not recorded")[:12], equal)
 
 
 def _hardware(result: RunResult) -> str:
     """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
-    known = result.shown.environment if result.shown else {}
+    known = result.environment
     device = str(known.get("device") or result.device or "unknown hardware")
     threads = known.get("threads") if result.device in (None, "cpu") else None
     parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
     torch = known.get("packages", {}).get("torch")
     return ", ".join([*filter(None, parts), *([f"torch {torch}"] if torch else [])])
-
-
-def _code(result: RunResult) -> str:
-    known = result.shown.environment if result.shown else {}
-    return str(known.get("code") or "not recorded")[:12]
 
 
 def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import Problem, UsageError
 from ablate.project.gathering import Gathered, collect
+from ablate.project.pages import study_report
 from ablate.project.telling import tell
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def publish(experiments: Path, out: Path, db: str | None) -> Published:
         write_report(out / name, text)
     for path in _overtaken(out, found.collection):
         path.unlink()
-        tell(f"removed: {path}, as the plain name means that scale now")
+        tell(f"removed: {path}, since its scale now has the main page")
     return Published(_summary(found.collection), out / INDEX, out / README, found.problems)
 
 
 def _overtaken(out: Path, collection: Collection) -> list[Path]:
-    """Pages of ours that were another scale's when they were written, and whose scale now has the page of the plain name."""
+    """Pages of ours that showed another scale, which now has the main page."""
     from ablate.report.pages import MADE
     from ablate.report.published import page_name
 
@@ -83,16 +84,9 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
     from ablate.report.html import render_html
     from ablate.report.index import INDEX
 
-    return render_html(
-        [table.table for table in entry.tables],
-        title=entry.label,
-        about=item.study.about,
-        cite=item.study.cite,
-        source=item.study.source,
-        runs=list(item.results.values()),
-        plotlyjs="shared",
-        home=INDEX,
-    )
+    tables, runs = [table.table for table in entry.tables], list(item.results.values())
+    report = study_report(item.study, tables, runs, title=entry.label)
+    return render_html(report, plotlyjs="shared", home=INDEX)
 
 
 def _summary(collection: Collection) -> str:

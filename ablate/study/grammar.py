@@ -28,7 +28,7 @@ _NAMES: Schema = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
 
 
 _RECIPES = ("settings", "path", "metric", "factor", "levels", "members", "profile", "profile_levels", "table")
-"""What hangs on the recipe's fields: with a trainer of one's own it is free, under the same name with `free_` before it."""
+"""What hangs on the recipe's fields: with a custom trainer it is free, under the same name with `free_` before it."""
 
 
 def json_schema() -> Schema:

@@ -81,11 +81,11 @@ def test_a_status_other_than_0_fails_with_the_last_lines(script: Any) -> None:
     lines = str(failure.value).splitlines()
     assert lines[0] == f"{sys.executable} train.py --rank '9 9'"
     assert "  loading" in lines
-    assert lines[-1] == "the command left with status 1: ValueError: no such rank: 9"
+    assert lines[-1] == "the command exited with status 1: ValueError: no such rank: 9"
 
 
 def test_a_status_other_than_0_fails_whatever_was_measured(script: Any, told: Any) -> None:
-    with pytest.raises(RunFailure, match="the command left with status 3"):
+    with pytest.raises(RunFailure, match="the command exited with status 3"):
         script(LEAVE + "print(json.dumps({'epoch': 1, 'top1': 0.5})); sys.exit(3)")
     assert told.epochs("top1") == [(1, "test", 0.5)]
 
