@@ -24,9 +24,10 @@ from ablate.study.records import Confusion, EpochRecord, Outcome
 GROUPS = ("grid", "runs", "tune", "data", "db")
 VARIES = {
     r"\b[0-9a-f]{12}\b|\b[0-9a-f]{64}\b": "ID",
-    r"\b\d+ (s|min)\b|\b\d+ h \d+ min\b": "TIME",
+    r"\b\d+(\.\d+)? (s|min)\b|\b\d+ h \d+ min\b": "TIME",
     r"\b\d\.\d{3,}\b": "NUMBER",
     r"\b(process|pid) \d+": r"\1 N",
+    r"postgresql\S*://\S+": "POSTGRESQL",
     r"(?m)^\[\d+(/\d+)?\] .*\n": "",
 }
 """What differs from call to call, and what stands for it in golden files. Lines of runs that end are left out."""

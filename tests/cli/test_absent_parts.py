@@ -75,7 +75,7 @@ def test_what_was_trained_is_shown_without_the_parts(trained: Path, call: Any) -
     after = shown()
     assert after == before
     said = call("report", "mine").err
-    assert said.count("names parts that are absent here") == 1
+    assert said.count("uses parts that are not installed here") == 1
     for what in ("shake.alpha", "shake.width", "optimizer.name mine", "optimizer.beta_of_mine", "schedule.name my-schedule",
                  "loss.name my-loss", "model.arch third-net", "data.name my-data", "data.augment smear"):  # fmt: skip
         assert what in said
@@ -86,11 +86,15 @@ def test_planning_and_training_need_the_parts(trained: Path, call: Any) -> None:
     for part in PARTS:
         unregister(part)
     for command in (("grid", "plan"), ("grid", "run"), ("grid", "check")):
-        call(*command, trained, code=3).told()
+        said = call(*command, trained, code=3).err
+        assert "'shake.width' is not a recipe field" in said
+        assert "optimizer.name must be one of adam, adamw" in said
+        assert "model.arch 'third-net' is not known" in said
+        assert "unknown transform 'smear'; allowed: " in said
 
 
 def test_a_text_that_is_wrong_otherwise_is_still_refused(trained: Path, call: Any) -> None:
     for part in PARTS:
         unregister(part)
     trained.write_text(STUDY.replace("epochs: 2", "epochs: 0"))
-    call("report", trained, code=3).told()
+    assert "epochs must be at least 1" in call("report", trained, code=3).err

@@ -98,9 +98,13 @@ def test_a_plan_says_which_runs_are_blocked_and_what_to_fetch(call, tiny: Path, 
     document = call("grid", "plan", tiny, "--json").document
     assert {name: document["counts"][name] for name in ("total", "blocked", "to_run")} == {"total": 4, "blocked": 2, "to_run": 2}  # fmt: skip
     assert {(run["arm"], run["state"], run["why"]) for run in document["runs"]} == {("plain", "queued", ""), ("smooth", "blocked", why)}  # fmt: skip
-    said = call("grid", "plan", tiny).told()
+    said = call("grid", "plan", tiny)
     assert "0 done, 2 blocked, 2 to run" in said.out
     assert "!!     smooth" in said.out
+    assert said.err.splitlines() == [
+        f"2 blocked (smooth seed 0, smooth seed 1): {why}",
+        f"2 runs left: ablate grid run {tiny}",
+    ]
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / "resnet18-f37072fd.pth").touch()
@@ -108,15 +112,22 @@ def test_a_plan_says_which_runs_are_blocked_and_what_to_fetch(call, tiny: Path, 
 
 
 def test_a_grid_trains_the_others_and_the_rest_once_the_weights_are_there(call, warm: Path, weights: bytes) -> None:
-    call("grid", "run", warm, *INLINE, code=4).told()
+    first = call("grid", "run", warm, *INLINE, code=4)
+    assert first.err.startswith("warm: 4 runs, 0 done, 2 to run, 2 blocked; results in ")
+    told = f"no weights: put first.pt (SHA-256 {hashlib.sha256(weights).hexdigest()[:12]}...) into {warm.parent}/home/weights"  # fmt: skip
+    assert first.err.splitlines()[-2:] == [
+        f"2 blocked (warm seed 0, warm seed 1): {told}",
+        f"Once the weights are in place: ablate grid run {warm}",
+    ]
     assert sorted(attempts().values()) == [0, 0, 1, 1]
     again = call("grid", "run", warm, *INLINE, code=4)
     assert "[" not in again.err
     assert "2 blocked" in again.err
     assert sorted(attempts().values()) == [0, 0, 1, 1]
-    said = call("status", "warm").told()
+    said = call("status", "warm")
     assert said.out.startswith("warm: 2 of 4 runs done, 2 blocked\n")
-    call("report", "warm", "--check", code=4).told()
+    assert said.err.endswith(f"Once the weights are in place: ablate grid run {warm}\n")
+    assert "--check: 2 of 4 runs missing (2 blocked)" in call("report", "warm", "--check", code=4).err
 
     file = warm.parent / "home" / "weights" / "first.pt"
     file.parent.mkdir(parents=True)
@@ -125,18 +136,20 @@ def test_a_grid_trains_the_others_and_the_rest_once_the_weights_are_there(call, 
     assert list(attempts().values()) == [1, 1, 1, 1]
     file.unlink()
     assert set(states(call, warm).values()) == {"done"}, "what is done stays done"
-    call("grid", "run", warm, *INLINE).told()
+    assert "Nothing left to run." in call("grid", "run", warm, *INLINE).err
 
 
 def test_a_file_with_other_bytes_is_an_error_and_no_wait(call, warm: Path) -> None:
     (warm.parent / "first.pt").write_bytes(b"half a download")
-    said = call("grid", "check", warm, code=3).told()
+    said = call("grid", "check", warm, code=3)
+    assert "first.pt has SHA-256" in said.err
     (warm.parent / "first.pt").unlink()
     folder = warm.parent / "home" / "weights"
     folder.mkdir(parents=True)
     (folder / "first.pt").write_bytes(b"half a download")
     assert set(states(call, warm).values()) == {"queued"}
-    said = call("grid", "run", warm, *INLINE, code=4).told()
+    said = call("grid", "run", warm, *INLINE, code=4)
+    assert "first.pt has SHA-256" in said.err
     assert "; fetch it again" in said.err
     assert states(call, warm)["warm 0"] == "failed"
     (folder / "first.pt").unlink()
@@ -175,7 +188,11 @@ def test_what_starts_from_a_blocked_run_is_blocked(call, warm: Path, weights: by
     assert {run["seed"]: run["why"] for run in document["runs"] if run["arm"] == "own"} == {
         seed: f"its parent {name} is blocked: {short}" for seed, name in parents.items()
     }
-    call("grid", "run", child, *INLINE, code=4).told()
+    said = call("grid", "run", child, *INLINE, code=4)
+    assert said.err.splitlines()[-2:] == [
+        f"2 blocked (own seed 0, own seed 1): its parent has {short}",
+        f"Once the weights are in place: ablate grid run {child}",
+    ]
     assert "2 done, 2 blocked, 0 to run, 2 parent runs (2 blocked)" in call("grid", "plan", child).out
     assert "| own | — (not run: its parent has no weights) |" in call("report", "child", "--format", "md").out
     (warm.parent / "first.pt").write_bytes(weights)
@@ -193,7 +210,7 @@ def test_what_starts_from_a_failed_run_needs_a_retry(call, warm: Path, fill) -> 
     assert said == [
         "2 blocked (own seed 0, own seed 1): its parent failed",
         f"  ablate runs show {parent}",
-        f"  Once the cause is gone: ablate grid run {child} --retry failed",
+        f"  Once the cause is fixed: ablate grid run {child} --retry failed",
     ]
     assert "| own | — (not run: its parent failed) |" in call("report", "child", "--format", "md").out
 
@@ -203,7 +220,7 @@ def test_a_done_parent_without_weights_is_planned_again(call, warm: Path, fill) 
     fill(child, lambda arm, seed: {"top1": 0.5} if arm == "parent" else None)
     shown = call("grid", "plan", child)
     assert "0 done, 4 to run, 2 parent runs" in shown.out
-    again = "2 parent runs to train again: done, but without the weights that other runs start from."
+    again = "2 parent runs to train again: done, but the weights that other runs start from are gone."
     assert again in " ".join(shown.out.split())
     assert call("grid", "plan", child, "--json").document["counts"]["parents"] == 2
     assert again in call("grid", "run", child, *INLINE).err
@@ -229,7 +246,7 @@ def test_a_done_parent_that_cannot_train_again_stays_done_and_blocks(call, warm:
     listed = json.loads(call("runs", "list", "--json").out)["runs"]
     assert {run["attempts"] for run in listed if run["run_id"][:12] in parents} == {1}
     (warm.parent / "first.pt").write_bytes(weights)
-    call("grid", "run", child, *INLINE).told()
+    assert "2 parent runs to train again" in call("grid", "run", child, *INLINE).err
     assert set(states(call, child).values()) == {"done"}
 
 

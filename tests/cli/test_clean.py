@@ -67,7 +67,7 @@ def test_it_is_dry_unless_told(call, tiny: Path, fill, lay: Lay, home: Path) -> 
     fill(tiny)
     lay(tiny)
     before = everything(home)
-    said = call("clean").told()
+    said = call("clean")
     assert [line.split() for line in said.out.splitlines()] == [
         [f"{home}/runs", "131", "kB"],
         ["can", "go:", "checkpoints", "of", "done", "runs", "and", "pruned", "trials", "16", "kB", "in", "4", "places"],
@@ -92,6 +92,7 @@ def test_it_is_dry_unless_told(call, tiny: Path, fill, lay: Lay, home: Path) -> 
         ],
         ["can", "go:", "what", "killed", "processes", "left", "behind", "16", "kB", "in", "4", "places"],
     ]
+    assert said.err == "98 kB can be freed: ablate clean --yes\n"
     assert everything(home) == before
     assert call("clean", "--yes").err == "98 kB freed.\n"
     assert call("clean").err == "Nothing to free.\n"
@@ -140,8 +141,9 @@ def test_runs_of_other_databases_are_apart_and_go_only_when_asked(call, tiny: Pa
     fill(tiny)
     old = write(run_folder(home, "a" * 64), *FILES, days=3)
     new = write(run_folder(home, "b" * 64), *FILES)
-    assert "can go: runs that this database does not know" in call("clean").out
-    call("clean", "--yes").told()
+    assert "can go: runs that are not in this database" in call("clean").out
+    said = call("clean", "--yes")
+    assert said.err == "Nothing to free except runs that are not in this database: ablate clean --yes --unknown\n"
     assert listing(old) == set(FILES)
     call("clean", "--yes", "--unknown")
     assert not old.exists()
@@ -167,7 +169,8 @@ def test_decoded_data_goes_when_it_was_not_used_lately_and_nothing_runs(call, ti
     write(home / "cache", "digits-1.lock", days=40)
     splits = write(home / "splits", "a.npz", "b.unfinished", days=400)
     fill(tiny, lambda arm, seed: "running")
-    call("clean", "--yes").told()
+    said = call("clean", "--yes")
+    assert "decoded data is kept while a run is running" in said.err
     assert old.exists()
     assert half.exists()
     call("runs", "cancel", *[run["run_id"] for run in call("runs", "list", "--json").document["runs"]])
@@ -195,7 +198,8 @@ def test_no_link_is_followed(call, tiny: Path, fill, home: Path, tmp_path: Path)
     then = time.time() - 3 * DAY
     os.utime(unknown / "more", (then, then), follow_symlinks=False)
     (home / "cache").symlink_to(write(tmp_path / "scratch" / "digits-1", "images.u8", days=90).parent)
-    call("clean", "--yes", "--unknown").told()
+    said = call("clean", "--yes", "--unknown")
+    assert f"{home}/cache is a link to another place: skipped" in said.err
     assert listing(elsewhere) == set(FILES)
     assert (tmp_path / "scratch" / "digits-1" / "images.u8").exists()
     assert (inside / "checkpoint-000000001-ab.pt").is_symlink()
@@ -242,7 +246,8 @@ def test_what_cannot_be_removed_is_named(call, tiny: Path, fill, lay: Lay, monke
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "unlink", denied)
-    call("clean", "--yes", code=8).told()
+    said = call("clean", "--yes", code=8)
+    assert "checkpoint-000000001-ab.pt cannot be removed: Permission denied" in said.err
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -260,8 +265,9 @@ def test_people_at_a_terminal_are_asked(call, tiny: Path, fill, lay: Lay, monkey
     call("clean")
     assert asked == [], "nobody is there to answer"
     monkeypatch.setattr(command, "_somebody_is_there", lambda: True)
-    call("clean").told()
+    said = call("clean")
     assert asked == ["Free 98 kB?"]
+    assert said.err == ("98 kB freed.\n" if answer else "98 kB can be freed: ablate clean --yes\n")
 
 
 def test_the_document(call, tiny: Path, fill, lay: Lay, home: Path) -> None:
@@ -299,8 +305,9 @@ def test_a_folder_that_is_not_ours_is_listed_and_left_alone(call, tmp_path: Path
     folder = tmp_path / place
     theirs = decoded(folder)
     before = everything(folder)
-    said = call("clean").told()
-    assert "can go: decoded data, not used lately" in said.out
+    said = call("clean")
+    assert "can go: decoded data, not used recently" in said.out
+    assert said.err.startswith(f"{folder} does not look like an ABLATE_HOME: ")
     assert call("clean", "--yes", code=2).err == f"error: {said.err}"
     document = call("clean", "--yes", "--json", code=2).document
     assert (document["ours"], document["freed_bytes"], len(document["items"])) == (False, 0, 1)
@@ -376,7 +383,7 @@ def test_what_scripts_left_is_said_and_stays(call, tmp_path: Path, fill, home: P
         write(folder, "attempt-1.log", "model.pth")
         write(folder / "code-0123456789ab", "last.ckpt")
     said = call("clean", "--yes")
-    assert "stays: what scripts left in run folders" in said.out
+    assert "kept: files written by scripts" in said.out
     assert said.out.splitlines()[-1].split()[-5:] == ["16", "kB", "in", "2", "places"]
     assert call("clean", "--json").document["scripts"] == [
         {"path": str(path), "bytes": 8192} for path in sorted(folders)

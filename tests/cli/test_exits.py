@@ -66,12 +66,15 @@ def test_settings_of_the_command_line(call, tiny: Path) -> None:
             ["--executor", "slurm", "--slurm", "tme=10"],
             "--slurm tme=10: unknown key 'tme'. Did you mean 'time'? Allowed: partition, account,",
         ),
-        (["--spool"], "--spool is for --executor command or ray or slurm with a SQLite database; leave it out."),
+        (
+            ["--spool"],
+            "a spool is for the executors command and ray and slurm with a SQLite database. Leave out --spool.",
+        ),
         (["--device", "gpu"], "unknown device 'gpu'; allowed: auto, cpu, mps, cuda, cuda:0, cuda:1 and so on"),
         (["--limit", "0"], "'--limit'"),
         (["--workers", "0"], "'--workers'"),
         (["--threads", "many"], "'--threads'"),
-        (["--seeds", "1.5"], "--seeds 1.5: must be a number of seeds such as 3, or a list such as 0,5,7."),
+        (["--seeds", "1.5"], "seeds '1.5': must be a number of seeds such as 3, or a list such as 0,5,7."),
     ],
 )
 def test_wrong_usage_leaves_with_2_and_writes_nothing(call, tiny: Path, options: list[str], said: str) -> None:

@@ -43,12 +43,16 @@ def fair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_tuned_first_then_compared_twice(call: Any, fair: Path) -> None:
-    said = call("grid", "run", fair, "--executor", "inline").told()
-    # seed 0 of each best is a trial's own run
+    said = call("grid", "run", fair, "--executor", "inline")
+    assert "tuning toy: 2 arms, 5 trials each, random; 0 trials done" in said.err
+    assert (
+        "comparing the arms as written and tuned: 8 runs, 6 to run" in said.err
+    )  # seed 0 of each best is a trial's own run
     assert "Tuning plain cost 5 runs, 20 epochs and " in said.out
     assert "All of the tuning cost 10 runs, 40 epochs and " in said.out
-    again = call("grid", "run", fair, "--executor", "inline").told().err
+    again = call("grid", "run", fair, "--executor", "inline").err
     assert "10 trials done" in again
+    assert "comparing the arms as written and tuned: 8 runs, 0 to run" in again
     document = json.loads(call("report", fair, "--format", "json").out)
     side_by_side = next(table for table in document["tables"] if table["table"] == "tuned")
     rows = {row["row"]: row["cells"] for row in side_by_side["rows"]}
@@ -74,6 +78,7 @@ def test_the_page_says_what_tuning_cost(call: Any, fair: Path, tmp_path: Path) -
 def test_a_tuning_of_another_study_is_refused(call: Any, fair: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(STUDY.replace("study: toy", "study: other"))
-    call("grid", "check", other, code=3).told()
+    said = call("grid", "check", other, code=3).err
+    assert "tune: tune.yaml tunes the arms of toy, not of other; its `study` must be this file." in said
     other.write_text(STUDY.replace("tune: tune.yaml", "tune: nowhere.yaml"))
-    call("grid", "run", other, code=5).told()
+    assert "nowhere.yaml: no such study file" in call("grid", "run", other, code=5).err

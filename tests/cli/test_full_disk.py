@@ -57,7 +57,11 @@ def test_no_space_for_weights_leaves_the_done_runs_and_goes_on(
     tiny.write_text(tiny.read_text() + "keep: last\n")
     with monkeypatch.context() as patched:
         full_from(patched, 5)  # the first run writes two files, and syncs each and its folder
-        call("grid", "run", tiny, *INLINE, code=8).told()
+        said = call("grid", "run", tiny, *INLINE, code=8)
+    assert f"error: no space to write into {tmp_path / 'home' / 'runs'}" in said.err
+    assert "No space left on device; free some or set ABLATE_HOME to another disk, then run again" in said.err
+    assert "Free some space or grant access, then start again." in said.err
+    assert said.err.splitlines()[-1] == f"3 runs left: ablate grid run {tiny}"
     (before,) = results().values()
     assert not list((tmp_path / "home").rglob("*.tmp"))
     call("grid", "run", tiny, *INLINE)
@@ -79,8 +83,10 @@ def test_no_space_for_the_database_leaves_the_done_runs_and_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(Store, "finish", last_before_it_is_full)
-        call("grid", "run", tiny, *INLINE, code=8).told()
-    call("report", "tiny", "--format", "md").told()
+        said = call("grid", "run", tiny, *INLINE, code=8)
+    assert f"error: {small_disk}/results.db cannot be written (database or disk is full): " in said.err
+    assert f"bytes are free in {small_disk}. Free space there (or raise the limit on file sizes) and start" in said.err
+    assert call("report", "tiny", "--format", "md").err.startswith("tiny, full scale: 1 of 4 runs done")
     (before,) = results().values()
     filler.unlink()
     call("grid", "run", tiny, *INLINE)

@@ -50,12 +50,15 @@ def counts(call, study: object, *more: str) -> dict[str, int]:
 
 
 def test_a_grid_trains_prints_its_table_and_trains_nothing_twice(call, tiny: Path) -> None:
-    first = call("grid", "run", tiny, *INLINE).told()
+    first = call("grid", "run", tiny, *INLINE)
+    assert first.err.splitlines()[0].startswith("tiny: 4 runs, 0 done, 4 to run; results in ")
     assert Counter(line.split()[1] for line in first.err.splitlines() if line.startswith("[")) == {"done": 4}
     assert "\x1b" not in first.err + first.out
     assert "top1_top5" in first.out
+    assert first.err.splitlines()[-1] == f"Nothing left to run. The report: ablate report {tiny}"
     before = numbers(tiny)
-    second = call("grid", "run", tiny, *INLINE).told()
+    second = call("grid", "run", tiny, *INLINE)
+    assert "tiny: 4 runs, 4 done, 0 to run" in second.err
     assert "[" not in second.err.replace("[1/4]", "")
     assert numbers(tiny) == before
     assert set(attempts().values()) == {1}
@@ -81,7 +84,9 @@ def test_limit_and_seeds_and_set_and_json(call, tiny: Path) -> None:
 
 def test_another_profile_is_other_runs(call, tiny: Path) -> None:
     tiny.write_text("profiles:\n  cpu: {recipe: {epochs: 1}}\n" + tiny.read_text())
-    said = call("grid", "run", tiny, *INLINE, "--profile", "cpu", "--limit", "1").told()
+    said = call("grid", "run", tiny, *INLINE, "--profile", "cpu", "--limit", "1")
+    assert said.err.startswith("tiny (cpu): 4 runs, 0 done, 4 to run")
+    assert said.err.splitlines()[-1] == f"3 runs left: ablate grid run {tiny} --profile cpu"
     assert "profile cpu" in said.out
     assert call("grid", "plan", tiny, "--json").document["counts"]["done"] == 0
 
@@ -91,7 +96,8 @@ def test_fail_fast_stops_at_the_first_failure(call, tiny: Path) -> None:
     assert "[1/4] failed  plain seed 0" in said.err
     assert "3 runs left: " in said.err
     assert call("status", "tiny", "--set", "optimizer.lr=1e30", "--json").document["counts"]["failed"] == 1
-    without = call("grid", "run", tiny, *INLINE, "--set", "optimizer.lr=1e30", code=4).told()
+    without = call("grid", "run", tiny, *INLINE, "--set", "optimizer.lr=1e30", code=4)
+    assert "4 failed (plain seed 0, smooth seed 0, plain seed 1 and 1 more): " in without.err
     assert "not finite" in without.err
     assert without.err.splitlines()[-1].endswith("--set optimizer.lr=1e+30 --retry failed") or (
         without.err.splitlines()[-1].endswith("--set optimizer.lr=1e30 --retry failed")
@@ -103,7 +109,8 @@ def test_retry_takes_what_it_names_and_nothing_else(call, tiny: Path, fill) -> N
     fill(tiny, lambda arm, seed: told.get((arm, seed)))
     queued = call("runs", "list", "--state", "queued", "--json").document["runs"]
     call("runs", "cancel", *[run["run_id"] for run in queued])
-    call("grid", "run", tiny, *INLINE, code=4).told()
+    left_alone = call("grid", "run", tiny, *INLINE, code=4)
+    assert "1 failed, 1 lost, 1 cancelled: not run again; use --retry all for that." in left_alone.err
     assert "1 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "lost", code=4).err
     assert "2 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "failed", code=4).err
     assert "3 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "all").err
@@ -150,11 +157,14 @@ def pictures(tiny: Path, tmp_path: Path) -> Path:
 
 
 def test_an_image_that_cannot_be_decoded_is_named_and_counted(call, tiny: Path, pictures: Path) -> None:
-    call("grid", "run", tiny, *INLINE, code=4).told()
+    said = call("grid", "run", tiny, *INLINE, code=4)
+    assert "3 runs in a row could not read their data, so no more will be started: " in said.err
+    assert "1 of 21 images cannot be decoded: dog/broken.jpg (" in said.err
+    assert "Replace or remove them, or set data.on_bad_image: skip to train without them" in said.err
     call("grid", "run", tiny, *INLINE, "--set", "data.on_bad_image=skip")
     run = call("runs", "list", "--state", "done", "--json").document["runs"][0]["run_id"]
     shown = call("runs", "show", run)
-    assert "1 image could not be decoded and left out (on_bad_image: skip)\n  dog/broken.jpg: " in shown.out
+    assert "skipped 1 image that cannot be decoded (on_bad_image: skip)\n  dog/broken.jpg: " in shown.out
     skipped = call("runs", "show", run, "--json").document["details"]["data"]["skipped"]
     assert [image["path"] for image in skipped] == ["dog/broken.jpg"]
 
@@ -162,7 +172,8 @@ def test_an_image_that_cannot_be_decoded_is_named_and_counted(call, tiny: Path, 
 def test_a_class_folder_without_images(call, tiny: Path, pictures: Path) -> None:
     (pictures / "broken.jpg").unlink()
     (pictures.parent / "emu").mkdir()
-    call("grid", "run", tiny, *INLINE, "--limit", "1", code=4).told()
+    said = call("grid", "run", tiny, *INLINE, "--limit", "1", code=4)
+    assert "no images in emu; fill or remove the folder (images end in " in said.err
 
 
 def test_a_full_disk_stops_the_grid_which_goes_on_once_there_is_room(
@@ -176,8 +187,10 @@ def test_a_full_disk_stops_the_grid_which_goes_on_once_there_is_room(
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass
-    call("grid", "run", tiny, *INLINE, code=8).told()
+    said = call("grid", "run", tiny, *INLINE, code=8)
+    assert "Free some space or grant access, then start again." in said.err
     assert counts(call, tiny) == {"to_run": 4}
+    assert said.err.splitlines()[-1] == f"4 runs left: ablate grid run {tiny}"
     filler.unlink()
     call("grid", "run", tiny, *INLINE)
     assert counts(call, tiny) == {"done": 4}

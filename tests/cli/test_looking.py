@@ -53,8 +53,8 @@ def test_a_plan_says_what_its_seeds_can_show(call, tiny: Path) -> None:
         "2.2",
         "1.4",
     ]
-    assert "A difference of one sd from the baseline (1 comparison, moderated) is decided with 18 seeds." in text
-    assert "Below 3 seeds nothing is decided." in text
+    assert "Detecting a difference of one sd from the baseline (1 comparison, moderated) takes 18 seeds." in text
+    assert "With fewer than 3 seeds nothing is decided." in text
 
 
 def test_power_is_of_each_tables_test_and_design(call, tiny: Path) -> None:
@@ -74,8 +74,9 @@ def test_power_is_of_each_tables_test_and_design(call, tiny: Path) -> None:
 
 def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
     fill(tiny)
-    said = call("report", tiny).told()
+    said = call("report", tiny)
     page = tmp_path / "reports" / "tiny.html"
+    assert "written: reports/tiny.html (open it in a browser)" in said.err
     assert page.read_text().lower().startswith("<!doctype html>")
     assert "top1_top5" in said.out, "the first table is printed as well"
 
@@ -83,10 +84,12 @@ def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("format_", "suffix"), [("md", "md"), ("latex", "tex"), ("csv", "csv"), ("json", "json"), ("text", "txt")])  # fmt: skip
 def test_formats_go_to_stdout_or_to_a_file(call, tiny: Path, fill, tmp_path: Path, format_: str, suffix: str) -> None:
     fill(tiny)
-    said = call("report", "tiny", "--table", "top1_top5", "--format", format_).told()
+    said = call("report", "tiny", "--table", "top1_top5", "--format", format_)
+    assert said.err == "tiny, full scale: 4 of 4 runs done\n"
     assert "plain" in said.out
-    written = call("report", "tiny", "--table", "top1_top5", "--format", format_, "--out", "tables/").told()
+    written = call("report", "tiny", "--table", "top1_top5", "--format", format_, "--out", "tables/")
     assert written.out == ""
+    assert f"written: tables/tiny-top1_top5.{suffix}\n" in written.err
     text = (tmp_path / "tables" / f"tiny-top1_top5.{suffix}").read_text()
     assert text.strip() == said.out.strip()
 
@@ -96,8 +99,10 @@ def test_without_a_name_the_study_run_last_that_has_the_table(call, tiny: Path, 
     other = tmp_path / "other.yaml"
     other.write_text(tiny.read_text().replace("study: tiny", "study: other").replace("top1_top5", "accuracy"))
     fill(other)
-    call("report", "--format", "md").told()
-    call("report", "--table", "top1_top5", "--format", "md").told()
+    said = call("report", "--format", "md")
+    assert said.err.splitlines() == ["study other (run last)", "other, full scale: 4 of 4 runs done"]
+    said = call("report", "--table", "top1_top5", "--format", "md")
+    assert said.err.splitlines()[0] == "study tiny (run last, with a table top1_top5)"
 
 
 def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill) -> None:
@@ -109,8 +114,9 @@ def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill
     assert "### renamed" in by_name.out, "the runs are the same, so the file's tables are those of the name"
     assert "has changed" not in by_name.err
     tiny.write_text(text.replace("top1_top5:", "renamed:").replace("epochs: 2", "epochs: 1"))
-    by_name = call("report", "tiny", "--format", "md").told()
+    by_name = call("report", "tiny", "--format", "md")
     assert "### top1_top5" in by_name.out
+    assert f"{tiny} has changed since tiny was last run: this is what was run" in by_name.err
     assert "changed since" in call("status", "tiny").err
     tiny.write_text("broken: [")
     call("report", tiny, "--format", "md", code=3)
@@ -122,24 +128,28 @@ def test_a_plain_name_means_the_scale_with_more_complete_arms(call, tiny: Path, 
     fill(tiny, lambda arm, seed: None)
     fill(tiny, profile="cpu")
     for study in (tiny, "tiny"):
-        said = call("report", study, "--format", "md").told()
+        said = call("report", study, "--format", "md")
+        assert said.err.startswith("tiny, profile cpu: 4 of 4 runs done"), study
         assert said.out.startswith("tiny, profile cpu, digits")
     fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
     for study in (tiny, "tiny"):
-        call("report", study, "--format", "md").told()
-    said = call("status").told()
+        assert call("report", study, "--format", "md").err.startswith("tiny, profile cpu: 4 of 4"), study
+    said = call("status")
     assert "tiny: 1 of 4 runs done, 3 to run" in said.out
     assert "tiny (cpu): 4 of 4 runs done" in said.out
+    assert f"3 runs left: ablate grid run {tiny}\n" in said.err
+    assert f"Nothing left to run. The report: ablate report {tiny} --profile cpu\n" in said.err
     fill(tiny, lambda arm, seed: {"top1": 0.5})
     for study in (tiny, "tiny"):
-        call("report", study, "--format", "md").told()
-    call("report", tiny, "--profile", "cpu", "--format", "md").told()
+        assert call("report", study, "--format", "md").err.startswith("tiny, full scale: 4 of 4 runs done"), study
+    assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
 
 
 def test_a_study_run_with_settings_is_continued_with_them(call, tiny: Path) -> None:
     call("grid", "run", tiny, "--set", "epochs=1", "--seeds", "1", "--limit", "1", "--executor", "inline")
-    said = call("status").told()
+    said = call("status")
     assert "tiny [epochs=1]: 1 of 2 runs done, 1 to run" in said.out
+    assert f"1 run left: ablate grid run {tiny} --set epochs=1 --seeds 1\n" in said.err
     assert call("status", tiny).out.startswith("tiny: 0 of 4 runs done, 4 to run"), "the file alone is another study"
 
 

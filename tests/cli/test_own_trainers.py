@@ -96,8 +96,9 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
 def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", own, "--seeds", 1)
     monkeypatch.setattr(provenance, "_core", lambda: (frozenset(), "another"))
-    said = call("grid", "run", own, "--seeds", 1, "--retry", "stale").told().err
+    said = call("grid", "run", own, "--seeds", 1, "--retry", "stale").err
     assert "2 done, 0 to run" in said
+    assert "A script's code is its program, its imports and the files in trainer.watch" in said
     assert "raise trainer.version" in said
     assert "Stale" not in call("report", own, "--format", "md").out
     own.write_text(STUDY.replace("  metrics:", "  version: 2\n  metrics:"))
@@ -125,7 +126,8 @@ def test_a_seed_that_does_not_reach_the_script_is_flagged(call: Any, own: Path) 
 def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> None:
     script = own.parent / "train.py"
     script.write_text(SCRIPT + "if given.lr < 0.2:\n    raise ValueError('the rate is too low')\n")
-    call("grid", "run", own, code=4).told()
+    run = call("grid", "run", own, code=4)
+    assert "3 failed (1e-1 seed 0, 1e-1 seed 1, 1e-1 seed 2): the command exited with status 1: ValueError: the rate is too low" in run.err  # fmt: skip
     failed = next(r["run_id"] for r in call("grid", "plan", own, "--json").document["runs"] if r["state"] == "failed")
     error = call("runs", "show", failed[:12], "--json").document["error"]
     assert error.splitlines()[0].startswith("python train.py --lr 1e-1 --seed 0 --out ")
@@ -140,15 +142,18 @@ def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> No
 
 def test_a_program_that_is_not_there_ends_the_grid_with_a_sentence(call: Any, own: Path) -> None:
     own.write_text(STUDY.replace("command: python", "command: pyhton"))
-    run = call("grid", "run", own, code=None).told()
+    run = call("grid", "run", own, code=None)
     assert run.code != 0
+    assert "the command cannot be started: 'pyhton': No such file or directory" in run.err
 
 
 def test_mistakes_end_a_check_with_3(call: Any, own: Path) -> None:
     own.write_text(STUDY.replace("--lr {lr}", "--lr {lrr}").replace(" --seed {seed}", ""))
-    call("grid", "check", own, code=3).told()
+    said = call("grid", "check", own, code=3).err
+    assert "own.yaml:6: trainer.command: the study has 3 seeds and the command no {seed}" in said
     own.write_text(STUDY.replace("--lr {lr}", "--lr {lrr}"))
-    call("grid", "check", own, code=3).told()
+    said = call("grid", "check", own, code=3).err
+    assert "own.yaml:6: trainer.command: {lrr}: the recipe has no 'lrr'. Did you mean 'lr'?" in said
 
 
 def test_a_flood_of_output_leaves_a_bounded_log(call: Any, own: Path, tmp_path: Path) -> None:
@@ -165,9 +170,11 @@ def test_a_flood_of_output_leaves_a_bounded_log(call: Any, own: Path, tmp_path: 
 def test_a_script_that_hangs_meets_its_time_limit(call: Any, own: Path, tmp_path: Path) -> None:
     hang = "import os, signal\nopen('pid', 'w').write(str(os.getpid()))\nsignal.pause()"
     (own.parent / "train.py").write_text(hang)
-    call("grid", "run", own, "--seeds", 1, "--limit", 1, "--run-timeout", 3, code=4).told()
+    run = call("grid", "run", own, "--seeds", 1, "--limit", 1, "--run-timeout", 3, code=4)
+    assert "a run did not end within 3 s (its time limit)" in run.err
     assert gone(int((own.parent / "pid").read_text()))
-    call("grid", "run", own, "--executor", "inline", "--run-timeout", 3, code=2).told()
+    said = call("grid", "run", own, "--executor", "inline", "--run-timeout", 3, code=2).err
+    assert "cannot stop a run after a time" in said
 
 
 def test_a_signal_reaches_the_script_and_gives_the_run_back(call: Any, own: Path, start: Any) -> None:

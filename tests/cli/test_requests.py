@@ -94,8 +94,11 @@ def test_a_grid_leaves_the_runs_that_another_call_asked_for(call, st: Path) -> N
 
 
 def test_seeds_of_two_calls_are_one_study_and_each_call_speaks_of_its_own(call, st: Path) -> None:
-    call("grid", "run", st, "--seeds", "0,1", "--limit", "1", *INLINE).told()
-    call("grid", "run", st, "--seeds", "5,", *INLINE).told()
+    first = call("grid", "run", st, "--seeds", "0,1", "--limit", "1", *INLINE)
+    assert first.err.startswith("st: 4 runs, 0 done, 4 to run")
+    second = call("grid", "run", st, "--seeds", "5,", *INLINE)
+    assert second.err.startswith("st: 2 runs, 0 done, 2 to run")
+    assert "Nothing left to run." in second.err
     assert states() == {"done": 3, "queued": 3}
     for named in ("st", st):
         assert call("status", named).out.startswith("st: 3 of 6 runs done, 3 to run")
@@ -107,7 +110,7 @@ def test_seeds_of_two_calls_are_one_study_and_each_call_speaks_of_its_own(call, 
 
 def test_exit_codes_of_a_call_that_leaves_runs(call, st: Path) -> None:
     call("grid", "run", st, "--limit", "1", *INLINE)
-    call("report", "st", "--format", "md", "--check", code=4).told()
+    assert "3 of 4 runs missing (3 to run)" in call("report", "st", "--format", "md", "--check", code=4).err
     queued = call("runs", "list", "--state", "queued", "--json").document["runs"]
     call("runs", "cancel", queued[0]["run_id"])
     call(
@@ -127,7 +130,10 @@ def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp
     first = project(tmp_path / "A", levels="[1, 2]", base=0.1)
     second = project(tmp_path / "B", levels="[1, 3]", base=0.9)
     call("grid", "run", first, "--limit", "1", *INLINE)
-    said = call("grid", "run", second, "--limit", "1", *INLINE).told()
+    said = call("grid", "run", second, "--limit", "1", *INLINE)
+    assert (
+        f"warning: st was last run from {first}, with a different design. The name now refers to {second}." in said.err
+    )
     call("grid", "run", first, *INLINE)
     call("worker", "--study", "st", *ONE)
     assert values() == {0.11, 0.1101, 0.12, 0.1201, 0.93, 0.9301}, "x = 1 is one run, and the first to ask trained it"
@@ -136,7 +142,8 @@ def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp
     assert "x=1 seed 0" not in call("status", second).err
     assert call("status", first).out.startswith("st: 4 of 4 runs done")
     for command in ("status", "report"):
-        said = call(command, second).told().err
+        said = call(command, second).err
+        assert f"st was last run from {first}, with a different design; `ablate report st` shows that one." in said
         assert "has changed" not in said, "nobody edited it"
 
 
@@ -161,7 +168,11 @@ def test_a_worker_without_the_requests_folder_needs_the_same_scripts(
     call("grid", "run", "st.yaml", "--limit", "1", *INLINE)
     monkeypatch.chdir(tmp_path / "B")
     shutil.rmtree(tmp_path / "A")
-    call("worker", "--study", "st", *ONE, code=5).told()
+    with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
+        (request,) = store.requests()
+    refused = call("worker", "--study", "st", *ONE, code=5).err
+    assert f"The request, made in {tmp_path / 'A'}, has {request.code[:12]}; " in refused
+    assert f"{tmp_path / 'A'} does not have these scripts; {tmp_path / 'B'} has " in refused
     assert states() == {"done": 1, "queued": 3}, "nothing was trained, and nothing failed"
     project(tmp_path / "B")  # now it has the scripts of the request
     call("worker", "--study", "st", *ONE)
@@ -186,7 +197,7 @@ def test_a_worker_bounds_the_runs_of_all_requests(call, st: Path) -> None:
     call("worker", "--study", "st", *ONE)
     assert states() == {"done": 6}
     assert call("worker", "--study", "st", *ONE).code == 0, "nothing is open, and that is no mistake"
-    call("worker", "--grid", "x", "--set", "y=1", code=2).told()
+    assert "--profile and --set go with --study" in call("worker", "--grid", "x", "--set", "y=1", code=2).err
 
 
 # Variants -------------------------------------------------------------------------------------------------------------
@@ -197,7 +208,9 @@ def test_a_variant_is_named_shown_and_never_held_against_the_paper(call, st: Pat
     call("grid", "run", st, *INLINE)
     plain = call("report", "st", "--format", "json").document
     assert (plain["comparable"], plain["set"], plain["study"]) == (True, [], "st")
-    call("grid", "run", st, "--set", "y=2", *INLINE).told()
+    done = call("grid", "run", st, "--set", "y=2", *INLINE)
+    assert done.err.startswith("st [y=2]: 4 runs, 0 done, 4 to run")
+    assert f"The report: ablate report {st} --set y=2" in done.err
     variant = call("report", "st", "--set", "y=2", "--format", "json").document
     assert (variant["comparable"], variant["set"], variant["study"]) == (False, ["y=2"], "st")
     assert variant["rows"][0]["cells"]["top1"]["agrees"] is None
@@ -227,10 +240,17 @@ def test_a_name_that_was_only_run_with_settings_says_so(call, st: Path) -> None:
     call("grid", "run", st, "--set", "y=2", "--limit", "1", *INLINE)
     call("grid", "run", st, "--set", "y=3", "--limit", "1", *INLINE)
     for command in (("report", "st"), ("status", "st"), ("watch", "st", "--once"), ("worker", "--study", "st")):
-        call(*command, code=5).told()
-    call("status", "st", "--set", "y=4", code=5).told()
-    call("report", code=5).told()
-    with pytest.raises(NotFound, match="with --set only"):
+        said = call(*command, code=5).err
+        assert (
+            "st has been run only with changed settings: st [y=3], st [y=2]. Name one of these variants. Repeat its settings with --set."
+            in said
+        )
+    assert (
+        "st [y=4] has not been run. Runs exist of st [y=3], st [y=2]."
+        in call("status", "st", "--set", "y=4", code=5).err
+    )
+    assert "Studies there: st [y=2], st [y=3]." in call("report", code=5).err
+    with pytest.raises(NotFound, match="only with changed settings"):
         ablate.frame("st")
 
 
@@ -249,7 +269,10 @@ def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: 
     old = st.with_name("old.yaml")
     old.write_text(st.read_text())
     project(tmp_path, levels="[1, 2, 3]", seeds="1")
-    call("grid", "run", st, *INLINE).told()
+    said = call("grid", "run", st, *INLINE)
+    assert (
+        "note: the design of st has changed since it was last run. The name now refers to the new design." in said.err
+    )
     assert call("status", "st").out.startswith("st: 3 of 3 runs done"), (
         "seeds of the old design are not asked of the new"
     )
@@ -257,7 +280,8 @@ def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: 
     found = call("runs", "list", "--json").document["runs"]
     assert all(run["studies"] == ["st"] for run in found), "whoever ever asked for a run is named"
     assert found[0]["asked_by"] == [{"study": "st", "profile": None, "set": []}]
-    call("grid", "run", old, "--limit", "1", *INLINE).told()
+    again = call("grid", "run", old, "--limit", "1", *INLINE)
+    assert f"warning: st was last run from {st}, with a different design" in again.err
 
 
 def test_the_same_file_from_another_folder_is_no_other_version(call, st: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +291,7 @@ def test_the_same_file_from_another_folder_is_no_other_version(call, st: Path, m
     said = call("grid", "run", "../st.yaml", "--limit", "1", *INLINE).err
     assert "warning" not in said
     assert "note" not in said
-    call("status", "st").told()
+    assert "2 runs left: ablate grid run ../st.yaml\n" in call("status", "st").err
     assert "t " in call("report", "st", "--format", "md").out
 
 
@@ -281,9 +305,10 @@ def test_a_table_that_a_file_gained_is_shown_by_name_from_anywhere(
     monkeypatch.chdir(tmp_path / "deep")
     assert "New" in call("report", "st", "--table", "paper", "--format", "md").out
     st.write_text(text.replace("y: 0", "y: 5").replace("tables: {", "tables: {paper: {rows: x, columns: [top1]}, "))
-    call("report", "st", "--table", "paper", "--format", "md", code=5).told()
+    said = call("report", "st", "--table", "paper", "--format", "md", code=5).err
+    assert f"st has no table 'paper'. Tables: t. {st} has changed since st was last run" in said
     st.unlink()
-    call("report", "st", "--table", "paper", code=5).told()
+    assert "st has no table 'paper'. Tables: t.\n" in call("report", "st", "--table", "paper", code=5).err
 
 
 PARENT = "study: parent\nrecipe: {data: {name: digits, limit: 20}, model.arch: three-layer-cnn, epochs: 1, batch_size: 10}\nseeds: 1\n"

@@ -109,17 +109,20 @@ COMMANDS = (
 def test_a_backup_beside_anothers_log_is_refused_by_every_command(call, killed: Path, db: Path, command: str) -> None:
     log = db.with_name("r.db-wal")
     before = digest(db), digest(log)
-    call(*command.split(), code=6).told()
+    said = call(*command.split(), code=6).err
+    assert "r.db is not the file that r.db-wal beside it belongs to" in said
+    assert "`ablate db restore FILE`" in said
     assert (digest(db), digest(log)) == before == (digest(killed), before[1])
 
 
 @pytest.mark.parametrize("source", ["backup.db", "r.db"])
 def test_db_restore_moves_the_log_aside_and_all_goes_on(call, killed: Path, db: Path, source: str) -> None:
     log = digest(db.with_name("r.db-wal"))
-    said = call("db", "restore", source).told().err
-    assert f"{db} is what {source} holds: 4 runs" in said
+    said = call("db", "restore", source).err
+    assert f"{db} restored from {source}: 4 runs" in said
     (aside,) = db.parent.glob("r.db-wal.stale-*")
     assert digest(aside) == log
+    assert f"a log that does not belong to it is kept as {aside}" in said
     assert call("db", "check").out == "ok\n"
     assert call("status", "tiny", "--json").document["counts"]["done"] == 2
     with Store.open(str(db)) as store:
@@ -144,8 +147,9 @@ def done(call) -> int:
 
 def test_restore_keeps_what_was_there(call, two: Path, db: Path, tmp_path: Path) -> None:
     source = digest(two)
-    call("db", "restore", two).told()
+    said = call("db", "restore", two).err
     (kept,) = tmp_path.glob("r.db.replaced-*.backup")
+    assert f"the previous database is kept as {kept}" in said
     assert (done(call), digest(two)) == (0, source)
     call("db", "restore", kept)
     assert done(call) == 4
@@ -166,8 +170,9 @@ def test_restore_refuses_while_the_database_is_in_use(call, two: Path, db: Path,
     else:
         with subprocess.Popen([sys.executable, "-c", script, str(db)], **pipes) as other:  # type: ignore[call-overload]
             assert other.stdout.readline() == b"open\n"
-            said = call("db", "restore", two, code=6).told().err
+            said = call("db", "restore", two, code=6).err
             other.communicate()
+    assert "r.db is in use by " in said
     assert said.endswith("nothing was changed.\n")
     assert done(call) == 4
     call("db", "restore", two)

@@ -72,22 +72,22 @@ def test_nothing_in_a_pipe_is_decorated_or_wider_than_80(call, three: Path, fill
 
 
 def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
-    call("grid", "plan", "tiny.yaml").told()
+    assert call("grid", "plan", "tiny.yaml").err == "4 runs left: ablate grid run tiny.yaml\n"
     fill(Path("tiny.yaml"), lambda arm, seed: {"top1": 0.5} if seed else None)
     left = "2 runs left: ablate grid run tiny.yaml\n"
     assert call("grid", "plan", "tiny.yaml").err == left
-    call("status").told()
+    assert call("status").err == "  No worker is active.\n  " + left
     assert call("report", "tiny", "--format", "md").err.endswith(left)
-    call("runs", "list").told()
-    call("runs", "list", "--limit", "1").told()
+    assert call("runs", "list").err == "4 runs. To show one: ablate runs show RUN\n"
+    assert call("runs", "list", "--limit", "1").err == "The newest 1 only (--limit).\n"
     assert call("runs", "list", "--state", "failed").err == "No such run.\n"
-    call("data", "list").told()
+    assert call("data", "list").err.splitlines()[-1] == "In a study file: recipe: {data: {name: NAME}}"
     assert re.fullmatch(
-        r"All is well. Next: ablate grid plan STUDY.yaml\n|\d+ warnings?: what to do stands below each.\n",
+        r"No problems found. Next: ablate grid plan STUDY.yaml\n|\d+ warnings?: see the advice below each.\n",
         call("doctor").err,
     )
     fill(Path("tiny.yaml"))
-    call("grid", "plan", "tiny.yaml").told()
+    assert call("grid", "plan", "tiny.yaml").err == "Nothing left to run. The report: ablate report tiny.yaml\n"
 
 
 def test_an_estimate_leaves_out_what_is_like_nothing_that_ran(call, tiny: Path, fill) -> None:
@@ -96,20 +96,21 @@ def test_an_estimate_leaves_out_what_is_like_nothing_that_ran(call, tiny: Path, 
     fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
     shown = call("grid", "plan", "tiny.yaml").out
     assert "  about 2 s on one worker, from past runs\n" in shown, "the one run left of a shape that has run"
-    assert "  without 2 runs: nothing of that shape has run here yet\n" in shown
+    assert "  not counting 2 runs: no similar run is done yet\n" in shown
     assert "tiny: 1 of 4 runs done, 3 to run; more than 2 s left" in call("watch", "tiny", "--once").out
 
 
 def test_a_report_names_the_tables_that_it_does_not_print(call, three: Path, fill) -> None:
     fill(three)
-    call("report", "tiny").told()
-    call("report", "tiny", "--table", "curve").told()
+    assert "more tables, with --table NAME: curve\n" in call("report", "tiny").err
+    assert "more tables, with --table NAME: top1_top5\n" in call("report", "tiny", "--table", "curve").err
 
 
 def test_the_database_that_was_named_is_named_again(call, tiny: Path, fill, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABLATE_DB", f"sqlite:///{tiny.parent / 'my results.db'}")
     fill(tiny)
-    call("status", "tiny", "--db", "my results.db").told()
+    said = call("status", "tiny", "--db", "my results.db").err
+    assert said == f"  Nothing left to run. The report: ablate report {tiny} --db 'my results.db'\n"
 
 
 def test_many_failures_are_told_by_reason_not_one_by_one(call, tiny: Path, fill) -> None:
@@ -161,4 +162,4 @@ def test_a_second_file_of_the_same_name_is_told(cli, tiny: Path) -> None:
     said = cli(
         "grid", "run", str(other), "--executor", "inline", "--limit", "1", "--seeds", "1", "--threads", "1"
     ).stderr
-    assert f"warning: tiny was last run from {tiny}, as another design; from now on that name means {other}." in said
+    assert f"warning: tiny was last run from {tiny}, with a different design. The name now refers to {other}." in said

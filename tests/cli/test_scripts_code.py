@@ -82,8 +82,9 @@ def test_two_projects_with_one_command_share_runs_and_neither_takes_the_others_n
     call("grid", "run", a)
     assert counts(call, a) == (4, 0, 0)
     assert counts(call, b) == (4, 4, 0)
-    said = call("grid", "plan", b).told()
+    said = call("grid", "plan", b)
     assert "4 done (4 stale), 0 to run" in said.out
+    assert "4 runs stale, trained with different code: model.py changed\n" in said.err
     assert "trainer.version" in said.err
     assert "trainer.watch" in said.err
     run = call("grid", "run", b)  # nothing trains
@@ -196,16 +197,17 @@ def test_watched_files_are_code_and_no_part_of_identity(call: Any, project: Call
     call("grid", "run", study)
     assert counts(call, study) == (4, 0, 0)
     (study.parent / "conf" / "base.txt").write_text("2")
-    call("grid", "plan", study).told()
+    assert "conf/base.txt changed" in call("grid", "plan", study).err
     (study.parent / "conf" / "base.txt").unlink()
-    said = call("grid", "plan", study).told()
+    said = call("grid", "plan", study)
+    assert "conf/base.txt is gone" in said.err
     assert "trainer.watch: 'conf/**' matches no file in " in said.out
     (study.parent / "conf" / "base.txt").write_text("1")
     (study.parent / "conf" / "more.txt").write_text("1")
-    call("grid", "plan", study).told()
+    assert ": conf/more.txt is new\n" in call("grid", "plan", study).err
     study.write_text(study.read_text().replace("  watch: ['conf/**']\n", ""))
     assert counts(call, study) == (4, 4, 0)
-    call("grid", "plan", study).told()
+    assert "conf/base.txt is gone" in call("grid", "plan", study).err
 
 
 def test_a_settings_file_of_one_arm_ages_that_arm_alone(call: Any, project: Callable[..., Path]) -> None:
@@ -216,7 +218,7 @@ def test_a_settings_file_of_one_arm_ages_that_arm_alone(call: Any, project: Call
     call("grid", "run", study)
     (study.parent / "conf" / "0.25.yaml").write_text("edited")
     assert counts(call, study) == (4, 2, 0)
-    call("grid", "plan", study).told()
+    assert "2 runs stale, trained with different code: conf/0.25.yaml changed\n" in call("grid", "plan", study).err
 
 
 def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..., Path]) -> None:
@@ -224,12 +226,14 @@ def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..
     call("grid", "run", study)
     (study.parent / "train.py").unlink()
     assert counts(call, study) == (4, 0, 0)
-    call("grid", "plan", study).told()
+    said = call("grid", "plan", study).err
     planned = call("grid", "plan", study, "--json").document["runs"]
     assert {(run["stale"], run["code_known"]) for run in planned} == {(False, False)}
+    assert "4 done runs may be stale: the script is not in the study's folder" in said
     text = call("report", study, "--format", "md").out
     assert "Stale: not known of 4 of 4 runs: the script that trained them is not where the study lies" in text
-    call("grid", "run", study, "--retry", "stale", code=2).told()
+    refused = call("grid", "run", study, "--retry", "stale", code=2).err
+    assert "--retry stale needs to know the code as it is now" in refused
     assert counts(call, study) == (4, 0, 0)
 
 
@@ -262,7 +266,7 @@ def test_rows_of_before_scripts_had_a_digest(call: Any, project: Callable[..., P
     assert counts(call, study) == (4, 0, 0)
     rewrite(pattern=True)
     assert counts(call, study) == (4, 4, 0)
-    call("grid", "plan", study).told()
+    assert ": its numbers were read by an older ablate\n" in call("grid", "plan", study).err
     rewrite(pattern=False)
     (study.parent / "train.py").write_text(SCRIPT + "# edited\n")
     assert ": train.py changed\n" in call("grid", "plan", study).err
@@ -324,7 +328,7 @@ def test_a_python_trainer_has_the_code_of_its_module(call: Any, tmp_path: Path) 
     assert counts(call, study) == (4, 0, 0)
     (folder / "pkg" / "net.py").write_text("SCORE = 2")
     assert counts(call, study) == (4, 4, 0)
-    call("grid", "plan", study).told()
+    assert ": pkg/net.py changed\n" in call("grid", "plan", study).err
     call("grid", "run", study, "--retry", "stale")
     rows = call("report", study, "--table", "t", "--format", "json").document["rows"]
     assert [row["cells"]["score"]["mean"] for row in rows] == pytest.approx([2.0005, 2.0005])

@@ -87,7 +87,7 @@ def test_all_that_was_asked_counts_as_complete_and_more_runs_win(call, two: Path
     assert meant(call, "two") == "profile cpu"
     fill(two, seeds=(1,))  # the rest of the seeds, later and by a call of its own
     assert meant(call, "two") == "full scale"
-    call("report", "two", "--format", "md").told()
+    assert "two, full scale: 4 of 4 runs done" in call("report", "two", "--format", "md").err
 
 
 def test_a_profile_called_full_is_that_profile(call, two: Path, fill) -> None:
@@ -101,11 +101,20 @@ def test_a_profile_called_full_is_that_profile(call, two: Path, fill) -> None:
 def test_a_profile_that_is_not_there_is_told_with_those_that_are(call, two: Path, fill) -> None:
     fill(two, ONE_ARM)
     fill(two, profile="cpu")
-    call("report", "--profile", "cqu", code=5).told()
-    call("report", "two", "--profile", "cqu", code=5).told()
-    call("grid", "plan", "two.yaml", "--profile", "cqu", code=3).told()
+    said = call("report", "--profile", "cqu", code=5).err
+    assert "No study in the database was run with profile 'cqu'. Did you mean 'cpu'? Profiles: cpu, full." in said
+    assert (
+        "two has not been run with profile cqu, only with cpu, full."
+        in call("report", "two", "--profile", "cqu", code=5).err
+    )
+    assert (
+        "Profiles: cpu, half/size; full is the scale without one."
+        in call("grid", "plan", "two.yaml", "--profile", "cqu", code=3).err
+    )
     for full in ("full", ""):
-        call("report", "--profile", full, "--format", "md").told()
+        assert call("report", "--profile", full, "--format", "md").err.startswith(
+            "study two (run last)\ntwo, full scale:"
+        )
 
 
 def test_files_of_the_other_scale_have_its_name(call, two: Path, fill, tmp_path: Path) -> None:
@@ -129,7 +138,9 @@ def test_files_of_the_other_scale_have_its_name(call, two: Path, fill, tmp_path:
 def test_the_report_that_is_named_next_is_of_the_scale_that_was_looked_at(call, two: Path, fill) -> None:
     fill(two, seeds=1)
     fill(two, profile="cpu")
-    call("status", "two", "--profile", "full").told()
+    said = call("status", "two", "--profile", "full").err
+    assert "The report: ablate report " in said
+    assert said.endswith("two.yaml --profile full\n")
 
 
 def pages(folder: Path) -> list[str]:
@@ -177,8 +188,9 @@ def test_pages_change_their_names_with_what_the_plain_name_means(call, two: Path
     call("report", "--all")
     (tmp_path / "reports" / "two-half.html").write_text("<p>Mine.</p>")
     fill(two)  # the rest of the full scale
-    call("report", "--all").told()
+    said = call("report", "--all")
     assert pages(tmp_path / "reports") == ["two-cpu.html", "two-cpu.md", "two-half.html", "two.html", "two.md"]
+    assert "removed: reports/two-full.md, since its scale now has the main page\n" in said.err
     assert (tmp_path / "reports" / "two.md").read_text().count("\n> full scale") == 1
 
 
@@ -218,7 +230,7 @@ def test_two_pages_of_one_name_are_told(call, two: Path, fill, tmp_path: Path) -
     fill(twin)
     said = call("report", "--all", code=3).err
     name = "the study's name, 'two-full', is that of experiments/two.yaml"
-    page = "the page of this scale would be two-full, which is that of experiments/two-full.yaml"
+    page = "the page of this scale would be two-full, which experiments/two-full.yaml already has"
     assert name in said or page in said
     assert "# two: Two scales" in (tmp_path / "reports" / "two.md").read_text()
 

@@ -123,7 +123,7 @@ def test_it_ends_by_itself_where_nothing_is_left(call, tiny: Path, fill) -> None
 
 
 def test_without_a_database_it_says_what_to_do(call) -> None:
-    call("watch", code=5).told()
+    assert "Run a study first (ablate grid run STUDY.yaml)" in call("watch", code=5).err
 
 
 @pytest.fixture
@@ -146,8 +146,9 @@ def tuning(tiny: Path) -> Callable[..., None]:
 
 def test_a_finished_tuning_is_finished_though_trials_were_pruned(call, tuning) -> None:
     tuning("done", "pruned", "done", "pruned")
-    said = call("status").told()
+    said = call("status")
     assert said.out == "tuning of tiny: 2 of 4 runs done\n"
+    assert "The report: ablate tune report" in said.err
     assert call("watch", "--every", "0.1").out == "tuning of tiny: 2 of 4 runs done\n", "and watch ends by itself"
 
 

@@ -34,10 +34,10 @@ def predict(
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="The CSV file; - is stdout.")] = "-",
     id_column: Annotated[
         str | None,
-        typer.Option("--id-column", metavar="NAME", help="Write two columns: ids (file names) under this NAME,"),
+        typer.Option("--id-column", metavar="NAME", help="Column name for ids (file names); needs --label-column."),
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option("--label-column", metavar="NAME", help="and classes under this NAME.")
+        str | None, typer.Option("--label-column", metavar="NAME", help="Column name for classes; needs --id-column.")
     ] = None,
     id_stem: Annotated[bool, typer.Option("--id-stem", help="Ids without the file extension.")] = False,
     label_index: Annotated[

@@ -148,7 +148,7 @@ def cancel(
     )
     for run_id in found:
         if run_id not in cancelled:
-            say(f"{run_id[:12]} is {states[run_id].state}: not cancelled")
+            say(f"{run_id[:12]} is {states[run_id].state}: not changed")
 
 
 @app.command(short_help="Check whether the current code gives the same numbers.")
@@ -245,9 +245,7 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
         _print_values(console, _shown(result.epochs[last], split))
     _print_data(console, result.details.get("data", {}))
     if skipped := result.details.get("data", {}).get("skipped"):
-        console.print(
-            f"data  {plural(len(skipped), 'image')} could not be decoded and were skipped (on_bad_image: skip)"
-        )
+        console.print(f"data  skipped {plural(len(skipped), 'image')} that cannot be decoded (on_bad_image: skip)")
         for image in skipped[:SHOWN_IMAGES]:
             console.print(f"  {image['path']}: {image['reason']}", markup=False, soft_wrap=True)
         if len(skipped) > SHOWN_IMAGES:
