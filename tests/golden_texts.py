@@ -30,6 +30,8 @@ def golden(file: str, texts: Iterable[str]) -> None:
     name = f"{Path(place).name}::{name}"
     lines = _told.setdefault((file, test), [])
     lines += [line.rstrip() for text in texts for line in _FOLDER.sub("TMP", text).splitlines() if line.strip()]
+    if WRITE:
+        _sections.cache_clear()  # other processes write, too
     sections = _sections(path)
     if WRITE:
         sections[name] = list(lines)

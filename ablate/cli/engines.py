@@ -1,4 +1,4 @@
-"""How workers are started: the options that `grid run` and `tune run` share, and the executor that they come to."""
+"""The options of `grid run` and `tune run` that say how workers are started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
     "workers": (
         int | None,
         typer.Option(
-            min=1, help="Runs at a time; elsewhere, the workers to start.  [default: one a device; one elsewhere]"
+            min=1,
+            help="Runs at a time; on other hosts, workers to start.  [default: one per device; one on other hosts]",
         ),
         None,
     ),
@@ -38,14 +39,14 @@ _OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
     "fail_fast": (bool, typer.Option("--fail-fast", help="Stop at the first failure."), False),
     "run_timeout": (
         float | None,
-        typer.Option(min=0.001, metavar="SECONDS", help="The longest that a run may take; then it fails."),
+        typer.Option(min=0.001, metavar="SECONDS", help="Fail a run that takes longer."),
         None,
     ),
     "spool": (
         bool,
         typer.Option(
             "--spool",
-            help=f"With {' or '.join(elsewhere())}: workers reach SQLite through ABLATE_HOME, by this command.",
+            help=f"With {' or '.join(elsewhere())}: workers use SQLite via files in ABLATE_HOME; this command relays.",
         ),
         False,
     ),
@@ -59,7 +60,7 @@ def takes_engine(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     keywords = {engine.name.replace("-", "_"): engine for engine in ENGINES.all().values() if engine.options}
     for taken in keywords.keys() & {*signature.parameters, *_OPTIONS}:
-        del keywords[taken]  # an engine called like an option of ours is set by the site file alone
+        del keywords[taken]  # an engine named like one of our options can only be set in the site file
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
@@ -85,5 +86,5 @@ def takes_engine(command: Callable[..., None]) -> Callable[..., None]:
 
 def _option(engine: Engine) -> Any:
     keys = ", ".join(engine.options)
-    told = f"A setting of {engine.about}, over the site file's: {keys}. May be repeated."
+    told = f"A setting of {engine.about}, overriding the site file: {keys}. May be repeated."
     return Annotated[list[str] | None, typer.Option(f"--{engine.name}", metavar="KEY=VALUE", help=told)]

@@ -1,4 +1,4 @@
-"""What a call asks for: what is stored with it, and what trainers are told besides the run."""
+"""Settings of a call: what is stored with a request, and the options that trainers get."""
 
 from __future__ import annotations
 
@@ -52,4 +52,5 @@ def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
             return tuple(int(part) for part in text.split(",") if part.strip())
         return int(text)
     except ValueError:
-        raise UsageError(f"--seeds {text}: must be a number of seeds such as 3, or a list such as 0,5,7.") from None
+        message = f"seeds {text!r}: must be a number of seeds such as 3, or a list such as 0,5,7."
+        raise UsageError(message, code="bad-seeds") from None

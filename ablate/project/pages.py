@@ -24,11 +24,14 @@ def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     from ablate.study.designs.variants import file_name
 
     if format_ not in OF_STUDIES:
-        raise UsageError(f"format {format_!r}: must be one of {', '.join(OF_STUDIES)}.{nearest(format_, OF_STUDIES)}")
+        message = f"format {format_!r}: must be one of {', '.join(OF_STUDIES)}.{nearest(format_, OF_STUDIES)}"
+        raise UsageError(message, code="unknown-format")
     written = OF_STUDIES[format_]
     names = list(loaded.tables)
     if written.one_table and len(names) > 1:
-        raise UsageError(f"{format_} holds one table, and {loaded.name} has {len(names)}; take another format.")
+        raise UsageError(
+            f"{format_} holds one table, and {loaded.name} has {len(names)}: use another format.", code="one-table"
+        )
     tables, results = build_tables(store, loaded, names)
     scale = other_scale(store, loaded, None)
     return f"{file_name(loaded.name, loaded.sets, scale)}{written.suffix}", render(

@@ -1,4 +1,4 @@
-"""What a study comes to against what is in the database: the document behind `grid plan`, `grid run` and `status`."""
+"""The plan of a study, its runs with their state in the database: for `grid plan`, `grid run` and `status`."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
         if block is not None:
             state, why = "blocked", block.why
         elif run.run_id in outlook.again:
-            state, why = "queued", "done, but without the weights that another run starts from: it trains again"
+            state, why = "queued", "done, but the weights that another run starts from are gone: it trains again"
         all_names = names.get(run.arm_id, ["parent"])
         cause = block.cause if block else ""
         of_code = (found.stale, found.code_known, found.verified) if found and state == "done" else ()
@@ -116,13 +116,13 @@ def tuning_plan(record: StoredStudy, queued: Study, store: Store) -> Plan:
 
 
 def is_worked_on(plan: Plan, store: Store) -> bool:
-    """Whether a run of the plan is leased to somebody who is there, as far as that can be told from here."""
+    """Whether a live worker holds a run of the plan, as far as this machine can tell."""
     running = {item.run.run_id for item in (*plan.parents, *plan.runs) if item.state == "running"}
     return bool(running - store.lapsed().keys())
 
 
-NOBODY = "Nobody is working on it."
-"""What is said of a study with runs left and no live lease."""
+NOBODY = "No worker is active."
+"""Said of a study with runs left and no live lease."""
 
 
 def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRun, ...]) -> dict[str, int]:
@@ -165,7 +165,7 @@ def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Cont
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """The JSON document of `plan --json` and `status --json`."""
+    """The JSON document of `grid plan` and `status`."""
     return {
         "schema": 1,
         "study": plan.study.name,

@@ -33,7 +33,7 @@ def publish(experiments: Path, out: Path, db: str | None) -> Published:
     UsageError and NoSpaceOrPermission where `out` cannot be written to.
     """
     if out.suffix in (".html", ".md") or out.is_file():
-        raise UsageError(f"--out {out}: with --all it is a folder, for the pages of all studies.")
+        raise UsageError(f"{out}: must be a folder, for the pages of all studies.", code="not-a-folder")
     found = collect(experiments, db)
     from ablate.report.html import write_plotlyjs, write_report
     from ablate.report.index import INDEX, render_index
@@ -49,12 +49,12 @@ def publish(experiments: Path, out: Path, db: str | None) -> Published:
         write_report(out / name, text)
     for path in _overtaken(out, found.collection):
         path.unlink()
-        tell(f"removed: {path}, as the plain name means that scale now")
+        tell(f"removed: {path}, since its scale now has the main page")
     return Published(_summary(found.collection), out / INDEX, out / README, found.problems)
 
 
 def _overtaken(out: Path, collection: Collection) -> list[Path]:
-    """Pages of ours that were another scale's when they were written, and whose scale now has the page of the plain name."""
+    """Pages of ours that showed another scale, which now has the main page."""
     from ablate.report.pages import MADE
     from ablate.report.published import page_name
 
@@ -70,15 +70,14 @@ def _overtaken(out: Path, collection: Collection) -> list[Path]:
 
 
 def _refuse_others(out: Path, names: Iterable[str]) -> None:
-    """UsageError where a page would replace a file that we did not write: `--out .` beside a README of its own."""
+    """Raises UsageError where a page would replace a file that ablate did not write, such as a README."""
     from ablate.report.pages import MADE
 
     for name in names:
         path = out / name
         if path.is_file() and MADE not in path.read_text(encoding="utf-8", errors="replace"):
-            raise UsageError(
-                f"{path} is no page of ours and would be replaced; name another folder with --out, or move the file."
-            )
+            message = f"{path} was not written by ablate and would be replaced. Use another folder, or move the file."
+            raise UsageError(message, code="would-overwrite")
 
 
 def _study_page(entry: StudyEntry, item: Gathered) -> str:

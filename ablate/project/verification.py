@@ -36,7 +36,7 @@ NUMERICS = ("channels_last", "compile", "deterministic", "packing")
 
 @dataclass(frozen=True)
 class Old:
-    """A done run of other code than the present: its numbers, and how the two codes stand to each other.
+    """A done run that other code trained: its numbers, and how that code differs from the current one.
 
     `here` is the fingerprint that it has when it trains here.
     """
@@ -224,8 +224,9 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
     trained has left."""
     if study.trainer is not None:
         raise UsageError(
-            f"{study.name} has a trainer of its own; runs verify is for ablate's. A script writes where it likes, so "
-            "it is not run again beside its results; --retry stale trains it anew."
+            f"{study.name} has its own trainer, and only runs of ablate's trainer can be verified: a script may write anywhere, "
+            "so running it again could overwrite its results.",
+            code="own-trainer",
         )
     stop = StopFlag()
     with tempfile.TemporaryDirectory(prefix="ablate-verify-") as scratch, listening(stop):
@@ -233,17 +234,13 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
         if verifier.absent and not verifier.old:
             raise NotFound(_no_numbers(verifier, store, source))
         tell(
-            f"{study.full_name}: {plural(len(verifier.old), 'done run')} of other code than the present"
-            + (
-                "; some of them train again, and nothing that is stored changes"
-                if verifier.old
-                else ": nothing to verify"
-            )
+            f"{study.full_name}: {plural(len(verifier.old), 'done run')} trained with different code"
+            + ("; some train again now, and stored results do not change" if verifier.old else ": nothing to verify")
         )
         try:
             return verifier.check(sample)
         except Interrupted:
-            tell("stopped; what was found of the runs above is kept")
+            tell("stopped; the results above are kept")
             raise
 
 
@@ -268,11 +265,11 @@ def say_left(found: Checked, study: Study, db: str | None) -> None:
     for why, count in Counter(found.lacking.values()).items():
         tell(f"{plural(count, 'run')} cannot train here: {why}")
     if found.absent:
-        tell(f"{plural(found.absent, 'run')} more the other database does not have, or not of the same code")
+        tell(f"{plural(found.absent, 'run')} more are not in the other database, or not with the same code")
 
 
 def document(planned: Plan, found: Checked) -> dict[str, Any]:
-    """The JSON document of `runs verify --json`."""
+    """The JSON document of `runs verify`."""
     return {
         "schema": 1,
         "study": planned.study.name,
@@ -301,8 +298,8 @@ def document(planned: Plan, found: Checked) -> dict[str, Any]:
 def _no_numbers(verifier: Verifier, store: Store, source: Store) -> str:
     codes = sorted({code[:12] for code in verifier.codes})
     return (
-        f"{safe_url(source.url)} holds none of the {plural(len(verifier.absent), 'run')} as the code that trained them in "
-        f"{safe_url(store.url)} trains them ({', '.join(codes)}). Check out that code and train the study into it first."
+        f"{safe_url(source.url)} has none of the {plural(len(verifier.absent), 'run')} trained with the same code as in "
+        f"{safe_url(store.url)} ({', '.join(codes)}). Check out that code and train the study into it first."
     )
 
 

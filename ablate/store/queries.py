@@ -164,14 +164,16 @@ def resolve(tx: Tx, prefix: str) -> str:
     if found:
         shown = ", ".join(run_id[: max(SHORT, len(prefix) + 2)] for run_id in found[:5])
         more = " and more" if len(found) > 5 else ""
-        raise NotFound(f"several runs start with {prefix!r}: {shown}{more}. Give more of its digits.")
+        raise NotFound(
+            f"several runs start with {prefix!r}: {shown}{more}. Give more of its digits.", code="ambiguous-run"
+        )
     near: list[str] = []
     shorter = prefix[:64]
     while shorter and not near:
         shorter = shorter[:-1]
         near = _starting_with(tx, shorter, 3) if shorter else []
     hint = f"Nearest: {', '.join(run_id[:SHORT] for run_id in near)}." if near else "`ablate runs list` shows them."
-    raise NotFound(f"no run starts with {prefix!r}. {hint}")
+    raise NotFound(f"no run starts with {prefix!r}. {hint}", code="unknown-run")
 
 
 def _starting_with(tx: Tx, prefix: str, limit: int) -> list[str]:
@@ -196,7 +198,7 @@ def run_ids(
             names = ", ".join(sorted({item.name for item in all_studies(tx)})) or "none"
             what = study if study is not None else f"with profile {profile}"
             what += f" [{', '.join(sets)}]" if sets else ""
-            raise NotFound(f"the database has no study {what}. It has: {names}.")
+            raise NotFound(f"the database has no study {what}. It has: {names}.", code="unknown-study")
         keys = [item.key for item in known]
         place = (
             sa.select(study_runs.c.run, sa.func.min(study_runs.c.position).label("position"))

@@ -110,7 +110,7 @@ def test_retry_takes_what_it_names_and_nothing_else(call, tiny: Path, fill) -> N
     queued = call("runs", "list", "--state", "queued", "--json").document["runs"]
     call("runs", "cancel", *[run["run_id"] for run in queued])
     left_alone = call("grid", "run", tiny, *INLINE, code=4)
-    assert "1 failed, 1 lost, 1 cancelled: left alone; --retry all runs them again." in left_alone.err
+    assert "1 failed, 1 lost, 1 cancelled: not run again; use --retry all for that." in left_alone.err
     assert "1 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "lost", code=4).err
     assert "2 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "failed", code=4).err
     assert "3 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "all").err
@@ -164,7 +164,7 @@ def test_an_image_that_cannot_be_decoded_is_named_and_counted(call, tiny: Path, 
     call("grid", "run", tiny, *INLINE, "--set", "data.on_bad_image=skip")
     run = call("runs", "list", "--state", "done", "--json").document["runs"][0]["run_id"]
     shown = call("runs", "show", run)
-    assert "1 image could not be decoded and left out (on_bad_image: skip)\n  dog/broken.jpg: " in shown.out
+    assert "skipped 1 image that cannot be decoded (on_bad_image: skip)\n  dog/broken.jpg: " in shown.out
     skipped = call("runs", "show", run, "--json").document["details"]["data"]["skipped"]
     assert [image["path"] for image in skipped] == ["dog/broken.jpg"]
 
