@@ -1,4 +1,4 @@
-"""The results of a study as a pandas frame, for whoever wants to ask a question that no table asks."""
+"""The results of a study as a pandas frame, for questions that no table answers."""
 
 from __future__ import annotations
 

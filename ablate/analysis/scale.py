@@ -80,7 +80,7 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
 
 
 def _foreign_scale(study: Study, results: Sequence[RunResult]) -> str:
-    """The same for a trainer of one's own, of whose settings no meaning is known: profile, trainer, hardware."""
+    """The same for the user's own trainer, whose settings have no known meaning: profile, trainer, hardware."""
     hardware = _either(sorted({result.device for result in results if result.device}))
     return ", ".join(part for part in (run_as(study), trainer_title(study.trainer or {}), hardware) if part)
 

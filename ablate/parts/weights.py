@@ -42,7 +42,7 @@ def read_init(value: Any) -> Any:
         _only(value, ("file", "sha256"), "a file")
         digest = value.get("sha256")
         if digest is not None and not (isinstance(digest, str) and re.fullmatch(DIGEST, digest)):
-            raise ValueError("sha256 has 64 hexadecimal digits; quote it")
+            raise ValueError("sha256 must be 64 hexadecimal digits, in quotes")
     elif "entry" in value:
         _only(value, ("entry",), "an entry of torchvision")
     elif "run" in value:
@@ -90,7 +90,7 @@ def read_teacher(value: Any) -> Any:
         return None
     if value == "scratch" or not isinstance(value, str | Mapping) or not value:
         raise ValueError(
-            "must be weights that have learnt something: 'imagenet', 'imagenet-v2', a file of weights, or a run such as "
+            "must be trained weights: 'imagenet', 'imagenet-v2', a file of weights, or a run such as "
             "{study: ..., arm: ...}; null for none"
         )
     return read_init(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_texts import raising
 
 from ablate.errors import NotFound, UsageError
 from ablate.parts.declare import DataSet
@@ -227,24 +228,18 @@ def test_all_that_are_here(root: Path, caltech: Path) -> None:
 
 
 def test_what_is_not_here_says_how_to_get_it(root: Path) -> None:
-    with pytest.raises(
-        NotFound, match=r"data set 'cifar100' is not there: .* To get it: ablate data fetch cifar100, or"
-    ):
+    with raising(NotFound):
         verify.verify("cifar100", root)
     assert verify.verify_all(root) == []
-    with pytest.raises(NotFound) as caught:
+    with raising(NotFound):
         verify.require_any([], root)
-    assert str(caught.value) == (
-        f"none of the known data sets is in {root} (the folder that ABLATE_DATA names). "
-        "ablate data list says what is looked for, ablate data fetch NAME gets one"
-    )
-    with pytest.raises(NotFound, match=r"unknown data set 'caltech'.* Did you mean 'caltech101'\?"):
+    with raising(NotFound):
         verify.verify("caltech", root)
 
 
 def test_what_is_made_and_what_is_ones_own(root: Path) -> None:
     assert verify.verify("digits", root) is None
-    with pytest.raises(UsageError, match="imagefolder is your own data"):
+    with raising(UsageError):
         verify.verify("imagefolder", root)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import raising
 
 from ablate.errors import Diverged, RunFailure
 from ablate.study.records import Context, Outcome
@@ -92,7 +93,7 @@ def test_what_is_no_json_line_is_ordinary_output(line: str) -> None:
 
 
 def test_json_lines_are_read_from_stdout_and_patterns_from_both() -> None:
-    with pytest.raises(RunFailure, match="no metric came: nothing was reported"):
+    with raising(RunFailure):
         read(['{"top1": 0.5}'], stdout=False)
     outcome, _ = read(["acc 0.5"], {"top1": "acc ([0-9.]+)"}, stdout=False)
     assert outcome.metrics["top1"] == 0.5
@@ -121,7 +122,7 @@ def test_a_number_of_no_epoch_is_final_whatever_comes_after() -> None:
 @pytest.mark.parametrize("word", ["nan", "NaN", "inf", "-inf", "Infinity"])
 def test_a_number_that_is_none_is_seen_whatever_the_pattern_says(word: str) -> None:
     metrics = {"val_loss": r"val loss (-?[0-9.]+)"}
-    with pytest.raises(Diverged, match=r"^val_loss is not finite: -?(nan|inf) at epoch 2$"):
+    with raising(Diverged):
         read(["val loss 2.0", f"val loss {word}, lr 0.1"], metrics)
     outcome, records = read([f"val loss {word}", "val loss 2.0, grad nan", "nancy inferred"], metrics)
     assert outcome.metrics["val_loss"] == 2.0
@@ -134,31 +135,30 @@ def test_json_numbers_that_are_none() -> None:
     )
     assert outcome.metrics == {"top1": 0.5}
     assert len(records) == 3
-    with pytest.raises(Diverged, match=r"^top1 is not finite: nan at epoch 1$"):
+    with raising(Diverged):
         read(['{"epoch": 1, "top1": NaN, "top5": 0.5}'], {"top1": None})
-    with pytest.raises(Diverged, match=r"^top1 is not finite: inf$"):
+    with raising(Diverged):
         read(['{"top1": 1' + "0" * 400 + "}"], {"top1": None})
 
 
 @pytest.mark.parametrize(
-    ("lines", "metrics", "message"),
+    ('lines', 'metrics'),
     [
-        (["acc 0.5"], {"acc": "accuracy ([0-9.]+)"}, "the metric acc never came: no line of the output matched its pattern 'accuracy ([0-9.]+)'"),
-        (["acc x"], {"acc": "acc (.)"}, "the metric acc never came: its pattern 'acc (.)' matched a line without a number: acc x"),
-        (['{"acc": true}'], {"acc": None}, "the metric acc never came: it was printed as true, which is no number"),
-        (['{"acc": "n/a"}', '{"lr": 1}'], {"acc": None}, 'the metric acc never came: it was printed as "n/a", which is no number'),
-        (['{"metrics": {"acc": 0.5}}'], {"acc": None}, "the metric acc never came: it was printed inside 'metrics'; print it outside, or inside one of train, training, val, validation, valid, dev, eval, test"),
-        (['{"val/acc@5": 0.5}'], {"acc": None}, "the metric acc never came: reported were val/acc@5, which trainer.metrics does not declare (val/acc@5 is declared as val_acc@5)"),
-        (['{"accuracy": 0.5, "lr": 1}'], {"acc": None}, "the metric acc never came: reported were accuracy, lr, which trainer.metrics does not declare"),
-        (['{"top1": 0.5}'], {"acc": None}, "the metric acc never came: nothing was reported by that name"),
-        (["hello"], {}, "no metric came: nothing was reported"),
-        (['{"accuracy": 0.5}'], {}, "no metric came: reported were accuracy, which trainer.metrics does not declare"),
+        (["acc 0.5"], {"acc": "accuracy ([0-9.]+)"}),
+        (["acc x"], {"acc": "acc (.)"}),
+        (['{"acc": true}'], {"acc": None}),
+        (['{"acc": "n/a"}', '{"lr": 1}'], {"acc": None}),
+        (['{"metrics": {"acc": 0.5}}'], {"acc": None}),
+        (['{"val/acc@5": 0.5}'], {"acc": None}),
+        (['{"accuracy": 0.5, "lr": 1}'], {"acc": None}),
+        (['{"top1": 0.5}'], {"acc": None}),
+        (["hello"], {}),
+        (['{"accuracy": 0.5}'], {}),
     ],
 )  # fmt: skip
-def test_a_metric_that_never_came_is_named(lines: list[str], metrics: Any, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_a_metric_that_never_came_is_named(lines: list[str], metrics: Any) -> None:
+    with raising(RunFailure):
         read(lines, metrics)
-    assert str(failure.value) == message
 
 
 def test_a_declared_metric_may_come_on_the_reported_split() -> None:
@@ -265,14 +265,14 @@ def test_percentages_are_kept_as_fractions() -> None:
     assert outcome.metrics == {"acc": 0.07}
     outcome, _ = read_percent(['{"split": "val", "top1": 93.8, "top5": 0.99}'], {"top1": None}, "top1")
     assert outcome.metrics == {"val_top1": 0.938, "top1": 0.938, "val_top5": 0.99, "top5": 0.99}
-    with pytest.raises(RunFailure, match=r"^top1 is a percentage from 0 to 100, and 938 was reported\."):
+    with raising(RunFailure):
         read_percent(["top1 938"], {"top1": r"top1 (\S+)"}, "top1")
 
 
 def test_a_percentage_of_ours_has_to_be_declared_and_one_of_theirs_stays_as_it_is() -> None:
     assert read(["acc 93.75%"], {"acc": r"acc ([0-9.]+)"})[0].metrics == {"acc": 93.75}
     for line in ("top1 93.75", "top1 0.5%"):
-        with pytest.raises(RunFailure, match=r"Declare it: metrics: \{top1: \{unit: percent\}\}"):
+        with raising(RunFailure):
             read([line], {"top1": r"top1 ([0-9.]+)"})
     assert read(["top1 1.0000001"], {"top1": r"top1 (\S+)"})[0].metrics == {"top1": 1.0000001}
 
