@@ -52,7 +52,7 @@ def test_settings_of_the_command_line(call, tiny: Path) -> None:
     )
     found = call("grid", "plan", tiny, "--set", "optimizer.lrr=1", code=3).err
     assert found.startswith("error: 1 mistake\n--set optimizer.lrr=1: 'optimizer.lrr' is not a recipe field. Did you mean 'optimizer.lr'?")  # fmt: skip
-    assert "there is no profile 'cpu'" in call("grid", "plan", tiny, "--profile", "cpu", code=3).err
+    assert "unknown profile 'cpu'" in call("grid", "plan", tiny, "--profile", "cpu", code=3).err
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_bad_images(look: Predict, here: Path) -> None:
 
 def test_nothing_to_predict(look: Predict, here: Path) -> None:
     (here / "empty").mkdir()
-    assert look("empty", code=5).err.startswith("error: empty: no image is there; images end in .")
+    assert look("empty", code=5).err.startswith("error: empty: no image found; images end in .")
     assert look("absent", code=5).err == "error: absent: no such folder; give a folder of images, or one image file\n"
 
 
@@ -317,9 +317,9 @@ def test_weights_are_checked_against_the_database(look: Predict, here: Path) -> 
     ) in look(VAL, code=4).err
     beside.write_text(json.dumps(notes))
     weights.write_bytes(weights.read_bytes() + b"x")
-    assert "it is damaged or of another training, and is not loaded" in look(VAL, code=4).err
+    assert "it is damaged or from another run, and was not loaded" in look(VAL, code=4).err
     weights.unlink()
-    assert "model-last.pt is gone; bring the run's folder back" in look(VAL, code=5).err
+    assert "model-last.pt is gone; restore the run's folder" in look(VAL, code=5).err
 
 
 def test_a_run_of_another_trainer(look: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
