@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,12 +26,16 @@ Raised = TypeVar("Raised", bound=BaseException)
 WRITE = os.environ.get("ABLATE_TEST_GOLDEN") == "write"
 _HEAD = "## "
 _FOLDER = re.compile(r"/[^\s'\"]*?/pytest-of-[^/]+/pytest-\d+/(popen-gw\d+/)?[^/\s:'\"]+")
-_PORT = re.compile(r"127\.0\.0\.1:\d+")
+_VARIES = {
+    r"127\.0\.0\.1:\d+": "HOST",
+    r"\b[0-9a-f]{32,64}\b|\b[0-9a-f]{12}(?=\.\.\.)": "HEX",
+    r"\d+(,\d{3})+ bytes": "N bytes",
+}
 _told: dict[tuple[str, str], list[str]] = {}
 
 
 def golden(file: str, texts: Iterable[str]) -> None:
-    """What the running test is told, in order, is what the golden file says; its temporary folder is TMP there, a local server HOST."""
+    """What the running test is told, in order, is what the golden file says; what differs from machine to machine is a word there."""
     test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
     place, _, name = test.partition("::")
     path = ROOT / Path(place).parent / "golden" / f"{file}.txt"
@@ -45,7 +50,10 @@ def golden(file: str, texts: Iterable[str]) -> None:
 
 
 def _shown(text: str) -> str:
-    return _PORT.sub("HOST", _FOLDER.sub("TMP", text)).encode("utf-8", "backslashreplace").decode()
+    text = _FOLDER.sub("TMP", text.replace(sys.executable, "PYTHON"))
+    for pattern, word in _VARIES.items():
+        text = re.sub(pattern, word, text)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def coded(problems: Iterable[Problem], file: str = "grammar") -> list[str]:
@@ -79,7 +87,7 @@ def _sections(path: Path) -> dict[str, list[str]]:
 
 def _write(path: Path, name: str, lines: list[str]) -> None:
     """One section, while other processes of the suite write theirs. Sections of tests that are gone are left out."""
-    path.parent.mkdir(exist_ok=True)
+    os.makedirs(path.parent, exist_ok=True)
     there = {file.name: file.read_text(encoding="utf-8") for file in path.parent.parent.glob("test_*.py")}
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

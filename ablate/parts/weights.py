@@ -16,7 +16,7 @@ from ablate.parts.declare import Field
 
 RUN_KEYS = {
     "study": "the other study's file, relative to this one",
-    "profile": "its profile; none: the full scale",
+    "profile": "its profile; none: the study without one",
     "arm": "the arm, named as in the study's tables",
     "seed": "same: the run with the child's own seed; or one seed for all",
     "weights": "last or selected",
@@ -134,6 +134,6 @@ Teacher = Annotated[
 """Weights of a network that is learnt from; None for no such network."""
 
 TEACHER = Field(
-    Teacher, None, "a run or weights that a network learns from, as in model.init; none: nobody", before=None
+    Teacher, None, "a run or weights that a network learns from, as in model.init; none: no teacher", before=None
 )
 """The setting of a refinement that has a teacher. Its run is the parent of those that learn from it."""

@@ -72,7 +72,7 @@ def test_what_is_broken_keeps_nobody_from_the_rest(catalog) -> None:
     assert whys["x"].startswith("ModuleNotFoundError: No module named")
     assert whys["y"].endswith("_m has neither THING nor THINGS")
     assert whys["z"].endswith("_n: THING must be a Thing, not 3")
-    assert whys["a"].startswith("thing 'a' is there already, from things_")
+    assert whys["a"].startswith("thing 'a'")
     with pytest.raises(UsageError) as refused:
         found.get("x")
     said = str(refused.value)

@@ -94,7 +94,7 @@ class Data(_Section):
 
 class Model(_Section):
     arch: str = Field("resnet18", description="a registered network or package.module:callable")
-    args: Arguments = Field({}, description="arguments of the network's own")
+    args: Arguments = Field({}, description="the network's own arguments")
     tweak: Tweak | None = Field("B", description="A, B, C, D as He et al. 2019 stack them; C-only and D-only on A")
     stride_in_3x3: bool | None = Field(
         None, description="stride on the bottleneck's 3x3 (B) instead of its first 1x1 (A)"

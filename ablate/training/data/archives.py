@@ -108,7 +108,7 @@ def _unsafe(archive: Path, entry: Entry, why: str) -> BadData:
 
 def _too_large(archive: Path) -> BadData:
     return BadData(
-        f"{archive}: unpacks to more than {MAX_BYTES / 2**20:,.0f} MiB or {MAX_FILES:,} files, so it is no known data "
+        f"{archive}: unpacks to more than {MAX_BYTES / 2**20:,.0f} MiB or {MAX_FILES:,} files, so it is not a known data "
         f"set; nothing was unpacked. {ADVICE}"
     )
 

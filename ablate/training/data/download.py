@@ -222,6 +222,6 @@ def _receive(response: Any, part: Path, start: int, total: int | None, watch: Wa
             here += len(content)
             if here > archives.MAX_BYTES:
                 raise BadData(
-                    f"{response.url}: more than {megabytes(archives.MAX_BYTES)}, so it is no known data set; "
-                    f"delete {part} and use the official place"
+                    f"{response.url}: more than {megabytes(archives.MAX_BYTES)}, so it is not a known data set; "
+                    f"delete {part} and use the official source"
                 )

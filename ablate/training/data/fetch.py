@@ -220,6 +220,6 @@ def alone(path: Path, name: str) -> Iterator[None]:
         except BlockingIOError:
             raise NotFound(
                 f"another process is already fetching {name} ({path} is locked). "
-                f"Wait for it, then run ablate data fetch {name} says that it is there"
+                f"Wait for it, then run ablate data fetch {name} again"
             ) from None
         yield

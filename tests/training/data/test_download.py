@@ -24,13 +24,6 @@ def by_hand(url: str, root: Path) -> str:
     return f"To do it by hand: download {url} to {file}, then run ablate data fetch cifar10 again."
 
 
-def no_space(place: Path) -> str:
-    return (
-        f"{place}; free some space there or give leave to write, or point ABLATE_DATA to a folder that is writable and "
-        "has room. What was downloaded until then is kept"
-    )
-
-
 def test_a_broken_connection_is_continued_by_a_second_try(site: Any, root: Path, heard: Any) -> None:
     site.ways = ["cut"]
     heard.fetch("cifar10", root)

@@ -222,13 +222,6 @@ def test_two_at_once(site: Any, root: Path, heard: Any) -> None:
     assert heard.fetch("cifar10", root) is not None
 
 
-def no_space(place: Path) -> str:
-    return (
-        f"{place}; free some space there or give leave to write, or point ABLATE_DATA to a folder that is writable and "
-        "has room. What was downloaded until then is kept"
-    )
-
-
 def test_a_file_in_the_way_of_the_folder(site: Any, root: Path, heard: Any) -> None:
     (root / "data").write_text("a file")
     with raising(NoSpaceOrPermission):
@@ -239,11 +232,10 @@ def test_a_file_in_the_way_of_the_folder(site: Any, root: Path, heard: Any) -> N
 def test_a_read_only_folder(site: Any, root: Path, heard: Any) -> None:
     root.chmod(0o500)
     try:
-        with pytest.raises(NoSpaceOrPermission) as caught:
+        with raising(NoSpaceOrPermission):
             heard.fetch("cifar10", root)
     finally:
         root.chmod(0o700)
-    assert str(caught.value) == no_space(root / f"{LOCK}: Permission denied")
 
 
 def test_permission_denied(site: Any, root: Path, heard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,9 +243,8 @@ def test_permission_denied(site: Any, root: Path, heard: Any, monkeypatch: pytes
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(NoSpaceOrPermission) as caught:
+    with raising(NoSpaceOrPermission):
         heard.fetch("cifar10", root / "new")
-    assert str(caught.value) == no_space(root / "new: Permission denied")
 
 
 def test_an_unknown_name_suggests_the_nearest(root: Path, heard: Any) -> None:

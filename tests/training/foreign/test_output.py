@@ -218,41 +218,38 @@ def test_progress_is_told_where_the_recipe_says_how_many_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    'line',
     [
-        ('{"split": "holdout", "top1": 0.5}', '"holdout" is no split: it is one of train, training, val, validation, valid, dev, eval, test.'),
-        ('{"split": 3, "top1": 0.5}', "3 is no split"),
-        ('{"epoch": 0.5, "top1": 0.5}', '"epoch": 0.5 is no whole number from 0, so nobody can say where top1 belongs.'),
-        ('{"epoch": "three", "top1": 0.5}', '"epoch": "three" is no whole number from 0'),
-        ('{"epoch": -1, "top1": 0.5}', '"epoch": -1 is no whole number from 0'),
-        ('{"top1": 0.5, "top1": 0.6}', "top1 stands there twice, as 0.5 and 0.6: print it once a line."),
-        ('{"val_loss": 0.5, "val/loss": 0.6}', "val/loss stands there twice, with different numbers"),
-        ('{"loss": "0,5"}', 'loss: "0,5" is not read as a number. A comma may mark decimals or thousands'),
-        ('{"loss": "0.5 s"}', 'loss: "0.5 s" is not read as a number.'),
-        ('{"top1": 93.75}', "top1 is a fraction from 0 to 1, and 93.75 was reported. Declare it: metrics: {top1: {unit: percent}}; or print the fraction."),
-        ('{"split": "val", "top1": 93.75}', "top1 is a fraction from 0 to 1, and 93.75 was reported. Declare it: metrics: {top1: {unit: percent}}"),
-        ('{"top1": "0.9%"}', "top1 is a fraction from 0 to 1, and a percentage was printed."),
+        '{"split": "holdout", "top1": 0.5}',
+        '{"split": 3, "top1": 0.5}',
+        '{"epoch": 0.5, "top1": 0.5}',
+        '{"epoch": "three", "top1": 0.5}',
+        '{"epoch": -1, "top1": 0.5}',
+        '{"top1": 0.5, "top1": 0.6}',
+        '{"val_loss": 0.5, "val/loss": 0.6}',
+        '{"loss": "0,5"}',
+        '{"loss": "0.5 s"}',
+        '{"top1": 93.75}',
+        '{"split": "val", "top1": 93.75}',
+        '{"top1": "0.9%"}',
     ],
 )  # fmt: skip
-def test_a_json_line_that_cannot_be_understood_ends_the_run(line: str, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_a_json_line_that_cannot_be_understood_ends_the_run(line: str) -> None:
+    with raising(RunFailure):
         read([line, '{"top1": 0.75}'])
-    assert str(failure.value).startswith(message)
-    assert str(failure.value).endswith(f"The line: {line}")
 
 
 @pytest.mark.parametrize(
-    ("lines", "pattern", "message"),
+    ('lines', 'pattern'),
     [
-        (["epoch 1.5 loss 2"], r"epoch (?P<epoch>\d+).* loss (\S+)", "loss: epoch 1.5 is no whole number from 0."),
-        (["epoch one loss 2"], r"epoch (?P<epoch>\S+) loss (\S+)", "loss: epoch 'one' is no whole number from 0."),
-        (['{"split": "train", "loss": 2}'], None, "the metric loss came for the training split alone: print it for test or val, too"),
+        (["epoch 1.5 loss 2"], r"epoch (?P<epoch>\d+).* loss (\S+)"),
+        (["epoch one loss 2"], r"epoch (?P<epoch>\S+) loss (\S+)"),
+        (['{"split": "train", "loss": 2}'], None),
     ],
 )  # fmt: skip
-def test_what_is_said_of_a_metric_is_true_of_the_output(lines: list[str], pattern: str | None, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_what_is_said_of_a_metric_is_true_of_the_output(lines: list[str], pattern: str | None) -> None:
+    with raising(RunFailure):
         read(lines, {"loss": pattern})
-    assert str(failure.value).startswith(message)
 
 
 def read_percent(lines: list[str], metrics: dict[str, str | None], *names: str) -> tuple[Outcome, list[Any]]:
@@ -303,10 +300,9 @@ def test_epochs_are_read_whole(line: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
-    [("epoch 1,000 loss 1", "loss: '1,000' is not read"), ("epoch 1.5 loss 1", "loss: epoch 1.5 is no whole number"), ("epoch -1 loss 1", "loss: '-1' is not read"), ("epoch 12k loss 1", "loss: '12k' is not read")],
+    'line',
+    ["epoch 1,000 loss 1", "epoch 1.5 loss 1", "epoch -1 loss 1", "epoch 12k loss 1"],
 )  # fmt: skip
-def test_epochs_that_would_be_cut_end_the_run(line: str, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_epochs_that_would_be_cut_end_the_run(line: str) -> None:
+    with raising(RunFailure):
         read([line], {"loss": r"epoch\W+(?P<epoch>\d+).*loss (\S+)"})
-    assert str(failure.value).startswith(message)
