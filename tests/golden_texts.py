@@ -97,4 +97,6 @@ def _write(path: Path, name: str, lines: list[str]) -> None:
             file, _, test = each.partition("::")
             if f"def {test.partition('[')[0]}(" in there.get(file, ""):
                 parts.append("\n".join([f"{_HEAD}{each}", *sections[each], ""]))
-        path.write_text("\n".join(parts), encoding="utf-8")
+        half = path.with_suffix(".half")
+        half.write_text("\n".join(parts), encoding="utf-8")
+        half.replace(path)

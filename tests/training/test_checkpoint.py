@@ -126,7 +126,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 def test_a_full_disk_names_the_path_and_keeps_the_one_before(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, state(1))
-    with file_size_limit(4096), raising(NoSpaceOrPermission) as full:
+    with file_size_limit(4096), pytest.raises(NoSpaceOrPermission, match="File too large") as full:
         save_checkpoint(tmp_path, 2, state(2))
     assert full.value.exit_code == 8
     assert number(tmp_path) == 1

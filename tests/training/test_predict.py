@@ -362,7 +362,7 @@ def spoil(folder: Path) -> dict[str, str]:
     return {
         "cut.png": "image file is truncated",
         "empty.png": "empty file",
-        "gone.png": "no file, or a link to none",
+        "gone.png": "missing, or a broken link",
         "text.jpg": "not an image in a known format",
     }
 

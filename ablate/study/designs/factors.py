@@ -147,7 +147,7 @@ def _check_name(problems: Problems, key: Key, name: str, what: str) -> None:
         problems.add(
             key,
             "bad-name",
-            f"the {what} name {show(name)} must not be empty or contain blanks, commas, slashes, parentheses or '=', and at most 100 characters.",
+            f"the {what} name {show(name)} must have 1 to 100 characters, without blanks, commas, slashes, parentheses or '='.",
         )
     elif name in _RESERVED:
         problems.add(key, "bad-name", f"{name!r} is reserved; choose another {what} name.")

@@ -174,7 +174,7 @@ def _included(
             problems.add(
                 ("include", index),
                 "ambiguous",
-                f"an arm has one level of each factor; name one of {', '.join(unclear)}.",
+                f"an arm has one level of each factor; give one for {', '.join(unclear)}.",
             )
             continue
         point = Point({name: names[0] for name, names in levels.items()})
