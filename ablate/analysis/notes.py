@@ -236,7 +236,7 @@ def _fingerprints(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
 
 
 def _stale(results: Sequence[RunResult]) -> Iterable[str]:
-    """Which results are of other code than the present, what differs, and of which nobody can tell."""
+    """Which results are of other code than the present, what differs, and for which it is unknown."""
     stale = [result for result in results if result.stale]
     if stale:
         causes = dict.fromkeys(result.why_stale for result in stale if result.why_stale)

@@ -37,7 +37,7 @@ def detectable(n: int, comparisons: int, test: str = "moderated", *, power: floa
                   seed of unrelated runs, which no table uses and which shows what pairing costs
     """
     if comparisons < 1:
-        raise ValueError(f"a family has one arm beside the baseline at least, not {comparisons}")
+        raise ValueError(f"a family needs at least one arm besides the baseline, not {comparisons}")
     if test not in TESTS:
         raise ValueError(f"unknown test {test!r}; allowed: {', '.join(TESTS)}")
     if n < LEAST_N:
@@ -76,7 +76,7 @@ def detectable_effect(
 def replicates_needed(difference: float, comparisons: int, test: str = "moderated", *, most: int = 1000) -> int | None:
     """The least n at which `difference`, in sd of one run, is detectable; None where `most` do not suffice."""
     if difference <= 0:
-        raise ValueError(f"a difference to be seen is above 0, not {difference!r}")
+        raise ValueError(f"the difference must be above 0, not {difference!r}")
 
     def enough(n: int) -> bool:
         smallest = detectable(n, comparisons, test)

@@ -127,7 +127,7 @@ class Catalog(Generic[N]):
         found: dict[str, tuple[N, str]] = {}
         for declared, module in (*self._ours(), *installed(self._group, self._kind, self._attribute, self._broken)):
             if declared.name in found:
-                why = f"{self._noun} {declared.name!r} is there already, from {found[declared.name][1]}; choose another name"
+                why = f"{self._noun} {declared.name!r} already exists, from {found[declared.name][1]}; choose another name"
                 self._broken.append(Broken(module, declared.name, why))
             else:
                 found[declared.name] = declared, module

@@ -90,7 +90,7 @@ def blocks(network: nn.Module) -> list[Residual]:
 
 
 def replace(network: nn.Module, kind: type[Layer]) -> Iterator[tuple[nn.Module, str, Layer]]:
-    """Each layer of exactly this kind, with the module that holds it and its name there, so that it can be set anew."""
+    """Each layer of exactly this kind, with the module that holds it and its name there, so that it can be replaced."""
     for holder in list(network.modules()):
         for name, layer in list(holder.named_children()):
             if type(layer) is kind:

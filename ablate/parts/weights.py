@@ -16,7 +16,7 @@ from ablate.parts.declare import Field
 
 RUN_KEYS = {
     "study": "the other study's file, relative to this one",
-    "profile": "its profile; none: the full scale",
+    "profile": "its profile; none: the study without one",
     "arm": "the arm, named as in the study's tables",
     "seed": "same: the run with the child's own seed; or one seed for all",
     "weights": "last or selected",
@@ -42,7 +42,7 @@ def read_init(value: object) -> Any:
         _only(value, ("file", "sha256"), "a file")
         digest = value.get("sha256")
         if digest is not None and not (isinstance(digest, str) and re.fullmatch(DIGEST, digest)):
-            raise ValueError("sha256 has 64 hexadecimal digits; quote it")
+            raise ValueError("sha256 must be 64 hexadecimal digits, in quotes")
     elif "entry" in value:
         _only(value, ("entry",), "an entry of torchvision")
     elif "run" in value:
@@ -90,7 +90,7 @@ def read_teacher(value: object) -> Any:
         return None
     if value == "scratch" or not isinstance(value, str | Mapping) or not value:
         raise ValueError(
-            "must be weights that have learnt something: 'imagenet', 'imagenet-v2', a file of weights, or a run such as "
+            "must be trained weights: 'imagenet', 'imagenet-v2', a file of weights, or a run such as "
             "{study: ..., arm: ...}; null for none"
         )
     return read_init(value)
@@ -134,6 +134,6 @@ Teacher = Annotated[
 """Weights of a network that is learnt from; None for no such network."""
 
 TEACHER = Field(
-    Teacher, None, "a run or weights that a network learns from, as in model.init; none: nobody", before=None
+    Teacher, None, "a run or weights that a network learns from, as in model.init; none: no teacher", before=None
 )
 """The setting of a refinement that has a teacher. Its run is the parent of those that learn from it."""

@@ -40,7 +40,8 @@ def fit(run: Run, context: Context) -> Outcome:
         except torch.OutOfMemoryError as error:
             raise RunFailure(
                 f"out of memory on {context.device} with batch_size {recipe.batch_size}: {error}; lower batch_size or "
-                "data.image_size (a declared change of the recipe), or run fewer workers on the device"
+                "data.image_size (a declared change of the recipe), or run fewer workers on the device",
+                code="out-of-memory",
             ) from error
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_texts import raising
 
 from ablate.analysis import build_table, power
 from ablate.analysis.compare import compare_steps, compare_with_baseline
@@ -105,10 +106,9 @@ def test_replicates_needed_is_the_least_that_suffices() -> None:
 
 
 def test_errors_say_what_is_allowed() -> None:
-    allowed = "moderated, dunnett, welch-holm, pooled-holm, paired-holm"
-    with pytest.raises(ValueError, match=f"unknown test 'tukey'; allowed: {allowed}"):
+    with raising(ValueError):
         power.detectable(3, 2, "tukey")
-    with pytest.raises(ValueError, match="one arm beside the baseline at least, not 0"):
+    with raising(ValueError):
         power.detectable(3, 0)
-    with pytest.raises(ValueError, match="above 0, not 0"):
+    with raising(ValueError):
         power.replicates_needed(0, 2)

@@ -158,7 +158,7 @@ def test_what_needs_no_fetching(call, tmp_path: Path) -> None:
         "synthetic is generated when used, so there is nothing to verify.\n"
     )
     assert call("data", "verify", "digits", "--json").document == {"schema": 1, "data": []}
-    assert "npz is your own data, there is nothing to fetch: " in call("data", "fetch", "npz", code=2).err
+    assert "npz is your own data, so there is nothing to fetch: " in call("data", "fetch", "npz", code=2).err
     assert "--url x: must begin with http:// or https://" in call("data", "fetch", "cifar10", "--url", "x", code=2).err
     assert not (tmp_path / "data").exists()
 

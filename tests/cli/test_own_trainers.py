@@ -150,7 +150,7 @@ def test_a_program_that_is_not_there_ends_the_grid_with_a_sentence(call: Any, ow
 def test_mistakes_end_a_check_with_3(call: Any, own: Path) -> None:
     own.write_text(STUDY.replace("--lr {lr}", "--lr {lrr}").replace(" --seed {seed}", ""))
     said = call("grid", "check", own, code=3).err
-    assert "own.yaml:6: trainer.command: the study has 3 seeds and the command no {seed}" in said
+    assert "own.yaml:6: trainer.command: the study has 3 seeds, but the command does not use {seed}" in said
     own.write_text(STUDY.replace("--lr {lr}", "--lr {lrr}"))
     said = call("grid", "check", own, code=3).err
     assert "own.yaml:6: trainer.command: {lrr}: the recipe has no 'lrr'. Did you mean 'lr'?" in said

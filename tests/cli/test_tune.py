@@ -198,7 +198,7 @@ def test_failed_trials_are_tried_again_when_asked(call: Any, tuned: Path, tmp_pa
 
 def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
     said = call("grid", "check", tuned, code=3).err
-    assert f"{tuned}:3: space: this is a tuning file, not a study. `ablate tune run` takes it." in said
+    assert f"{tuned}:3: space: this is a tuning file, not a study; use `ablate tune run`." in said
 
 
 @pytest.mark.parametrize(
@@ -211,9 +211,9 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
         (
             ("run", "toy.yaml"),
             3,
-            "toy.yaml:2: this is a study, not a tuning file: it has factors. `ablate grid run` takes it.",
+            "toy.yaml:2: this is a study, not a tuning file; use `ablate grid run`.",
         ),
-        (("run", "tune.yaml", "--profile", "cpu"), 3, "there is no profile 'cpu'"),
+        (("run", "tune.yaml", "--profile", "cpu"), 3, "unknown profile 'cpu'"),
         (("run", "tune.yaml", "--slurm", "time=5"), 2, "--slurm time=5: needs --executor slurm, not local."),
         (
             ("run", "tune.yaml", "--spool"),

@@ -108,7 +108,7 @@ def test_a_profile_that_is_not_there_is_told_with_those_that_are(call, two: Path
         in call("report", "two", "--profile", "cqu", code=5).err
     )
     assert (
-        "Profiles: cpu, half/size; full is the scale without one."
+        "Profiles: cpu, half/size; full is the study without a profile."
         in call("grid", "plan", "two.yaml", "--profile", "cqu", code=3).err
     )
     for full in ("full", ""):

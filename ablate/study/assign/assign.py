@@ -89,7 +89,7 @@ def _set(problems: Problems, key: Key, path: str, value: object, settings: dict[
             _read(problems, key, value, path + ".", settings)
         else:
             problems.add(
-                key, "wrong-type", f"{path} is a section: a mapping of {', '.join(_members(path))}; not {show(value)}."
+                key, "wrong-type", f"{path} must be a mapping of {', '.join(_members(path))}, not {show(value)}."
             )
         return
     if problems.stored and isinstance(value, dict) and "." not in path and path not in fields():
@@ -125,7 +125,7 @@ def _argument(problems: Problems, key: Key, path: str, value: object) -> Any:
 
 
 def _names_as_text(problems: Problems, key: Key, value: object) -> Any:
-    """The study, profile and arm of weights as they stand in the file: an arm `1e-4` is no number."""
+    """The study, profile and arm of weights as written in the file: an arm `1e-4` is no number."""
     if not isinstance(value, dict):
         return value
     texts = {

@@ -1,6 +1,6 @@
 """Recipes of other people's trainers: a free mapping without defaults, read into {dotted path: value} like our own.
 
-Each value keeps its text as it stands in the file, since that is what fills a command: `1e-4` stays `1e-4`.
+Each value keeps its text as written in the file, since that is what fills a command: `1e-4` stays `1e-4`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def check_free_path(problems: Problems, key: Key, path: str) -> bool:
     if _PATH.fullmatch(path) and path.isprintable() and len(path) <= 200:
         return True
     problems.add(
-        key, "bad-name", f"{show(path)} is no path: names without blanks and braces, joined by dots, as in lora.r."
+        key,
+        "bad-name",
+        f"{show(path)} is not a path; write names without blanks or braces, joined by dots, as in lora.r.",
     )
     return False
 

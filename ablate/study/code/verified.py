@@ -1,4 +1,4 @@
-"""Which results the present code is known to give again, because it trained some of them anew and they came out bit-equal.
+"""Which results the present code is known to give again, because it trained some of them again with bit-equal results.
 
 What is compared is a *step*: from the code that a run was trained by to the code here, of the trainer's core and of one part. A run
 is verified where it came out equal itself, or where every step of its own was in a run that did; and where no run came out
@@ -151,7 +151,7 @@ def compare(then: Numbers, now: Numbers) -> tuple[float | None, str]:
             again = now.get(epoch, {}).get(name, math.nan)
             place = f"{name} of epoch {epoch}" if epoch != FINAL else f"the final {name}"
             if math.isnan(again):
-                return None, f"{place} is no number"
+                return None, f"{place} is not a number"
             if again != value and abs(again - value) > largest:
                 largest, what = abs(again - value), place
     return largest, what

@@ -49,7 +49,7 @@ class RecipeText:
         return normalise(apply(base, settings))
 
     def meaning(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-        """What an arm comes to, to be compared: first weights as they are named, since nobody looks for them here."""
+        """What an arm comes to, to be compared: first weights as they are named, since they are not looked for here."""
         flat, _ = self.whole("", base, settings)
         for path in weights_paths():
             if flat.get(path) is not None and not isinstance(flat[path], Written):

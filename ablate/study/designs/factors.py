@@ -65,10 +65,10 @@ def _levels(problems: Problems, key: Key, value: object, path: str | None) -> tu
         place = (*key, index if isinstance(value, list) else level.name)
         _check_name(problems, place, level.name, "level")
         if level.name in seen:
-            problems.add(place, "duplicate", f"the level {level.name!r} is there twice.")
+            problems.add(place, "duplicate", f"level {level.name!r} is listed twice.")
         seen.add(level.name)
     if value in (None, [], {}):
-        problems.add(key, "empty", "has no level.")
+        problems.add(key, "empty", "needs at least one level.")
     return tuple(levels)
 
 
@@ -109,7 +109,7 @@ def _subsets(problems: Problems, name: str, key: Key, value: object, path: str |
     for member, item in problems.mapping(key, value, "a mapping of member names to settings").items():
         _check_name(problems, (*key, member), member, "member")
         if "+" in member or member == NONE:
-            problems.add((*key, member), "bad-name", "a member's name may not be 'none' nor hold '+'.")
+            problems.add((*key, member), "bad-name", "a member's name must not be 'none' or contain '+'.")
         members[member] = _level_sets(problems, (*key, member), item, path)
     if len(members) > MAX_MEMBERS:
         problems.add(
@@ -119,7 +119,7 @@ def _subsets(problems: Problems, name: str, key: Key, value: object, path: str |
         )
         return Factor(name, ())
     if not members:
-        problems.add(key, "empty", "has no member.")
+        problems.add(key, "empty", "needs at least one member.")
     return Factor(name, subset_levels(problems, key, members), tuple(members))
 
 
@@ -147,10 +147,10 @@ def _check_name(problems: Problems, key: Key, name: str, what: str) -> None:
         problems.add(
             key,
             "bad-name",
-            f"the {what} name {show(name)} may hold no blank, comma, slash, parenthesis or '=' and at most 100 characters.",
+            f"the {what} name {show(name)} must have 1 to 100 characters, without blanks, commas, slashes, parentheses or '='.",
         )
     elif name in _RESERVED:
-        problems.add(key, "bad-name", f"{name!r} has a meaning of its own; choose another {what} name.")
+        problems.add(key, "bad-name", f"{name!r} is reserved; choose another {what} name.")
 
 
 def match_level(factor: Factor, text: str) -> Level | None:
@@ -177,16 +177,16 @@ def _same(value: object, other: object) -> bool:
 
 
 def known_factor(problems: Problems, key: Key, name: str, factors: Iterable[Factor]) -> Factor | None:
-    """The factor of that name; a problem that names the nearest where there is none."""
+    """The factor of that name; a problem that suggests the nearest if there is none."""
     by_name = {factor.name: factor for factor in factors}
     if name not in by_name:
         listed = ", ".join(by_name) or "none"
-        problems.add(key, "unknown-name", f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {listed}.")
+        problems.add(key, "unknown-name", f"unknown factor {name!r}.{nearest(name, by_name)} Factors: {listed}.")
     return by_name.get(name)
 
 
 def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str | None:
-    """The name of the level that a text means; a problem that names the nearest where there is none."""
+    """The name of the level that a text means; a problem that suggests the nearest if there is none."""
     level = match_level(factor, text)
     if level is None:
         names = [level.name for level in factor.levels]
@@ -245,7 +245,7 @@ def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: object) 
             return None
         key, wanted = (*key, "not"), wanted["not"]
     if wanted == []:
-        problems.add(key, "empty", "names no level.")
+        problems.add(key, "empty", "selects no level.")
         return None
     texts = problems.names(key, wanted, "a level, a list of levels, or {not: ...}")
     found = {read_level(problems, key, factor, text) for text in texts}

@@ -95,7 +95,7 @@ class Parents:
             self.problems.add(
                 place,
                 "absent-file",
-                f"there is no file {name!r} beside the study that can be read. Allowed: {', '.join(named)}, a file of "
+                f"cannot find or read a file {name!r} beside the study. Allowed: {', '.join(named)}, a file of "
                 "weights, or a run {study: ..., arm: ...}. To plan without the file, give {file: ..., sha256: ...}.",
             )
         return {"file": os.path.normpath(name), "sha256": found or declared}
@@ -132,7 +132,7 @@ class Parents:
             self.problems.add(
                 (*place, "study"),
                 "unsupported",
-                f"{study.name} has a trainer of its own, whose weights nobody here can load.",
+                f"{study.name} uses its own trainer, so its weights cannot be loaded.",
             )
             return None, None
         arm = next((arm for arm in study.arms if arm.levels == levels), None)

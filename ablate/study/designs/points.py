@@ -58,7 +58,7 @@ def build_grid(
         _check_start(problems, design, factors, baseline)
     total = count_points(design, factors, baseline)
     if total > MAX_ARMS:
-        message = f"the grid has {total:,} arms; at most {MAX_ARMS:,} are planned. Use fewer levels, or another design."
+        message = f"the grid has {total:,} arms; at most {MAX_ARMS:,} are allowed. Use fewer levels, or another design."
         problems.add(("factors",), "too-many", message)
     if len(problems.errors) > told:
         return None
@@ -66,9 +66,9 @@ def build_grid(
     kept, hits, taken = _exclude(everything, rules)
     for rule, matched in zip(rules, hits, strict=True):
         if matched == 0 and not rule.may_miss:
-            problems.add(rule.key, "no-effect", "this rule matches no arm of the grid; mend it or take it out.")
+            problems.add(rule.key, "no-effect", "this rule matches no arm; fix or remove it.")
     if everything and not kept:
-        problems.add(("exclude",), "empty", f"the rules take out all {len(everything)} arms; nothing is left to run.")
+        problems.add(("exclude",), "empty", f"the rules exclude all {len(everything)} arms; nothing is left to run.")
         return None
     kept += _included(problems, factors, baseline, kept, include)
     _check_baseline(problems, factors, baseline, kept)
@@ -120,15 +120,14 @@ def _check_baseline(
         problems.add(
             ("baseline",),
             "not-in-grid",
-            f"the baseline {'/'.join(baseline.values())} is not in the grid: an exclude rule takes it out. "
-            "Choose another or mend the rule.",
+            f"an exclude rule leaves out the baseline {'/'.join(baseline.values())}. Choose another, or fix the rule.",
         )
     elif without:
         named = ", ".join("/".join(group) for group in without[:3]) + (", ..." if len(without) > 3 else "")
         problems.warn(
             ("baseline",),
             "not-in-grid",
-            f"the arms of {named} have no baseline in the grid, so nothing is compared there.",
+            f"the arms of {named} have no baseline in the grid, so they are not compared.",
         )
 
 
@@ -172,12 +171,14 @@ def _included(
         unclear = [name for name, names in levels.items() if len(names) != 1 or not names[0]]
         if unclear:
             problems.add(
-                ("include", index), "ambiguous", f"one arm has one level a factor; say which {', '.join(unclear)}."
+                ("include", index),
+                "ambiguous",
+                f"an arm has one level of each factor; give one for {', '.join(unclear)}.",
             )
             continue
         point = Point({name: names[0] for name, names in levels.items()})
         if tuple(point.levels.values()) in there:
-            problems.warn(("include", index), "no-effect", "this arm is in the grid already.")
+            problems.warn(("include", index), "no-effect", "this arm is already in the grid.")
         else:
             there.add(tuple(point.levels.values()))
             found.append(point)

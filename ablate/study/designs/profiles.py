@@ -37,16 +37,14 @@ def read_profiles(problems: Problems, value: object, factors: tuple[Factor, ...]
     for name, spec in problems.mapping(("profiles",), value, "a mapping of profile names").items():
         key: Key = ("profiles", name)
         if not name.strip() or not name.isprintable() or len(name) > 100:
-            problems.add(key, "bad-name", "a profile's name has 1 to 100 printable characters.")
+            problems.add(key, "bad-name", "a profile name must have 1 to 100 printable characters.")
         spec = problems.mapping(key, spec, f"a mapping with some of {', '.join(PROFILE)}")
         problems.known_keys(key, spec, PROFILE)
         recipe = read_settings(problems, (*key, "recipe"), spec.get("recipe"))
         levels = _read_levels(problems, (*key, "levels"), spec.get("levels"), factors)
         for path in recipe:
             if factor := fixed_by(factors, path):
-                message = (
-                    f"every level of {factor} sets {path}, so this would change nothing; use profiles.{name}.levels."
-                )
+                message = f"every level of {factor} sets {path}, so this has no effect; use profiles.{name}.levels."
                 problems.add((*key, "recipe", path), "no-effect", message)
         rules = read_rules(problems, (*key, "exclude"), spec.get("exclude"), factors)
         seeds, design = spec.get("seeds"), spec.get("design")

@@ -48,11 +48,11 @@ def read_sets(
         own = Problems(document, free=problems.free, stored=problems.stored)
         for name, item in read_settings(own, (), document.data).items():
             if name in settings:
-                own.add((), "duplicate", f"{name} is set twice on the command line.")
+                own.add((), "duplicate", f"{name} is set twice on the command line; keep one.")
             elif wrong := problems.free and unknown_path(name, known):
                 own.add((), "unknown-field", wrong)
             elif factor := fixed_by(factors, name):
-                own.add((), "no-effect", f"every level of {factor} sets {name}, so this would change nothing.")
+                own.add((), "no-effect", f"every level of {factor} sets {name}, so this has no effect.")
             settings[name] = item
         problems.absent |= own.absent
         problems.errors += [Problem(shown, None, "", problem.message, problem.code) for problem in own.errors]
@@ -107,7 +107,7 @@ def _document(path: str, value: str, shown: str) -> Document:
         try:
             document = parse(line, shown)
         except StudyError as error:
-            hint = " A text that begins like this is put in quotes."
+            hint = " Quote text that begins like this."
             raise StudyError(
                 [replace(problem, message=problem.message.rstrip(".") + "." + hint) for problem in error.problems]
             ) from None

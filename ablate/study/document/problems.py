@@ -82,7 +82,7 @@ class Problems:
         return {}
 
     def names(self, key: Key, value: object, what: str) -> list[str]:
-        """A name or a list of names as a list of their texts, as they stand in the file."""
+        """A name or a list of names as a list of their texts, as written in the file."""
         places: list[Key] = [(*key, index) for index in range(len(value))] if isinstance(value, list) else [key]
         if not all(self.document.is_scalar(place) for place in places):
             self.add(key, "wrong-type", f"must be {what}, not {show(value)}.")
@@ -90,7 +90,7 @@ class Problems:
         return [self.document.scalar_text(place) for place in places]
 
     def text(self, key: Key, what: str) -> str:
-        """A single value's text as it stands in the file; empty for nothing, a problem for a list or a mapping."""
+        """A single value's text as written in the file; empty for nothing, a problem for a list or a mapping."""
         node = self.document.node(key)
         if node is None or (node.kind == "scalar" and node.plain and node.text in ("", "~", "null")):
             return ""

@@ -273,13 +273,11 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("data.name", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
     place = PurePath(flat["data.path"] or "")
     if place.is_absolute() or ".." in place.parts:
-        message = "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."
+        message = "data.path must be a relative path within ABLATE_DATA, without '..'. Set ABLATE_DATA, or link the data into it."
         found.append(("data.path", message))
     warmup, epochs = flat["schedule.warmup_epochs"], flat["epochs"]
     if warmup >= epochs:
-        message = (
-            f"the warm-up of {warmup:g} epochs leaves none of {epochs}; schedule.warmup_epochs must be below epochs."
-        )
+        message = f"a warm-up of {warmup:g} epochs leaves nothing of the {epochs}; schedule.warmup_epochs must be below epochs."
         found.append(("schedule.warmup_epochs", message))
     found += [("data.split", _split_trouble(flat)), ("model.init", _weights_trouble(flat))]
     found += _two_parents(flat)
@@ -301,9 +299,9 @@ def _split_trouble(flat: Mapping[str, Any]) -> str:
         return ""
     chooser = "select" if flat["select"] != "last" else "early_stopping"
     if isinstance(split, Mapping) and "val" not in split:
-        return f"{chooser} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
+        return f"{chooser} needs validation images, but data.split has none; write, for example, data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
     if split == OFFICIAL and not has_validation(name):
-        return f"{chooser} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
+        return f"{chooser} needs validation images, but the official split of {name} has none; write, for example, data.split: {{val: 0.1, test: official}}."
     return ""
 
 
@@ -325,7 +323,7 @@ def _two_parents(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (
             path,
-            f"{first} and {path} both name a run, and a run has one parent; give one of the two as a file of weights.",
+            f"{first} and {path} both name a run, but a run has one parent; give one of them as a file of weights.",
         )
         for path in others
     ]

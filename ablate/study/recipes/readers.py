@@ -27,7 +27,7 @@ def read_split(value: object) -> Any:
         )
     shares = {name: share for name, share in value.items() if share != OFFICIAL}
     if any(name != "test" for name, share in value.items() if share == OFFICIAL):
-        raise ValueError("only test can be 'official', as in {val: 0.1, test: official}")
+        raise ValueError("can only have 'official' for test, as in {val: 0.1, test: official}")
     for name, share in shares.items():
         if not is_number(share) or not 0 < share < 1:
             raise ValueError(f"{name} must be a fraction between 0 and 1, not {share!r}")
@@ -42,7 +42,7 @@ def read_split(value: object) -> Any:
 
 def _beside_official(shares: Mapping[str, float]) -> dict[str, Any]:
     if "val" not in shares:
-        raise ValueError("say 'official' alone where nothing is cut from train")
+        raise ValueError("must be just 'official' if nothing is split off train")
     if "train" in shares and abs(sum(shares.values()) - 1) > 1e-6:
         raise ValueError("train and val must add up to 1 beside an official test set")
     return {"val": float(shares["val"]), "test": OFFICIAL}
@@ -59,7 +59,7 @@ def read_normalize(value: object) -> Any:
 def _channels(name: str, value: object) -> list[float]:
     numbers: list[Any] = list(value) if isinstance(value, list | tuple) else [value] * 3
     if len(numbers) not in (1, 3) or not all(is_number(number) for number in numbers):
-        raise ValueError(f"{name} must be one number or one a channel")
+        raise ValueError(f"{name} must be one number, or one for each channel")
     if name == "std" and min(numbers) <= 0:
         raise ValueError("std must be above 0")
     return [float(number) + 0.0 for number in numbers]
@@ -79,7 +79,7 @@ def read_class_weights(value: object) -> Any:
                 "only their ratios count, so write them around 1"
             )
         return tuple(float(w) + 0.0 for w in value)
-    raise ValueError("must be 'none', 'balanced' or a list of one weight a class, none negative and not all 0")
+    raise ValueError("must be 'none', 'balanced' or a list with one weight for each class, none negative and not all 0")
 
 
 def read_globs(value: object) -> Any:

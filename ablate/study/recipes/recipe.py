@@ -95,7 +95,7 @@ class Data(_Section):
 
 class Model(_Section):
     arch: str = Field("resnet18", description="a registered network or package.module:callable")
-    args: Arguments = Field({}, description="arguments of the network's own")
+    args: Arguments = Field({}, description="the network's own arguments")
     tweak: Tweak | None = Field("B", description="A, B, C, D as He et al. 2019 stack them; C-only and D-only on A")
     stride_in_3x3: bool | None = Field(
         None, description="stride on the bottleneck's 3x3 (B) instead of its first 1x1 (A)"
@@ -158,7 +158,7 @@ class Recipe(_Core):
     values: Mapping[str, Any] = Field(repr=False)
 
     def get(self, path: str) -> Any:
-        """The value of any field by its dotted path, JSON-ready. Raises KeyError for what is no field."""
+        """The value of any field by its dotted path, JSON-ready. Raises KeyError for anything else."""
         return self.values[path]
 
 
@@ -215,7 +215,7 @@ def written(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"optimizer": {"lr": 1}}` -> `{"optimizer.lr": 1}`: the fields that stand there, and no others."""
+    """`{"optimizer": {"lr": 1}}` -> `{"optimizer.lr": 1}`: only the fields that are given."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping) and name not in fields():
@@ -276,7 +276,7 @@ def _section(path: str) -> str:
 
 def _no_field(path: str) -> str:
     return (
-        f"is no field of a recipe here.{nearest(path, fields())} The part that declares it is absent: "
+        f"is not a recipe field here.{nearest(path, fields())} The part that declares it is absent: "
         "install its package, or put its file back."
     )
 
@@ -341,4 +341,4 @@ def _field(part: Part, path: str, declared: Declared) -> RecipeField:
     try:
         return recipe_field(path, declared.type, declared.default, declared.about, is_first=is_first)
     except ValidationError as error:
-        raise Unfit(part, f"the default of {path} is no value of it: {error}") from None
+        raise Unfit(part, f"the default of {path} is not valid: {error}") from None

@@ -35,7 +35,7 @@ def _argument(part: Transform, name: str) -> RecipeField:
         is_first = declared.before == FIRST
         return recipe_field(name, declared.type, declared.default, declared.about, is_first=is_first)
     except ValidationError as error:
-        raise Unfit(part, f"the default of {name} is no value of it: {error}") from None
+        raise Unfit(part, f"the default of {name} is not valid: {error}") from None
 
 
 def read_transforms(value: object) -> Any:
@@ -70,17 +70,17 @@ def _transform(item: object) -> dict[str, dict[str, Any]]:
     if isinstance(item, str):
         item = {item: {}}
     if not isinstance(item, Mapping) or len(item) != 1:
-        raise ValueError("each transform is a name or one {name: {argument: value}}")
+        raise ValueError("must give each transform as a name or as {name: {argument: value}}")
     ((name, given),) = item.items()
     given = {} if given is None else given
     known = transforms().get(name)
     if known is None:
         raise ValueError(
-            f"unknown transform {name!r}; allowed: {', '.join(transforms())}.{nearest(str(name), transforms())}"
+            f"has an unknown transform {name!r}; allowed: {', '.join(transforms())}.{nearest(str(name), transforms())}"
         )
     if not isinstance(given, Mapping):
         example = f"{{{name}: {{{next(iter(known))}: ...}}}}" if known else name
-        raise ValueError(f"the arguments of {name} are a mapping, as in {example}")
+        raise ValueError(f"must give the arguments of {name} as a mapping, as in {example}")
     for argument in given:
         if argument not in known:
             raise ValueError(f"{name} has no argument {argument!r}; allowed: {', '.join(known) or 'none'}")

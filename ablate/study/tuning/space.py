@@ -73,7 +73,7 @@ def _values(problems: Problems, key: Key, path: str, value: object) -> tuple[Any
         if path in read:
             found.append(read[path])
     if len({(type(item), item) for item in found}) < len(found):
-        problems.add(place, "duplicate", f"holds one value twice: {show(value)}.")
+        problems.add(place, "duplicate", f"lists a value twice: {show(value)}.")
     return tuple(found)
 
 
@@ -93,7 +93,7 @@ def _range(problems: Problems, key: Key, path: str, kind: str, value: object, lo
         return None
     low, high = value
     if low >= high:
-        what = "empty" if low == high else "upside down"
+        what = "empty" if low == high else "reversed"
         problems.add(place, "out-of-range", f"the range {show(value)} is {what}; LOW must be below HIGH.")
         return None
     if log and low <= 0:
@@ -134,7 +134,7 @@ def _step(problems: Problems, key: Key, spec: dict[str, Any], bounds: Sequence[f
             place, "out-of-range", f"must be a number above 0 and at most {bounds[1] - bounds[0]:g}, not {show(value)}."
         )
     elif log:
-        problems.add(place, "conflict", "a logarithmic range has no step; take out one of `log` and `step`.")
+        problems.add(place, "conflict", "a logarithmic range cannot have a step; remove `log` or `step`.")
     elif (bounds[1] - bounds[0]) / value > MAX_VALUES:
         problems.add(place, "too-many", f"makes more than {MAX_VALUES:,} values; use a larger step.")
     else:

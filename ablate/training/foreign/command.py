@@ -56,7 +56,7 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
     """As `fit`; `grace` and `clock` are for tests."""
     words, folder = words_of(run, context), study_folder(context)
     if not folder.is_dir():
-        raise NotFound(f"the study's folder {folder} is not there, and the command runs in it")
+        raise NotFound(f"the study's folder {folder}, in which the command runs, does not exist")
     environment = environment_of(run, context)
     measured = Measured(run, context, clock)
     output = Output(measured, shlex.join(words))
