@@ -90,7 +90,7 @@ def test_it_is_dry_unless_told(call, tiny: Path, fill, lay: Lay, home: Path) -> 
             "16",
             "places",
         ],
-        ["can", "go:", "what", "killed", "processes", "left", "behind", "16", "kB", "in", "4", "places"],
+        ["can", "go:", "temporary", "files", "of", "killed", "processes", "16", "kB", "in", "4", "places"],
     ]
     assert said.err == "98 kB can be freed: ablate clean --yes\n"
     assert everything(home) == before

@@ -212,8 +212,8 @@ def test_a_file_with_mistakes_is_left_out_named_and_leaves_with_3(call, run: Pat
 def test_nothing_done_leaves_with_5_and_writes_nothing(call, papers: Path, fill, tmp_path: Path) -> None:
     fill(papers / "child.yaml", lambda arm, seed: None)
     assert call("report", "--all", code=5).err == (
-        "error: No run of the 3 study files is done in results.db. Run one first "
-        "(ablate grid run experiments/child.yaml), or name another database with --db.\n"
+        "error: No run of the 3 study files is done in results.db. Run one first: "
+        "ablate grid run experiments/child.yaml. Or choose another database with --db.\n"
     )
     assert not (tmp_path / "reports").exists()
     (papers / "tiny2020" / "again.yaml").write_text("study: again\nseedz: 3\n")

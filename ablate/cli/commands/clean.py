@@ -59,6 +59,9 @@ def clean(
         say(f"{size(total(gone))} freed.")
     elif not strange:
         say(_next(findings, items, unknown))
+    if strange and yes and json_:  # the one document is printed already
+        say(f"error: {_strange(findings)}")
+        raise typer.Exit(UsageError.exit_code)
     if strange and yes:
         raise UsageError(_strange(findings), code="not-a-home")
     if strange:
