@@ -14,7 +14,7 @@
     `-- LeaseLost          75   another worker holds the run now; only ever seen by workers
 
 `Interrupted` is no error: it carries the signal that asked a run to checkpoint and leave (exit 130 or 143). Nor is `StopRun`, by which
-a trainer of one's own learns of it.
+a custom trainer learns of it.
 Each message says what is wrong, where, what is allowed, and what to do next.
 """
 

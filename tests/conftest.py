@@ -1,4 +1,4 @@
-"""Shared by all rooms: every test has an ABLATE_HOME, a database and a data folder of its own."""
+"""Shared by all tests: each has an ABLATE_HOME, a database and a data folder of its own."""
 
 from __future__ import annotations
 

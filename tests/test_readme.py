@@ -24,7 +24,7 @@ README = ROOT / "README.md"
 CHEAP = (["grid", "plan"], ["grid", "check"], ["grid", "schema"], ["status"], ["report"], ["data", "list"], ["runs", "list"], ["db", "info"], ["db", "check"], ["doctor"])  # fmt: skip
 
 OWN = "bigram"
-"""The commands about a script of one's own: cheap enough to be run as they stand, in their order."""
+"""The commands about a custom script: cheap enough to be run as they stand, in their order."""
 
 
 def lines() -> list[str]:

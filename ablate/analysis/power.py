@@ -73,22 +73,6 @@ def detectable_effect(
     return _by_arms(tuple(weights), n, comparisons, test, power)
 
 
-def detectable_main_effect(
-    n: int, factors: int, *, comparisons: int = 1, test: str = "moderated", power: float = POWER
-) -> float | None:
-    """The smallest main effect of a full grid of two-level factors, in sd of one run.
-
-    n             replicates of each of the 2^factors arms, taken as blocks
-    comparisons   effects that share the 5%: 1 for an effect by itself, the number of rows for a table
-
-    The model has the main effects, the two-way interactions and the blocks. None where it leaves no run over.
-    """
-    arms = 2**factors
-    weights = [2 / arms if i % 2 else -2 / arms for i in range(arms)]
-    rank = 1 + factors + math.comb(factors, 2)
-    return detectable_effect(weights, n, comparisons, test, rank=rank, power=power)
-
-
 def replicates_needed(difference: float, comparisons: int, test: str = "moderated", *, most: int = 1000) -> int | None:
     """The least n at which `difference`, in sd of one run, is detectable; None where `most` do not suffice."""
     if difference <= 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ablate.analysis.values import Replicates
 from ablate.study.assign.foreign_trainer import trainer_title
+from ablate.study.recipes.recipe import setting
 from ablate.study.records import RunResult
 from ablate.study.values.study import Arm, Study
 
@@ -29,7 +30,7 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
     data = study.cite.get("data")
     if study.trainer is not None:
         return True, ""  # what another trainer's settings mean is not known
-    if data is not None and any(setting(arm.recipe, "data", "name") != data for arm in held):
+    if data is not None and any(setting(arm.recipe, "data.name") != data for arm in held):
         return False, f"the paper's data is {data}"
     if any(_parent_arm(arm) for arm in held):
         return False, "first weights from a run of ours, not the paper's"
@@ -58,20 +59,18 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
         return _foreign_scale(study, [result for arm in arms for result in runs.done(arm)])
     recipes = [arm.recipe for arm in arms]
 
-    def each(*keys: str) -> list[Any]:
-        found = [value for recipe in recipes if (value := setting(recipe, *keys)) is not None]
+    def each(path: str) -> list[Any]:
+        found = [value for recipe in recipes if (value := setting(recipe, path)) is not None]
         return sorted({str(value): value for value in found}.values(), key=lambda v: (isinstance(v, str), v))
 
     results = [result for arm in arms for result in runs.done(arm)]
     parts = [run_as(study)]
-    parts += [_either(each("data", "name"))]
-    parts += [f"{_either(sizes)} px" for sizes in [each("data", "image_size")] if sizes]
+    parts += [_either(each("data.name"))]
+    parts += [f"{_either(sizes)} px" for sizes in [each("data.image_size")] if sizes]
     parts += [
-        f"{_either(shares)} of the training images"
-        for shares in [each("data", "fraction")]
-        if shares not in ([], [1.0])
+        f"{_either(shares)} of the training images" for shares in [each("data.fraction")] if shares not in ([], [1.0])
     ]
-    parts += [f"at most {_either(limits)} training images" for limits in [each("data", "limit")] if limits]
+    parts += [f"at most {_either(limits)} training images" for limits in [each("data.limit")] if limits]
     parts += [_images(results)]
     parts += [f"{_either(epochs)} epochs" if epochs != [1] else "1 epoch" for epochs in [each("epochs")] if epochs]
     parts += first_weights(study, arms)
@@ -80,7 +79,7 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
 
 
 def _foreign_scale(study: Study, results: Sequence[RunResult]) -> str:
-    """The same for the user's own trainer, whose settings have no known meaning: profile, trainer, hardware."""
+    """The same for a custom trainer, whose settings have no known meaning: profile, trainer, hardware."""
     hardware = _either(sorted({result.device for result in results if result.device}))
     return ", ".join(part for part in (run_as(study), trainer_title(study.trainer or {}), hardware) if part)
 
@@ -95,24 +94,14 @@ def first_weights(study: Study, arms: Sequence[Arm]) -> list[str]:
     return [f"{some} from our {network}" for network in said]
 
 
-def setting(recipe: Mapping[str, Any], *keys: str) -> Any:
-    """A setting by its path; None where the recipe, which may be of another trainer, has none."""
-    found: Any = recipe
-    for key in keys:
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(key)
-    return found
-
-
 def _parent_arm(arm: Arm) -> str | None:
-    init = setting(arm.recipe, "model", "init")
+    init = setting(arm.recipe, "model.init")
     return init.get("arm") if isinstance(init, Mapping) else None
 
 
 def _network(recipe: Mapping[str, Any]) -> str:
-    arch, data = setting(recipe, "model", "arch"), setting(recipe, "data", "name")
-    from_entry = isinstance(setting(recipe, "model", "init"), Mapping)
+    arch, data = setting(recipe, "model.arch"), setting(recipe, "data.name")
+    from_entry = isinstance(setting(recipe, "model.init"), Mapping)
     return (f"{arch} on {data}" if arch and data else "own run") + ("" if from_entry else ", not ImageNet")
 
 
@@ -120,7 +109,7 @@ def _images(results: Sequence[RunResult]) -> str:
     """`2,493 train, 9,968 test images`, as the runs counted them: a copy of a data set may lack some of the official."""
     counts: dict[str, set[int]] = {}
     for result in results:
-        for split, count in (setting(result.details, "data", "images") or {}).items():
+        for split, count in (setting(result.details, "data.images") or {}).items():
             counts.setdefault(split, set()).add(count)
     said = [f"{_counted(counts[split])} {split}" for split in ("train", "val", "test") if split in counts]
     return f"{', '.join(said)} images" if said else ""

@@ -72,7 +72,9 @@ def main() -> NoReturn:
         if error.errno not in NO_SPACE_OR_PERMISSION:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror}. Make room or give leave there, then start again.", file=sys.stderr)
+        print(
+            f"error: {place}{error.strerror}. Free some space or grant access there, then start again.", file=sys.stderr
+        )
         _leave(NoSpaceOrPermission.exit_code)
     _leave(0)
 

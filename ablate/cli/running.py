@@ -26,10 +26,17 @@ from ablate.study.values.study import Study
 def run_grid(
     study: Study, engine: ReadyEngine, seeds: str | None, retry: str | None, db: str | None
 ) -> tuple[int, Plan]:
-    """Ask for what is missing of this call's runs and have it trained; the exit code, and how the runs stand then."""
+    """Ask for what is missing of this call's runs and have it trained; the exit code, and how the runs stand then.
+
+    A study that names a tuning file has its arms tuned first, within the same budget each, and compared with that at the end.
+    """
     make_home()
-    if study.tune and (code := _tune(study, db, engine)):
-        raise typer.Exit(code)
+    if study.tune:
+        from ablate.cli.tuning import train
+        from ablate.project.tunings import tuning_of
+
+        if code := train(tuning_of(study), db, engine)[0]:
+            raise typer.Exit(code)
     with Store.open(database_url(db)) as store:
         _say_other_version(study, store)
         code, after = _ask(study, settings_of_call(study, seeds), store, db, engine, retry, announce=True)
@@ -61,14 +68,6 @@ def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | N
 def _shown(planned: Plan) -> Iterator[Callable[[Event], None]]:
     with LiveDisplay(planned) as display:
         yield display.handle
-
-
-def _tune(study: Study, db: str | None, engine: ReadyEngine) -> int:
-    """Tune every arm that the study's tuning file names, within the same budget each; the exit code."""
-    from ablate.cli.tuning import train
-    from ablate.project.tunings import tuning_of
-
-    return train(tuning_of(study), db, engine)[0]
 
 
 def _compare(study: Study, store: Store, db: str | None, engine: ReadyEngine) -> int:

@@ -191,3 +191,12 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
 
     for table in tables:
         print_table(table, console)
+
+
+def write_out(text: str, out: Path, name: str) -> None:
+    """Write a report into the file `out`, or as `name` into the folder `out`, and say where it lies."""
+    from ablate.report.html import write_report
+
+    path = out if out.suffix else out / name
+    write_report(path, text)
+    say(f"written: {path}{' (open it in a browser)' if path.suffix == '.html' else ''}")

@@ -103,8 +103,8 @@ def amounts(value: Any) -> dict[str, Any]:
 
 def _named(value: Any, read: Callable[[Any], Any]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError("must name each option, as in NAME=VALUE below it")
+        raise ValueError("must name each option, as in NAME: VALUE")
     for name in value:
         if not re.fullmatch(r"[\w-]+", str(name)):
-            raise ValueError(f"{name!r} is not an option's name")
+            raise ValueError(f"{name!r} is not an option")
     return {str(name): read(item) for name, item in value.items()}

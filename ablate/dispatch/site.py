@@ -33,7 +33,7 @@ def site_file(home: Path) -> Path | None:
     if named:
         path = places.expand(named, places.SITE)
         if not path.is_file():
-            raise NotFound(f"ABLATE_SITE names {path}, which is not there.")
+            raise NotFound(f"ABLATE_SITE names {path}, which does not exist.")
         return path
     path = home / "site.yaml"
     return path if path.is_file() else None
@@ -57,14 +57,14 @@ def _read_file(path: Path, section: str) -> Settings:
         data = source.read(path).data
     except StudyError as error:
         names = ", ".join(f"{name}:" for name in sections())
-        raise UsageError(f"the site file is a mapping with the settings of executors ({names})\n{error}") from None
+        raise UsageError(f"the site file must be a mapping of executors to their options ({names})\n{error}") from None
     _refuse_unknown(str(path), data, sections())
     part = data.get(section)
     if part is None:
         return {}
     if not isinstance(part, Mapping):
         raise UsageError(
-            f"{path}: {section}: must be a mapping of settings, such as {{{next(iter(sections()[section].options))}: ...}}"
+            f"{path}: {section}: must be a mapping of options, such as {{{next(iter(sections()[section].options))}: ...}}"
         )
     return {name: _value(f"{path}: {section}.{name}", section, name, value) for name, value in part.items()}
 

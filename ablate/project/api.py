@@ -6,8 +6,8 @@ takes a `Study`, a study file, or the name of a study in the database. `db` is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -98,12 +98,8 @@ def run_grid(
     engine = _engine(executor, db, workers, threads, device, limit)
     make_home()
 
-    @contextmanager
-    def shown(planned: Plan) -> Iterator[Callable[[Event], None]]:
-        yield on_event or (lambda event: None)
-
     with Store.open(database_url(db)) as store:
-        worked = work(loaded, store, engine, shown, db=db, retry=retry)
+        worked = work(loaded, store, engine, lambda planned: _told(on_event), db=db, retry=retry)
     if worked.report is None:
         return GridResult(worked.after)
     _raise_for(worked.report)
@@ -188,19 +184,13 @@ def run_tuning(
     A failed trial is one of the trials. Raises as `run_grid` does.
     """
     from ablate.project.tunings import train
-    from ablate.store.store import Store
     from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.reading import read_result
-    from ablate.tuning.session import Session
 
     tuning = load_tuning(file, profile, tuple(sets))
     engine = _engine(executor, db, workers, threads, device, limit)
 
-    @contextmanager
-    def shown(session: Session, store: Store) -> Iterator[Callable[[Event], None]]:
-        yield on_event or (lambda event: None)
-
-    tuned = train(tuning, engine, shown, db=db)
+    tuned = train(tuning, engine, lambda session, store: _told(on_event), db=db)
     if tuned.report is not None:
         _raise_for(tuned.report)
     with require_results(db) as store:
@@ -235,6 +225,10 @@ def _engine(
         executor, db, engine_settings={}, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=False, run_timeout=None, spool=False,
     )  # fmt: skip
+
+
+def _told(on_event: Callable[[Event], None] | None) -> AbstractContextManager[Callable[[Event], None]]:
+    return nullcontext(on_event or (lambda event: None))
 
 
 def _raise_for(report: GridReport) -> None:

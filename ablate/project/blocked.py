@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.study.recipes.first_weights import absent
 from ablate.study.recipes.recipe import start_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
+
+if TYPE_CHECKING:
+    from ablate.store.store import Store
 
 WAITING = ("queued", "pruned")
 DEAD = {"failed": "failed", "lost": "was lost", "cancelled": "was cancelled"}
@@ -104,3 +108,17 @@ class Outlook:
         if (folder / f"model-{which}.pt").is_file():
             return True
         return which == "selected" and parent.recipe["select"] == "last" and (folder / "model-last.pt").is_file()
+
+
+def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:
+    """Queue again, for a request, each done parent without the weights that a waiting run needs; the ids that were.
+
+    Weights are kept only where somebody wanted them at the time, so a run that was done before its child was planned has
+    none. A parent that trains again needs the weights of its own parent; one that cannot train again stays done.
+    """
+    known = [run.run_id for run in (*study.runs, *study.parents)]
+    states = {run_id: state.state for run_id, state in store.states(known).items()}
+    again = Outlook(study, states, home).again
+    if not again:
+        return ()
+    return store.requeue(again, "its weights are gone, and a run that is to be trained starts from them", request)

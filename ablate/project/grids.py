@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
+from ablate.project.blocked import train_parents_again
 from ablate.project.calls import folder_of, settings_of_call, trainer_options
 from ablate.project.database import database_url
-from ablate.project.parents import train_parents_again
 from ablate.project.planning import Plan, make_plan
 from ablate.store.store import Store
 from ablate.study.assign.foreign_trainer import fit_name

@@ -67,18 +67,23 @@ def render(
     written: Format, loaded: Study, tables: Sequence[Table], results: Mapping[str, RunResult], scale: str = ""
 ) -> str:
     """The text of a study's tables in a format; `scale` as `other_scale` gives it."""
-    from ablate.study.designs.variants import recipe_yaml
     from ablate.study.values.study import full_name
 
     assert written.study is not None
-    return written.study(
-        StudyReport(
-            tables=list(tables),
-            title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
-            about=loaded.about,
-            cite=loaded.cite,
-            source=loaded.source,
-            ran=recipe_yaml(loaded.base) if loaded.sets else "",
-            runs=list(results.values()),
-        )
+    title = full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets)
+    return written.study(study_report(loaded, tables, list(results.values()), title=title))
+
+
+def study_report(study: Study, tables: Sequence[Table], runs: Sequence[RunResult], *, title: str) -> StudyReport:
+    """All that is to be written of a study."""
+    from ablate.study.designs.variants import recipe_yaml
+
+    return StudyReport(
+        tables=tables,
+        title=title,
+        about=study.about,
+        cite=study.cite,
+        source=study.source,
+        ran=recipe_yaml(study.base) if study.sets else "",
+        runs=runs,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import Problem, UsageError
 from ablate.project.gathering import Gathered, collect
+from ablate.project.pages import study_report
 from ablate.project.telling import tell
 
 if TYPE_CHECKING:
@@ -84,16 +85,9 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
     from ablate.report.html import render_html
     from ablate.report.index import INDEX
 
-    return render_html(
-        [table.table for table in entry.tables],
-        title=entry.label,
-        about=item.study.about,
-        cite=item.study.cite,
-        source=item.study.source,
-        runs=list(item.results.values()),
-        plotlyjs="shared",
-        home=INDEX,
-    )
+    tables, runs = [table.table for table in entry.tables], list(item.results.values())
+    report = study_report(item.study, tables, runs, title=entry.label)
+    return render_html(report, plotlyjs="shared", home=INDEX)
 
 
 def _summary(collection: Collection) -> str:

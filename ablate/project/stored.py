@@ -20,7 +20,7 @@ COMPARED = "compared"
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
-    from ablate.store.values import StoredRequest, StoredStudy
+    from ablate.store.values import StoredRequest, StoredStudy, StudyLink
 
 
 def stored_study(
@@ -155,14 +155,10 @@ def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | N
 
     settings = replace(_settings(record, seeds, None), stored=True)
     study = load_text(record.source, place_of(record), settings)
-    mine = (record.name, record.profile, record.sets)
-    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
-    runs = {one.run.run_id: one.run for one in found}
-    links = store.links(runs)
+    linked = _linked(store, record)
     named: dict[str, tuple[Run, str | None]] = {}
-    for run_id, run in runs.items():
-        link = next((link for link in links[run_id] if (link.study, link.profile, link.sets) == mine), None)
-        if link is not None and not link.is_parent:
+    for run, link in linked:
+        if not link.is_parent:
             named |= {link.arm: (run, None), **dict.fromkeys(link.aliases, (run, link.arm))}
     arms = tuple(
         replace(arm, arm_id=named[arm.name][0].arm_id, recipe=named[arm.name][0].recipe, merged_into=named[arm.name][1])
@@ -174,9 +170,22 @@ def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | N
         f"{study.full_name} names parts that are absent here: {', '.join(study.absent)}. This is what is stored; to train it "
         "again, install the package that brings them, or put their files back."
     )
-    kept = tuple(run for run in runs.values() if run.arm_id in own and run.seed in study.seeds)
-    parents = tuple(run for run in runs.values() if run.run_id not in {one.run_id for one in kept})
+    kept = tuple(run for run, _ in linked if run.arm_id in own and run.seed in study.seeds)
+    parents = tuple(run for run, _ in linked if run.run_id not in {one.run_id for one in kept})
     return replace(study, arms=arms, runs=kept, parents=parents, text=record.text or study.text)
+
+
+def _linked(store: Store, record: StoredStudy) -> list[tuple[Run, StudyLink]]:
+    """The runs of a stored study in its order, each with what the study calls it."""
+    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
+    links = store.links([one.run.run_id for one in found])
+    mine = (record.name, record.profile, record.sets)
+    return [
+        (one.run, link)
+        for one in found
+        for link in links[one.run.run_id]
+        if (link.study, link.profile, link.sets) == mine
+    ]
 
 
 def place_of(record: StoredStudy | StoredRequest) -> str:
@@ -219,25 +228,16 @@ def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
 def _tuning_study(store: Store, record: StoredStudy) -> Study:
     """As a study, for displays. What a tuned study compares is kept beside its trials, under a name of its own."""
     _, base, rest = record.name.split(":", 2)
-    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
-    runs = {one.run.run_id: one.run for one in found}
+    linked = _linked(store, record)
     arms: dict[str, Arm] = {}
-    parents: list[Run] = []
-    mine = (record.name, record.profile, record.sets)
-    for run_id, links in store.links(runs).items():
-        link = next((link for link in links if (link.study, link.profile, link.sets) == mine), None)
-        if link is None:
-            continue
-        if link.is_parent:
-            parents.append(runs[run_id])
-        else:
-            arm = Arm(link.arm.replace("#", " trial "), {}, runs[run_id].arm_id, runs[run_id].recipe)
-            arms.setdefault(arm.arm_id, arm)
+    for run, link in linked:
+        if not link.is_parent:
+            arms.setdefault(run.arm_id, Arm(link.arm.replace("#", " trial "), {}, run.arm_id, run.recipe))
     return Study(
         name=f"{base}, as written and tuned" if rest == COMPARED else f"tuning of {base}", file=record.file, about="",
         cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
-        excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run in runs.values() if run not in parents),
-        parents=tuple(parents), sets=tuple(record.settings.get("set", ())),
+        excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run, link in linked if not link.is_parent),
+        parents=tuple(run for run, link in linked if link.is_parent), sets=tuple(record.settings.get("set", ())),
     )  # fmt: skip
 
 

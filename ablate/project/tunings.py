@@ -13,10 +13,10 @@ from ablate.dispatch.contract.events import Event, GridReport
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.errors import NotFound, Problem, StudyError
+from ablate.project.blocked import train_parents_again
 from ablate.project.calls import trainer_options
 from ablate.project.database import database_url
 from ablate.project.engines import ReadyEngine
-from ablate.project.parents import train_parents_again
 from ablate.project.planning import make_plan
 from ablate.project.results import looks_of, study_results
 from ablate.project.telling import tell

@@ -97,7 +97,9 @@ class Verifier:
         other = {run_id: code for run_id, (_, code) in known.items() if code != codes[run_id].digest}
         there = source.results(other, code={run_id: Code(code) for run_id, code in other.items()})
         found = {run_id: result for run_id, (result, _) in known.items() if run_id not in other}
-        found |= {run_id: result for run_id, result in there.items() if _is_of(result, other[run_id])}
+        for run_id, result in there.items():  # of which some are merely the newest that there are
+            if result.state == "done" and result.environment.get("code") == other[run_id]:
+                found[run_id] = result
         self._done = {run_id: self._old(result, known[run_id][1], codes[run_id]) for run_id, result in found.items()}
         self.old = {run_id: old for run_id, old in self._done.items() if run_id in other}
         self.absent = sorted(other.keys() - self.old.keys())
@@ -107,8 +109,7 @@ class Verifier:
         from ablate.training.trainer import describe
 
         run = self._runs[result.run.run_id]
-        assert result.shown is not None
-        parts = between(code, result.shown.environment.get("parts"), now)
+        parts = between(code, result.environment.get("parts"), now)
         return Old(run, result, code, now, parts, describe(run, self._context(run, result, lambda records: None))[1])
 
     def check(self, sample: int) -> Checked:
@@ -202,9 +203,8 @@ class Verifier:
         from ablate.study.records import Context
 
         shown = result.shown
-        noted = shown.environment if shown else {}
-        options = {name: value for name, value in noted.get("options", {}).items() if name in NUMERICS}
-        threads = noted.get("threads")
+        options = {name: value for name, value in result.environment.get("options", {}).items() if name in NUMERICS}
+        threads = result.environment.get("threads")
         child = any(other.parent == run.run_id for other in self._runs.values())
         folder = run_folder(self._scratch, run.run_id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -310,15 +310,10 @@ def _done(store: Store, codes: Mapping[str, Code]) -> dict[str, tuple[RunResult,
     """The done runs whose attempt told its code, each with that."""
     found: dict[str, tuple[RunResult, str]] = {}
     for run_id, result in store.results(codes, epochs=False, code=codes).items():
-        code = result.shown.environment.get("code") if result.shown is not None else None
+        code = result.environment.get("code")
         if result.state == "done" and isinstance(code, str):
             found[run_id] = result, code
     return found
-
-
-def _is_of(result: RunResult, code: str) -> bool:
-    """Whether the numbers are this code's, and not merely the newest that there are."""
-    return result.state == "done" and result.shown is not None and result.shown.environment.get("code") == code
 
 
 def _device(fingerprint: str | None) -> str:

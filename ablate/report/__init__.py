@@ -27,5 +27,5 @@ def render(table: Table, fmt: str) -> str:
     """
     found = FORMATS.get(fmt)
     if found.study is None:
-        raise UsageError(f"the format {fmt!r} is for tunings, not for tables of a study.")
+        raise UsageError(f"the format {fmt!r} is for tunings, not for study tables.")
     return found.study(StudyReport(tables=[table], title=table.study))

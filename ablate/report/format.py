@@ -179,9 +179,11 @@ def p_or_verdict(cell: Cell) -> str:
     return p_value(cell.p_adjusted) if known(cell.p_adjusted) else (verdict(cell) or MISSING)
 
 
-def estimate(cell: Cell) -> tuple[float | None, Interval | None]:
-    """An effect with its interval: the difference where there is one, else the mean."""
-    return (cell.delta, cell.delta_ci95) if known(cell.delta) else (cell.mean, cell.ci95)
+def estimate(table: Table, cell: Cell) -> tuple[float | None, Interval | None]:
+    """A difference with its interval. An effect without one is the mean itself."""
+    if table.kind == "effect" and not known(cell.delta):
+        return cell.mean, cell.ci95
+    return cell.delta, cell.delta_ci95
 
 
 def shared_n(table: Table) -> int | None:
@@ -263,7 +265,7 @@ def difference_from_paper(table: Table) -> str:
     """`Mean absolute difference from the reported figures: top1 0.032, top5 0.011.`, or empty; at another scale it says so."""
     means = table.mean_absolute_difference
     parts = [f"{heading(c)} {number(means[c.key], c)}" for c in table.columns if known(means.get(c.key))]
-    beside = "" if table.comparable else " (at another scale: no judgement of the paper)"
+    beside = "" if table.comparable else " (at another scale, so it says nothing about the paper)"
     return f"Mean absolute difference from the reported figures{beside}: {', '.join(parts)}." if parts else ""
 
 
@@ -281,7 +283,7 @@ def legend(table: Table, shown: Container[str] = EVERYTHING) -> tuple[str, ...]:
     if "delta" in shown and any(known(cell.delta) for cell in cells):
         points = ", in points where the column is in percent" if any(column.percent for column in table.columns) else ""
         what = "Effects" if table.kind == "effect" else f"Δ: difference from {_from(table)}"
-        lines.append(f"{what}, with 95% intervals{points}. Bold: decided; the rest is undecided.")
+        lines.append(f"{what}, with 95% intervals{points}. Bold: decided; everything else is undecided.")
     metrics = {plain(column.metric) for column in table.columns if column.metric != column.key}
     if metrics:
         lines.append(f"Each column shows {' and '.join(sorted(metrics))}.")

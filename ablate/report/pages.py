@@ -64,8 +64,8 @@ def index_page(collection: Collection) -> str:
             ["paper", "studies run", "scale", "runs done", "when", "claims", "the paper's figures"],
             [*(_paper_line(paper) for paper in papers), _line("**all**", studies)],
         ),
-        "Counted are the verdicts on the papers' claims, and the figures that a paper reports and that were measured here; a run "
-        "that several studies share counts once. Under a profile our verdicts stand, and nothing is comparable with a paper.",
+        "Counts: verdicts on the papers' claims, and reported figures that were measured here; a run "
+        "shared by several studies counts once. Under a profile our verdicts hold, but nothing is comparable with a paper.",
         *_made_with(studies),
     ]
     blocks += [_unreadable(file) for paper in papers for file in paper.unreadable]
@@ -184,7 +184,7 @@ def _claims(papers: Iterable[Paper]) -> list[str]:
                 for claim in entry.table.claims:
                     where = f"[{escape(paper.label)}]({quote(paper.page)}), {escape(study.name)}, {escape(entry.table.name)}"
                     lines.append(f"- {claim.verdict}: {escape(claim.text)} ({where})")
-    return lines or ["No study that was run makes a claim."]
+    return lines or ["No study that has run makes a claim."]
 
 
 # Both -------------------------------------------------------------------------------------------------------------------
@@ -193,13 +193,13 @@ def _claims(papers: Iterable[Paper]) -> list[str]:
 def _made_with(studies: Sequence[StudyEntry]) -> list[str]:
     hardware, code = say.trained_on(studies), say.trained_by(studies)
     blocks = [f"Hardware: {escape(without_places(hardware))}."] if hardware else []
-    present = f"{_span('ablate report STUDY')} says where the present code of the trainer is another."
+    present = f"{_span('ablate report STUDY')} tells which results were trained by other code than the present."
     again = f" {said}." if (said := say.trained_again(studies)) else ""
     return [*blocks, f"Code: {escape(code)}.{again} {present}"] if code else blocks
 
 
 def _unreadable(file: str) -> str:
-    return f"{_span(file)} has mistakes and is left out; {_span(f'ablate grid check {file}')} names them."
+    return f"{_span(file)} has mistakes and was skipped; {_span(f'ablate grid check {file}')} names them."
 
 
 def _span(text: str) -> str:

@@ -213,7 +213,7 @@ def trained_again(studies: Iterable[StudyEntry]) -> str:
     if not again:
         return ""
     if len(again) == 1:
-        return f"1 run was compared with later code: it came out {'bit-equal' if again[0] else 'otherwise'}"
+        return f"1 run was compared with later code: it came out {'bit-equal' if again[0] else 'different'}"
     equal = "all" if all(again) else f"{sum(again)} of them"
     return f"{len(again)} runs were compared with later code: {equal} came out bit-equal"
 

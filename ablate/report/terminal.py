@@ -122,7 +122,7 @@ def _draw(console: Console, block: Grid, named: bool, max_rows: int) -> RichTabl
         texts = [row.cells[place].text for row in block.rows[:max_rows]]
         columns.append(texts if head.part == "label" else _aligned(texts))
     for row, cells in zip(block.rows, zip(*columns, strict=True), strict=False):
-        styles = [_style(cell.bold, row.is_baseline) for cell in row.cells]
+        styles = ["bold" if cell.bold else "dim" if row.is_baseline else "" for cell in row.cells]
         drawn.add_row(
             *(Text(_encodable(console, text), style=style) for text, style in zip(cells, styles, strict=True))
         )
@@ -143,10 +143,6 @@ def _print_left_out(table: Table, block: Grid, console: Console, max_rows: int) 
         sets = "".join(f" --set {shlex.quote(setting)}" for setting in table.sets)
         command = f"ablate report {table.study}{profile}{sets} --table {table.name} --format md"
         console.print(_line(console, f"… and {', '.join(missing)}: {command}", "dim"))
-
-
-def _style(bold: bool, is_baseline: bool) -> str:
-    return "bold" if bold else "dim" if is_baseline else ""
 
 
 def _print_claims(claims: Sequence[ClaimResult], console: Console) -> None:

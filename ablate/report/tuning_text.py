@@ -94,11 +94,11 @@ def text(result: TuningResult, best: str, most: int = 10) -> str:
         for trial in trials[:most]:
             params = ", ".join(f"{path} {shown(value)}" for path, value in trial.params.items())
             lines.append(f"  {trial.number:>3}  {value_text(trial):>8}  {trial.state:<8}  {params}")
-        lines += [f"  {len(trials) - most} more were not better."] * (len(trials) > most)
+        lines += [f"  {len(trials) - most} more were no better."] * (len(trials) > most)
     return "\n".join([*lines, "", best]) if best else "\n".join(lines)
 
 
-CAUTION = "The best of many is too good by construction: it was picked for being high."
+CAUTION = "The best of many is biased upwards: it was picked for being high."
 
 
 def budget_line(result: TuningResult) -> str:
@@ -122,7 +122,7 @@ def _arm_lines(result: TuningResult, arm: TunedArm, most: int) -> list[str]:
         params = [escape(shown(trial.params[path])) for path in paths]
         lines.append(f"| {number} | {' | '.join(params)} | {value_text(trial)} | {trial.epochs} | {trial.state} |")
     if len(trials) > most:
-        lines.append(f"\n{len(trials) - most} more trials were not better.")
+        lines.append(f"\n{len(trials) - most} more trials were no better.")
     if arm.importance:
         shares = ", ".join(f"{path} {share:.2f}" for path, share in arm.importance.items())
         lines.append(f"\nShare of the spread (fANOVA): {escape(shares)}.")

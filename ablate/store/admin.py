@@ -50,25 +50,25 @@ _ON_NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.at
 
 _RULES: tuple[tuple[str, AnySelect], ...] = (
     (
-        "are running without a running attempt",
+        "are marked running but have no running attempt",
         sa.select(runs.c.run_id)
         .outerjoin(attempts, _ON_NEWEST)
         .where(runs.c.state == "running", attempts.c.state.is_distinct_from("running")),
     ),
     (
-        "have a running attempt and are not running",
+        "have a running attempt but are not marked running",
         sa.select(runs.c.run_id)
         .join(attempts, attempts.c.run == runs.c.id)
         .where(attempts.c.state == "running", sa.or_(runs.c.state != "running", runs.c.attempt != attempts.c.number)),
     ),
     (
-        "are done without a done attempt",
+        "are marked done but have no done attempt",
         sa.select(runs.c.run_id)
         .outerjoin(attempts, _ON_NEWEST)
         .where(runs.c.state == "done", attempts.c.state.is_distinct_from("done")),
     ),
     (
-        "have ended and are waited for by a request",
+        "have ended but a request still waits for them",
         sa.select(runs.c.run_id)
         .join(request_runs, request_runs.c.run == runs.c.id)
         .where(request_runs.c.queued == sa.true(), runs.c.state.not_in(UNDER_WAY)),

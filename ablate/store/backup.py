@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,13 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
     """A file to write in `target`'s place: it becomes `target` at the end of the block, or nothing happens."""
     target = written_out(target).absolute()
     if not target.parent.is_dir():
-        raise NotFound(f"the folder {target.parent} is not there; make it first")
+        raise NotFound(f"the folder {target.parent} does not exist; create it first")
     if target.is_dir():
         raise StoreError(f"{target} is a folder; name a file")
     if target.exists() and not overwrite:
-        raise StoreError(f"{target} is there already; name another file, or ask for it to be overwritten")
-    if _size(target.with_name(target.name + "-wal")):
-        raise StoreError(f"{target} is a database in use (there is a -wal beside it); name another file")
+        raise StoreError(f"{target} already exists; name another file, or overwrite it")
+    if size(target.with_name(target.name + "-wal")):
+        raise StoreError(f"{target} is a database in use (it has a -wal file); name another file")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         part.unlink(missing_ok=True)
@@ -62,14 +62,11 @@ def _vacuum(connection: Any, target: Path) -> None:
 
 
 def _settle(path: Path) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")  # in WAL it could not be read where nobody may write beside it
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        connection.close()
     if problem != "ok":
-        raise StoreError(f"the copy is damaged ({problem}), so the database is: look with `ablate db check`")
+        raise StoreError(f"the copy is damaged ({problem}), so the database is too: run `ablate db check`")
 
 
 def sync(path: Path) -> None:
@@ -81,7 +78,8 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _size(path: Path) -> int:
+def size(path: Path) -> int:
+    """Bytes of the file; 0 where there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -122,7 +122,7 @@ class SQLite:
 
     def broken_references(self, connection: Connection) -> list[str]:
         rows = connection.connection.cursor().execute("PRAGMA foreign_key_check").fetchall()
-        return [f"a row of {table} points at a row of {parent} that is not there" for table, _, parent, _ in rows]
+        return [f"a row of {table} refers to a missing row of {parent}" for table, _, parent, _ in rows]
 
     def upsert(self, table: sa.Table, update: Sequence[str]) -> sa.Insert:
         return _upsert(sqlite.insert(table), table, update)

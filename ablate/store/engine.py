@@ -106,7 +106,7 @@ class Database:
         NoSpaceOrPermission. For migrations: `first` runs under the file lock before the transaction begins, and
         `foreign_keys=False` lets tables be rebuilt."""
         if self.read_only:
-            raise StoreError(f"{self.location.shown} was opened to be read only")
+            raise StoreError(f"{self.location.shown} was opened read-only")
 
         def once() -> T:
             self.refuse_replaced()
@@ -292,7 +292,7 @@ def refuse_missing(location: Location, header: Header) -> None:
     except FileNotFoundError:
         size = -1
     except PermissionError:
-        raise NoSpaceOrPermission(f"{location.shown} may not be read by this user; check its permissions") from None
+        raise NoSpaceOrPermission(f"{location.shown} cannot be read by this user; check its permissions") from None
     except IsADirectoryError:
         raise StoreError(f"{location.shown} is a folder, not a results database") from None
     if size <= 0:

@@ -77,8 +77,8 @@ def _refuse_clashes(plan: merge.Plan, keep: bool) -> None:
     if plan.clashes and not keep:
         shown = "; ".join(plan.clashes[:3]) + ("; ..." if plan.clashes[3:] else "")
         raise StoreError(
-            f"{len(plan.clashes)} runs are done both here and in the file, with different results: {shown}. "
-            "Nothing was imported. --keep-existing leaves these as they are here and imports the others."
+            f"{len(plan.clashes)} runs are done here and in the file, with different results: {shown}. "
+            "Nothing was imported. --keep-existing keeps the ones here and imports the rest."
         )
 
 

@@ -91,9 +91,9 @@ def refuse_other_urls(given: str) -> None:
     if scheme == "sqlite":
         raise StoreError(f"{given}: a SQLite URL has three slashes before a relative path, four before an absolute one")
     if scheme.startswith("postgres"):
-        raise StoreError(f"a database URL that starts with {scheme!r} is not known here. {_ALLOWED}")
+        raise StoreError(f"unknown kind of database URL, {scheme!r}. {_ALLOWED}")
     raise StoreError(
-        f"results cannot be kept in {scheme!r}. {_ALLOWED} A path that begins so is written with ./ before it."
+        f"results cannot be stored in {scheme!r}. {_ALLOWED} Write a path that starts like this with ./ before it."
     )
 
 

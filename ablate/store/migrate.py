@@ -111,7 +111,7 @@ def _check_file(location: Location, header: Header, read_only: bool) -> None:
         return
     folder = path.parent
     if not folder.is_dir():
-        raise NotFound(f"the folder {folder} of the results database {location.shown} is not there; make it first")
+        raise NotFound(f"the folder {folder} of the results database {location.shown} does not exist; create it first")
     places.refuse_network(location)
     if path.is_dir():
         raise StoreError(f"{location.shown} is a folder, not a results database")

@@ -142,7 +142,7 @@ class Export:
         position, end, at = 0, None, 1
         for at, line in self._lines(skip=1):
             if end is not None:
-                raise self.wrong(at, "there is more after the end")
+                raise self.wrong(at, "data follows the end")
             if not isinstance(line, dict):
                 raise self.wrong(at, "is no row")
             if set(line) == {"end"}:
@@ -151,7 +151,7 @@ class Export:
             name = line.pop("table", None)
             place = places.get(name) if isinstance(name, str) else None
             if place is None:
-                raise self.wrong(at, f"names no table of results: {name!r}"[:200])
+                raise self.wrong(at, f"is not a table of results: {name!r}"[:200])
             if place < position:
                 raise self.wrong(at, f"rows of {name} come before those of {tables[position].name}")
             position = place
@@ -164,7 +164,7 @@ class Export:
         if end is None:
             raise StoreError(f"{self.path} is cut off after line {at}: its end is missing. {_AGAIN}")
         if end != counts:
-            raise StoreError(f"{self.path} holds other rows than its last line counts. {_AGAIN}")
+            raise StoreError(f"{self.path} has other rows than its last line counts. {_AGAIN}")
 
     def wrong(self, at: int, what: str) -> StoreError:
         return StoreError(f"{self.path}, line {at}: {what}. Nothing was imported. {_AGAIN}")
@@ -225,25 +225,10 @@ def _refuse(name: str) -> None:
 
 # What a row may hold --------------------------------------------------------------------------------------------------
 
-_JSON = frozenset(
-    [
-        "settings",
-        "set",
-        "recipe",
-        "trainer",
-        "levels",
-        "aliases",
-        "environment",
-        "details",
-        "classes",
-        "counts",
-        "params",
-        "distributions",
-        "runs",
-        "attributes",
-        "parts",
-    ]
-)
+_JSON = frozenset((
+    "settings", "set", "recipe", "trainer", "levels", "aliases", "environment", "details", "classes", "counts",
+    "params", "distributions", "runs", "attributes", "parts",
+))  # fmt: skip
 _ATTEMPT_STATES = (*(state for state in STATES if state != "queued"), "released")
 _LARGEST = 2**63
 
@@ -252,7 +237,7 @@ def _problem(table: str, checks: Mapping[str, Callable[[Any], bool]], values: Ma
     """What the schema does not allow in the row; empty where it is sound."""
     if values.keys() != checks.keys():
         odd = sorted(values.keys() ^ checks.keys())
-        return f"{table} has other columns than this ablate's: {', '.join(odd)[:200]}"
+        return f"{table} has columns that this ablate does not know, or lacks some: {', '.join(odd)[:200]}"
     for name, check in checks.items():
         if not check(values[name]):
             return f"{table}.{name} cannot be {str(values[name])[:80]!r}"

@@ -53,7 +53,7 @@ def save(tx: Tx, study: Study, call: Call) -> int:
             f"--retry {call.retry} is unknown; allowed: {', '.join(str(rule) for rule in RETRIES if rule)}"
         )
     if call.retry == "stale" and one_digest(call.code) is None:
-        raise UsageError("--retry stale needs to know the code as it is now, and it is unknown here")
+        raise UsageError("--retry stale needs the present code, which is unknown here")
     tx.dialect.lock_studies(tx.connection)
     wanted = _wanted(study)
     _insert_missing(tx, wanted)

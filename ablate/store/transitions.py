@@ -61,7 +61,7 @@ def hold(tx: Tx, claim: Claim, *, ended_as: str | None = None) -> Held | None:
         return Held(row.id, row.attempt, row.counted)
     short = run_id[:SHORT]
     if row is None:
-        raise LeaseLost(f"run {short} is not in this database; what was trained is not recorded")
+        raise LeaseLost(f"run {short} is not in this database; its result is not recorded")
     newest = tx.execute(sa.select(attempts.c.state, attempts.c.worker).where(_is(row.id, row.attempt))).one_or_none()
     if newest is not None and row.attempt == claim.attempt:
         if ended_as == newest.state:
@@ -71,7 +71,7 @@ def hold(tx: Tx, claim: Claim, *, ended_as: str | None = None) -> Held | None:
         what = f"attempt {claim.attempt} of run {short} was lost; {newest.worker} has attempt {row.attempt} now"
     else:
         what = f"attempt {claim.attempt} of run {short} was lost; the newest is attempt {row.attempt}"
-    raise LeaseLost(f"{what}. This worker may not write its results any more")
+    raise LeaseLost(f"{what}. This worker can no longer write its results")
 
 
 def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, reason: str | None = None,

@@ -28,7 +28,7 @@ _NAMES: Schema = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
 
 
 _RECIPES = ("settings", "path", "metric", "factor", "levels", "members", "profile", "profile_levels", "table")
-"""What hangs on the recipe's fields: with the user's own trainer it is free, under the same name with `free_` before it."""
+"""What hangs on the recipe's fields: with a custom trainer it is free, under the same name with `free_` before it."""
 
 
 def json_schema() -> Schema:
@@ -104,7 +104,7 @@ def _values() -> Schema:
                 {"enum": [*(design for design in DESIGNS if design != "path"), None]},
                 {
                     "type": "object",
-                    "properties": {"path": {**_NAMES, "description": "Factors and members in the order of the steps."}},
+                    "properties": {"path": {**_NAMES, "description": "Factors and members in the order of the walk."}},
                     "required": ["path"],
                     "additionalProperties": False,
                 },

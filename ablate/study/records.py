@@ -159,3 +159,8 @@ class RunResult:
         """The attempt that the numbers are of; the newest where none is told."""
         told = (attempt for attempt in self.attempts if attempt.number == self.attempt)
         return next(told, self.attempts[-1] if self.attempts else None)
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """What that attempt told of its machine, its code and its packages; empty where there is none."""
+        return self.shown.environment if self.shown else {}

@@ -39,7 +39,7 @@ def tune(session: Session, request: GridRequest, executor: Executor, workers: in
         fruitless = fruitless + 1 if session.counts() == before else 0
         if fruitless >= FRUITLESS:
             raise RunFailure(
-                "trials are open, and no worker can train their runs; look at `ablate runs list` for what is missing"
+                "trials are open, but no worker can train their runs; `ablate runs list` shows what is missing"
             )
     return total
 

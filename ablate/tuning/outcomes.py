@@ -74,5 +74,5 @@ def end_of(
         return End("pruned", curve[max(curve)] if curve else None, by_state["pruned"].error)
     values = [results[run_id].metrics.get(metric) for run_id in run_ids]
     if any(value is None or not math.isfinite(value) for value in values):
-        return End("failed", error=f"{metric} was not measured, or is no number")
+        return End("failed", error=f"{metric} was not measured, or is not a number")
     return End("complete", sum(value for value in values if value is not None) / len(values))

@@ -210,7 +210,7 @@ class Session:
         strange = [run.run_id for run in runs if run.run_id not in side.pruned]
         states = self._store.states(strange)
         if stopped := [run_id for run_id, state in states.items() if state.state == "pruned"]:
-            self._store.requeue(stopped, "another tuning pruned it, and this one asks for it", self.key)
+            self._store.requeue(stopped, "pruned by another tuning, but requested by this one", self.key)
         self.found += sum(state.state == "done" for state in states.values())
         known = self._store.results([run_id for run_id, state in states.items() if state.state in ("done", "pruned")])
         self._curves.update((run_id, run_curve(result, self.tuning.metric)) for run_id, result in known.items())
@@ -235,7 +235,7 @@ class Session:
 
     def _end_of(self, item: _Open, states: Mapping[str, RunState], results: Mapping[str, RunResult]) -> End | None:
         if not item.trial.run_ids:  # the asker was killed before it could say that such a recipe cannot be
-            return End("failed", error="its values contradict each other")
+            return End("failed", error="its values conflict")
         parents = [states[run.parent].state for run in item.runs if run.parent is not None and run.parent in states]
         dead = [state for state in parents if state in DEAD]
         if dead:

@@ -102,7 +102,7 @@ def fill() -> Callable[..., None]:
                 what = tell(arm, seed)
                 if what == "lost" or (what == "lost once" and claim.run.run_id not in lost):
                     lost.add(claim.run.run_id)
-                    store.lose(claim, "process 1 on elsewhere gave no sign of life for 61 s")
+                    store.lose(claim, "process 1 on elsewhere sent no heartbeat for 61 s")
                 elif what in ("failed", "diverged"):
                     store.fail(claim, "the loss is not finite" if what == "diverged" else "line one\nValueError: no such layer", what.replace("failed", "error"))  # fmt: skip
                 elif isinstance(what, dict):

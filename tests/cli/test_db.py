@@ -48,7 +48,7 @@ def test_check_finds_what_disagrees_on_a_server_too(call, db: str, tiny: Path, f
     fill(tiny)
     with Store.open(db) as store:
         store._db.write(lambda tx: tx.execute(sa.text("UPDATE attempts SET state = 'lost'")))
-    assert "4 runs are done without a done attempt: " in call("db", "check", code=6).err
+    assert "4 runs are marked done but have no done attempt: " in call("db", "check", code=6).err
 
 
 def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> None:

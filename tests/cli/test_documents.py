@@ -72,7 +72,7 @@ def test_a_lost_run_with_attempts_left_is_to_run(call, tiny: Path, fill) -> None
     assert states(document) == {"running": 1, "failed": 1, "lost": 1, "to_run": 1}
     by_run = {(run["arm"], run["seed"]): run for run in document["runs"]}
     assert by_run["plain", 0]["state"] == "queued"
-    assert by_run["plain", 1]["why"] == "process 1 on elsewhere gave no sign of life for 61 s"
+    assert by_run["plain", 1]["why"] == "process 1 on elsewhere sent no heartbeat for 61 s"
     assert by_run["smooth", 0]["why"].splitlines()[-1] == "ValueError: no such layer"
 
 

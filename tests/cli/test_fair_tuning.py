@@ -34,8 +34,8 @@ budget: {trials: 5}
 @pytest.fixture
 def fair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [str(TOYS), *sys.path])
-    for module in ("cli.tuning", "cli.running"):
-        monkeypatch.setattr(f"ablate.{module}.fit_name", lambda trainer: "toy_tuning:fit")
+    for module in ("tunings", "grids"):
+        monkeypatch.setattr(f"ablate.project.{module}.fit_name", lambda trainer: "toy_tuning:fit")
     (tmp_path / "tune.yaml").write_text(TUNE)
     path = tmp_path / "toy.yaml"
     path.write_text(STUDY)

@@ -60,7 +60,7 @@ def test_no_space_for_weights_leaves_the_done_runs_and_goes_on(
         said = call("grid", "run", tiny, *INLINE, code=8)
     assert f"error: no space to write into {tmp_path / 'home' / 'runs'}" in said.err
     assert "No space left on device; free some or set ABLATE_HOME to another disk, then run again" in said.err
-    assert "Make room or give leave, then start again." in said.err
+    assert "Free some space or grant access, then start again." in said.err
     assert said.err.splitlines()[-1] == f"3 runs left: ablate grid run {tiny}"
     (before,) = results().values()
     assert not list((tmp_path / "home").rglob("*.tmp"))

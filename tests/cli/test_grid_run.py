@@ -133,7 +133,7 @@ def test_a_missing_data_set_stops_the_grid_and_says_how_to_get_it(call, tiny: Pa
     tiny.write_text(tiny.read_text().replace("name: digits", "name: cifar10").replace("seeds: 2", "seeds: 5"))
     said = call("grid", "run", tiny, *INLINE, code=5)
     error = next(line for line in said.err.splitlines() if line.startswith("error: "))
-    assert "3 runs in a row did not find what they need, so no more are started: data set 'cifar10' is not there" in error  # fmt: skip
+    assert "3 runs in a row did not find what they need, so no more will be started: data set 'cifar10' is not there" in error  # fmt: skip
     assert f"in {tmp_path / 'data'} (the folder that ABLATE_DATA names). To get it: ablate data fetch cifar10, or unpack" in error  # fmt: skip
     assert counts(call, tiny) == {"failed": 3, "to_run": 7}
 
@@ -158,7 +158,7 @@ def pictures(tiny: Path, tmp_path: Path) -> Path:
 
 def test_an_image_that_cannot_be_decoded_is_named_and_counted(call, tiny: Path, pictures: Path) -> None:
     said = call("grid", "run", tiny, *INLINE, code=4)
-    assert "3 runs in a row could not read their data, so no more are started: " in said.err
+    assert "3 runs in a row could not read their data, so no more will be started: " in said.err
     assert "1 of 21 images cannot be decoded: dog/broken.jpg (" in said.err
     assert "Replace or remove them, or set data.on_bad_image: skip to train without them" in said.err
     call("grid", "run", tiny, *INLINE, "--set", "data.on_bad_image=skip")
@@ -188,7 +188,7 @@ def test_a_full_disk_stops_the_grid_which_goes_on_once_there_is_room(
         while file.write(bytes(4096)):
             pass
     said = call("grid", "run", tiny, *INLINE, code=8)
-    assert "Make room or give leave, then start again." in said.err
+    assert "Free some space or grant access, then start again." in said.err
     assert counts(call, tiny) == {"to_run": 4}
     assert said.err.splitlines()[-1] == f"4 runs left: ablate grid run {tiny}"
     filler.unlink()

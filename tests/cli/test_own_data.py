@@ -1,4 +1,4 @@
-"""Data of one's own through the command line: what is told of it, and what is refused before anything is trained."""
+"""Custom data through the command line: what is told of it, and what is refused before anything is trained."""
 
 from __future__ import annotations
 

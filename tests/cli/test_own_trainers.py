@@ -127,7 +127,7 @@ def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> No
     script = own.parent / "train.py"
     script.write_text(SCRIPT + "if given.lr < 0.2:\n    raise ValueError('the rate is too low')\n")
     run = call("grid", "run", own, code=4)
-    assert "3 failed (1e-1 seed 0, 1e-1 seed 1, 1e-1 seed 2): the command left with status 1: ValueError: the rate is too low" in run.err  # fmt: skip
+    assert "3 failed (1e-1 seed 0, 1e-1 seed 1, 1e-1 seed 2): the command exited with status 1: ValueError: the rate is too low" in run.err  # fmt: skip
     failed = next(r["run_id"] for r in call("grid", "plan", own, "--json").document["runs"] if r["state"] == "failed")
     error = call("runs", "show", failed[:12], "--json").document["error"]
     assert error.splitlines()[0].startswith("python train.py --lr 1e-1 --seed 0 --out ")

@@ -172,7 +172,7 @@ def test_a_worker_without_the_requests_folder_needs_the_same_scripts(
         (request,) = store.requests()
     refused = call("worker", "--study", "st", *ONE, code=5).err
     assert f"The request, made in {tmp_path / 'A'}, has {request.code[:12]}; " in refused
-    assert f"{tmp_path / 'A'} has no such scripts; {tmp_path / 'B'} has " in refused
+    assert f"{tmp_path / 'A'} does not have these scripts; {tmp_path / 'B'} has " in refused
     assert states() == {"done": 1, "queued": 3}, "nothing was trained, and nothing failed"
     project(tmp_path / "B")  # now it has the scripts of the request
     call("worker", "--study", "st", *ONE)

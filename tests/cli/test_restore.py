@@ -70,7 +70,7 @@ def test_a_database_that_is_gone_stops_the_grid_at_once(call, start, tmp_path: P
     assert grid.returncode == 6, err
     assert f"the results database {db} {said} while it was in use. Everything was stopped at once" in err
     second = next(run.run_id for run in load(study).runs if run.seed == 1)
-    assert f"Trained and not recorded: 1 of this grid's runs ({second[:12]})." in err
+    assert f"Trained but not recorded: 1 of this grid's runs ({second[:12]})." in err
     assert "1 run of this grid had ended before; " in err
     assert "Traceback" not in err
     assert sorted(path.name for path in tmp_path.glob("began-*")) == ["began-0", "began-1"]

@@ -130,7 +130,7 @@ def test_many_failures_are_told_by_reason_not_one_by_one(call, tiny: Path, fill)
         ("pid 12 is gone", "pid 713 is gone", True),
         ("no data in /a/b c: seed 1", "no data in /x/y c: seed 2", True),
         ("/tmp/run1/x.py: no such file", "/tmp/run2/x.py: no such file", True),
-        ("the command left with status 1", "the command left with status 2", False),
+        ("the command exited with status 1", "the command exited with status 2", False),
         ("lr 0.1234 is too high", "lr 0.5678 is too high", False),
         ("3/4 of the images", "1/4 of the images", False),
     ],

@@ -32,7 +32,7 @@ POSTGRES = "ABLATE_TEST_POSTGRES"
 RUNS, WORKERS, KILLS = 200, 4, 25
 PATIENCE = 60.0
 BY_SUPERVISOR = "worker killed by signal 9 (SIGKILL)"
-BY_NEXT_GRID = "ended without a word"
+BY_NEXT_GRID = "ended without reporting"
 
 
 class Grid:

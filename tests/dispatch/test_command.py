@@ -53,7 +53,7 @@ def test_workers_that_were_killed_end_the_grid_with_their_fate(tmp_path: Path, s
     seen.then[RunStarted] = lambda event: os.kill(int(grid.results()[0].attempts[-1].worker.split(":")[1]), signal.SIGKILL)  # fmt: skip
     report = run(CommandExecutor({}), grid.request(seen, workers=1))
     assert report.exit_code == 4
-    assert "worker 0's command left with status -9; its log: " in str(report.errors[0])
+    assert "worker 0's command exited with status -9; its log: " in str(report.errors[0])
     assert [event.name for event in seen.of(WorkerEnded)] == ["0"]
 
 
@@ -81,7 +81,7 @@ def test_workers_by_command_train_the_trials_of_a_tuning_once_each(tmp_path: Pat
 @pytest.mark.parametrize(
     ("item", "said"),
     [
-        ("start=ssh gpu1", "start must have {worker} where the worker's own command goes"),
+        ("start=ssh gpu1", "start must have {worker} where the worker's command goes"),
         ("start=sh -c '{worker}", "--command start=sh -c '{worker}: No closing quotation."),
         ("stat={worker}", "unknown key 'stat'. Did you mean 'start'?"),
         ("{worker}", "must be KEY=VALUE, as in --command 'start=ssh gpu{number} {worker}'."),

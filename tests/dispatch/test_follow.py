@@ -46,7 +46,7 @@ class Script:
         self.calls.append("end")
 
     def why(self) -> AblateError:
-        return RunFailure("no worker is left, and runs are.")
+        return RunFailure("No workers left, but runs remain.")
 
 
 class Hand:
@@ -146,7 +146,7 @@ def test_runs_that_had_ended_before_are_not_told(grid: Grid, seen) -> None:
 
 def test_without_a_worker_the_engine_says_why(grid: Grid, seen) -> None:
     report = follow(grid.request(seen, poll=0.0), Script())
-    assert [str(error) for error in report.errors] == ["no worker is left, and runs are."]
+    assert [str(error) for error in report.errors] == ["No workers left, but runs remain."]
     assert report.exit_code == 4
 
 

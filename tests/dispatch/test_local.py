@@ -114,7 +114,7 @@ def test_a_killed_worker_is_replaced_and_its_run_tried_again(request_for, slots,
     ("act", "reason"),
     [
         ("kill", "worker killed by signal 9 (SIGKILL), perhaps out of memory"),
-        ("hard_exit", "worker left with status 9"),
+        ("hard_exit", "worker exited with status 9"),
     ],
 )
 def test_a_run_that_kills_every_worker_ends_as_lost_and_the_others_finish(request_for, slots, act, reason):
@@ -200,7 +200,7 @@ def test_a_full_disk_gives_the_run_back_and_stops_the_grid(request_for, slots, a
     assert store.of(1).counted == 0
     (error,) = report.errors
     assert isinstance(error, NoSpaceOrPermission)
-    assert "Make room or give leave, then start again." in str(error)
+    assert "Free some space or grant access, then start again." in str(error)
     assert (report.released, report.exit_code) == (1, 8)
 
 
@@ -220,7 +220,7 @@ def test_missing_data_ends_the_grid_after_three_runs(request_for, slots):
     (error,) = report.errors
     assert isinstance(error, NotFound)
     assert str(error) == (
-        "3 runs in a row did not find what they need, so no more are started: "
+        "3 runs in a row did not find what they need, so no more will be started: "
         "caltech101 is not in the data folder; fetch it with `ablate data fetch`"
     )
     assert report.exit_code == 5
@@ -254,7 +254,7 @@ def test_a_worker_that_dies_at_its_start_says_its_last_words(request_for, slots,
     (tmp_path / "dies_at_import.py").write_text("import os\nprint('no licence', flush=True)\nos._exit(3)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     report = LocalExecutor(slots(1)).run(request_for(MemoryStore(make_run(1)), fit="dies_at_import:fit"))
-    assert str(report.errors[0]).endswith("worker left with status 3\nno licence")
+    assert str(report.errors[0]).endswith("worker exited with status 3\nno licence")
 
 
 @pytest.mark.parametrize("kills", [1, 3])

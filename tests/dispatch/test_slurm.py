@@ -165,7 +165,7 @@ def test_a_job_that_dies_at_once_is_told_with_the_end_of_its_log(slurm: OneNodeS
     report = run(SlurmExecutor(settings), grid.request(seen))
     assert report.exit_code == 4
     said = str(report.errors[0])
-    assert said.startswith("no worker is left, and runs are. 1 of 1 jobs ended without a word; job ")
+    assert said.startswith("No workers left, but runs remain. 1 of 1 jobs ended without reporting; job ")
     assert " is FAILED. The end of " in said
     assert said.endswith("_0_log.err:\n  no module of that name")
     assert [event.name for event in seen.of(WorkerEnded)] == ["0"]
@@ -262,7 +262,7 @@ def test_a_controller_that_is_away_for_a_while_is_no_end(programs: Path, tmp_pat
     monkeypatch.setattr("ablate.dispatch.clusters.slurm_jobs.SILENCE", -1.0)
     hopeless = jobs.look().hopeless
     assert isinstance(hopeless, RunFailure)
-    assert "Jobs may go on; `ablate status` shows what they do." in str(hopeless)
+    assert "Jobs may still run; `ablate status` shows their progress." in str(hopeless)
 
 
 def test_a_job_is_gone_once_it_was_missed_twice_or_has_said_so(programs: Path, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_purged_jobs_are_gone(programs: Path, tmp_path: Path) -> None:
     jobs.look()
     assert jobs.look().alive == 0
     said = str(jobs.why())
-    assert "2 of 2 jobs ended without a word; job 7_0 is GONE. It left no log at " in said
+    assert "2 of 2 jobs ended without reporting; job 7_0 is GONE. It left no log at " in said
     assert "is ABLATE_HOME a folder that all nodes share" in said
 
 

@@ -124,9 +124,9 @@ def test_secrets_are_blotted_out():
         (137, "worker killed by signal 9 (SIGKILL), perhaps out of memory"),
         (-9, "worker killed by signal 9 (SIGKILL), perhaps out of memory"),
         (139, "worker killed by signal 11 (SIGSEGV)"),
-        (1, "worker left with status 1"),
-        (0, "worker left with status 0"),
-        (255, "worker left with status 255"),
+        (1, "worker exited with status 1"),
+        (0, "worker exited with status 0"),
+        (255, "worker exited with status 255"),
     ],
 )
 def test_why_a_worker_ended(status, reason):

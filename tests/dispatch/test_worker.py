@@ -91,7 +91,7 @@ def test_queued_runs_that_nobody_can_claim_do_not_keep_it_for_ever(request_for):
     (error,) = report.errors
     assert isinstance(error, RunFailure)
     assert str(error) == (
-        "1 run is queued, nothing can be claimed and nothing is running; look at `ablate status` for what is missing"
+        "1 run is queued, but none can start and none is running; `ablate status` shows what is missing"
     )
 
 

@@ -16,6 +16,7 @@ from ablate.analysis import digits
 from ablate.analysis.table import Cell, Column, Row, Table
 from ablate.report import format as fmt
 from ablate.report import render
+from ablate.report.declare import StudyReport
 from ablate.report.html import render_html
 from ablate.report.terminal import print_table
 from ablate.study.values.digits import brief
@@ -114,7 +115,7 @@ def test_every_format_for_people_has_them_and_data_is_exact() -> None:
     made = table(OWN, Cell(1.25e-5, 3.125e-7, 3), Cell(9.75e40, 1.5e39, 3))
     out = Console(file=io.StringIO(), width=100)
     print_table(made, out)
-    page = render_html([made], title="t", about="", cite={}, source="", plotlyjs="shared")
+    page = render_html(StudyReport(tables=[made], title="t"), plotlyjs="shared")
     for text in (out.file.getvalue(), render(made, "md"), render(made, "latex"), page):  # type: ignore[attr-defined]
         assert "1.250e-05" in text
         assert "9.750e+40" in text

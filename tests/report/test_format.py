@@ -169,7 +169,7 @@ def test_notes_are_said_once_with_their_places(table1: Table, single: Table, tab
 def test_the_legend_explains_only_what_is_printed(table1: Table, path: Table, ranks: Table) -> None:
     assert fmt.legend(table1) == (
         "Mean ±sd over 3 runs unless n is given.",
-        "Δ: difference from A, with 95% intervals. Bold: decided; the rest is undecided.",
+        "Δ: difference from A, with 95% intervals. Bold: decided; everything else is undecided.",
         "A reported figure agrees where it lies in the 95% interval for one new run, of the width given.",
     )
     assert fmt.legend(table1, {"value"}) == ()

@@ -21,6 +21,7 @@ import pytest
 
 from ablate.analysis.table import Table
 from ablate.errors import NoSpaceOrPermission, UsageError
+from ablate.report.declare import StudyReport
 from ablate.report.html import PLOTLY, embedded, render_html, write_plotlyjs, write_report
 from ablate.report.page import matrices_once
 from ablate.study.records import RunResult
@@ -29,14 +30,14 @@ CITE = {"title": "A paper", "source": "https://example.org/paper", "year": 2024}
 EVIL = "</script><img src=x onerror=\"document.title='owned'\">"
 
 
-def page(tables: Sequence[Table], **changes: Any) -> str:
+def page(tables: Sequence[Table], plotlyjs: Any = "shared", **changes: Any) -> str:
     given: dict[str, Any] = {
         "title": "lee2024",
         "about": "Which tweaks help?",
         "cite": CITE,
         "source": "study: lee2024\n",
     }
-    return render_html(tables, **(given | {"plotlyjs": "shared"} | changes))
+    return render_html(StudyReport(tables=tables, **(given | changes)), plotlyjs=plotlyjs)
 
 
 class Read(HTMLParser):
@@ -107,7 +108,7 @@ def test_a_page_draws_so_many_confusion_matrices_and_says_so(classes: Table, mon
     assert "Confusion matrices of the first" not in page([replace(classes, confusions=three)])
     monkeypatch.setattr("ablate.report.figures.MOST_MATRICES", 2)
     bounded = page([replace(classes, confusions=three)])
-    assert "Confusion matrices of the first 2 of 3 arms; `where` or a table of its own picks others." in bounded
+    assert "Confusion matrices of the first 2 of 3 arms; use `where`, or another table, to show others." in bounded
     assert "arm-1" in bounded
     assert "arm-2" not in bounded
 

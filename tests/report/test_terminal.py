@@ -47,7 +47,7 @@ def test_one_metric_at_80_columns(table3: Table) -> None:
         "",
         "Mean ±sd over 3 runs.",
         "Δ: difference from none, with 95% intervals, in points where the column is in",
-        "percent. Bold: decided; the rest is undecided.",
+        "percent. Bold: decided; everything else is undecided.",
     ]
 
 

@@ -228,12 +228,12 @@ def test_info_counts(filled: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE runs SET state = 'running' WHERE id = 3", "1 runs are running without a running attempt: "),
-        ("UPDATE attempts SET state = 'running'", "1 runs have a running attempt and are not running: "),
-        ("UPDATE attempts SET state = 'lost'", "1 runs are done without a done attempt: "),
+        ("UPDATE runs SET state = 'running' WHERE id = 3", "1 runs are marked running but have no running attempt: "),
+        ("UPDATE attempts SET state = 'running'", "1 runs have a running attempt but are not marked running: "),
+        ("UPDATE attempts SET state = 'lost'", "1 runs are marked done but have no done attempt: "),
         (
             "UPDATE request_runs SET queued = 1",
-            "1 runs have ended and are waited for by a request: ",
+            "1 runs have ended but a request still waits for them: ",
         ),
         ("DELETE FROM arms", "a row of runs points at a row of arms that is not there"),
     ],

@@ -32,7 +32,7 @@ def test_postgresql_goes_through_psycopg(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("mysql://u:hush@h/d", "results cannot be kept in 'mysql'"),
+        ("mysql://u:hush@h/d", "results cannot be stored in 'mysql'"),
         ("sqlite://", "'an empty path' names none"),
         ("sqlite:///:memory:", "':memory:' names none"),
         ("sqlite://results.db", "three slashes"),

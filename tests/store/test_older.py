@@ -216,7 +216,7 @@ def test_an_older_server_is_imported_and_left_as_it_is(postgres: Any, today: Pat
         ("runs", {"state": "finished"}, "runs.state cannot be 'finished'"),
         ("runs", {"arm": 99}, "rows of runs, lines "),
         ("study_runs", {"queued": None}, "study_runs.queued cannot be 'None'"),
-        ("attempts", {"code": "x"}, "attempts has other columns than this ablate's: code"),
+        ("attempts", {"code": "x"}, "attempts has columns that this ablate does not know, or lacks some: code"),
     ],
 )
 def test_a_broken_line_of_an_older_export_is_named(

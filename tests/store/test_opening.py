@@ -225,7 +225,9 @@ def test_a_truncated_database_is_an_error_in_words(filled: Path, keep: int) -> N
 
 
 def test_the_folder_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"the folder .*nowhere of the results database .* is not there; make it first"):
+    with pytest.raises(
+        NotFound, match=r"the folder .*nowhere of the results database .* does not exist; create it first"
+    ):
         Store.open(str(tmp_path / "nowhere" / "results.db"))
     with pytest.raises(NotFound, match="is not there"):
         Store.open(str(tmp_path / "nowhere" / "results.db"), read_only=True)

@@ -111,7 +111,7 @@ def test_a_killed_process_gives_its_run_back_at_once(url: str, make_study: Make)
         first = store.find(claim.run.run_id).attempts[0]
         assert first.state == "lost"
         assert first.error is not None
-        assert first.error.endswith("ended without a word")
+        assert first.error.endswith("ended without reporting")
 
 
 def test_a_zombie_is_dead(url: str, make_study: Make) -> None:

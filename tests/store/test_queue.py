@@ -143,7 +143,7 @@ def test_a_lapsed_lease_is_taken_over(store: Store, fake: Any, take: Make, remot
     assert second is not None
     assert (second.run, second.attempt) == (claim.run, 2)
     first = store.find(claim.run.run_id).attempts[0]
-    assert (first.state, first.error) == ("lost", "process 7 on elsewhere gave no sign of life for 61 s")
+    assert (first.state, first.error) == ("lost", "process 7 on elsewhere sent no heartbeat for 61 s")
 
 
 def test_a_lost_attempt_ended_with_its_last_sign_of_life(store: Store, fake: Any, take: Make, remote: Make) -> None:
@@ -295,7 +295,7 @@ def test_leases_of_this_hosts_live_process_ignore_the_wall_clock(
     assert second is not None
     error = store.find(claim.run.run_id).attempts[0].error
     assert error is not None
-    assert error.endswith("gave no sign of life for 61 s")
+    assert error.endswith("sent no heartbeat for 61 s")
 
 
 def test_a_database_clock_set_back_makes_no_immortal_lease(store: Store, fake: Any, take: Make, remote: Make) -> None:

@@ -91,9 +91,9 @@ def test_the_queue_goes_on_where_it_was(lived: Store, url: str, remote: Make, fa
         middle.import_from(str(lived.url))
         states = {run.run.run_id: run.state for run in middle.list_runs()}
         assert states == {run.run.run_id: run.state for run in lived.list_runs()}
-        key = middle.study_source("s").key
+        key = middle.studies("s")[0].key
         fake.pass_(1_000)  # the lease of the database that it came from
-        here, there = middle.claim(key, remote("x")), lived.claim(lived.study_source("s").key, remote("x"))
+        here, there = middle.claim(key, remote("x")), lived.claim(lived.studies("s")[0].key, remote("x"))
         assert (here.run.run_id, here.attempt) == (there.run.run_id, there.attempt)
 
 
@@ -134,7 +134,7 @@ def test_two_halves_of_a_grid_become_one(
         assert [run.metrics["top1"] for run in results] == [0.5, 0.5, 0.75, 0.75]
         assert [run.epochs[1]["val_top1"] for run in results] == [0.5, 0.5, 0.75, 0.75]
         assert [len(run.attempts) for run in results] == [1, 1, 1, 1]
-        assert here.claim(here.study_source("s").key, remote()) is None
+        assert here.claim(here.studies("s")[0].key, remote()) is None
         assert here.check() == []
         assert here.import_from(str(tmp_path / "other.jsonl")).same == 2
 
@@ -152,7 +152,7 @@ def test_a_result_is_never_replaced(
         with pytest.raises(StoreError) as caught:
             here.import_from(str(tmp_path / "other.jsonl"))
         assert str(caught.value) == (
-            f"1 runs are done both here and in the file, with different results: {study.runs[0].run_id[:12]} (top1 is 0.5 "
+            f"1 runs are done here and in the file, with different results: {study.runs[0].run_id[:12]} (top1 is 0.5 "
             "here, 0.75 in the file). Nothing was imported. --keep-existing leaves these as they are here and imports the "
             "others."
         )
@@ -215,7 +215,7 @@ def test_a_later_export_brings_what_has_happened_since(
     lived: Store, other: Store, remote: Make, fake: Any, dump: Make, tmp_path: Path
 ) -> None:
     """A copy that is renewed each night: an attempt that ran then has ended now."""
-    key = lived.study_source("s").key
+    key = lived.studies("s")[0].key
     fake.pass_(100)
     claim = lived.claim(key, remote("tonight"))
     lived.record_epoch(claim, [EpochRecord(1, "val", {"top1": 0.25})])
@@ -261,7 +261,7 @@ def test_an_export_is_whole_or_not_there(lived: Store, tmp_path: Path) -> None:
     assert target.read_text() == "precious"
     lived.export(target, overwrite=True)
     assert json.loads(target.read_text().splitlines()[0])["format"] == "ablate results"
-    with pytest.raises(NotFound, match=r"the folder .*none is not there; make it first"):
+    with pytest.raises(NotFound, match=r"the folder .*none does not exist; create it first"):
         lived.export(tmp_path / "none" / "all.jsonl")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ablate.store.portable._write_rows", _no_space)
@@ -294,9 +294,13 @@ def of(lines: list[str], table: str) -> int:
     [
         ("runs", lambda line: line[:-3] + "\n", "is no JSON"),
         ("runs", lambda line: "7\n", "is no row"),
-        ("runs", lambda line: changed(line, table="sqlite_master"), "names no table of results: 'sqlite_master'"),
-        ("runs", lambda line: changed(line, table=["runs"]), "names no table of results: ['runs']"),
-        ("runs", lambda line: changed(line, extra=1), "runs has other columns than this ablate's: extra"),
+        ("runs", lambda line: changed(line, table="sqlite_master"), "is not a table of results: 'sqlite_master'"),
+        ("runs", lambda line: changed(line, table=["runs"]), "is not a table of results: ['runs']"),
+        (
+            "runs",
+            lambda line: changed(line, extra=1),
+            "runs has columns that this ablate does not know, or lacks some: extra",
+        ),
         ("runs", lambda line: changed(line, seed="x"), "runs.seed cannot be 'x'"),
         ("runs", lambda line: changed(line, seed=2**70), "runs.seed cannot be '1180591620717411303424'"),
         ("runs", lambda line: changed(line, state="finished"), "runs.state cannot be 'finished'"),
@@ -350,9 +354,9 @@ def test_files_that_are_cut_off(lines: list[str], other: Store, tmp_path: Path) 
     )
     assert said("b", text[: -len(lines[-1]) - 9]) == f"FILE is cut off in line {len(lines) - 1}. {again}"
     assert said("c", "".join([*lines[:-2], lines[-1]]).encode()) == (
-        f"FILE holds other rows than its last line counts. {again}"
+        f"FILE has other rows than its last line counts. {again}"
     )
-    assert said("d", text + b"{}\n").startswith(f"FILE, line {len(lines) + 1}: there is more after the end.")
+    assert said("d", text + b"{}\n").startswith(f"FILE, line {len(lines) + 1}: data follows the end.")
     assert "FILE is cut off or damaged after line" in said("e.gz", packed[:-20])
     assert "FILE is cut off or damaged after line" in said("f.gz", packed[:200] + b"\x00" * 50 + packed[250:])
     assert other.list_runs() == []

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import engines
 from ablate.cli.common import (
     Db,
     JsonOption,
@@ -21,7 +19,7 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
-from ablate.cli.engines import get_engine
+from ablate.cli.engines import AskedEngine, takes_engine
 from ablate.cli.screens import OF_SCRIPTS, next_step, print_plan, say_stale, say_troubles
 from ablate.errors import UsageError
 from ablate.project.database import database_url
@@ -97,24 +95,17 @@ def check(
 
 
 @app.command()
-@engines.takes_engine_settings
+@takes_engine
 def run(
     study: StudyArgument,
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
-    executor: engines.ExecutorOption = "local",
-    workers: engines.WorkersOption = None,
-    threads: engines.ThreadsOption = None,
-    device: engines.DeviceOption = "auto",
+    *,
+    engine: AskedEngine,
     retry: Annotated[
         str | None, typer.Option(metavar="|".join(RETRY), help="Run again what failed, was lost, both, or is stale.")
     ] = None,
-    limit: engines.LimitOption = None,
-    fail_fast: engines.FailFastOption = False,
-    run_timeout: engines.RunTimeoutOption = None,
-    engine_settings: engines.EngineSettings = MappingProxyType({}),
-    spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -131,13 +122,10 @@ def run(
     loaded = load_study(study, profile, set_, seeds)
     if retry == "stale" and loaded.trainer is not None:
         say(OF_SCRIPTS)
-    engine = get_engine(
-        executor, db, engine_settings=engine_settings, workers=workers, threads=threads, device=device,
-        limit=limit, fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
-    )  # fmt: skip
+    ready = engine(db)
     from ablate.cli.running import run_grid
 
-    code, after = run_grid(loaded, engine, seeds, retry, db)
+    code, after = run_grid(loaded, ready, seeds, retry, db)
     if json_:
         print_json(plan_document(after))
     else:

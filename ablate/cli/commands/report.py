@@ -103,7 +103,7 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
                   out: Path | None, scale: str) -> None:  # fmt: skip
     """A page goes to a file, with the first table for people before it: a folder that cannot be written to hides no number.
     Other texts go to stdout unless told otherwise."""
-    from ablate.cli.screens import print_tables
+    from ablate.cli.screens import print_tables, write_out
     from ablate.study.designs.variants import file_name
 
     name = file_name(loaded.name, loaded.sets, scale)
@@ -111,16 +111,16 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
         print_tables(tables[:1], stdout_console())
         if tables[1:]:
             say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
-        _write(render(written, loaded, tables, results, scale), out or Path("reports"), f"{name}{written.suffix}")
+        write_out(render(written, loaded, tables, results, scale), out or Path("reports"), f"{name}{written.suffix}")
     elif out is None:
         text = render(written, loaded, tables, results, scale).rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     elif written.one_table and not out.suffix:
         for built in tables:
-            _write(render(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
+            write_out(render(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
     else:
         ending = f"{'-' + table if table else ''}{written.suffix}"
-        _write(render(written, loaded, tables, results, scale), out, f"{name}{ending}")
+        write_out(render(written, loaded, tables, results, scale), out, f"{name}{ending}")
 
 
 def _refuse_with_all(given: list[str]) -> None:
@@ -171,14 +171,6 @@ def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
     known = sorted({full_name(item.name, None, item.sets) for item in every})
     wanted = f"a table {table!r}" if table else "anything to show"
     raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
-
-
-def _write(text: str, out: Path, name: str) -> None:
-    from ablate.report.html import write_report
-
-    path = out if out.suffix else out / name
-    write_report(path, text)
-    say(f"written: {path}{' (open it in a browser)' if path.suffix == '.html' else ''}")
 
 
 def _leave(planned: Plan, tables: list[Table]) -> None:

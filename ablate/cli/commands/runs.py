@@ -62,7 +62,7 @@ def list_(
 def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
     """One line a run, whole at any width. Not a table of rich's: that takes half a minute for 10,000 runs."""
     there = dict.fromkeys(name for result in found for name in result.metrics)
-    # ours, unless a trainer of one's own declares others: then those, by the names that it gave them
+    # ours, unless a custom trainer declares others: then those, by the names that it gave them
     declared = [name for result in found for name in (result.run.trainer or {}).get("metrics", ()) if name in there]
     known = [name for name in SHOWN_METRICS if name in there]
     shown = tuple(dict.fromkeys([*declared, *known, *there]))[: len(SHOWN_METRICS)] or SHOWN_METRICS
@@ -113,7 +113,7 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
     for what, left, right in (
         ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
         ("recipe ", _flat(one.run.recipe), _flat(other.run.recipe)),
-        ("environment ", _environment(one), _environment(other)),
+        ("environment ", _flat(one.environment), _flat(other.environment)),
         ("", _of_training(one), _of_training(other)),
         ("metric ", _once(one), _once(other)),
     ):
@@ -307,10 +307,6 @@ def _once(result: RunResult) -> dict[str, float]:
     """The final metrics, without the reported split's second names."""
     again = f"{result.reported_split}_"
     return {name: value for name, value in result.metrics.items() if name.removeprefix(again) == name}
-
-
-def _environment(result: RunResult) -> dict[str, Any]:
-    return _flat(result.shown.environment) if result.shown is not None else {}
 
 
 def _of_training(result: RunResult) -> dict[str, Any]:

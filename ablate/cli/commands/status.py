@@ -26,15 +26,7 @@ def status(
     """Say what is done, running, failed and left, for one study or for all."""
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
     from ablate.project.planning import make_plan, plan_document, tuning_plan
-    from ablate.project.stored import (
-        changed_since,
-        every_study,
-        is_compared,
-        is_growing,
-        settings_of,
-        stored_study,
-        tuning_studies,
-    )
+    from ablate.project.stored import changed_since, every_study, settings_of, stored_study, tuning_studies
 
     store = require_reader(db)
     wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
@@ -58,9 +50,8 @@ def status(
         _say_nobody(planned, store)
         file, seeds = settings_of(store, planned.study, study)
         say(f"  {next_step(planned, file, seeds, db)}")
-    for record, trials in tunings:
-        growing = is_growing(record)
-        planned = make_plan(trials, store) if is_compared(record) else tuning_plan(trials, store, growing=growing)
+    for record, queued in tunings:
+        planned = tuning_plan(record, queued, store)
         console.print(_head(planned), soft_wrap=True)
         _say_nobody(planned, store)
         say(f"  {_tuning_step(record, planned, db)}")

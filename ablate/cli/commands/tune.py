@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import engines
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, print_json_text, require_reader, say
-from ablate.cli.engines import get_engine
+from ablate.cli.engines import AskedEngine, takes_engine
 from ablate.errors import UsageError, nearest
 from ablate.project.advice import command
 from ablate.project.text import duration
@@ -32,24 +30,17 @@ TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning fi
 
 
 @app.command()
-@engines.takes_engine_settings
+@takes_engine
 def run(
     tune: TuningArgument,
     profile: ProfileOption = None,
     set_: SetOption = None,
-    executor: engines.ExecutorOption = "local",
-    workers: engines.WorkersOption = None,
-    threads: engines.ThreadsOption = None,
-    device: engines.DeviceOption = "auto",
+    *,
+    engine: AskedEngine,
     retry: Annotated[
         str | None,
         typer.Option(metavar="|".join(RETRY), help="Try failed trials again whose runs failed, were lost, or both."),
     ] = None,
-    limit: engines.LimitOption = None,
-    fail_fast: engines.FailFastOption = False,
-    run_timeout: engines.RunTimeoutOption = None,
-    engine_settings: engines.EngineSettings = MappingProxyType({}),
-    spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -64,11 +55,7 @@ def run(
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    engine = get_engine(
-        executor, db, engine_settings=engine_settings, workers=workers, threads=threads, device=device,
-        limit=limit, fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
-    )  # fmt: skip
-    code, over = train(tuning, db, engine, RETRY.get(retry or "", ()))
+    code, over = train(tuning, db, engine(db), RETRY.get(retry or "", ()))
     with require_reader(db, "ablate tune run TUNE.yaml") as store:
         result = read_result(tuning, store, importance=False)
     if json_:
@@ -101,6 +88,7 @@ def report(
     db: Db = None,
 ) -> None:
     """Write what came of a tuning: the trials, each arm's best recipe, and what it hangs on."""
+    from ablate.cli.screens import write_out
     from ablate.report.html import write_report
     from ablate.study.designs.variants import file_name
     from ablate.study.tuning.tuning import load_tuning
@@ -130,10 +118,7 @@ def report(
         text = text.rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     else:
-        target = out or Path("reports")
-        path = target if target.suffix else target / name
-        write_report(path, text)
-        say(f"written: {path}{' (open it in a browser)' if written.page else ''}")
+        write_out(text, out or Path("reports"), name)
     if write is not None:
         write_report(write, best_study(tuning, result, write.parent))
         say(f"written: {write}; compare the arms at their best: {command('grid', 'run', str(write), db=db)}")

@@ -70,16 +70,13 @@ def _plans(store: Store, name: str | None, profile: str | None, sets: list[str])
     """The plan of the study that is meant; without a name, of all of the database. Tunings grow, so their trials are looked up
     each time."""
     from ablate.project.planning import make_plan, tuning_plan
-    from ablate.project.stored import every_study, is_compared, is_growing, stored_study, tuning_studies
+    from ablate.project.stored import every_study, stored_study, tuning_studies
 
     named = [stored_study(store, name, profile, sets)] if name is not None else every_study(store)
 
     def plans() -> list[Plan]:
         tunings = tuning_studies(store) if name is None else []
-        grown = [
-            make_plan(study, store) if is_compared(record) else tuning_plan(study, store, growing=is_growing(record))
-            for record, study in tunings
-        ]
+        grown = [tuning_plan(record, queued, store) for record, queued in tunings]
         return [*(make_plan(study, store) for study in named), *grown]
 
     return plans

@@ -61,7 +61,7 @@ class GridReport:
         said = [f"{gone}. Everything was stopped at once, and nothing was written to what lies there now."]
         if self.unrecorded:
             ids = ", ".join(run_id[:SHORT] for run_id in self.unrecorded)
-            said.append(f"Trained and not recorded: {len(self.unrecorded)} of this grid's runs ({ids}).")
+            said.append(f"Trained but not recorded: {len(self.unrecorded)} of this grid's runs ({ids}).")
         if self.done:
             runs = "1 run" if self.done == 1 else f"{self.done} runs"
             said.append(

@@ -300,4 +300,4 @@ def _records(epoch: int, names: Mapping[str, float]) -> list[EpochRecord]:
 
 def nobody_left(said: str) -> RunFailure:
     """All workers have left before their time."""
-    return RunFailure(f"no worker is left, and runs are. {said}")
+    return RunFailure(f"No workers left, but runs remain. {said}")

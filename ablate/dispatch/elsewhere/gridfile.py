@@ -141,7 +141,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not a grid file: it is not JSON.") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise UsageError(
-            f"{path} is not a grid file of this version of ablate: its schema must be {SCHEMA}. Start the grid again with `ablate grid run`."
+            f"{path} is a grid file of another version of ablate (schema {SCHEMA} is needed). Start the grid again with `ablate grid run`."
         )
     return document
 

@@ -60,13 +60,13 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
         os.environ["ABLATE_DB"] = database
     try:
         fields = gridfile.request_from(path, document)
-        request = GridRequest(
-            open_store=opener(fields["database"], document["barred"]), limit=limit, stop=stop, **fields
-        )
-        request = replace(request, open_store=_growing(request, path))
-        if request.fail_fast:
-            request = replace(request, open_store=_until_failure(request, document["failed_before"]))
-        report = work_here(request, cores=cores)
+        opened = opener(fields["database"], document["barred"])
+
+        def open_store() -> Queue:
+            store: Any = Growing(opened(), gridfile.Promise(path))
+            return UntilFailure(store, document["failed_before"]) if fields["fail_fast"] else store
+
+        report = work_here(GridRequest(open_store=open_store, limit=limit, stop=stop, **fields), cores=cores)
         code = exit_code(report)
     except AblateError as error:
         gridfile.write_ending(path, name, error.exit_code, error)
@@ -142,15 +142,6 @@ class UntilFailure:
         return getattr(self._store, name)
 
 
-def _until_failure(request: GridRequest, failed_before: int) -> Any:
-    open_store = request.open_store
-
-    def open_() -> Queue:
-        return UntilFailure(open_store(), failed_before)
-
-    return open_
-
-
 class Growing:
     """A queue that is not over as long as more runs are promised: it says that one is running."""
 
@@ -165,12 +156,3 @@ class Growing:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
-
-
-def _growing(request: GridRequest, path: Path) -> Any:
-    open_store = request.open_store
-
-    def open_() -> Queue:
-        return Growing(open_store(), gridfile.Promise(path))
-
-    return open_

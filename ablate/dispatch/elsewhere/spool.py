@@ -151,7 +151,7 @@ class Coordinator:
                 with os.fdopen(descriptor, "wb") as stream:
                     stream.write(wire.encode(asdict(WorkerInfo.here())))
                 return self
-        raise UsageError(f"{self._mine} was written at this moment by another coordinator; start again.")
+        raise UsageError(f"{self._mine} was just written by another coordinator; start again.")
 
     def __exit__(self, *_: object) -> None:
         self._mine.unlink(missing_ok=True)
@@ -216,7 +216,7 @@ class Coordinator:
             return self._store.finish(claim, wire.unpack_outcome(content["outcome"]), content["seconds"])
         if do in ("heartbeat", "release", "fail", "lose", "prune", "set_environment"):
             return getattr(self._store, do)(claim, **content)
-        raise StoreError(f"unknown question {do!r}: the worker has another version of ablate")
+        raise StoreError(f"unknown request {do!r}: the worker has another version of ablate")
 
     def _end_dead(self) -> None:
         """Take away what a coordinator that is certainly gone has left."""
@@ -227,10 +227,10 @@ class Coordinator:
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError):
-            gone, name = False, "a process that cannot be told"
+            gone, name = False, "an unknown process"
         if not gone:
             raise UsageError(
-                f"{self._folder} is served by {name} already. Wait for it, give another folder, or, if it is certainly "
+                f"{self._folder} is already served by {name}. Wait for it, use another folder, or, if it is certainly "
                 f"gone, remove {self._mine}."
             )
         self._mine.unlink(missing_ok=True)
@@ -289,7 +289,7 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise NoSpaceOrPermission(
-            f"can't write to {path}: {error}. Make room or give leave, then start again."
+            f"can't write to {path}: {error}. Free some space or grant access, then start again."
         ) from error
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def start(value: Any) -> str:
     """A command line with the worker in it."""
     if "{worker}" not in text(value):
-        raise ValueError("must have {worker} where the worker's own command goes")
+        raise ValueError("must have {worker} where the worker's command goes")
     return text(value)
 
 
@@ -25,12 +25,12 @@ def _make(settings: Settings) -> Executor:
 
 ENGINE = Engine(
     name="command",
-    about="workers that a command of yours starts, such as ssh",
+    about="workers started by your own command, such as ssh",
     make=_make,
     options={
         "start": Option(
             start,
-            "what starts a worker and ends with it; {worker} is the worker's own command, {number} counts from 0",
+            "starts a worker and ends with it; {worker} is the worker's command, {number} counts from 0",
             "{worker}",
         ),
     },

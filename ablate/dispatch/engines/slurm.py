@@ -27,7 +27,7 @@ def minutes(value: Any) -> int:
         hours, minutes, seconds = (0, *parts, 0)[:3]
     total = int(found["days"] or 0) * 1440 + hours * 60 + minutes + (seconds > 0)
     if total < 1:
-        raise ValueError("must be a minute at least")
+        raise ValueError("must be at least a minute")
     return total
 
 
@@ -46,15 +46,15 @@ ENGINE = Engine(
         "account": Option(text, "who pays"),
         "qos": Option(text, "quality of service"),
         "time": Option(minutes, "time limit of a job; at its end the job checkpoints and is requeued", "4:00:00"),
-        "gres": Option(text, "generic resources of a job, such as gpu:1"),
-        "gpus_per_node": Option(positive, "GPUs of a job, where the cluster prefers that to gres"),
+        "gres": Option(text, "generic resources per job, such as gpu:1"),
+        "gpus_per_node": Option(positive, "GPUs per job, where the cluster prefers that to gres"),
         "cpus_per_task": Option(positive, "cores of a job", 1),
-        "mem": Option(text, "memory of a job, such as 16G"),
-        "constraint": Option(text, "features that a node must have"),
+        "mem": Option(text, "memory per job, such as 16G"),
+        "constraint": Option(text, "features a node must have"),
         "nodelist": Option(text, "nodes to use"),
         "exclude": Option(text, "nodes to avoid"),
         "signal_delay": Option(positive, "seconds before the time limit at which a job is told to checkpoint", 90),
-        "max_requeues": Option(count, "times that one job goes on after its time limit", 100),
+        "max_requeues": Option(count, "times that a job is continued after its time limit", 100),
         "setup": Option(lines, "shell lines before the worker, such as module load; may be repeated"),
         "extra": Option(flags, "any other option of sbatch, as extra.NAME=VALUE"),
     },

@@ -125,7 +125,7 @@ class Worker:
             patience = None if until is None else max(0.0, until - time.monotonic())
             if not select.select([self._channel], [], [], patience)[0]:
                 if self._until is not None and time.monotonic() >= self._until:
-                    _leave("the lease ran out without a word from the supervisor; leaving the run to others")
+                    _leave("the lease expired without news from the supervisor; leaving the run to others")
                 continue
             for message in self._channel.receive(block=True):
                 self._take(message)

@@ -168,10 +168,10 @@ def exit_reason(status: int) -> str:
         try:
             name = signal.Signals(number).name
         except ValueError:
-            return f"worker left with status {status}"
+            return f"worker exited with status {status}"
         hint = ", perhaps out of memory" if number == signal.SIGKILL else ""
         return f"worker killed by signal {number} ({name}){hint}"
-    return f"worker left with status {status}"
+    return f"worker exited with status {status}"
 
 
 def _pidfd(pid: int) -> int | None:

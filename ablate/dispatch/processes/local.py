@@ -259,7 +259,7 @@ class Attempt:
             if failure.fresh:
                 self.worn_out = f"a fresh process after: {failure.error.splitlines()[-1]}"
             return Ending("failed", float(message["seconds"]), failure=failure)
-        raise wire.Garbled(f"a message of a kind that is none: {kind[:20]!r}")
+        raise wire.Garbled(f"unknown message kind: {kind[:20]!r}")
 
     def _judge(self, records: Sequence[EpochRecord]) -> None:
         """Let the child checkpoint and leave where the judge says so."""

@@ -165,5 +165,5 @@ def unpack_progress(packed: Mapping[str, Any]) -> Progress:
 def unpack_failure(packed: Mapping[str, Any]) -> Failure:
     kind = str(packed["kind"])
     if kind not in (*KINDS, "no_space"):
-        raise ValueError(f"no kind of failure: {kind[:20]}")
+        raise ValueError(f"unknown kind of failure: {kind[:20]}")
     return Failure(kind, str(packed["error"]), bool(packed["missing"]), bool(packed["fresh"]))

@@ -25,18 +25,18 @@ def working_folder(
     folder, here, runs = Path(asked) if asked else None, Path.cwd(), list(runs)
     if all(run.trainer is None for run in runs):
         return folder if folder is not None and folder.is_dir() else here
-    again = f"ask with those that are here: ablate grid run {file}."
+    again = f"request a run of the scripts here: ablate grid run {file}."
     if code is None:
         if folder is not None and folder.is_dir():
             return folder
-        raise NotFound(f"the folder {asked or 'of this request'} is not here, and its scripts are not known; {again}")
+        raise NotFound(f"the folder {asked or 'of this request'} is not here, and its scripts are unknown; {again}")
     found: list[str] = []
     for place in dict.fromkeys([*([folder] if folder else []), here]):
         digest = digest_of(codes_in(place, runs, watch)) if place.is_dir() else None
         if digest == code:
             return place
-        found.append(f"{place} has {digest[:12]}" if digest else f"{place} has no such scripts")
+        found.append(f"{place} has {digest[:12]}" if digest else f"{place} does not have these scripts")
     raise NotFound(
-        f"nothing was trained, for the scripts here are not those of the request. The request, made in {asked or 'an unknown folder'}, "
+        f"Nothing was trained: the scripts here differ from the request's. The request, made in {asked or 'an unknown folder'}, "
         f"has {code[:12]}; {'; '.join(found)}. Start the worker in a folder with the request's scripts, or {again}"
     )

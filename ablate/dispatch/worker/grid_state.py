@@ -76,7 +76,7 @@ class Board:
                 what = "could not read their data" if bad else "did not find what they need"
                 self._errors.append(
                     (BadData if bad else NotFound)(
-                        f"{self._missing} runs in a row {what}, so no more are started: {failure.error}"
+                        f"{self._missing} runs in a row {what}, so no more will be started: {failure.error}"
                     )
                 )
             self._changed.notify_all()

@@ -73,7 +73,7 @@ def work(board: Board, slot: Slot, runner: Runner) -> None:
     except AblateError as error:
         board.halt(error)
     except Exception as error:
-        board.halt(AblateError(f"a worker's supervisor broke, which is a defect of ablate: {explain(error)}"))
+        board.halt(AblateError(f"a worker's supervisor crashed, a bug in ablate: {explain(error)}"))
     finally:
         runner.close()
 
@@ -114,8 +114,8 @@ class SlotWorker:
             fruitless = 0 if waiting.running else fruitless + 1
             if fruitless > FRUITLESS:
                 raise RunFailure(
-                    f"{_runs(waiting.queued)} queued, nothing can be claimed and nothing is running; "
-                    "look at `ablate status` for what is missing"
+                    f"{_runs(waiting.queued)} queued, but none can start and none is running; "
+                    "`ablate status` shows what is missing"
                 )
             self._tell("for runs of other workers or slots to end")
             self._board.sleep(self._request.poll)
@@ -188,7 +188,9 @@ class SlotWorker:
         if ending.outcome is not None:
             lease.finish(ending.outcome, ending.seconds)
         elif ending.state == "released" and ending.failure is not None:
-            self._board.halt(NoSpaceOrPermission(f"{ending.failure.error}\nMake room or give leave, then start again."))
+            self._board.halt(
+                NoSpaceOrPermission(f"{ending.failure.error}\nFree some space or grant access, then start again.")
+            )
             lease.release("no space or no permission")
         elif ending.failure is not None:
             lease.fail(ending.failure.error, ending.failure.kind)
@@ -211,7 +213,7 @@ def _unrecorded(ending: Ending | None, gone: DatabaseGone) -> Ending:
     if ending is None or ending.outcome is None:
         return Ending("unrecorded", reason=f"cut off: {gone}")
     figures = ", ".join(f"{name} {value:g}" for name, value in ending.outcome.metrics.items())
-    return Ending("unrecorded", ending.seconds, reason=f"trained to its end ({figures}), and not recorded: {gone}")
+    return Ending("unrecorded", ending.seconds, reason=f"finished training ({figures}), but not recorded: {gone}")
 
 
 def options_of(request: GridRequest, claim: Claim) -> dict[str, Any]:

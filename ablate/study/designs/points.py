@@ -114,7 +114,7 @@ def _check_baseline(
     groups: dict[tuple[str, ...], bool] = {}
     for point in kept:
         group = tuple(point.levels[name] for name in matched)
-        is_baseline = all(point.levels[name] == level for name, level in baseline.items())
+        is_baseline = baseline.items() <= point.levels.items()
         groups[group] = groups.get(group, False) or is_baseline
     without = [group for group, found in groups.items() if not found]
     if len(without) == len(groups):

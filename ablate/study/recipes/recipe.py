@@ -238,6 +238,12 @@ def setting(nested: Mapping[str, Any], path: str) -> Any:
     return place.get(leaf) if isinstance(place, Mapping) else None
 
 
+def shape_of(nested: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the cost of an epoch depends on, as far as a stored recipe tells."""
+    paths = ("model.arch", "data.image_size", "batch_size", "precision", "data.name", "data.fraction", "data.limit")
+    return tuple(setting(nested, path) for path in paths)
+
+
 def replaced(nested: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A stored recipe with another value in one field of a section."""
     section, _, leaf = path.rpartition(".")

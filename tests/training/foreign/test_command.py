@@ -82,7 +82,7 @@ def test_a_status_other_than_0_fails_with_the_last_lines(script: Any) -> None:
     lines = str(failure.value).splitlines()
     assert lines[0] == f"{sys.executable} train.py --rank '9 9'"
     assert "  loading" in lines
-    assert lines[-1] == "the command left with status 1: ValueError: no such rank: 9"
+    assert lines[-1] == "the command exited with status 1: ValueError: no such rank: 9"
 
 
 def test_a_status_other_than_0_fails_whatever_was_measured(script: Any, told: Any) -> None:
