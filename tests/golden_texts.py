@@ -77,7 +77,7 @@ def raising(
 def _sections(path: Path) -> dict[str, list[str]]:
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in _text(path).split("\n"):
         if line.startswith(_HEAD):
             lines = sections.setdefault(line.removeprefix(_HEAD), [])
         elif line:
@@ -87,16 +87,27 @@ def _sections(path: Path) -> dict[str, list[str]]:
 
 def _write(path: Path, name: str, lines: list[str]) -> None:
     """One section, while other processes of the suite write theirs. Sections of tests that are gone are left out."""
+    folder = path.parent.parent
     os.makedirs(path.parent, exist_ok=True)
-    there = {file.name: file.read_text(encoding="utf-8") for file in path.parent.parent.glob("test_*.py")}
-    with path.with_suffix(".lock").open("w") as lock:
+    with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sections = {**_sections.__wrapped__(path), name: lines}
+        there = {file: _text(folder / file) for file in os.listdir(folder) if file.startswith("test_")}
         parts = []
         for each in sorted(sections):
             file, _, test = each.partition("::")
             if f"def {test.partition('[')[0]}(" in there.get(file, ""):
                 parts.append("\n".join([f"{_HEAD}{each}", *sections[each], ""]))
         half = path.with_suffix(".half")
-        half.write_text("\n".join(parts), encoding="utf-8")
-        half.replace(path)
+        with open(half, "w", encoding="utf-8") as stream:
+            stream.write("\n".join(parts))
+        os.replace(half, path)
+
+
+def _text(path: Path) -> str:
+    """By functions of `os`: a test may have replaced those of Path."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return ""

@@ -104,7 +104,7 @@ def _values() -> Schema:
                 {"enum": [*(design for design in DESIGNS if design != "path"), None]},
                 {
                     "type": "object",
-                    "properties": {"path": {**_NAMES, "description": "Factors and members in the order of the steps."}},
+                    "properties": {"path": {**_NAMES, "description": "Factors and members in the order of the walk."}},
                     "required": ["path"],
                     "additionalProperties": False,
                 },
