@@ -12,9 +12,9 @@ from ablate.analysis.mixed import DIGITS, differing, seeds_text
 from ablate.analysis.table import Row
 from ablate.analysis.values import Replicates, Sample, counted_by
 from ablate.study.code.verified import said
-from ablate.study.recipes.recipe import setting
 from ablate.study.records import RunResult
 from ablate.study.values.metrics import SPLITS, is_cost
+from ablate.study.values.recipe import setting
 from ablate.study.values.study import Arm, Study, TableSpec
 
 IF_MISSING = "Missing runs leave an arm's comparisons undecided."
@@ -169,10 +169,10 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
     selectors: dict[str, str] = {}
     for arm in arms:
         select = str(arm.recipe.get("select", "last"))
-        stopping = setting(arm.recipe, "early_stopping.metric")
+        stopping = arm.recipe.get("early_stopping.metric")
         if select != "last":
             selectors.setdefault(select, "the best epoch")
-        if stopping is not None and setting(arm.recipe, "early_stopping.patience") is not None:
+        if stopping is not None and arm.recipe.get("early_stopping.patience") is not None:
             selectors.setdefault(str(stopping), "when to stop")
     for metric, what in selectors.items():
         split = metric.partition("_")[0]
@@ -184,7 +184,7 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
 
 def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
     for arm in arms:
-        split = setting(arm.recipe, "data.split")
+        split = arm.recipe.get("data.split")
         if not isinstance(split, Mapping) or split.get("test") == "official":
             continue
         if n > 1:

@@ -51,7 +51,7 @@ class BasicBlock(resnet.BasicBlock, Residual):  # type: ignore[misc]
     convolutions: ClassVar[dict[str, str]] = {"conv1": "after1"}
     last_norm: ClassVar[str] = "bn2"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.open_places()
 
@@ -71,7 +71,7 @@ class Bottleneck(resnet.Bottleneck, Residual):  # type: ignore[misc]
     conv3: nn.Module
     bn3: nn.Module
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.open_places()
 

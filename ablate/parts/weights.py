@@ -30,7 +30,7 @@ NAMES_WEIGHTS: Final = "(names weights)"
 """The mark of a type whose values name weights: a plan looks for their files, and a run that they name becomes the parent."""
 
 
-def read_init(value: Any) -> Any:
+def read_init(value: object) -> Any:
     """Texts as they are; a file, a run by name, and what a plan makes of them (`entry`, `run`, `arm` alone) as mappings."""
     if isinstance(value, str) and value:
         return value
@@ -57,7 +57,7 @@ def read_init(value: Any) -> Any:
     return {name: item for name, item in value.items() if item is not None}
 
 
-def same_init(init: Any) -> Any:
+def same_init(init: str | Mapping[str, Any]) -> Any:
     """First weights in one form for all ways to write them; nothing is looked for on the disk."""
     if isinstance(init, str):
         return init if init == "scratch" or init in WEIGHTS else os.path.normpath(init)
@@ -79,12 +79,12 @@ def _only(value: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
         raise ValueError(f"file must be text, not {value['file']!r}")
 
 
-def names_run(value: Any) -> bool:
+def names_run(value: object) -> bool:
     """Whether a value that names weights means those of a run, in any of its forms."""
     return isinstance(value, Mapping) and "file" not in value and "entry" not in value
 
 
-def read_teacher(value: Any) -> Any:
+def read_teacher(value: object) -> Any:
     """What `read_init` takes but `scratch`, or None."""
     if value is None:
         return None

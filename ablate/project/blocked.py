@@ -107,7 +107,7 @@ class Outlook:
         which = start_of(child.recipe)[1].get("weights", "last")
         if (folder / f"model-{which}.pt").is_file():
             return True
-        return which == "selected" and parent.recipe["select"] == "last" and (folder / "model-last.pt").is_file()
+        return which == "selected" and parent.recipe.get("select") == "last" and (folder / "model-last.pt").is_file()
 
 
 def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from ablate.project.telling import tell
 from ablate.project.text import plural
 from ablate.study.document.source import read
 from ablate.study.recipes.places import DEFAULT_DATABASE
-from ablate.study.recipes.recipe import setting, weights_paths
+from ablate.study.recipes.recipe import weights_paths
 from ablate.study.tuning.tuning import is_tuning
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, Run
     told = dict(found)
     for run in study.runs:
         result = found.get(run.run_id, RunResult(run, "queued"))
-        named = [setting(run.recipe, path) for path in weights_paths()] if run.trainer is None else []
+        named = [run.recipe.get(path) for path in weights_paths()] if run.trainer is None else []
         if result.state == "queued" and any(isinstance(one, Mapping) and not names_run(one) for one in named):
             told[run.run_id] = replace(result, state="blocked", error="no weights")
     return told

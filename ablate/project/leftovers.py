@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, UsageError
 from ablate.study.recipes.places import MARKER, default_home
 from ablate.study.recipes.recipe import start_of
+from ablate.study.values.recipe import AnyRecipe
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -245,7 +246,7 @@ def _is_decoded(entry: os.DirEntry[str]) -> bool:
     return bool(names & _CACHED) and all(name in _CACHED or _HALF_WRITTEN.fullmatch(name) for name in names)
 
 
-def _selected(recipe: Mapping[str, Any]) -> set[str]:
+def _selected(recipe: AnyRecipe) -> set[str]:
     return {"selected"} if recipe.get("select", "last") != "last" else set()
 
 

@@ -157,7 +157,7 @@ def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Cont
         if timing.shape is not None:
             paces.setdefault(timing.shape, []).append(timing.seconds_per_epoch)
     known = [
-        statistics.median(paces[shape]) * run.recipe["epochs"]
+        statistics.median(paces[shape]) * run.recipe.get("epochs")
         for run in pending
         if (shape := shape_of(run.recipe)) in paces
     ]

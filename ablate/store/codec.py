@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ablate.study.recipes.digest import canonical_json
 from ablate.study.recipes.recipe import replaced, start_of
+from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run
 
 LONGEST_TEXT = 20_000
@@ -84,8 +85,9 @@ def stored_run(row: Any) -> Run:
 
     One recipe is kept for all seeds of an arm, so the run that this seed starts from is put back.
     """
-    recipe = from_json(row.recipe)
+    trainer = from_json(row.trainer)
+    recipe = recipe_of(from_json(row.recipe), trainer)
     if row.parent is not None:
         path, start = start_of(recipe)
-        recipe = replaced(recipe, path, {**start, "run": row.parent}) if path else recipe
-    return Run(row.run_id, row.arm_id, row.seed, recipe, from_json(row.trainer), row.parent)
+        recipe = recipe_of(replaced(recipe.json, path, {**start, "run": row.parent})) if path else recipe
+    return Run(row.run_id, row.arm_id, row.seed, recipe, trainer, row.parent)

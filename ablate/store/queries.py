@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,7 +16,8 @@ from ablate.store.seen import Codes, Seen, look
 from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Counts, Event, RunState, StoredStudy, StudyLink, Timing
 from ablate.study.recipes.digest import SHORT
-from ablate.study.recipes.recipe import setting, shape_of
+from ablate.study.recipes.recipe import shape_of
+from ablate.study.values.recipe import AnyRecipe, recipe_of
 from ablate.study.values.run import STATES
 
 TUNING = "tune:"
@@ -226,21 +226,21 @@ def timings(tx: Tx) -> list[Timing]:
         .order_by(attempts.c.ended.desc())
     )
     rows = tx.execute(statement).all()
-    recipes: dict[int, Any] = {}
+    recipes: dict[int, AnyRecipe | None] = {}
     for part in chunks(sorted({row.arm for row in rows})):
         for key, text, trainer in tx.execute(
             sa.select(arms.c.id, arms.c.recipe, arms.c.trainer).where(arms.c.id.in_(part))
         ):
-            recipes[key] = from_json(text) if trainer is None else None
+            recipes[key] = recipe_of(from_json(text)) if trainer is None else None
     found = (_timing(row, recipes[row.arm]) for row in rows)
     return [timing for timing in found if timing is not None]
 
 
-def _timing(row: AnyRow, recipe: Any) -> Timing | None:
+def _timing(row: AnyRow, recipe: AnyRecipe | None) -> Timing | None:
     """`recipe` is None for another trainer's run: what its settings mean is not known, so it counts as one epoch."""
     if recipe is None:
         return Timing(row.run_id, None, 1, row.seconds)
-    epochs = setting(recipe, "epochs")
+    epochs = recipe.get("epochs")
     if row.last_epoch is not None:
         epochs = row.last_epoch if row.number == 1 else row.last_epoch - row.first_epoch + 1
     if not isinstance(epochs, int) or epochs < 1:

@@ -81,7 +81,7 @@ def _few_seeds(problems: Problems, study: Study) -> None:
 
 def _packages(problems: Problems, study: Study) -> None:
     """Networks of packages that are not installed here."""
-    for arch in dict.fromkeys(arm.recipe["model"]["arch"] for arm in study.arms):
+    for arch in dict.fromkeys(arm.recipe.get("model.arch") for arm in study.arms):
         if trouble := absent(arch):
             problems.warn(problems.place("model.arch", arch), "not-installed", f"{trouble}.")
 
@@ -89,11 +89,11 @@ def _packages(problems: Problems, study: Study) -> None:
 def _selection(problems: Problems, study: Study) -> None:
     """What selects must not be what is reported: with no test set, the validation set is both."""
     for arm in study.arms:
-        patience, split = arm.recipe["early_stopping"]["patience"], arm.recipe["data"]["split"]
-        if arm.recipe["select"] == "last" and patience is None:
+        patience, split = arm.recipe.get("early_stopping.patience"), arm.recipe.get("data.split")
+        if arm.recipe.get("select") == "last" and patience is None:
             continue
         if split != "official" and dict_get(split, "test") is None:
-            chosen = arm.recipe["select"]
+            chosen = arm.recipe.get("select")
             problems.warn(
                 problems.place("select", chosen)
                 if chosen != "last"
@@ -118,8 +118,7 @@ def _merged(problems: Problems, study: Study) -> None:
 
 def _budgets(problems: Problems, study: Study) -> None:
     for path in BUDGETS:
-        section, _, leaf = path.rpartition(".")
-        values = {(arm.recipe[section] if section else arm.recipe)[leaf] for arm in study.arms}
+        values = {arm.recipe.get(path) for arm in study.arms}
         if len(values) > 1:
             ordered = sorted(values, key=lambda value: (value is None, value))
             shown = ", ".join(map(show, ordered[:6])) + (", ..." if len(values) > 6 else "")

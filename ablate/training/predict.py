@@ -80,7 +80,7 @@ def load_network(run: Run, path: Path, sha256: str) -> Kept:
     Raises NotFound where the file or the JSON beside it is gone, BadData where one is not what was recorded, holds
     more than tensors or does not fit the recipe's network.
     """
-    recipe = parse_recipe(run.recipe)
+    recipe = parse_recipe(run.recipe.json)
     state = _state(path, sha256)
     notes = _notes(path)
     try:

@@ -168,7 +168,7 @@ def shake(**fields_: Field) -> Refinement:
 
 def ids_of(name: str, profile: str | None = "cpu") -> list[tuple[str, str]]:
     study = load(ROOT / "experiments" / name, Settings(profile))
-    return [(run.run_id, canonical_json(run.recipe)) for run in study.runs]
+    return [(run.run_id, canonical_json(run.recipe.json)) for run in study.runs]
 
 
 def test_a_field_a_refinement_and_a_network_that_are_added_move_no_id(add: Any, read: Any) -> None:

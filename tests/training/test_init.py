@@ -18,6 +18,7 @@ from ablate.errors import BadData, NotFound, StudyError
 from ablate.parts.networks.resnet import LAYERS
 from ablate.study.recipes import first_weights
 from ablate.study.recipes.recipe import Model
+from ablate.study.values.recipe import NestedRecipe
 from ablate.training import find_weights
 from ablate.training.init import InitReport, initialise
 from ablate.training.models import build_model
@@ -345,7 +346,7 @@ def test_the_plan_knows_torchvisions_files() -> None:
 
 def seen_by_both(model: Model, home: Path, folders: list[Path]) -> bool:
     """Whether the weights are here; the plan and the trainer must be of one mind."""
-    why = first_weights.absent({"model": model.model_dump()}, home=home, folders=folders)
+    why = first_weights.absent(NestedRecipe({"model": model.model_dump()}), home=home, folders=folders)
     try:
         find_weights.locate(model, home=home, folders=folders)
     except NotFound:
@@ -405,7 +406,7 @@ def test_plan_and_trainer_look_for_a_file_in_the_same_places(
 def test_what_no_file_can_mend_is_the_trainers_to_refuse(tmp_path: Path) -> None:
     for arch, init in (("resnet18", "IMAGENET1K_V2"), ("two-layer-fc", "IMAGENET1K_V1")):
         model = Model(arch=arch, init={"entry": init})
-        assert first_weights.absent({"model": model.model_dump()}, home=tmp_path) == ""
+        assert first_weights.absent(NestedRecipe({"model": model.model_dump()}), home=tmp_path) == ""
         with pytest.raises(StudyError, match=f"torchvision has no '{init}' weights for {arch}"):
             load(model, tmp_path)
 

@@ -252,8 +252,9 @@ def test_a_transfer_from_imagenet_weights_runs(
 
 def test_the_plan_finds_the_weights_of_the_package(lite: Any, tmp_path: Path) -> None:
     from ablate.study.recipes.first_weights import absent
+    from ablate.study.values.recipe import NestedRecipe
 
     recipe = {"model": {"arch": "efficientnet-lite0", "init": {"file": LITE, "sha256": SHA256}}}
-    assert absent(recipe, home=tmp_path) == ""
+    assert absent(NestedRecipe(recipe), home=tmp_path) == ""
     recipe["model"]["init"] = {"file": "other.pth", "sha256": "0" * 64}
-    assert "put other.pth" in absent(recipe, home=tmp_path)
+    assert "put other.pth" in absent(NestedRecipe(recipe), home=tmp_path)

@@ -391,8 +391,8 @@ def test_bf16_trains_and_keeps_its_parameters_in_fp32(new_run: Any, watched: Any
 
 def test_a_recipe_that_cannot_be_read_names_every_field(new_run: Any, watched: Any) -> None:
     run = new_run()
-    run.recipe["optimizer"]["lr"] = -1
-    run.recipe["batch_size"] = 0
+    run.recipe.json["optimizer"]["lr"] = -1
+    run.recipe.json["batch_size"] = 0
     with pytest.raises(StudyError) as refused:
         fit(run, watched().context)
     assert [problem.key for problem in refused.value.problems] == ["optimizer.lr", "batch_size"]

@@ -134,7 +134,7 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
     if result.state != "done":
         message = f"run {short} is {result.state}: only a done run has weights to predict with."
         raise NotFound(message, code="run-not-done")
-    name = f"model-{'last' if run.recipe['select'] == 'last' else 'selected'}.pt"
+    name = f"model-{'last' if run.recipe.get('select') == 'last' else 'selected'}.pt"
     for artifact in result.artifacts:
         if artifact.path == name:
             return run_folder(home(), run.run_id) / name, artifact.sha256

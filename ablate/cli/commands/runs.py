@@ -92,7 +92,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
         document = run_document(result, names, store.asked_by([result.run.run_id]))
         last = result.shown
         document |= {
-            "recipe": result.run.recipe,
+            "recipe": result.run.recipe.json,
             "epochs": [{"epoch": epoch, **metrics} for epoch, metrics in sorted(result.epochs.items())],
             "artifacts": [artifact.__dict__ for artifact in result.artifacts],
             "environment": dict(last.environment) if last else None,
@@ -113,7 +113,7 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
     rows = []
     for what, left, right in (
         ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
-        ("recipe ", _flat(one.run.recipe), _flat(other.run.recipe)),
+        ("recipe ", _flat(one.run.recipe.json), _flat(other.run.recipe.json)),
         ("environment ", _flat(one.environment), _flat(other.environment)),
         ("", _of_training(one), _of_training(other)),
         ("metric ", _once(one), _once(other)),
@@ -253,7 +253,7 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
     if resumed := result.details.get("resumed_at"):
         console.print(f"resumed from a checkpoint at step {', '.join(map(str, resumed))}")
     console.print("recipe")
-    for path, value in _flat(run.recipe).items():
+    for path, value in _flat(run.recipe.json).items():
         console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
     if result.error:
         console.print(f"error\n{result.error}", markup=False, soft_wrap=True)

@@ -87,7 +87,7 @@ def _check_memory(path: Path, size: int) -> None:
         )
 
 
-def _member(opened: Any, key: str, path: Path) -> npt.NDArray[Any]:
+def _member(opened: np.lib.npyio.NpzFile, key: str, path: Path) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = opened[key]
     except ValueError as error:

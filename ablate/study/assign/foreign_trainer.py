@@ -65,7 +65,7 @@ class Trainer:
         return bool(self.python) or self.seed_by_environment or "seed" in command_words.holes(self.command)
 
 
-def read_trainer(problems: Problems, value: Any) -> Trainer | None:
+def read_trainer(problems: Problems, value: object) -> Trainer | None:
     """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes."""
     if value is None:
         return None
@@ -185,7 +185,7 @@ def _place(problems: Problems, hole: str) -> Key:
     return key
 
 
-def _command(problems: Problems, value: Any) -> tuple[Word, ...]:
+def _command(problems: Problems, value: object) -> tuple[Word, ...]:
     key: Key = (*_KEY, "command")
     if isinstance(value, list):
         texts = problems.names(key, value, "a command line, or a list of words")
@@ -211,14 +211,14 @@ def _command(problems: Problems, value: Any) -> tuple[Word, ...]:
     return tuple(parsed)
 
 
-def _python(problems: Problems, value: Any) -> str:
+def _python(problems: Problems, value: object) -> str:
     if isinstance(value, str) and re.fullmatch(CALLABLE, value):
         return value
     problems.add((*_KEY, "python"), "bad-format", f"must be package.module:function, not {show(value)}.")
     return ""
 
 
-def _check_globs(problems: Problems, key: Key, value: Any) -> None:
+def _check_globs(problems: Problems, key: Key, value: object) -> None:
     for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
         if not glob.strip() or glob.startswith(("/", "~")):
             problems.add(
@@ -226,7 +226,7 @@ def _check_globs(problems: Problems, key: Key, value: Any) -> None:
             )
 
 
-def _version(problems: Problems, value: Any) -> int:
+def _version(problems: Problems, value: object) -> int:
     if value is None:
         return 1
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
@@ -236,7 +236,7 @@ def _version(problems: Problems, value: Any) -> int:
 
 
 def _metrics(
-    problems: Problems, value: Any, *, by_pattern: bool
+    problems: Problems, value: object, *, by_pattern: bool
 ) -> tuple[dict[str, str], dict[str, str | None], dict[str, str]]:
     """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given)."""
     better: dict[str, str] = {}
@@ -263,7 +263,7 @@ def _metrics(
     return better, patterns, units
 
 
-def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
+def _better(problems: Problems, key: Key, name: str, value: object) -> str | None:
     """A declared direction; None for a metric of ours, which has its own."""
     ours = METRICS.get(name)
     if value is None:
@@ -281,7 +281,7 @@ def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
     return None if ours is not None else str(value)
 
 
-def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
+def _is_percent(problems: Problems, key: Key, name: str, value: object) -> bool:
     ours = METRICS.get(name)
     if value != PERCENT:
         problems.add(

@@ -120,9 +120,9 @@ class _Codes:
 
     def of(self, run: Run) -> Code:
         if run.trainer is None:
-            key: Any = ("ours", run.arm_id or canonical_json(run.recipe))
+            key: Any = ("ours", run.arm_id or canonical_json(run.recipe.json))
             if key not in self._known:
-                self._known[key] = our_code(run.recipe)
+                self._known[key] = our_code(run.recipe.json)
             return self._known[key]
         if "python" in run.trainer:
             key = str(run.trainer["python"])
@@ -133,7 +133,7 @@ class _Codes:
             self._known[key] = self._look(key)
         return self._known[key]
 
-    def _look(self, key: Any) -> Code:
+    def _look(self, key: str | tuple[tuple[str, ...], int]) -> Code:
         if isinstance(key, str):
             return _code(self._scripts.of_module(key.partition(":")[0]), None)
         given, seed = key
@@ -235,7 +235,7 @@ def _differences(theirs: Mapping[str, str], ours: Mapping[str, str], names: Sequ
     return [*found[:MOST_NAMED], *more] if more else found
 
 
-def _normal(files: Any, folder: str) -> dict[str, str]:
+def _normal(files: object, folder: str) -> dict[str, str]:
     """Recorded files under the names that they have here: older attempts kept a command's words as they stood."""
     if not isinstance(files, Mapping):
         return {}
@@ -244,7 +244,7 @@ def _normal(files: Any, folder: str) -> dict[str, str]:
     return {normal.removeprefix(inside) if folder else normal: str(files[name]) for name, normal in names.items()}
 
 
-def _has_pattern(trainer: Any) -> bool:
+def _has_pattern(trainer: object) -> bool:
     """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
     metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
     return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False

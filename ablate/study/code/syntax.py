@@ -90,7 +90,7 @@ class _Writer:
     def list(self, items: list[Any]) -> list[str]:
         return [self.value(item) for item in items if not self._is_nothing(item)]
 
-    def value(self, value: Any) -> str:
+    def value(self, value: object) -> str:
         if isinstance(value, ast.Constant):
             return f"({type(value.value).__name__} {value.value!a})"
         if isinstance(value, ast.JoinedStr):
@@ -126,7 +126,7 @@ class _Writer:
         if constant:
             yield ascii(constant)
 
-    def _is_nothing(self, node: Any) -> bool:
+    def _is_nothing(self, node: object) -> bool:
         if isinstance(node, ast.Expr):
             return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         if isinstance(node, ast.If) and _for_types(node):

@@ -22,7 +22,7 @@ _NAME = re.compile(r"[^\s,/()=]+")
 _RESERVED = {"baseline", "epoch", "class", "effect"}
 
 
-def read_factors(problems: Problems, value: Any) -> tuple[Factor, ...]:
+def read_factors(problems: Problems, value: object) -> tuple[Factor, ...]:
     """The `factors` block. A factor whose levels cannot be told is left out; one with a wrong setting is kept."""
     found = []
     for name, spec in problems.mapping(("factors",), value, "a mapping of factor names").items():
@@ -44,7 +44,7 @@ def read_factors(problems: Problems, value: Any) -> tuple[Factor, ...]:
     return tuple(factor for factor in found if factor.levels)
 
 
-def _path(problems: Problems, key: Key, path: Any) -> str | None:
+def _path(problems: Problems, key: Key, path: object) -> str | None:
     """The path that all levels set; `_BROKEN` where it is wrong, so that the levels' names can still be read."""
     if path is None:
         return None
@@ -54,7 +54,7 @@ def _path(problems: Problems, key: Key, path: Any) -> str | None:
     return path if check_path(problems, key, path) else _BROKEN
 
 
-def _levels(problems: Problems, key: Key, value: Any, path: str | None) -> tuple[Level, ...]:
+def _levels(problems: Problems, key: Key, value: object, path: str | None) -> tuple[Level, ...]:
     if isinstance(value, list):
         levels = _listed(problems, key, value, path)
     else:
@@ -89,7 +89,7 @@ def _listed(problems: Problems, key: Key, value: list[Any], path: str | None) ->
     return levels
 
 
-def _level_sets(problems: Problems, key: Key, value: Any, path: str | None) -> Mapping[str, Any]:
+def _level_sets(problems: Problems, key: Key, value: object, path: str | None) -> Mapping[str, Any]:
     if path == _BROKEN:
         return {}
     if path is not None:
@@ -104,7 +104,7 @@ def _level_sets(problems: Problems, key: Key, value: Any, path: str | None) -> M
     return read_settings(problems, key, value)
 
 
-def _subsets(problems: Problems, name: str, key: Key, value: Any, path: str | None) -> Factor:
+def _subsets(problems: Problems, name: str, key: Key, value: object, path: str | None) -> Factor:
     members = {}
     for member, item in problems.mapping(key, value, "a mapping of member names to settings").items():
         _check_name(problems, (*key, member), member, "member")
@@ -171,7 +171,7 @@ def match_level(factor: Factor, text: str) -> Level | None:
     return None
 
 
-def _same(value: Any, other: Any) -> bool:
+def _same(value: object, other: object) -> bool:
     """Equal as YAML has it: 1 and 1.0 are one number, `true` is none."""
     return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
@@ -198,7 +198,7 @@ def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str |
     return level.name
 
 
-def read_baseline(problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]) -> dict[str, str]:
+def read_baseline(problems: Problems, key: Key, value: object, factors: tuple[Factor, ...]) -> dict[str, str]:
     """One level for some of the factors, in the factors' order: a `baseline`."""
     found: dict[str, str] = {}
     for name, item in problems.mapping(key, value, "a mapping of factors to one level each").items():
@@ -216,7 +216,7 @@ def read_baseline(problems: Problems, key: Key, value: Any, factors: tuple[Facto
 
 
 def read_condition(
-    problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...], also: tuple[str, ...] = ()
+    problems: Problems, key: Key, value: object, factors: tuple[Factor, ...], also: tuple[str, ...] = ()
 ) -> Condition:
     """`{FACTOR: level | [levels] | {not: level or list}}` as {factor: levels that match}. Keys in `also` are left alone."""
     condition: dict[str, tuple[str, ...]] = {}
@@ -235,7 +235,7 @@ def read_condition(
     return condition
 
 
-def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: Any) -> set[str] | None:
+def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: object) -> set[str] | None:
     """The levels that stand in a condition, under `not` or plainly; None after a mistake."""
     if isinstance(wanted, dict):
         problems.known_keys(key, wanted, ("not",))

@@ -40,7 +40,7 @@ class Parents:
         self._runs: dict[str, dict[int, Run]] = {}
         self._known: dict[str, Run] = {}
 
-    def resolve(self, path: str, init: Any) -> Any:
+    def resolve(self, path: str, init: str | Mapping[str, Any] | None) -> Any:
         """The form in which the weights that a field names are hashed: an entry of torchvision, a file's digest, or another arm.
 
         One distinct value is resolved once and comes back as the same object.
@@ -74,7 +74,7 @@ class Parents:
         for link in reversed(chain):
             self.needed.setdefault(link.run_id, link)
 
-    def _resolve(self, path: str, init: Any) -> Any:
+    def _resolve(self, path: str, init: str | Mapping[str, Any] | None) -> Any:
         place = self.problems.place(path, init)
         if init is None or init == "scratch":
             return init

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ablate.study.designs.design import MAX_ARMS, Design, Point, count_points, points
 from ablate.study.designs.factors import matches, read_condition
@@ -22,7 +21,7 @@ class Rule:
     may_miss: bool = False
 
 
-def read_rules(problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]) -> list[Rule]:
+def read_rules(problems: Problems, key: Key, value: object, factors: tuple[Factor, ...]) -> list[Rule]:
     """A list of exclude rules."""
     if value is None:
         return []
@@ -49,7 +48,7 @@ def build_grid(
     factors: tuple[Factor, ...],
     baseline: Mapping[str, str],
     rules: Sequence[Rule],
-    include: Any,
+    include: object,
 ) -> Grid | None:
     """The points of the study, counted before any is built. None where a mistake keeps it from being built."""
     told = len(problems.errors)
@@ -155,7 +154,7 @@ def _check_start(problems: Problems, design: Design, factors: Sequence[Factor], 
 
 
 def _included(
-    problems: Problems, factors: tuple[Factor, ...], baseline: Mapping[str, str], kept: Sequence[Point], value: Any
+    problems: Problems, factors: tuple[Factor, ...], baseline: Mapping[str, str], kept: Sequence[Point], value: object
 ) -> list[Point]:
     if value is None:
         return []

@@ -31,7 +31,7 @@ class Profile:
     design: Design | None = None
 
 
-def read_profiles(problems: Problems, value: Any, factors: tuple[Factor, ...]) -> tuple[Profile, ...]:
+def read_profiles(problems: Problems, value: object, factors: tuple[Factor, ...]) -> tuple[Profile, ...]:
     """The `profiles` block; every profile is checked, whichever is used."""
     found = []
     for name, spec in problems.mapping(("profiles",), value, "a mapping of profile names").items():
@@ -93,7 +93,7 @@ def fixed_by(factors: tuple[Factor, ...], path: str) -> str:
 
 
 def _read_levels(
-    problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]
+    problems: Problems, key: Key, value: object, factors: tuple[Factor, ...]
 ) -> dict[tuple[str, str], Mapping[str, Any]]:
     changes: dict[tuple[str, str], Mapping[str, Any]] = {}
     for name, spec in problems.mapping(key, value, "a mapping of factors").items():

@@ -150,12 +150,12 @@ def _is_whole(value: str, line: str) -> bool:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def _text(path: str, value: Any, is_filled: bool) -> str:
+def _text(path: str, value: object, is_filled: bool) -> str:
     if isinstance(value, Written):
         if is_filled and value.text is not None and not isinstance(value.value, str):
             return value.text if isinstance(value.text, str) else _listed(value.value, value.text)
         value = value.value
-    if path in weights_paths() and value is not None:
+    if path in weights_paths() and isinstance(value, str | Mapping):
         value = same_init(value)
     if not isinstance(value, str):
         return _flow(value)
@@ -169,7 +169,7 @@ def _listed(values: Sequence[Any], texts: Sequence[str]) -> str:
     return f"[{', '.join(items)}]"
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """A value in one line of YAML."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_flow(name)}: {_flow(value[name])}" for name in sorted(value)) + "}"

@@ -252,7 +252,7 @@ class _Builder:
             self.stack.pop()
             self.pending.pop()
 
-    def _open(self, event: Any, node: Node, line: int) -> None:
+    def _open(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, node: Node, line: int) -> None:
         if event.tag is not None and event.tag != "!":
             raise self._error(line, f"the tag {event.tag!r} is not allowed; a study file holds plain values only")
         if event.anchor is not None:

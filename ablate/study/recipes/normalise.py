@@ -77,7 +77,7 @@ def normalise(flat: Mapping[str, Any]) -> tuple[Flat, Reasons]:
     return result, reasons
 
 
-def _drop(flat: Flat, reasons: Reasons, path: str, value: Any, why: str) -> None:
+def _drop(flat: Flat, reasons: Reasons, path: str, value: object, why: str) -> None:
     if flat[path] != value:
         flat[path] = value
         reasons[path] = why
@@ -242,10 +242,15 @@ def has_validation(name: str) -> bool:
     return data_set is None or data_set.official is None or "val" in data_set.official
 
 
-def unknown_name(path: str, name: Any) -> str:
+def unknown_name(path: str, name: object) -> str:
     """What is wrong with a name given to one of the fields in `known_names`; empty for a known name and for all other fields."""
     names = known_names().get(path)
-    if names is None or name in names.known or any(re.fullmatch(form, name) for form in names.forms.values()):
+    if (
+        names is None
+        or not isinstance(name, str)
+        or name in names.known
+        or any(re.fullmatch(form, name) for form in names.forms.values())
+    ):
         return ""
     also = f"; or {', '.join(names.forms)}" if names.forms else ""
     return (
@@ -351,6 +356,6 @@ def selects(flat: Mapping[str, Any]) -> bool:
     return flat["select"] != "last" or flat["early_stopping.patience"] is not None
 
 
-def dict_get(value: Any, key: str) -> Any:
+def dict_get(value: object, key: str) -> Any:
     """`value[key]` where value is a mapping that has it, else None."""
     return value.get(key) if isinstance(value, Mapping) else None

@@ -29,6 +29,7 @@ from ablate.study.recipes.field import RecipeField as RecipeField
 from ablate.study.recipes.field import recipe_field
 from ablate.study.recipes.forms import Arguments, ClassWeights, Globs, Groups, Normalize, Split
 from ablate.study.recipes.transforms import Transforms, transforms, without_later
+from ablate.study.values.recipe import AnyRecipe
 
 RECIPE_VERSION = 1
 """Raised when the meaning of a recipe changes, so that old results keep theirs."""
@@ -231,29 +232,22 @@ def filled(nested: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def setting(nested: Mapping[str, Any], path: str) -> Any:
-    """One value of a stored recipe; None where it is left out."""
-    section, _, leaf = path.rpartition(".")
-    place = nested.get(section) if section else nested
-    return place.get(leaf) if isinstance(place, Mapping) else None
-
-
-def shape_of(nested: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What the cost of an epoch depends on, as far as a stored recipe tells."""
+def shape_of(recipe: AnyRecipe) -> tuple[Any, ...]:
+    """What the cost of an epoch depends on, as far as a recipe tells."""
     paths = ("model.arch", "data.image_size", "batch_size", "precision", "data.name", "data.fraction", "data.limit")
-    return tuple(setting(nested, path) for path in paths)
+    return tuple(recipe.get(path) for path in paths)
 
 
-def replaced(nested: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+def replaced(nested: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
     """A stored recipe with another value in one field of a section."""
     section, _, leaf = path.rpartition(".")
     return {**nested, section: {**nested.get(section, {}), leaf: value}}
 
 
-def start_of(nested: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def start_of(recipe: AnyRecipe) -> tuple[str, Mapping[str, Any]]:
     """The field of a stored recipe that names a run whose weights are needed, and what it says; ("", {}) for none."""
     for path in weights_paths():
-        value = setting(nested, path)
+        value = recipe.get(path)
         if names_run(value):
             return path, value
     return "", {}

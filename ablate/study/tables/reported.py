@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ablate.study.designs.names import Levels, UnclearName, resolve
 from ablate.study.document.problems import Problems
@@ -45,7 +44,7 @@ class ReportedReader:
     ) -> None:
         self.problems, self.table, self.shown, self.defaults, self.steps = problems, table, shown, defaults, steps
 
-    def read(self, key: Key, value: Any) -> dict[str, tuple[Reported | None, ...]]:
+    def read(self, key: Key, value: object) -> dict[str, tuple[Reported | None, ...]]:
         columns = self.table.columns
         reported: dict[str, tuple[Reported | None, ...]] = {}
         for text, figures in self.problems.mapping(key, value, "a mapping of rows to figures").items():

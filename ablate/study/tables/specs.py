@@ -51,11 +51,11 @@ class TableReader:
         self.better = better or {}
         self.usual = usual
 
-    def read(self, value: Any) -> dict[str, TableSpec]:
+    def read(self, value: object) -> dict[str, TableSpec]:
         tables = self.problems.mapping(("tables",), value, "a mapping of table names")
         return {name: self.table(name, spec) for name, spec in tables.items()}
 
-    def table(self, name: str, spec: Any) -> TableSpec:
+    def table(self, name: str, spec: object) -> TableSpec:
         key: Key = ("tables", name)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name) or not name.strip("."):
             self.problems.add(
@@ -198,7 +198,7 @@ class TableReader:
                 return tuple(dict.fromkeys(picked))
         return ()
 
-    def _claims(self, key: Key, value: Any, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
+    def _claims(self, key: Key, value: object, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
         if value is None:
             return ()
         if not isinstance(value, list):

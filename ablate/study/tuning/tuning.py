@@ -22,7 +22,6 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, read
 from ablate.study.loader import Settings, load
 from ablate.study.recipes.normalise import SELECTORS, has_validation
-from ablate.study.recipes.recipe import flatten
 from ablate.study.tuning.space import read_space
 from ablate.study.values.metrics import METRICS
 from ablate.study.values.study import Arm, Study
@@ -175,7 +174,7 @@ class _Reader:
             seed = 0
         return self._choice(("sampler", "name"), value.get("name", "tpe"), SAMPLERS, "sampler"), seed
 
-    def _choice(self, key: tuple[str, ...], value: Any, known: Sequence[str], what: str) -> str:
+    def _choice(self, key: tuple[str, ...], value: object, known: Sequence[str], what: str) -> str:
         if value in known:
             return str(value)
         hint = nearest(str(value), known)
@@ -254,7 +253,7 @@ class _Reader:
         same: dict[str, list[str]] = {}
         for arm in tuning.arms:
             sampled = {dimension.path for dimension in tuning.space_of(arm)}
-            rest = {path: value for path, value in flatten(arm.recipe).items() if path not in sampled}
+            rest = {path: arm.recipe.get(path) for path in arm.recipe.paths() if path not in sampled}
             same.setdefault(repr(rest), []).append(arm.name)
         for names in same.values():
             if len(names) > 1:
@@ -316,13 +315,12 @@ def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
     for dimension in space:
         if dimension.path == "epochs":
             return int(max(dimension.values) if dimension.kind == "values" else dimension.high)
-    return int(arm.recipe["epochs"])
+    return int(arm.recipe.get("epochs"))
 
 
 def _selection_trouble(arm: Arm) -> str:
     """What is wrong with selecting on this arm's validation set; empty where nothing is."""
-    data = arm.recipe["data"]
-    split, name = data["split"], data["name"]
+    split, name = arm.recipe.get("data.split"), arm.recipe.get("data.name")
     mend = "give this file a recipe such as {data.split: {train: 0.64, val: 0.16, test: 0.2}}."
     if (isinstance(split, dict) and "val" not in split) or (split == "official" and not has_validation(name)):
         return f"arm {arm.name} has no validation images to select on; {mend}"

@@ -107,7 +107,7 @@ def environment_of(run: Run, context: Context) -> Mapping[str, str]:
     """The command's environment; writes the recipe where `ABLATE_RECIPE` says."""
     folder = own_folder(run, context)
     recipe = folder / RECIPE_FILE
-    text = json.dumps(run.recipe, indent=1, ensure_ascii=False)
+    text = json.dumps(run.recipe.json, indent=1, ensure_ascii=False)
     part = recipe.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
     part.replace(recipe)

@@ -43,7 +43,7 @@ def fit(run: Run, context: Context) -> Outcome:
         given = {"seed": run.seed, "run_dir": own_folder(run, context), "report": report}
         _check_signature(name, function, given)
         try:
-            returned = function(copy.deepcopy(dict(run.recipe)), **given)
+            returned = function(copy.deepcopy(dict(run.recipe.json)), **given)
         except StopRun:
             if not report.stopped:
                 raise RunFailure(
