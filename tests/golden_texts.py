@@ -50,7 +50,7 @@ def golden(file: str, texts: Iterable[str]) -> None:
 
 
 def _shown(text: str) -> str:
-    text = _FOLDER.sub("TMP", text.replace(sys.executable, "PYTHON"))
+    text = _FOLDER.sub("TMP", text.replace(sys.executable, "PYTHON").replace(str(ROOT), "ROOT"))
     for pattern, word in _VARIES.items():
         text = re.sub(pattern, word, text)
     return text.encode("utf-8", "backslashreplace").decode()
@@ -96,7 +96,7 @@ def _write(path: Path, name: str, lines: list[str]) -> None:
         parts = []
         for each in sorted(sections):
             file, _, test = each.partition("::")
-            if f"def {test.partition('[')[0]}(" in there.get(file, ""):
+            if f"def {test.partition('[')[0].rpartition('::')[2]}(" in there.get(file, ""):
                 parts.append("\n".join([f"{_HEAD}{each}", *sections[each], ""]))
         half = path.with_suffix(".half")
         with open(half, "w", encoding="utf-8") as stream:
