@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -29,7 +28,7 @@ class LiveDisplay:
         self,
         planned: Plan,
         console: Console | None = None,
-        clock: Any = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
         figures: Sequence[str] = ("top1", "loss"),
     ) -> None:
         self.figures = figures

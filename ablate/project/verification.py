@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,7 +197,7 @@ class Verifier:
         }
         return compare(numbers_of(old.result.metrics, prefixed), numbers_of(outcome.metrics, epochs))
 
-    def _context(self, run: Run, result: RunResult, on_epoch: Any) -> Context:
+    def _context(self, run: Run, result: RunResult, on_epoch: Callable[[Sequence[EpochRecord]], None]) -> Context:
         """As the attempt had it, in the scratch folder."""
         from ablate.project.calls import trainer_options
         from ablate.study.records import Context

@@ -64,7 +64,7 @@ def fill(template: str, view: Mapping[str, Any], plotlyjs: Literal["inline", "sh
     )  # fmt: skip
 
 
-def embedded(value: Any) -> str:
+def embedded(value: object) -> str:
     """JSON for a `<script type="application/json">`: without `<`, `>` or `&`, so that nothing can end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

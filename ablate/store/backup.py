@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.engine import Database
@@ -56,7 +57,7 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
             part.with_name(name).unlink(missing_ok=True)
 
 
-def _vacuum(connection: Any, target: Path) -> None:
+def _vacuum(connection: DBAPIConnection, target: Path) -> None:
     # a cast of bytes, for a name need not be UTF-8
     connection.cursor().execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(target),))
 

@@ -249,7 +249,7 @@ def _check(column: sa.Column[Any]) -> Callable[[Any], bool]:
     nullable = bool(column.nullable)
     states = {"runs": STATES, "attempts": _ATTEMPT_STATES, "trials": ("running", *ENDED)}.get(column.table.name, ())
 
-    def check(value: Any) -> bool:
+    def check(value: object) -> bool:
         if value is None:
             return nullable
         if kind is bool or isinstance(value, bool):
@@ -275,7 +275,7 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _are_pairs(value: Any) -> bool:
+def _are_pairs(value: object) -> bool:
     """Whether it is {part: [digest then, digest now]}."""
     return isinstance(value, dict) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)

@@ -201,7 +201,7 @@ def heartbeat(tx: Tx, claim: Claim, ttl: float = TTL) -> None:
     renew(tx, held, ttl)
 
 
-def renew(tx: Tx, held: Held, ttl: float, **values: Any) -> None:
+def renew(tx: Tx, held: Held, ttl: float, **values: object) -> None:
     key = sa.and_(attempts.c.run == held.key, attempts.c.number == held.attempt)
     beat = {"ttl": ttl, "expires": tx.now + ttl, "beat": tx.monotonic}
     tx.execute(sa.update(attempts).where(key).values(**beat, **values))
@@ -270,7 +270,7 @@ def set_environment(
     renew(tx, held, claim.ttl, **said, fingerprint=fingerprint, device=device)
 
 
-def code_of(environment: Any) -> str | None:
+def code_of(environment: object) -> str | None:
     """The code that an environment names under `code`: a text as it is, anything else as canonical JSON."""
     code = environment.get("code") if isinstance(environment, Mapping) else None
     return code if code is None or isinstance(code, str) else to_json(code)

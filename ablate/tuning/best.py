@@ -73,7 +73,7 @@ def _names(arms: list[Arm]) -> dict[str, str]:
     return found
 
 
-def _moved(init: Any, origin: Path, folder: Path) -> Any:
+def _moved(init: object, origin: Path, folder: Path) -> Any:
     """First weights that are named by a file beside the study, as they are called from another folder."""
     if not isinstance(init, Mapping):
         return init
@@ -83,7 +83,7 @@ def _moved(init: Any, origin: Path, folder: Path) -> Any:
     }
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """One line of YAML: JSON, with the keys that need no quotes without them."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{flow_scalar(str(key))}: {_flow(item)}" for key, item in value.items()) + "}"

@@ -294,7 +294,7 @@ def _print_values(console: Console, values: Mapping[str, str]) -> None:
     console.print(Padding(Columns(words, padding=(0, 3), column_first=True), (0, 0, 0, 2)))
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, item in value.items():
         if isinstance(item, dict) and item:
@@ -336,7 +336,7 @@ def _log(result: RunResult) -> str | None:
     return "\n".join(text.splitlines()[-LOG_LINES:]) or None
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> Any:
     """The value with null for NaN and infinities, which JSON has not."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}

@@ -106,7 +106,7 @@ class SpoolQueue:
         with contextlib.suppress(AblateError):
             self._write("close")
 
-    def _ask(self, what: str, **content: Any) -> Any:
+    def _ask(self, what: str, **content: object) -> Any:
         self._write(what, **content)
         until, pause = self._clock() + self._patience, self._poll / 32
         while True:
@@ -121,7 +121,7 @@ class SpoolQueue:
             self._wait(pause)
             pause = min(self._poll, 2 * pause)
 
-    def _write(self, what: str, **content: Any) -> None:
+    def _write(self, what: str, **content: object) -> None:
         self._asked += 1
         _append(self._box / "asked.jsonl", {"n": self._asked, "do": what, **content})
 
