@@ -183,7 +183,7 @@ def test_a_dead_coordinators_place_is_free(scene: Callable[..., Scene]) -> None:
 def test_an_unreadable_place_is_never_taken(scene: Callable[..., Scene]) -> None:
     at = scene("ok")
     (at.folder / "coordinator.json").write_text("?")
-    with pytest.raises(UsageError, match=r"an unknown process .*remove .*coordinator.json"):
+    with pytest.raises(UsageError, match=r"an unknown process.*remove .*coordinator.json"):
         Coordinator(at.folder, at.store).__enter__()
 
 

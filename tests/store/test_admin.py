@@ -203,7 +203,7 @@ def test_a_backup_replaces_no_file_unasked(filled: Path, tmp_path: Path) -> None
         store.backup(target, overwrite=True)
         with pytest.raises(StoreError, match="cannot be that file itself"):
             store.backup(filled, overwrite=True)
-        with pytest.raises(NotFound, match=r"the folder .* is not there"):
+        with pytest.raises(NotFound, match=r"the folder .* does not exist"):
             store.backup(tmp_path / "none" / "copy.db")
     with Store.open(str(target)) as used, Store.open(str(filled), read_only=True) as store:
         used.cancel([run.run.run_id for run in used.list_runs()])

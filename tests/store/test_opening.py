@@ -256,7 +256,7 @@ def test_no_permission_to_create(path: Path) -> None:
 def test_no_permission_to_read(filled: Path) -> None:
     with (
         read_only_folder(filled.parent, files=0),
-        pytest.raises(NoSpaceOrPermission, match="may not be read by this user"),
+        pytest.raises(NoSpaceOrPermission, match="cannot be read by this user"),
     ):
         Store.open(str(filled), read_only=True)
 

@@ -153,8 +153,8 @@ def test_a_result_is_never_replaced(
             here.import_from(str(tmp_path / "other.jsonl"))
         assert str(caught.value) == (
             f"1 runs are done here and in the file, with different results: {study.runs[0].run_id[:12]} (top1 is 0.5 "
-            "here, 0.75 in the file). Nothing was imported. --keep-existing leaves these as they are here and imports the "
-            "others."
+            "here, 0.75 in the file). Nothing was imported. --keep-existing keeps the ones here and imports the "
+            "rest."
         )
         assert dump(here) == before
         found = here.import_from(str(tmp_path / "other.jsonl"), keep=True)
