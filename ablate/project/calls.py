@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UsageError
-from ablate.study.code.scripts import globs_of
 from ablate.study.recipes.places import data_root, home
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
 
 def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
     """`Context.options` for the runs of a study: what to keep, where things lie, and which files are code too."""
+    from ablate.study.code.scripts import globs_of
+
     watch = globs_of(study.trainer)
     return {
         "keep": study.keep,

@@ -180,7 +180,7 @@ def test_the_trials_as_optuna_knows_them(call: Any, tuned: Path, tmp_path: Path)
     assert (study.best_trial.number, study.best_value) == (document["best"]["number"], document["best"]["value"])
     assert {trial.state.name for trial in study.trials} == {"COMPLETE", "PRUNED"}
     assert all(trial.intermediate_values for trial in study.trials)
-    assert "is there already" in call("tune", "export", tuned, "--storage", target, code=2).err
+    assert "already exists" in call("tune", "export", tuned, "--storage", target, code=2).err
 
 
 def test_failed_trials_are_tried_again_when_asked(call: Any, tuned: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from dataclasses import asdict
 import typer
 
 from ablate.cli.common import Db, JsonOption, open_reader, print_json, say, stdout_console
-from ablate.dispatch.contract.slots import usable_cores
 from ablate.dispatch.executors import ENGINES
 from ablate.errors import AblateError, UsageError
 from ablate.parts.discover import Broken
@@ -54,6 +53,8 @@ def _verdict(findings: list[Finding]) -> str:
 
 
 def _findings(db: str | None) -> Iterator[Finding]:
+    from ablate.dispatch.contract.slots import usable_cores
+
     yield Finding("python", OK, f"{platform.python_version()} at {sys.executable}")
     yield Finding("cores", OK, f"{usable_cores()} usable")
     yield from checkups.namesake()
