@@ -85,10 +85,8 @@ def main() -> NoReturn:
         if error.errno not in NO_SPACE_OR_PERMISSION:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {place}{error.strerror}. Free some space or grant access there, then start again.", file=sys.stderr
-        )
-        _leave(NoSpaceOrPermission.exit_code)
+        message = f"{place}{error.strerror}. Free some space or grant access there, then start again."
+        _fail(NoSpaceOrPermission(message), message)
     _leave(0)
 
 

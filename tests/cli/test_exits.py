@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ablate.cli.app import main
 
 
 @pytest.fixture
@@ -235,3 +239,23 @@ def test_reports_into_a_folder_without_leave_to_write_leave_with_8(tiny: Path, f
         "Choose a folder that you can write to with --out.\n"
     )
     assert not place.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_what_the_system_refuses_is_a_document_under_json_too(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    monkeypatch.setattr(sys, "argv", ["ablate", "status", "--json"])
+    monkeypatch.setattr("ablate.cli.app.app", refuse)
+    monkeypatch.setattr("ablate.cli.app.streams.prepare", lambda: None)
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capsys.readouterr()
+    error = json.loads(said.out)["error"]
+    assert left.value.code == error["exit_code"] == 8
+    assert error["code"] == "no-space-or-permission"
+    assert error["message"].startswith(f"/some/file: {os.strerror(number)}.")
+    assert said.err == f"error: {error['message']}\n"

@@ -10,7 +10,6 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
@@ -64,7 +63,7 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
         opened = opener(fields["database"], document["barred"])
 
         def open_store() -> Queue:
-            store: Any = Growing(opened(), gridfile.Promise(path))
+            store = Growing(opened(), gridfile.Promise(path))
             return UntilFailure(store, document["failed_before"]) if fields["fail_fast"] else store
 
         report = work_here(GridRequest(open_store=open_store, limit=limit, stop=stop, **fields), cores=cores)

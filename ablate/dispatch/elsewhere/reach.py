@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ablate.dispatch.contract.events import GridReport
 from ablate.dispatch.contract.executor import GridRequest
@@ -25,7 +24,7 @@ from ablate.study.values.run import Run
 def work_for(request: GridRequest) -> tuple[int, int]:
     """How many workers can be of use at most, and how many of the study's runs have failed before this grid."""
     with contextlib.closing(request.open_store()) as store:
-        waiting: Any = store.waiting(request.request_key)
+        waiting = store.waiting(request.request_key)
         return waiting.open, waiting.failed
 
 

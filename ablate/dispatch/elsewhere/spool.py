@@ -208,7 +208,7 @@ class Coordinator:
             return None if found is None else asdict(found)
         if do == "waiting":
             counts = self._store.waiting(content["request_key"])
-            return {name: getattr(counts, name, 0) for name in ("queued", "waiting", "blocked", "running", "failed")}
+            return {name: getattr(counts, name) for name in ("queued", "waiting", "blocked", "running", "failed")}
         claim = _claim(content.pop("claim"))
         if do == "record_epoch":
             return self._store.record_epoch(claim, wire.unpack_records(content["records"]))
