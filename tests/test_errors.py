@@ -7,6 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+from typer.main import get_command
+
+from ablate.cli.app import ADVICE, app
 from ablate.errors import AblateError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,3 +69,24 @@ def test_exit_codes_are_those_of_the_classes() -> None:
         classes += each.__subclasses__()
     shown = dict(ROWS)
     assert {each.code: str(each.exit_code) for each in classes} == {each.code: shown[each.code] for each in classes}
+
+
+def test_messages_of_the_project_name_no_option_of_the_command_line() -> None:
+    """The Python API raises them. The command line adds options by the error's code: `ablate.cli.app.ADVICE`."""
+    options = {option for command in _commands(get_command(app)) for one in command.params for option in one.opts}
+    named = re.compile(rf"(?<![\w-])({'|'.join(sorted(one for one in options if one.startswith('--')))})(?![\w=-])")
+    found = []
+    for file in (ROOT / "ablate" / "project").glob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "command"]
+        to_copy = {id(argument) for call in calls for argument in call.args}
+        texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        found += [f"{file.name}:{one.lineno}" for one in texts if named.search(one.value) and id(one) not in to_copy]
+    assert {place.partition(":")[0] for place in found} == {"advice.py"}, "which builds command lines to copy"
+    assert ADVICE.keys() <= _codes()
+
+
+def _commands(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from _commands(inner)

@@ -22,8 +22,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[Column, ...]:
     none, three of the largest number. Fewer than none leaves digits before the point open, too.
     """
     return tuple(
-        replace(column, decimals=_decimals(column, [row.cells.get(column.key, Cell()) for row in rows]))
-        for column in columns
+        replace(column, decimals=_decimals(column, [row.cell(column.key) for row in rows])) for column in columns
     )
 
 

@@ -1,4 +1,4 @@
-"""The results of a study as a pandas frame, for whoever wants to ask a question that no table asks."""
+"""The results of a study as a pandas frame, for questions that no table answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def frame(study: Study, results: Mapping[str, RunResult], *, by: Literal["run", 
     import pandas as pd
 
     if by not in ("run", "epoch"):
-        raise UsageError(f"by={by!r}: allowed are 'run' and 'epoch'")
+        raise UsageError(f"by={by!r}: must be 'run' or 'epoch'")
     runs = Replicates(study, results)
     rows: list[dict[str, Any]] = []
     arms: dict[str, list[Arm]] = {}

@@ -114,7 +114,7 @@ def _row_arms(study: Study, spec: TableSpec) -> list[tuple[str, dict[str, Arm]]]
         row = rows.setdefault(name, {})
         for key in own:
             if key in row:
-                both = f"arms {row[key].name} and {arm.name} fall into one cell"
+                both = f"arms {row[key].name} and {arm.name} share one cell"
                 raise _mistake(study, spec, "ambiguous", f"{both}; give each factor a place in rows, columns or where")
             if key in keys:
                 row[key] = arm

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ablate.study.records import RunResult
+from ablate.study.values.recipe import AnyRecipe
 
 DIGITS = 8
 """So much of a data digest is shown."""
@@ -24,7 +24,7 @@ def digest_of(result: RunResult) -> str | None:
     return str(digest) if digest else None
 
 
-def data_asked(recipe: Mapping[str, Any]) -> str:
+def data_asked(recipe: AnyRecipe) -> str:
     """The data that a recipe names: runs of the same text have to read the same."""
     data = recipe.get("data")
     return json.dumps([data.get(key) for key in _DATA] if isinstance(data, Mapping) else data, default=str)

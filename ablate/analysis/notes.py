@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis import cautions
-from ablate.analysis.data_notes import data_notes
 from ablate.analysis.layout import column_keys, distinct
 from ablate.analysis.mixed import DIGITS, differing, seeds_text
-from ablate.analysis.scale import setting
 from ablate.analysis.table import Row
 from ablate.analysis.values import Replicates, Sample, counted_by
 from ablate.study.code.verified import said
 from ablate.study.records import RunResult
 from ablate.study.values.metrics import SPLITS, is_cost
+from ablate.study.values.recipe import setting
 from ablate.study.values.study import Arm, Study, TableSpec
 
 IF_MISSING = "Missing runs leave an arm's comparisons undecided."
@@ -54,7 +54,7 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
     return (
         *_missing(runs, arms, if_missing),
         *_merged(arms),
-        *data_notes(results),
+        *_of_data(results),
         *_bit_equal(runs, arms),
         *_equal_arms(runs, arms),
         *(_selection(study, arms, results) if study.trainer is None else ()),
@@ -121,6 +121,16 @@ def _merged(arms: Sequence[Arm]) -> Iterable[str]:
         yield f"{said}{others}" + (f": {why}." if why else ".")
 
 
+def _of_data(results: Sequence[RunResult]) -> Iterable[str]:
+    """What the runs noted of their data: files left out, official parts that were pooled. Each note once, with the number
+    of runs that it holds for where that is not all of them."""
+    counts = Counter(
+        str(note) for result in results for note in dict.fromkeys(setting(result.details, "data.notes") or ())
+    )
+    for note, count in counts.items():
+        yield f"Data: {note}" if count == len(results) else f"Data of {count} of {len(results)} runs: {note}"
+
+
 def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """Only where all replicates agree: two of several may well do so on a coarse metric."""
     for arm in distinct(arms):
@@ -159,10 +169,10 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
     selectors: dict[str, str] = {}
     for arm in arms:
         select = str(arm.recipe.get("select", "last"))
-        stopping = setting(arm.recipe, "early_stopping", "metric")
+        stopping = arm.recipe.get("early_stopping.metric")
         if select != "last":
             selectors.setdefault(select, "the best epoch")
-        if stopping is not None and setting(arm.recipe, "early_stopping", "patience") is not None:
+        if stopping is not None and arm.recipe.get("early_stopping.patience") is not None:
             selectors.setdefault(str(stopping), "when to stop")
     for metric, what in selectors.items():
         split = metric.partition("_")[0]
@@ -174,7 +184,7 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
 
 def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:
     for arm in arms:
-        split = setting(arm.recipe, "data", "split")
+        split = arm.recipe.get("data.split")
         if not isinstance(split, Mapping) or split.get("test") == "official":
             continue
         if n > 1:
@@ -226,7 +236,7 @@ def _fingerprints(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
 
 
 def _stale(results: Sequence[RunResult]) -> Iterable[str]:
-    """Which results are of other code than the present, what differs, and of which nobody can tell."""
+    """Which results are of other code than the present, what differs, and for which it is unknown."""
     stale = [result for result in results if result.stale]
     if stale:
         causes = dict.fromkeys(result.why_stale for result in stale if result.why_stale)

@@ -37,7 +37,7 @@ def detectable(n: int, comparisons: int, test: str = "moderated", *, power: floa
                   seed of unrelated runs, which no table uses and which shows what pairing costs
     """
     if comparisons < 1:
-        raise ValueError(f"a family has one arm beside the baseline at least, not {comparisons}")
+        raise ValueError(f"a family needs at least one arm besides the baseline, not {comparisons}")
     if test not in TESTS:
         raise ValueError(f"unknown test {test!r}; allowed: {', '.join(TESTS)}")
     if n < LEAST_N:
@@ -73,26 +73,10 @@ def detectable_effect(
     return _by_arms(tuple(weights), n, comparisons, test, power)
 
 
-def detectable_main_effect(
-    n: int, factors: int, *, comparisons: int = 1, test: str = "moderated", power: float = POWER
-) -> float | None:
-    """The smallest main effect of a full grid of two-level factors, in sd of one run.
-
-    n             replicates of each of the 2^factors arms, taken as blocks
-    comparisons   effects that share the 5%: 1 for an effect by itself, the number of rows for a table
-
-    The model has the main effects, the two-way interactions and the blocks. None where it leaves no run over.
-    """
-    arms = 2**factors
-    weights = [2 / arms if i % 2 else -2 / arms for i in range(arms)]
-    rank = 1 + factors + math.comb(factors, 2)
-    return detectable_effect(weights, n, comparisons, test, rank=rank, power=power)
-
-
 def replicates_needed(difference: float, comparisons: int, test: str = "moderated", *, most: int = 1000) -> int | None:
     """The least n at which `difference`, in sd of one run, is detectable; None where `most` do not suffice."""
     if difference <= 0:
-        raise ValueError(f"a difference to be seen is above 0, not {difference!r}")
+        raise ValueError(f"the difference must be above 0, not {difference!r}")
 
     def enough(n: int) -> bool:
         smallest = detectable(n, comparisons, test)

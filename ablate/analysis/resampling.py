@@ -33,9 +33,9 @@ def nadeau_bengio(differences: Sequence[float], test_to_train: float) -> PairedD
     """
     n = len(differences)
     if n < 2:
-        raise ValueError(f"needs one difference a seed, two at least, not {n}")
+        raise ValueError(f"needs one difference per seed, and at least two, not {n}")
     if test_to_train < 0:
-        raise ValueError(f"test_to_train is images scored over images trained on, not {test_to_train!r}")
+        raise ValueError(f"test_to_train must be the ratio of scored to training images, not {test_to_train!r}")
     delta = statistics.fmean(differences)
     error = math.sqrt((1 / n + test_to_train) * statistics.variance(differences))
     if error == 0:

@@ -8,6 +8,7 @@ from typing import Any
 from ablate.analysis.values import Replicates
 from ablate.study.assign.foreign_trainer import trainer_title
 from ablate.study.records import RunResult
+from ablate.study.values.recipe import AnyRecipe, setting
 from ablate.study.values.study import Arm, Study
 
 
@@ -29,7 +30,7 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
     data = study.cite.get("data")
     if study.trainer is not None:
         return True, ""  # what another trainer's settings mean is not known
-    if data is not None and any(setting(arm.recipe, "data", "name") != data for arm in held):
+    if data is not None and any(arm.recipe.get("data.name") != data for arm in held):
         return False, f"the paper's data is {data}"
     if any(_parent_arm(arm) for arm in held):
         return False, "first weights from a run of ours, not the paper's"
@@ -58,20 +59,18 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
         return _foreign_scale(study, [result for arm in arms for result in runs.done(arm)])
     recipes = [arm.recipe for arm in arms]
 
-    def each(*keys: str) -> list[Any]:
-        found = [value for recipe in recipes if (value := setting(recipe, *keys)) is not None]
+    def each(path: str) -> list[Any]:
+        found = [value for recipe in recipes if (value := recipe.get(path)) is not None]
         return sorted({str(value): value for value in found}.values(), key=lambda v: (isinstance(v, str), v))
 
     results = [result for arm in arms for result in runs.done(arm)]
     parts = [run_as(study)]
-    parts += [_either(each("data", "name"))]
-    parts += [f"{_either(sizes)} px" for sizes in [each("data", "image_size")] if sizes]
+    parts += [_either(each("data.name"))]
+    parts += [f"{_either(sizes)} px" for sizes in [each("data.image_size")] if sizes]
     parts += [
-        f"{_either(shares)} of the training images"
-        for shares in [each("data", "fraction")]
-        if shares not in ([], [1.0])
+        f"{_either(shares)} of the training images" for shares in [each("data.fraction")] if shares not in ([], [1.0])
     ]
-    parts += [f"at most {_either(limits)} training images" for limits in [each("data", "limit")] if limits]
+    parts += [f"at most {_either(limits)} training images" for limits in [each("data.limit")] if limits]
     parts += [_images(results)]
     parts += [f"{_either(epochs)} epochs" if epochs != [1] else "1 epoch" for epochs in [each("epochs")] if epochs]
     parts += first_weights(study, arms)
@@ -91,36 +90,27 @@ def first_weights(study: Study, arms: Sequence[Arm]) -> list[str]:
     recipes = {run.arm_id: run.recipe for run in (*study.parents, *study.runs)}
     parents = [_parent_arm(arm) for arm in arms]
     some = "some first weights" if None in parents else "first weights"
-    said = dict.fromkeys(_network(recipes.get(parent, {})) for parent in parents if parent is not None)
+    said = dict.fromkeys(_network(recipes.get(parent)) for parent in parents if parent is not None)
     return [f"{some} from our {network}" for network in said]
 
 
-def setting(recipe: Mapping[str, Any], *keys: str) -> Any:
-    """A setting by its path; None where the recipe, which may be of another trainer, has none."""
-    found: Any = recipe
-    for key in keys:
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(key)
-    return found
-
-
 def _parent_arm(arm: Arm) -> str | None:
-    init = setting(arm.recipe, "model", "init")
-    return init.get("arm") if isinstance(init, Mapping) else None
+    parent: str | None = arm.recipe.get("model.init.arm")
+    return parent
 
 
-def _network(recipe: Mapping[str, Any]) -> str:
-    arch, data = setting(recipe, "model", "arch"), setting(recipe, "data", "name")
-    from_entry = isinstance(setting(recipe, "model", "init"), Mapping)
-    return (f"{arch} on {data}" if arch and data else "own run") + ("" if from_entry else ", not ImageNet")
+def _network(recipe: AnyRecipe | None) -> str:
+    arch, data, init = (recipe and recipe.get(path) for path in ("model.arch", "data.name", "model.init"))
+    return (f"{arch} on {data}" if arch and data else "own run") + (
+        "" if isinstance(init, Mapping) else ", not ImageNet"
+    )
 
 
 def _images(results: Sequence[RunResult]) -> str:
     """`2,493 train, 9,968 test images`, as the runs counted them: a copy of a data set may lack some of the official."""
     counts: dict[str, set[int]] = {}
     for result in results:
-        for split, count in (setting(result.details, "data", "images") or {}).items():
+        for split, count in (setting(result.details, "data.images") or {}).items():
             counts.setdefault(split, set()).add(count)
     said = [f"{_counted(counts[split])} {split}" for split in ("train", "val", "test") if split in counts]
     return f"{', '.join(said)} images" if said else ""

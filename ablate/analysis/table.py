@@ -67,6 +67,10 @@ class Row:
     class_: str | None = None
     is_baseline: bool = False
 
+    def cell(self, key: str) -> Cell:
+        """What stands in a column; an empty cell where nothing does."""
+        return self.cells.get(key, Cell())
+
 
 @dataclass(frozen=True)
 class Column:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ablate.analysis import claims, curves, digits, effects, notes, units
-from ablate.analysis.layout import Line, arms_of, baseline_levels, column_keys, compared_with, lines_of
+from ablate.analysis.layout import arms_of, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, columns_of
 from ablate.analysis.scale import comparison, has_paper, scale_of
 from ablate.analysis.table import Row, Table
@@ -52,7 +52,7 @@ def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool
     filler = Filler(study, table, runs, comparable=fair)
     rows = filler.rows(lines)
     verdicts = claims.judge(study, table, runs, filler.judged)
-    arms = _arms_in(lines)
+    arms = list({arm.name: arm for line in lines for arm in line.arms.values()}.values())
     concerned = _with_baselines(study, table, arms)
     by_epoch = table.kind == "epoch"
     return Table(
@@ -101,10 +101,6 @@ def baseline_name(study: Study, table: TableSpec, arms: Sequence[Arm]) -> str:
     if len(names) == 1:
         return names.pop()
     return ", ".join(f"{factor}={level}" for factor, level in levels.items()) + ", the rest matched"
-
-
-def _arms_in(lines: Sequence[Line]) -> list[Arm]:
-    return list({arm.name: arm for line in lines for arm in line.arms.values()}.values())
 
 
 def _with_baselines(study: Study, table: TableSpec, arms: list[Arm]) -> list[Arm]:

@@ -36,7 +36,7 @@ def _mismatch(column: Column, rows: tuple[Row, ...]) -> str:
         return ""
     pairs = []
     for row in rows:
-        cell = row.cells.get(column.key, Cell())
+        cell = row.cell(column.key)
         measured = cell.mean if cell.mean is not None else cell.delta
         if measured is not None:
             pairs.append((abs(measured), None if cell.reported is None else abs(cell.reported)))

@@ -26,6 +26,8 @@ from ablate.study.tables.specs import TESTS as TESTS
 if TYPE_CHECKING:
     import numpy as np
 
+    Numbers = float | np.ndarray
+
 SUSPECT = 0.05
 """Bartlett's p below which a pooled variance comes with a warning."""
 
@@ -114,7 +116,7 @@ def standard_error(parts: Sequence[tuple[float, Sample, Rule]]) -> tuple[float, 
     return math.sqrt(total), min(dfs)
 
 
-def larger(own: Any, df: Any, d0: Any, s0_squared: Any) -> Any:
+def larger(own: Numbers, df: Numbers, d0: Numbers, s0_squared: Numbers) -> Any:
     """The larger of an arm's own variance and the moderated one. Numbers, or arrays that broadcast."""
     import numpy as np
 
@@ -123,7 +125,7 @@ def larger(own: Any, df: Any, d0: Any, s0_squared: Any) -> Any:
     return np.maximum(own, drawn)
 
 
-def fit(variances: Any, df: Any) -> tuple[np.ndarray, np.ndarray]:
+def fit(variances: object, df: object) -> tuple[np.ndarray, np.ndarray]:
     """d0 and s0^2 of families of variances, by moments of their logarithms.
 
     variances   [..., arms], above zero, two arms at least

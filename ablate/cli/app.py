@@ -1,4 +1,4 @@
-"""The command line's front door: the commands, and what an error looks like.
+"""All commands, and how errors are printed.
 
 Heavy libraries are imported by the commands that need them, so `ablate --help` answers at once.
 """
@@ -19,6 +19,19 @@ from ablate.cli.common import READERS, print_json, saying_what_is_told
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
+ADVICE = {
+    "no-database": "Run a study first (ablate grid run STUDY.yaml), or choose another database with --db.",
+    "no-runs": "Or choose another database with --db.",
+    "no-study-files": "Choose the folder with --experiments.",
+    "not-a-folder": "Choose the folder with --out.",
+    "nothing-done": "Or choose another database with --db.",
+    "own-trainer": "To train stale runs again: ablate grid run STUDY --retry stale.",
+    "spool-unsupported": "Leave out --spool.",
+    "timeout-unsupported": "Leave out --run-timeout, or use --executor local.",
+    "unknown-variant": "Repeat its settings with --set.",
+    "would-overwrite": "Choose the folder with --out.",
+}
+"""Command-line options to advise for an error's code: the Python API raises the same errors, so their messages name none."""
 NO_SPACE_OR_PERMISSION = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
@@ -29,17 +42,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(grid.app, name="grid")
-app.command("status", short_help="What is done, running, failed and left.")(status.status)
-app.command("watch", short_help="What is running, with losses and times left.")(watch.watch)
+app.command("status", short_help="Show how many runs are done, running, failed and left.")(status.status)
+app.command("watch", short_help="Show what is running, with losses and times left.")(watch.watch)
 app.add_typer(runs.app, name="runs")
-app.command("report", short_help="Write a study's tables, the paper's figures beside ours.")(report.report)
-app.command("predict", short_help="The classes of unlabelled images, as CSV.")(predict.predict)
+app.command("report", short_help="Write a study's tables beside the paper's figures.")(report.report)
+app.command("predict", short_help="Predict the classes of unlabelled images, as CSV.")(predict.predict)
 app.add_typer(tune.app, name="tune")
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
-app.command("clean", short_help="What ABLATE_HOME holds, and what of it can go.")(clean.clean)
-app.command("doctor", short_help="What is wrong with this set-up, and what to do.")(doctor.doctor)
-app.command("worker", short_help="Start one more worker for a study on this host.")(worker.worker)
+app.command("clean", short_help="Show what ABLATE_HOME holds, and free what is not needed.")(clean.clean)
+app.command("doctor", short_help="Check this machine for problems.")(doctor.doctor)
+app.command("worker", short_help="Start another worker for a study on this host.")(worker.worker)
 
 
 @app.callback(invoke_without_command=True)
@@ -72,10 +85,8 @@ def main() -> NoReturn:
         if error.errno not in NO_SPACE_OR_PERMISSION:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {place}{error.strerror}. Free some space or grant access there, then start again.", file=sys.stderr
-        )
-        _leave(NoSpaceOrPermission.exit_code)
+        message = f"{place}{error.strerror}. Free some space or grant access there, then start again."
+        _fail(NoSpaceOrPermission(message), message)
     _leave(0)
 
 
@@ -83,7 +94,7 @@ def _fail(error: AblateError, message: str) -> NoReturn:
     """The error as a sentence on stderr; under `--json` as a document on stdout, too."""
     if "--json" in sys.argv:
         print_json({"error": error.document()})
-    print(f"error: {message}", file=sys.stderr)
+    print(" ".join(filter(None, [f"error: {message}", ADVICE.get(error.code, "")])), file=sys.stderr)
     _leave(error.exit_code)
 
 

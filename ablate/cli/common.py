@@ -1,7 +1,4 @@
-"""What all commands share: the options that every one has, where things lie, and how people are spoken to.
-
-Data goes to stdout, everything else to stderr.
-"""
+"""What commands share: options, the results database, and output. Data goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile",
         metavar="NAME",
-        help="Another scale of the study, as its file names it; full: the one without a profile.",
+        help="A profile of the study file, e.g. cpu; full means no profile.",
     ),
 ]
 SetOption = Annotated[
@@ -49,7 +46,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change a setting that all arms share. May be repeated."),
 ]
 SeedsOption = Annotated[
-    str | None, typer.Option("--seeds", metavar="N|A,B", help="How many seeds, or which: 3, or 0,5,7.")
+    str | None, typer.Option("--seeds", metavar="N|A,B", help="Number of seeds, or a list of them: 3, or 0,5,7.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, here or in experiments/.")]
@@ -61,18 +58,18 @@ def open_reader(db: str | None) -> Store | None:
     return None if store is None else READERS.enter_context(store)
 
 
-def require_reader(db: str | None, first: str = "ablate grid run STUDY.yaml") -> Store:
-    """The same; raises NotFound with what to do where there is none."""
-    return READERS.enter_context(require_results(db, first))
+def require_reader(db: str | None) -> Store:
+    """The same; raises NotFound where there is none."""
+    return READERS.enter_context(require_results(db))
 
 
 def load_study(study: str, profile: str | None, sets: list[str] | None, seeds: str | None) -> Study:
-    """The study in a file, as the command line changes it."""
+    """The study in a file, with the changes of the command line."""
     from ablate.study.loader import Settings, load
 
     for item in sets or ():
         if "=" not in item:
-            raise UsageError(f"--set {item}: must be PATH=VALUE, as in --set epochs=3.")
+            raise UsageError(f"--set {item}: must be PATH=VALUE, as in --set epochs=3.", code="bad-setting")
     return load(study, Settings(profile, tuple(sets or ()), parse_seeds(seeds)))
 
 
@@ -93,7 +90,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def say(message: str) -> None:
-    """A sentence to a person, on stderr; lost where nobody reads it."""
+    """Print a line to stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -104,7 +101,7 @@ class _Saying(logging.Handler):
 
 @contextlib.contextmanager
 def saying_what_is_told() -> Iterator[None]:
-    """What the project tells beside its results is said on stderr meanwhile."""
+    """Print to stderr what `ablate.project` logs."""
     handler = _Saying()
     before = LOGGER.level, LOGGER.propagate
     LOGGER.setLevel(logging.INFO)
@@ -119,7 +116,7 @@ def saying_what_is_told() -> Iterator[None]:
 
 
 def say_errors(report: GridReport) -> None:
-    """What kept a grid from going on. Raises DatabaseGone: nothing can be shown of its results either."""
+    """Print what stopped a grid. Raises DatabaseGone, since its results cannot be shown either."""
     if report.gone is not None:
         raise report.gone
     for error in report.errors:
@@ -132,7 +129,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_json_text(text: str) -> None:
-    """A JSON document as text; where stdout cannot take its letters, as the same document in ASCII."""
+    """Print a JSON text, in ASCII if stdout cannot encode it."""
     if not streams.writes(text):
         text = "".join(letter if letter.isascii() else json.dumps(letter)[1:-1] for letter in text)
     print(text)

@@ -1,11 +1,10 @@
-"""The live display of a grid: a bar over runs, one line for each live run. Off a terminal: one line for each run that ends."""
+"""The live display of a grid: a progress bar and a line per running run. Without a terminal: a line per run that ends."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -29,7 +28,7 @@ class LiveDisplay:
         self,
         planned: Plan,
         console: Console | None = None,
-        clock: Any = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
         figures: Sequence[str] = ("top1", "loss"),
     ) -> None:
         self.figures = figures
@@ -76,7 +75,9 @@ class LiveDisplay:
         elif isinstance(event, events.Waiting):
             self.console.print(f"waiting: {event.reason}", markup=False)
         elif isinstance(event, events.Stopping):
-            self.console.print("stopping: live runs checkpoint and are given back; once more to leave at once")
+            self.console.print(
+                "stopping: runs save a checkpoint and return to the queue; interrupt again to stop at once"
+            )
 
     def _run_ended(self, event: events.RunEnded) -> None:
         self.live_runs.pop(event.slot, None)

@@ -1,4 +1,4 @@
-"""`grid plan --power`: what a study of this size could see, before anything is trained."""
+"""`grid plan --power`: how small a difference a study of this size can detect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONE_SD = 1.0
 
 @dataclass(frozen=True)
 class Question:
-    """One kind of comparison that a study makes: its words, and the smallest difference that n seeds decide."""
+    """One kind of comparison that a study makes: its text, and the smallest difference that n seeds detect."""
 
     text: str
     smallest: Callable[[int], float | None]
@@ -30,7 +30,7 @@ class Question:
 
 
 def print_power(study: Study, console: Console) -> None:
-    """The smallest differences that are decided in four studies of five, by the number of seeds, in sd of one run."""
+    """Print the smallest differences that are detected with 80% power, by number of seeds, in sd of one run."""
     asked: dict[str, tuple[Question, list[str]]] = {}
     for spec in study.tables.values():
         for question in _questions(study, spec):
@@ -43,7 +43,7 @@ def print_power(study: Study, console: Console) -> None:
     lines = [(question, f"{', '.join(tables)}: {question.text}") for question, tables in asked.values()]
     width = max(len(text) for _, text in lines)
     console.print(
-        "\nThe smallest difference that n seeds decide (80% power), in sd of one run; * this study:", soft_wrap=True
+        "\nSmallest difference that n seeds detect (80% power), in sd of one run; * this study:", soft_wrap=True
     )
     console.print(" " * width + "".join(f"{head:>10}" for head in heads), highlight=False, soft_wrap=True)
     for question, text in lines:
@@ -52,13 +52,13 @@ def print_power(study: Study, console: Console) -> None:
     first = next((question for question, _ in lines if question.needed), None)
     needed = first.needed() if first and first.needed else None
     if first and needed is not None:
-        console.print(f"A difference of one sd {first.text} is decided with {needed} seeds.", soft_wrap=True)
+        console.print(f"Detecting a difference of one sd {first.text} takes {needed} seeds.", soft_wrap=True)
     if len(study.seeds) < LEAST_N:
-        console.print(f"Below {LEAST_N} seeds nothing is decided.")
+        console.print(f"With fewer than {LEAST_N} seeds nothing is decided.")
 
 
 def _questions(study: Study, spec: TableSpec) -> Iterator[Question]:
-    """A table's kinds of comparison, each where its family is largest: the strictest place."""
+    """A table's kinds of comparison, each for its largest family, where the test is strictest."""
     if spec.kind == "effect":
         yield from _effects(study, spec)
         return
@@ -76,7 +76,7 @@ def _questions(study: Study, spec: TableSpec) -> Iterator[Question]:
 
 
 def _effects(study: Study, spec: TableSpec) -> Iterator[Question]:
-    """The effect of a table that is seen worst, main effects apart from interactions."""
+    """The effect of a table that is hardest to detect, among main effects and among interactions."""
     fits = list(planned(study, spec))
     kinds = {"main effect": [fit.mains for fit in fits], "interaction": [fit.interactions for fit in fits]}
     for what, effects in kinds.items():

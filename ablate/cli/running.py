@@ -1,4 +1,4 @@
-"""The work of `grid run`, for a terminal: what is asked for, a live display, and what came of it."""
+"""`grid run` in a terminal: the plan, a live display, and the outcome."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ from ablate.study.values.study import Study
 def run_grid(
     study: Study, engine: ReadyEngine, seeds: str | None, retry: str | None, db: str | None
 ) -> tuple[int, Plan]:
-    """Ask for what is missing of this call's runs and have it trained; the exit code, and how the runs stand then."""
+    """Queue and train the missing runs of this call; the exit code, and the plan afterwards.
+
+    If the study names a tuning file, its arms are tuned first, with the same budget each, and compared at the end.
+    """
     make_home()
-    if study.tune and (code := _tune(study, db, engine)):
-        raise typer.Exit(code)
+    if study.tune:
+        from ablate.cli.tuning import train
+        from ablate.project.tunings import tuning_of
+
+        if code := train(tuning_of(study), db, engine)[0]:
+            raise typer.Exit(code)
     with Store.open(database_url(db)) as store:
         _say_other_version(study, store)
         code, after = _ask(study, settings_of_call(study, seeds), store, db, engine, retry, announce=True)
@@ -45,7 +52,7 @@ def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | N
             _announce(before, db)
         else:
             counts = before.counts
-            say(f"as written and at their best: {plural(counts['total'], 'run')}, {counts['to_run']} to run")
+            say(f"comparing the arms as written and tuned: {plural(counts['total'], 'run')}, {counts['to_run']} to run")
         if again:
             say(trained_again(again))
 
@@ -63,14 +70,6 @@ def _shown(planned: Plan) -> Iterator[Callable[[Event], None]]:
         yield display.handle
 
 
-def _tune(study: Study, db: str | None, engine: ReadyEngine) -> int:
-    """Tune every arm that the study's tuning file names, within the same budget each; the exit code."""
-    from ablate.cli.tuning import train
-    from ablate.project.tunings import tuning_of
-
-    return train(tuning_of(study), db, engine)[0]
-
-
 def _compare(study: Study, store: Store, db: str | None, engine: ReadyEngine) -> int:
     """Train each tuned arm as written and at its best, under the tuning's recipe; the exit code."""
     from ablate.project.tunings import comparison
@@ -81,18 +80,18 @@ def _compare(study: Study, store: Store, db: str | None, engine: ReadyEngine) ->
 
 
 def _say_other_version(study: Study, store: Store) -> None:
-    """A name means the design that was run last under it; say so where this call makes it another."""
+    """Say that this call changes which design the study's name refers to."""
     record = record_of(store, study)
     if record is None or text_of(record) in ("", study.text):
         return
     if earlier := other_file(record, study):
         say(
-            f"warning: {study.full_name} was last run from {earlier}, as another design; "
-            f"from now on that name means {study.file}."
+            f"warning: {study.full_name} was last run from {earlier}, with a different design. "
+            f"The name now refers to {study.file}."
         )
     else:
         say(
-            f"note: {study.full_name} is another design than when it was last run; from now on the name means this one."
+            f"note: the design of {study.full_name} has changed since it was last run. The name now refers to the new design."
         )
 
 
@@ -108,4 +107,4 @@ def _announce(planned: Plan, db: str | None) -> None:
         say(f"warning: {warning}")
     left_alone = [f"{counts[state]} {state}" for state in ("failed", "lost", "cancelled") if counts[state]]
     if left_alone:
-        say(f"{', '.join(left_alone)}: left alone; --retry all runs them again.")
+        say(f"{', '.join(left_alone)}: not run again; use --retry all for that.")

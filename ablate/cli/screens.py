@@ -1,4 +1,4 @@
-"""What a plan looks like to people, what went wrong in it, and what to do next."""
+"""Print a plan, what went wrong in it, and what to do next."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ablate.report.declare import Sentence
 
 OF_SCRIPTS = (
-    "A script's code is its program, what that imports, and what trainer.watch names; where a change makes another "
-    "experiment, raise trainer.version instead: both are kept then"
+    "A script's code is its program, its imports and the files in trainer.watch. If a change makes a different experiment, "
+    "raise trainer.version instead: then both results are kept"
 )
-"""What to know before results of a script are thrown away, or kept, as stale."""
+"""Printed before stale results of a script are replaced or kept."""
 TROUBLES = ("failed", "lost", "blocked")
 SHOWN_ARMS = 64
 SHOWN_REASONS = 3
@@ -52,23 +52,23 @@ def say_stale(plan: Plan) -> None:
     if stale := [item for item in plan.runs if item.stale]:
         causes = list(dict.fromkeys(item.why for item in stale if item.why))
         shown = "; ".join(causes[:SHOWN_REASONS]) + ("; and others" if len(causes) > SHOWN_REASONS else "")
-        say(f"{plural(len(stale), 'run')} stale, trained by other code than the present{': ' if shown else ''}{shown}")
+        say(f"{plural(len(stale), 'run')} stale, trained with different code{': ' if shown else ''}{shown}")
         own = f". {OF_SCRIPTS}" if plan.study.trainer is not None else ""
-        say(f"  nothing trains them again but --retry stale{own}")
+        say(f"  only --retry stale trains them again{own}")
         if plan.study.trainer is None:
             again = command("runs", "verify", plan.study.file, profile=plan.study.profile, sets=plan.study.sets)
-            say(f"  whether the present code gives the same numbers: {again}")
+            say(f"  to check whether the current code gives the same numbers: {again}")
     if verified := said((item.verified for item in plan.runs), plan.counts["done"]):
         say(verified)
     if unknown := [item for item in plan.runs if not item.code_known]:
         say(
-            f"{plural(len(unknown), 'done run')} of unknown code: the script is not where the study lies "
-            f"({Path(plan.study.file).parent.absolute()}), so whether they are stale cannot be told here"
+            f"{plural(len(unknown), 'done run')} may be stale: the script is not in the study's folder "
+            f"({Path(plan.study.file).parent.absolute()}), so its code cannot be compared"
         )
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """A plan for people, at most 80 columns wide where names allow it."""
+    """Print a plan, at most 80 columns wide where names allow it."""
     from rich.text import Text
 
     study, counts = plan.study, plan.counts
@@ -97,9 +97,9 @@ def print_plan(plan: Plan, console: Console) -> None:
     if plan.seconds:
         console.print(f"  about {duration(plan.seconds)} on one worker, from past runs")
         if plan.untimed:
-            console.print(f"  without {plural(plan.untimed, 'run')}: nothing of that shape has run here yet")
+            console.print(f"  not counting {plural(plan.untimed, 'run')}: no similar run is done yet")
     elif plan.to_run:
-        console.print("  no time estimate: nothing of this shape has run here yet")
+        console.print("  no time estimate: no similar run is done yet")
     print_arms(plan, console)
     for warning in study.warnings:
         console.print(f"warning: {warning}", markup=False)
@@ -116,7 +116,7 @@ def expected(plan: Plan, seconds: float) -> str:
 
 def trained_again(count: int) -> str:
     """What to say of parents that are done and must be trained once more."""
-    return f"{plural(count, 'parent run')} to train again: done, but without the weights that other runs start from."
+    return f"{plural(count, 'parent run')} to train again: done, but the weights that other runs start from are gone."
 
 
 def print_arms(plan: Plan, console: Console) -> None:
@@ -131,13 +131,13 @@ def print_arms(plan: Plan, console: Console) -> None:
         line = f"  {''.join(marks[identity])[:20]:<6} {labels[identity]}"
         console.print(line, markup=False, overflow="ellipsis", no_wrap=True)
     if len(labels) > SHOWN_ARMS:
-        console.print(f"  ... and {len(labels) - SHOWN_ARMS:,} arms more; --json lists every run")
+        console.print(f"  ... and {len(labels) - SHOWN_ARMS:,} more arms; --json lists every run")
     there = {item.state for item in plan.runs} | {"done", "queued"}
     console.print("  " + "  ".join(f"{MARKS[state]} {said}" for state, said in LEGEND.items() if state in there))
 
 
 def _kind(reason: str) -> str:
-    """A reason without what is of one run alone: paths, seeds, and numbers as long as a process's."""
+    """A reason without what differs from run to run: paths, seeds, process ids."""
     return _OF_ONE_RUN.sub("…", reason)
 
 
@@ -163,7 +163,7 @@ def say_troubles(plan: Plan, db: str | None) -> None:
     if len(groups) > SHOWN_REASONS:
         rest = sum(len(items) for _, items in list(groups.values())[SHOWN_REASONS:])
         say(
-            f"and {plural(rest, 'run')} more for other reasons: {command('runs', 'list', '--study', plan.study.name, db=db)}"
+            f"and {plural(rest, 'more run')} for other reasons: {command('runs', 'list', '--study', plan.study.name, db=db)}"
         )
 
 
@@ -177,19 +177,30 @@ def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = 
     asked = (*plan.runs, *plan.parents) if counts["blocked"] else plan.runs
     ended = [state for state in ("failed", "lost", "cancelled") if any(item.state == state for item in asked)]
     if counts["blocked"] and not ended:
-        return f"Once the weights are there: {again}"
+        return f"Once the weights are in place: {again}"
     if ended == ["cancelled"] and not counts["blocked"]:
-        return f"Nothing left to run but what was cancelled: {again} --retry all"
+        return f"Only cancelled runs are left: {again} --retry all"
     if ended:
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
-        return f"Once the cause is gone: {again} --retry {rule}"
+        return f"Once the cause is fixed: {again} --retry {rule}"
     return f"Nothing left to run. The report: {command('report', name, profile=plan.study.scale, sets=sets, db=db)}"
 
 
-def print_tables(tables: Sequence[Table], console: Console, answer: Sequence[Sentence] = ()) -> None:
-    """Tables for people, after what a whole study comes to."""
+def print_tables(
+    tables: Sequence[Table], console: Console, question: str = "", answer: Sequence[Sentence] = ()
+) -> None:
+    """Print tables to the terminal, after the question and the answer of a whole study."""
     from ablate.report.terminal import print_answer, print_table
 
-    print_answer(answer, console)
+    print_answer(question, answer, console)
     for table in tables:
         print_table(table, console)
+
+
+def write_out(text: str, out: Path, name: str) -> None:
+    """Write a report into the file `out`, or as `name` into the folder `out`, and say where it lies."""
+    from ablate.report.html import write_report
+
+    path = out if out.suffix else out / name
+    write_report(path, text)
+    say(f"written: {path}{' (open it in a browser)' if path.suffix == '.html' else ''}")

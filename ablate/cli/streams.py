@@ -1,7 +1,7 @@
-"""stdin, stdout and stderr as commands may rely on: there, able to take any text, and no reason to leave early.
+"""Make stdin, stdout and stderr safe to use: open, able to encode any text, and unaffected by a reader that leaves.
 
-A shell may have closed one; a terminal may know no UTF-8; a reader may go away (`| head`), which changes nothing of what a
-command does and of its exit code.
+A shell may have closed one; a terminal may not support UTF-8; a reader may leave (`| head`), which changes neither what a
+command does nor its exit code.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ PLAIN = str.maketrans(
      "≠": "!=", "≤": "<=", "≥": ">=", "†": "+", "α": "alpha", "ε": "epsilon", "→": "->", "─": "-", "━": "-", "│": "|",
      "└": "`", "“": '"', "”": '"', "‘": "'", "’": "'"}
 )  # fmt: skip
-"""What stands for our own marks where they cannot be written."""
+"""ASCII replacements for our own marks."""
 
 _HANDLER = "ablate.plain"
 
 
 def prepare() -> None:
-    """To be called once, before anything is opened: a file that got the number of a closed stream would be written to."""
+    """Call once, before anything is opened: a file opened with the number of a closed stream would receive its output."""
     closed = [number for number in range(3) if not _is_open(number)]
     for _ in closed:
         os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
@@ -43,11 +43,11 @@ def prepare() -> None:
 
 
 def reader_is_gone() -> bool:
-    """Whether nobody reads stdout any more: for commands that would else print for ever."""
+    """Whether nobody reads stdout any more: for commands that would otherwise print forever."""
     if not isinstance(getattr(getattr(sys.stdout, "buffer", None), "raw", None), _Pipe):
         return False
     watched = select.poll()
-    watched.register(1, 0)  # errors are always told
+    watched.register(1, 0)  # errors are always reported
     return bool(watched.poll(0))
 
 
@@ -61,7 +61,7 @@ def writes(text: str) -> bool:
 
 
 class _Pipe(io.FileIO):
-    """A descriptor to write to; what nobody reads any more is dropped without a murmur."""
+    """A descriptor that silently drops output which nobody reads any more."""
 
     def write(self, data: Any) -> int:
         try:

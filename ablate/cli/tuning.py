@@ -36,7 +36,7 @@ def train(tuning: Tuning, db: str | None, engine: ReadyEngine, retry: Sequence[s
         return 0, tuned.over
     say_errors(tuned.report)
     if seen[0].found:
-        say(f"{plural(seen[0].found, 'run')} of trials had been trained before: not trained again")
+        say(f"{plural(seen[0].found, 'trial run')} already trained: not trained again")
     return replace(tuned.report, failed=0, lost=0, blocked=0).exit_code, tuned.over
 
 

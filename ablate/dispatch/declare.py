@@ -60,7 +60,7 @@ class Engine:
 # What settings are read by --------------------------------------------------------------------------------------------
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     if isinstance(value, bool | Mapping | list) or value is None or not str(value).strip():
         raise ValueError("must be a text")
     if any(ord(character) < 32 for character in str(value)):
@@ -68,40 +68,40 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def count(value: Any) -> int:
+def count(value: object) -> int:
     if not re.fullmatch(r"\d+", str(value)):
         raise ValueError("must be a whole number, 0 or more")
-    return int(value)
+    return int(str(value))
 
 
-def positive(value: Any) -> int:
+def positive(value: object) -> int:
     if not re.fullmatch(r"0*[1-9]\d*", str(value)):
         raise ValueError("must be a whole number, 1 or more")
-    return int(value)
+    return int(str(value))
 
 
-def number(value: Any) -> float:
+def number(value: object) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", str(value)):
         raise ValueError("must be a number, 0 or more, such as 1 or 0.5")
-    return float(value)
+    return float(str(value))
 
 
-def lines(value: Any) -> list[str]:
+def lines(value: object) -> list[str]:
     """A list of texts, or one; on the command line it may be repeated."""
     return [text(line) for line in value] if isinstance(value, list) else [text(value)]
 
 
-def flags(value: Any) -> dict[str, Any]:
+def flags(value: object) -> dict[str, Any]:
     """Texts or booleans by name; on the command line `KEY.NAME=VALUE`."""
     return _named(value, lambda item: item if isinstance(item, bool) else text(item))
 
 
-def amounts(value: Any) -> dict[str, Any]:
+def amounts(value: object) -> dict[str, Any]:
     """Numbers by name; on the command line `KEY.NAME=AMOUNT`."""
     return _named(value, number)
 
 
-def _named(value: Any, read: Callable[[Any], Any]) -> dict[str, Any]:
+def _named(value: object, read: Callable[[Any], Any]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError("must name each option, as in NAME: VALUE")
     for name in value:

@@ -87,7 +87,7 @@ def _from_items(section: str, items: Iterable[str]) -> Settings:
     return found
 
 
-def _value(place: str, section: str, name: str, value: Any) -> Any:
+def _value(place: str, section: str, name: str, value: object) -> Any:
     options = sections()[section].options
     _refuse_unknown(place, [name], options)
     try:

@@ -10,9 +10,9 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import Distribution, entry_points
 from types import ModuleType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ablate.errors import UsageError, nearest
 
@@ -74,16 +74,15 @@ def installed(group: str, kind: type[D], attribute: str, broken: list[Broken]) -
             yield from found
 
 
-def _behind(loaded: Any, module: str, kind: type[D], attribute: str) -> Iterator[tuple[D, str]]:
+def _behind(loaded: object, module: str, kind: type[D], attribute: str) -> Iterator[tuple[D, str]]:
     if isinstance(loaded, kind):
         yield loaded, module
-    elif hasattr(loaded, "__path__"):
-        yield from in_package(loaded, kind, attribute)
-    else:
-        yield from in_module(loaded, kind, attribute)
+    elif isinstance(loaded, ModuleType):
+        look = in_package if hasattr(loaded, "__path__") else in_module
+        yield from look(loaded, kind, attribute)
 
 
-def _whose(name: str, distribution: Any, group: str) -> str:
+def _whose(name: str, distribution: Distribution | None, group: str) -> str:
     package = f" of the package {distribution.name}" if distribution is not None else ""
     return f"the entry point {name!r} in {group}{package}"
 
@@ -128,7 +127,7 @@ class Catalog(Generic[N]):
         found: dict[str, tuple[N, str]] = {}
         for declared, module in (*self._ours(), *installed(self._group, self._kind, self._attribute, self._broken)):
             if declared.name in found:
-                why = f"{self._noun} {declared.name!r} is there already, from {found[declared.name][1]}; choose another name"
+                why = f"{self._noun} {declared.name!r} already exists, from {found[declared.name][1]}; choose another name"
                 self._broken.append(Broken(module, declared.name, why))
             else:
                 found[declared.name] = declared, module

@@ -51,7 +51,7 @@ def fields_of(kind: type[Part]) -> Mapping[str, Field]:
     for part in sorted(parts(kind).values(), key=is_theirs):
         for path, declared in part.fields.items():
             if found.setdefault(path, declared) != declared:
-                raise Unfit(part, f"{path} is declared otherwise by another part of the same kind")
+                raise Unfit(part, f"{path} is declared differently by another part of the same kind")
     return found
 
 
@@ -100,7 +100,7 @@ def _all() -> Mapping[str, Mapping[str, Part]]:
         same = found[type(part).__name__]
         why = next((why for one, why in _left_out if one is part), "")
         if part.name in same:
-            why = f"{part.kind} {part.name!r} is taken already; give the second one another name"
+            why = f"{part.kind} {part.name!r} is already taken; rename the second one"
         if not why:
             same[part.name] = part
         elif theirs:

@@ -68,7 +68,7 @@ class Hook:
         return loss
 
     def gradient(self, again: Callable[[], None]) -> None:
-        """Gradients are in place and unscaled; `again()` computes them anew for the same batch with the same draws.
+        """Gradients are in place and unscaled; `again()` computes them again for the same batch with the same draws.
 
         Not in fp16: a part that calls `again` excludes `precision: fp16`.
         """

@@ -51,7 +51,7 @@ class BasicBlock(resnet.BasicBlock, Residual):  # type: ignore[misc]
     convolutions: ClassVar[dict[str, str]] = {"conv1": "after1"}
     last_norm: ClassVar[str] = "bn2"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.open_places()
 
@@ -71,7 +71,7 @@ class Bottleneck(resnet.Bottleneck, Residual):  # type: ignore[misc]
     conv3: nn.Module
     bn3: nn.Module
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.open_places()
 
@@ -90,7 +90,7 @@ def blocks(network: nn.Module) -> list[Residual]:
 
 
 def replace(network: nn.Module, kind: type[Layer]) -> Iterator[tuple[nn.Module, str, Layer]]:
-    """Each layer of exactly this kind, with the module that holds it and its name there, so that it can be set anew."""
+    """Each layer of exactly this kind, with the module that holds it and its name there, so that it can be replaced."""
     for holder in list(network.modules()):
         for name, layer in list(holder.named_children()):
             if type(layer) is kind:

@@ -16,7 +16,7 @@ from ablate.parts.declare import Field
 
 RUN_KEYS = {
     "study": "the other study's file, relative to this one",
-    "profile": "its profile; none: the full scale",
+    "profile": "its profile; none: the study without one",
     "arm": "the arm, named as in the study's tables",
     "seed": "same: the run with the child's own seed; or one seed for all",
     "weights": "last or selected",
@@ -30,7 +30,7 @@ NAMES_WEIGHTS: Final = "(names weights)"
 """The mark of a type whose values name weights: a plan looks for their files, and a run that they name becomes the parent."""
 
 
-def read_init(value: Any) -> Any:
+def read_init(value: object) -> Any:
     """Texts as they are; a file, a run by name, and what a plan makes of them (`entry`, `run`, `arm` alone) as mappings."""
     if isinstance(value, str) and value:
         return value
@@ -42,7 +42,7 @@ def read_init(value: Any) -> Any:
         _only(value, ("file", "sha256"), "a file")
         digest = value.get("sha256")
         if digest is not None and not (isinstance(digest, str) and re.fullmatch(DIGEST, digest)):
-            raise ValueError("sha256 has 64 hexadecimal digits; quote it")
+            raise ValueError("sha256 must be 64 hexadecimal digits, in quotes")
     elif "entry" in value:
         _only(value, ("entry",), "an entry of torchvision")
     elif "run" in value:
@@ -57,7 +57,7 @@ def read_init(value: Any) -> Any:
     return {name: item for name, item in value.items() if item is not None}
 
 
-def same_init(init: Any) -> Any:
+def same_init(init: str | Mapping[str, Any]) -> Any:
     """First weights in one form for all ways to write them; nothing is looked for on the disk."""
     if isinstance(init, str):
         return init if init == "scratch" or init in WEIGHTS else os.path.normpath(init)
@@ -79,18 +79,18 @@ def _only(value: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
         raise ValueError(f"file must be text, not {value['file']!r}")
 
 
-def names_run(value: Any) -> bool:
+def names_run(value: object) -> bool:
     """Whether a value that names weights means those of a run, in any of its forms."""
     return isinstance(value, Mapping) and "file" not in value and "entry" not in value
 
 
-def read_teacher(value: Any) -> Any:
+def read_teacher(value: object) -> Any:
     """What `read_init` takes but `scratch`, or None."""
     if value is None:
         return None
     if value == "scratch" or not isinstance(value, str | Mapping) or not value:
         raise ValueError(
-            "must be weights that have learnt something: 'imagenet', 'imagenet-v2', a file of weights, or a run such as "
+            "must be trained weights: 'imagenet', 'imagenet-v2', a file of weights, or a run such as "
             "{study: ..., arm: ...}; null for none"
         )
     return read_init(value)
@@ -134,6 +134,6 @@ Teacher = Annotated[
 """Weights of a network that is learnt from; None for no such network."""
 
 TEACHER = Field(
-    Teacher, None, "a run or weights that a network learns from, as in model.init; none: nobody", before=None
+    Teacher, None, "a run or weights that a network learns from, as in model.init; none: no teacher", before=None
 )
 """The setting of a refinement that has a teacher. Its run is the parent of those that learn from it."""

@@ -1,1 +1,1 @@
-"""What a project is and can do: plans, results, pages, check-ups. It knows nothing of a command line, and prints nothing."""
+"""Plans, results, pages and check-ups, for the Python API and for the command line. Nothing here prints."""

@@ -1,4 +1,4 @@
-"""The command that does what a message advises, to copy."""
+"""Command lines to copy, for messages and pages."""
 
 from __future__ import annotations
 

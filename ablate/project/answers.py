@@ -46,23 +46,20 @@ def _run(result: RunResult | None, again: Mapping[tuple[str, str], bool]) -> Run
         return RunEntry("queued")
     if result.state != "done" or result.shown is None:
         return RunEntry(result.state, seconds=_seconds(result))
-    equal = again.get((result.run.run_id, str(result.shown.environment.get("code"))))
-    return RunEntry(result.state, result.shown.ended, _hardware(result), _code(result), equal, _seconds(result))
+    code = result.environment.get("code")
+    equal = again.get((result.run.run_id, str(code)))
+    shown = str(code or "not recorded")[:12]
+    return RunEntry(result.state, result.shown.ended, _hardware(result), shown, equal, _seconds(result))
 
 
 def _hardware(result: RunResult) -> str:
     """`AMD EPYC, 2 threads, torch 2.11.0`, as far as it was recorded."""
-    known = result.shown.environment if result.shown else {}
+    known = result.environment
     device = str(known.get("device") or result.device or "unknown hardware")
     threads = known.get("threads") if result.device in (None, "cpu") else None
     parts = [device, plural(threads, "thread") if isinstance(threads, int) else ""]
     torch = known.get("packages", {}).get("torch")
     return ", ".join([*filter(None, parts), *([f"torch {torch}"] if torch else [])])
-
-
-def _code(result: RunResult) -> str:
-    known = result.shown.environment if result.shown else {}
-    return str(known.get("code") or "not recorded")[:12]
 
 
 def _seconds(result: RunResult) -> float:

@@ -6,8 +6,8 @@ takes a `Study`, a study file, or the name of a study in the database. `db` is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -57,13 +57,13 @@ def load_study(
     """
     for item in sets:
         if "=" not in item:
-            raise UsageError(f"sets: {item!r} must be PATH=VALUE, as in 'epochs=3'.")
+            raise UsageError(f"sets: {item!r} must be PATH=VALUE, as in 'epochs=3'.", code="bad-setting")
     chosen = seeds if isinstance(seeds, int) or seeds is None else tuple(seeds)
     return load(file, Settings(profile, tuple(sets), chosen))
 
 
 def plan(study: Study | str | Path, *, db: str | None = None) -> Plan:
-    """What a study comes to against the database: its arms, and each run with its state. Nothing is written."""
+    """A study's arms and runs, with the state of each run in the database. Nothing is written."""
     loaded = _to_train(study, db)
     store = open_results(db)
     if store is None:
@@ -84,7 +84,7 @@ def run_grid(
     on_event: Callable[[Event], None] | None = None,
     db: str | None = None,
 ) -> GridResult:
-    """Train whatever of a study is missing, and return when nothing of it is left that can be done here.
+    """Train the missing runs of a study, and return when none is left that can be trained here.
 
     `on_event` gets an `ablate.dispatch.contract.events` value for each thing that happens, in a worker's thread. Raises
     `Interrupted` after Ctrl-C (in the main thread; runs checkpoint first), `DatabaseGone`, and `UsageError` for what cannot work here.
@@ -98,12 +98,8 @@ def run_grid(
     engine = _engine(executor, db, workers, threads, device, limit)
     make_home()
 
-    @contextmanager
-    def shown(planned: Plan) -> Iterator[Callable[[Event], None]]:
-        yield on_event or (lambda event: None)
-
     with Store.open(database_url(db)) as store:
-        worked = work(loaded, store, engine, shown, db=db, retry=retry)
+        worked = work(loaded, store, engine, lambda planned: _told(on_event), db=db, retry=retry)
     if worked.report is None:
         return GridResult(worked.after)
     _raise_for(worked.report)
@@ -128,8 +124,9 @@ def frame(
 ) -> pandas.DataFrame:
     """A study's results as a data frame: one row a run, or one row an epoch of a run.
 
-    `set` names a variant as `--set` does: "epochs=3", or several in a list. The columns are the study, the variant, the arm, one column a factor, the seed, the state, every metric in its own unit, seconds, device and run id.
-    Raises `NotFound` where there is no such study or database.
+    `set` names a variant by its settings: "epochs=3", or several in a list. The columns are the study, the variant, the arm, each
+    factor, the seed, the state, every metric in its own unit, seconds, device and run id. Raises `NotFound` where there is no such
+    study or database.
     """
     from ablate.analysis import frame as build
     from ablate.project.stored import stored_study
@@ -147,7 +144,8 @@ def table(study: Study | str | Path, name: str, *, db: str | None = None) -> Tab
     loaded = _stored(study, db)
     if name not in loaded.tables:
         known = ", ".join(loaded.tables) or "none"
-        raise NotFound(f"{loaded.name} has no table {name!r}.{nearest(name, loaded.tables)} Its tables: {known}.")
+        message = f"{loaded.name} has no table {name!r}.{nearest(name, loaded.tables)} Its tables: {known}."
+        raise NotFound(message, code="unknown-table")
     with require_results(db) as store:
         return build(loaded, loaded.tables[name], store)
 
@@ -183,24 +181,18 @@ def run_tuning(
     on_event: Callable[[Event], None] | None = None,
     db: str | None = None,
 ) -> TuningResult:
-    """Ask for trials and train them until each arm's budget is spent, and give each arm's trials and best recipe.
+    """Train trials until each arm's budget is spent, and return each arm's trials and best recipe.
 
     A failed trial is one of the trials. Raises as `run_grid` does.
     """
     from ablate.project.tunings import train
-    from ablate.store.store import Store
     from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.reading import read_result
-    from ablate.tuning.session import Session
 
     tuning = load_tuning(file, profile, tuple(sets))
     engine = _engine(executor, db, workers, threads, device, limit)
 
-    @contextmanager
-    def shown(session: Session, store: Store) -> Iterator[Callable[[Event], None]]:
-        yield on_event or (lambda event: None)
-
-    tuned = train(tuning, engine, shown, db=db)
+    tuned = train(tuning, engine, lambda session, store: _told(on_event), db=db)
     if tuned.report is not None:
         _raise_for(tuned.report)
     with require_results(db) as store:
@@ -208,7 +200,7 @@ def run_tuning(
 
 
 def _to_train(study: Study | str | Path, db: str | None) -> Study:
-    """A file as it stands, and a name as it was last run."""
+    """A file as it is now, a name as it was last run."""
     if isinstance(study, Study):
         return study
     text = str(study)
@@ -237,8 +229,12 @@ def _engine(
     )  # fmt: skip
 
 
+def _told(on_event: Callable[[Event], None] | None) -> AbstractContextManager[Callable[[Event], None]]:
+    return nullcontext(on_event or (lambda event: None))
+
+
 def _raise_for(report: GridReport) -> None:
-    """What kept a grid from going on."""
+    """Raise what stopped a grid."""
     if report.gone is not None:
         raise report.gone
     if report.interrupted:

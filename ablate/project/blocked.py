@@ -1,6 +1,6 @@
-"""Which runs of a study cannot start on this machine as things stand, and which done parents must train again for others.
+"""Which runs of a study cannot start on this machine now, and which done parents must train again for their children.
 
-Nothing of it is stored: weights come and go, and another machine may have them.
+None of this is stored: weights come and go, and another machine may have them.
 """
 
 from __future__ import annotations
@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.study.recipes.first_weights import absent
 from ablate.study.recipes.recipe import start_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
+
+if TYPE_CHECKING:
+    from ablate.store.store import Store
 
 WAITING = ("queued", "pruned")
 DEAD = {"failed": "failed", "lost": "was lost", "cancelled": "was cancelled"}
@@ -34,11 +38,11 @@ class Block:
 
 
 class Outlook:
-    """What is ahead of a study's waiting runs and parents.
+    """Which waiting runs and parents of a study can start.
 
     `states` holds what is stored, by run id; a run that is not in it waits to be queued. `blocks` has the waiting runs that
     cannot start, `again` the done parents without the weights that a waiting run starts from, and `barred` all runs that
-    nobody on this machine may claim: those that wait, and those that somebody may queue again meanwhile.
+    no worker on this machine may claim, including those that may be queued again meanwhile.
     """
 
     def __init__(self, study: Study, states: Mapping[str, str], home: Path) -> None:
@@ -58,7 +62,7 @@ class Outlook:
         return self._states.get(run_id, "queued")
 
     def _is_barred(self, run: Run) -> bool:
-        """Whether the store by itself would hand it out some time: what waits for a parent that is not done, it does not."""
+        """Whether the store might hand it out although it cannot start. What waits for an unfinished parent the store holds back."""
         if self._state(run.run_id) == "done":
             return False
         freed = run.parent is not None and self._state(run.parent) == "done"
@@ -91,7 +95,7 @@ class Outlook:
         return Block(f"{name} {what}: {block.why}", inherited)
 
     def _no_weights(self, run: Run) -> str:
-        if run.trainer is not None:  # another trainer's recipe is its own affair
+        if run.trainer is not None:  # ablate cannot read another trainer's recipe
             return ""
         if run.arm_id not in self._absent:
             self._absent[run.arm_id] = absent(run.recipe, home=self._home, folders=self._folders)
@@ -103,4 +107,18 @@ class Outlook:
         which = start_of(child.recipe)[1].get("weights", "last")
         if (folder / f"model-{which}.pt").is_file():
             return True
-        return which == "selected" and parent.recipe["select"] == "last" and (folder / "model-last.pt").is_file()
+        return which == "selected" and parent.recipe.get("select") == "last" and (folder / "model-last.pt").is_file()
+
+
+def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:
+    """Queue again, for a request, each done parent without the weights that a waiting run needs; the ids that were.
+
+    Weights are kept only where somebody wanted them at the time, so a run that was done before its child was planned has
+    none. A parent that trains again needs the weights of its own parent; one that cannot train again stays done.
+    """
+    known = [run.run_id for run in (*study.runs, *study.parents)]
+    states = {run_id: state.state for run_id, state in store.states(known).items()}
+    again = Outlook(study, states, home).again
+    if not again:
+        return ()
+    return store.requeue(again, "its weights are gone, and a run that is to be trained starts from them", request)

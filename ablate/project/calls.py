@@ -1,4 +1,4 @@
-"""What a call asks for: what is stored with it, and what trainers are told besides the run."""
+"""Settings of a call: what is stored with a request, and the options that trainers get."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UsageError
-from ablate.study.code.scripts import globs_of
 from ablate.study.recipes.places import data_root, home
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
 
 def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
     """`Context.options` for the runs of a study: what to keep, where things lie, and which files are code too."""
+    from ablate.study.code.scripts import globs_of
+
     watch = globs_of(study.trainer)
     return {
         "keep": study.keep,
@@ -52,4 +53,5 @@ def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
             return tuple(int(part) for part in text.split(",") if part.strip())
         return int(text)
     except ValueError:
-        raise UsageError(f"--seeds {text}: must be a number of seeds such as 3, or a list such as 0,5,7.") from None
+        message = f"seeds {text!r}: must be a number of seeds such as 3, or a list such as 0,5,7."
+        raise UsageError(message, code="bad-seeds") from None

@@ -1,6 +1,6 @@
-"""What `ablate doctor` looks at on a machine: torch and the driver, disks, clocks, limits. Each gives findings with advice.
+"""The checks of `ablate doctor`: torch and the driver, disks, clocks, limits. Each gives findings with advice.
 
-Whatever is asked of the machine comes in as an argument with the real answer as its default, so that tests can fake it.
+What the machine answers is an argument, so that tests can give another answer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHARED_MEMORY_GB = 0.25
 OPEN_FILES = 1024
 SKEW_SECONDS = 5.0
 EXTRAS = {"psycopg": ("ablate-studies[postgres]", "results in PostgreSQL")}
-"""Packages that are not needed always, but for the engines': what pip installs, and what for."""
+"""Optional packages besides those of the engines: what pip installs, and what for."""
 _PROBE = """
 import json
 said = {}
@@ -74,7 +74,7 @@ def ask_torch() -> dict[str, Any]:
         said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return said
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        return {"error": f"{type(error).__name__}: importing it ends the process or takes minutes"}
+        return {"error": f"{type(error).__name__}: importing it crashes or takes minutes"}
 
 
 def ask_driver(tool: str = "nvidia-smi") -> Driver | None:
@@ -108,7 +108,7 @@ def torch_and_driver(said: Mapping[str, Any], driver: Driver | None, visible: st
     built = f"built for CUDA {said['cuda']}" if said["cuda"] else "built for the CPU"
     yield Finding("torch", OK, f"{said['torch']}, torchvision {said['torchvision']}, {built}")
     if driver is None and not said["devices"]:
-        yield Finding("cuda", OK, "no GPU; runs go to the CPU")
+        yield Finding("cuda", OK, "no GPU; runs use the CPU")
         return
     offers = ".".join(map(str, driver.cuda)) if driver and driver.cuda else ""
     if driver is not None:
@@ -131,13 +131,13 @@ def _why_none(built: str | None, driver: Driver, offers: str, visible: str | Non
         )
     if visible is not None:
         return f"CUDA_VISIBLE_DEVICES is {visible!r}: unset it, or name a GPU of nvidia-smi's list."
-    return "Look at what nvidia-smi says; a driver that was updated needs a reboot, a container the NVIDIA runtime."
+    return "Check nvidia-smi. Reboot after a driver update; a container needs the NVIDIA runtime."
 
 
 def extras(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
     for engine in ENGINES.all().values():
         for name, wanted in engine.packages.items():
-            yield _extra(name, wanted, f"--executor {engine.name}", version)
+            yield _extra(name, wanted, f"the executor {engine.name}", version)
     for name, (wanted, purpose) in EXTRAS.items():
         yield _extra(name, wanted, purpose, version)
 
@@ -146,8 +146,8 @@ def namesake(version: Callable[[str], str] = importlib.metadata.version) -> Iter
     """Another distribution is called `ablate`, and its package is, too. Ours was called so before it was `ablate-studies`."""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         yield Finding(
-            "ablate", WARNING, f"the distribution ablate {version('ablate')} is installed beside ablate-studies; each writes a "
-            "package `ablate`, over the files of the other",
+            "ablate", WARNING, f"the distribution ablate {version('ablate')} is installed beside ablate-studies; both install "
+            "a package `ablate`, each over the files of the other",
             "Remove both, then install ours again: pip uninstall ablate ablate-studies; pip install ablate-studies (in a "
             "checkout: pip install -e .).",
         )  # fmt: skip
@@ -165,7 +165,7 @@ def programs(which: Callable[[str], str | None] = shutil.which) -> Iterator[Find
     for engine in ENGINES.all().values():
         missing = [name for name in engine.programs if which(name) is None]
         if missing and len(missing) < len(engine.programs):
-            advice = f"Needed for --executor {engine.name} only: all of {', '.join(engine.programs)} must be on PATH."
+            advice = f"Needed only for the executor {engine.name}: all of {', '.join(engine.programs)} must be on PATH."
             yield Finding(engine.name, WARNING, f"no {', '.join(missing)} on this host", advice)
 
 
@@ -181,7 +181,7 @@ def disk(name: str, folder: Path, needed_gb: float, free: Callable[[Path], float
     state = f"{folder}{'' if folder.exists() else ' (not there yet)'}, {free_gb:.0f} GB free"
     if free_gb < needed_gb:
         return Finding(
-            name, WARNING, state, f"Less than {needed_gb:g} GB: make room, or point {name} to a larger disk."
+            name, WARNING, state, f"Less than {needed_gb:g} GB: free some space, or move {name} to a larger disk."
         )
     return Finding(name, OK, state)
 
@@ -198,7 +198,7 @@ def existing(folder: Path) -> Path:
 
 def _network(folder: Path, mountinfo: str | None) -> str | None:
     """The type of the file system where `folder` lies or will lie, if it is a network's."""
-    from ablate.store.location import NETWORK, file_system  # with SQLAlchemy, which `--help` does without
+    from ablate.store.location import NETWORK, file_system  # imports SQLAlchemy: slow
 
     kind = file_system(existing(folder).resolve(), mountinfo)
     return kind if kind in NETWORK else None
@@ -209,8 +209,8 @@ def network_home(folder: Path, mountinfo: str | None = None) -> Iterator[Finding
     if kind is not None:
         yield Finding(
             "ABLATE_HOME", WARNING, f"{folder} lies on a network file system ({kind})",
-            "Decoded data is read from there at each step, and checkpoints wait for it: a local disk is faster. "
-            "Workers of several hosts need it shared only where a run starts from another run's weights.",
+            "Decoded data is read from it at each step and checkpoints are written to it, so a local disk is faster. "
+            "Workers on several hosts need to share it only if a run starts from another run's weights.",
         )  # fmt: skip
 
 
@@ -219,7 +219,7 @@ def network_database(path: Path, mountinfo: str | None = None) -> Iterator[Findi
     if kind is not None:
         yield Finding(
             "database", ERROR, f"{path} lies on a network file system ({kind}), where SQLite can lose results",
-            "Use a local disk (--db or ABLATE_DB), or PostgreSQL: ABLATE_DB=postgresql+psycopg://user:password@host/name.",
+            "Use a local disk (set ABLATE_DB), or PostgreSQL: ABLATE_DB=postgresql+psycopg://user:password@host/name.",
         )  # fmt: skip
 
 
@@ -231,8 +231,8 @@ def clock(name: str, theirs: float, ours: float | None = None) -> Finding:
     where = "ahead of" if skew > 0 else "behind"
     return Finding(
         name, WARNING, f"this machine's clock is {abs(skew):.0f} s {where} it",
-        "Set this machine's clock (chronyd, systemd-timesyncd). Leases follow the database's clock, so no run is lost by "
-        "it; times of runs and the age of files are wrong.",
+        "Set this machine's clock (chronyd, systemd-timesyncd). Leases use the database's clock, so no run is lost, "
+        "but times of runs and ages of files are wrong.",
     )  # fmt: skip
 
 
@@ -272,8 +272,13 @@ def leases(lapsed: Mapping[str, str]) -> Iterator[Finding]:
     """`lapsed` as `Store.lapsed` gives it."""
     if lapsed:
         run_id, why = next(iter(lapsed.items()))
-        count = "1 run is" if len(lapsed) == 1 else f"{len(lapsed)} runs are"
+        one = len(lapsed) == 1
+        count = (
+            "1 run is marked running but its worker is"
+            if one
+            else f"{len(lapsed)} runs are marked running but their workers are"
+        )
         yield Finding(
-            "leases", WARNING, f"{count} called running and nobody is at it: {run_id[:12]}, {why}",
-            "Nothing is lost: the next ablate grid run of the study takes them up from their last checkpoint.",
+            "leases", WARNING, f"{count} gone: {run_id[:12]}, {why}",
+            "Nothing is lost: the next ablate grid run of the study continues from the last checkpoint.",
         )  # fmt: skip

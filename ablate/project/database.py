@@ -1,4 +1,4 @@
-"""Which results database is meant, and how it is named without its password."""
+"""Which results database to use, and how to show it without its password."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def database_url(db: str | None) -> str:
-    """The database that is meant: `--db`, else ABLATE_DB, else results.db. A path stays a path."""
+    """`db` if given, else ABLATE_DB, else results.db. A path stays a path."""
     return places.database(db)
 
 
@@ -38,12 +38,9 @@ def open_results(db: str | None) -> Store | None:
         return None
 
 
-def require_results(db: str | None, first: str = "ablate grid run STUDY.yaml") -> Store:
-    """The database for reading. Raises NotFound with what to do where there is none: the command that comes `first`."""
+def require_results(db: str | None) -> Store:
+    """The database for reading. Raises NotFound where there is none."""
     store = open_results(db)
     if store is None:
-        raise NotFound(
-            f"There is no results database at {safe_url(database_url(db))}. "
-            f"Run something first ({first}), or name another with --db."
-        )
+        raise NotFound(f"There is no results database at {safe_url(database_url(db))}.", code="no-database")
     return store

@@ -35,7 +35,7 @@ class ReadyEngine:
 
     @property
     def slots(self) -> int:
-        """Runs at a time; of executors elsewhere what was asked for, else one."""
+        """Runs at a time; on other hosts the number that was asked for, or one."""
         from ablate.dispatch.contract.slots import plan_slots
 
         if self.engine.where == "this host":
@@ -44,7 +44,7 @@ class ReadyEngine:
 
 
 def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **given: Any) -> ReadyEngine:
-    """The executor of that name, before anything is written. Raises UsageError for options that do not go together, and for
+    """The executor of that name, before anything is written. Raises UsageError for settings that contradict each other, and for
     what cannot work on this host."""
     from ablate.dispatch.contract.slots import crowded, plan_slots
     from ablate.dispatch.elsewhere.gridfile import is_sqlite
@@ -54,11 +54,11 @@ def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **
     executor = get_executor(name, engine_settings, home())
     engine = ENGINES.get(name)
     if given["run_timeout"] is not None and engine.where == "this process":
-        raise UsageError(
-            "--run-timeout needs worker processes: a run in this process cannot be ended. Use --executor local."
-        )
+        message = f"the executor {name} cannot stop a run after a time, since it starts no worker processes."
+        raise UsageError(message, code="timeout-unsupported")
     if given["spool"] and (engine.where != "elsewhere" or not is_sqlite(url)):
-        raise UsageError(f"--spool is for --executor {' or '.join(elsewhere())} with a SQLite database; leave it out.")
+        message = f"a spool is for the executors {' and '.join(elsewhere())} with a SQLite database."
+        raise UsageError(message, code="spool-unsupported")
     placed = (given["device"], given["workers"], given["threads"])
     executor.check(*placed, SPOOL if given["spool"] else url)
     if engine.where != "elsewhere" and (busy := crowded(plan_slots(*placed))):

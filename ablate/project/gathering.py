@@ -20,7 +20,7 @@ from ablate.project.telling import tell
 from ablate.project.text import plural
 from ablate.study.document.source import read
 from ablate.study.recipes.places import DEFAULT_DATABASE
-from ablate.study.recipes.recipe import setting, weights_paths
+from ablate.study.recipes.recipe import weights_paths
 from ablate.study.tuning.tuning import is_tuning
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from ablate.study.values.study import Study
 
 NOT_PUBLISHED = ("quickstart.yaml",)
-"""Studies at the top that are nobody's paper and have a database of their own."""
+"""Studies that are of no paper and have a separate database."""
 TAKEN = ("index",)
 """Names of pages that are no study's."""
 
 EXAMPLES = "examples"
-"""A folder of scripts to try: nobody's paper, so no page."""
+"""A folder of example scripts, which get no page."""
 
 
 @dataclass(frozen=True)
@@ -108,19 +108,19 @@ def collect(experiments: Path, db: str | None) -> Collected:
 def study_files(experiments: Path) -> tuple[Path, ...]:
     """`experiments/*.yaml` and `experiments/PAPER/*.yaml`, what is not published left out. Raises NotFound."""
     if not experiments.is_dir():
-        raise NotFound(f"{experiments}: no such folder of study files; name one with --experiments.")
+        raise NotFound(f"There is no folder of study files at {experiments}.", code="no-study-files")
     top = [path for path in sorted(experiments.glob("*.yaml")) if path.name not in NOT_PUBLISHED]
     folders = [path for path in sorted(experiments.glob("*/*.yaml")) if path.parent.name != EXAMPLES]
     found = tuple(path for path in (*top, *folders) if not _is_tuning(path))
     if not found:
-        raise NotFound(f"{experiments} holds no study files to publish, neither *.yaml nor PAPER/*.yaml.")
+        raise NotFound(f"{experiments} has no study files (*.yaml or PAPER/*.yaml) to publish.", code="no-study-files")
     return found
 
 
 def _is_tuning(path: Path) -> bool:
     try:
         return is_tuning(read(path).data)
-    except AblateError:  # whoever reads it as a study says what is wrong
+    except AblateError:  # reading it as a study reports what is wrong
         return False
 
 
@@ -145,7 +145,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
         try:
             main, *others = scales_of(store, path)
             if main.name in owners:
-                raise NotFound(f"the study's name, {main.name!r}, is that of {owners[main.name]}; give it another.")
+                raise NotFound(f"the study name {main.name!r} is already used by {owners[main.name]}. Choose another.")
         except StudyError as error:
             problems += error.problems
             continue
@@ -171,7 +171,7 @@ def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dic
 
 
 def _is_taken(page: str, owner: str) -> str:
-    return f"the page of this scale would be {page}, which is that of {owner}; give one of the two another name."
+    return f"the page of this scale would be {page}, which {owner} already has. Rename one of the two."
 
 
 def _gathered(
@@ -188,7 +188,7 @@ def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, Run
     told = dict(found)
     for run in study.runs:
         result = found.get(run.run_id, RunResult(run, "queued"))
-        named = [setting(run.recipe, path) for path in weights_paths()] if run.trainer is None else []
+        named = [run.recipe.get(path) for path in weights_paths()] if run.trainer is None else []
         if result.state == "queued" and any(isinstance(one, Mapping) and not names_run(one) for one in named):
             told[run.run_id] = replace(result, state="blocked", error="no weights")
     return told
@@ -206,7 +206,8 @@ def _nothing_done(files: tuple[Path, ...], db: str | None, problems: list[Proble
         raise StudyError(problems)
     raise NotFound(
         f"No run of the {plural(len(files), 'study file')} is done in {_database(db)}. "
-        f"Run one first ({command('grid', 'run', str(files[0]), db=db)}), or name another database with --db."
+        f"Run one first: {command('grid', 'run', str(files[0]), db=db)}.",
+        code="nothing-done",
     )
 
 

@@ -1,4 +1,4 @@
-"""A grid, asked for and trained: what is missing of a study's runs goes to an executor, and what came of it is a value."""
+"""Run a grid: queue the missing runs of a study, have an executor train them, and return how the study stands then."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
+from ablate.project.blocked import train_parents_again
 from ablate.project.calls import folder_of, settings_of_call, trainer_options
 from ablate.project.database import database_url
-from ablate.project.parents import train_parents_again
 from ablate.project.planning import Plan, make_plan
 from ablate.store.store import Store
 from ablate.study.assign.foreign_trainer import fit_name
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ablate.project.engines import ReadyEngine
 
 Shown = Callable[[Plan], AbstractContextManager[Callable[["Event"], None]]]
-"""Gives what is called with each event, for as long as the grid works on a plan."""
+"""Gives the event handler, for as long as the grid works on a plan."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def work(
     retry: str | None = None,
     announce: Callable[[Plan, int], None] = lambda plan, again: None,
 ) -> Worked:
-    """One request, worked on until nothing of it is left that can be done here.
+    """Work on one request until no run is left that can be trained here.
 
     `announce` gets the plan before anything trains, and how many parents train again because their weights are gone. Raises
     DatabaseGone: nothing can be read of the results either.

@@ -1,8 +1,8 @@
-"""What lies under ABLATE_HOME, and which of it nobody needs any more: looked up here, freed by `ablate clean`.
+"""What ABLATE_HOME holds and which of it is no longer needed; `ablate clean` frees that.
 
 Nothing is followed out of ABLATE_HOME: symbolic links are left alone, whatever they point at. Several databases may share
 one ABLATE_HOME, so a run's folder that this database does not know is counted apart. A folder that nothing shows to be an
-ABLATE_HOME is only looked at.
+ABLATE_HOME is only read.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, UsageError
 from ablate.study.recipes.places import MARKER, default_home
 from ablate.study.recipes.recipe import start_of
+from ablate.study.values.recipe import AnyRecipe
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 KINDS = {
     "checkpoints": "checkpoints of done runs and pruned trials",
     "weights": "weights that no study keeps and no run starts from",
-    "decoded": "decoded data, not used lately",
-    "leftovers": "what killed processes left behind",
-    "unknown": "runs that this database does not know",
+    "decoded": "decoded data, not used recently",
+    "leftovers": "temporary files of killed processes",
+    "unknown": "runs that are not in this database",
 }
 DAY = 86400.0
 _PAIR = re.compile(r"[0-9a-f]{2}")
@@ -59,8 +60,8 @@ class Item:
 class Findings:
     """`sizes` are the bytes under each name at the top of ABLATE_HOME; `notes` say what was left alone and why.
 
-    `scripts` are the bytes that somebody's scripts left in a run's folder, which stay: whether they are needed is known to
-    the scripts' author alone. `ours`: whether the folder is known for an ABLATE_HOME.
+    `scripts` are the bytes that scripts wrote into a run's folder. They stay: only the scripts' author knows whether they are
+    needed. `ours`: whether the folder looks like an ABLATE_HOME.
     """
 
     home: Path
@@ -72,7 +73,7 @@ class Findings:
 
 
 def is_ours(home: Path) -> bool:
-    """Whether the folder is known for an ABLATE_HOME: marked as one, in the default place, or with run folders in it."""
+    """Whether the folder looks like an ABLATE_HOME: marked as one, in the default place, or with run folders in it."""
     with contextlib.suppress(UsageError):  # there is no default place for a user without a home folder
         if home.resolve() == default_home().resolve():
             return True
@@ -132,7 +133,7 @@ class _Search:
         sizes = {entry.name: _size(entry) for entry in _entries(self.home)}
         for place in ("runs", "cache"):
             if (self.home / place).is_symlink():
-                self.notes.append(f"{self.home / place} is a link to another place: left alone")
+                self.notes.append(f"{self.home / place} is a link to another place: skipped")
         self.runs()
         self.cache()
         for place in ("splits", "weights"):
@@ -164,7 +165,7 @@ class _Search:
                 self.finished(Path(entry.path), run, needed.get(run_id, {"last", "selected"}))
 
     def of_script(self, folder: Path) -> None:
-        """What lies there and is not ours, most of it in the folders that we made for the script."""
+        """Files in a run's folder that ablate did not write."""
         left = (
             entry
             for entry in _entries(folder)
@@ -215,7 +216,7 @@ class _Search:
         """Decoded copies are mapped by whoever trains on them; one that goes is made again when it is needed."""
         running = self.store.list_runs(states=["running"], limit=1) if self.store else []
         if running:
-            self.notes.append("decoded data is left alone while a run is running")
+            self.notes.append("decoded data is kept while a run is running")
         for entry in _entries(self.home / "cache"):
             if running or self.is_open(entry):
                 continue
@@ -245,7 +246,7 @@ def _is_decoded(entry: os.DirEntry[str]) -> bool:
     return bool(names & _CACHED) and all(name in _CACHED or _HALF_WRITTEN.fullmatch(name) for name in names)
 
 
-def _selected(recipe: Mapping[str, Any]) -> set[str]:
+def _selected(recipe: AnyRecipe) -> set[str]:
     return {"selected"} if recipe.get("select", "last") != "last" else set()
 
 

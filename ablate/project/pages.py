@@ -26,11 +26,14 @@ def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     from ablate.study.designs.variants import file_name
 
     if format_ not in OF_STUDIES:
-        raise UsageError(f"format {format_!r}: must be one of {', '.join(OF_STUDIES)}.{nearest(format_, OF_STUDIES)}")
+        message = f"format {format_!r}: must be one of {', '.join(OF_STUDIES)}.{nearest(format_, OF_STUDIES)}"
+        raise UsageError(message, code="unknown-format")
     written = OF_STUDIES[format_]
     names = list(loaded.tables)
     if written.one_table and len(names) > 1:
-        raise UsageError(f"{format_} holds one table, and {loaded.name} has {len(names)}; take another format.")
+        raise UsageError(
+            f"{format_} holds one table, and {loaded.name} has {len(names)}: use another format.", code="one-table"
+        )
     tables, results = build_tables(store, loaded, names)
     scale = other_scale(store, loaded, None)
     return f"{file_name(loaded.name, loaded.sets, scale)}{written.suffix}", render(
@@ -74,19 +77,26 @@ def render(
     answer: Sequence[Sentence] = (),
 ) -> str:
     """The text of a study's tables in a format; `scale` as `other_scale` gives it. `answer` is that of a whole study."""
-    from ablate.study.designs.variants import recipe_yaml
     from ablate.study.values.study import full_name
 
     assert written.study is not None
-    return written.study(
-        StudyReport(
-            tables=list(tables),
-            title=full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets),
-            about=loaded.about,
-            cite=loaded.cite,
-            source=loaded.source,
-            ran=recipe_yaml(loaded.base) if loaded.sets else "",
-            runs=list(results.values()),
-            answer=answer,
-        )
+    title = full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets)
+    return written.study(study_report(loaded, tables, list(results.values()), title=title, answer=answer))
+
+
+def study_report(
+    study: Study, tables: Sequence[Table], runs: Sequence[RunResult], *, title: str, answer: Sequence[Sentence] = ()
+) -> StudyReport:
+    """All that is to be written of a study."""
+    from ablate.study.designs.variants import recipe_yaml
+
+    return StudyReport(
+        tables=tables,
+        title=title,
+        about=study.about,
+        cite=study.cite,
+        source=study.source,
+        ran=recipe_yaml(study.base) if study.sets else "",
+        runs=runs,
+        answer=answer,
     )

@@ -1,4 +1,4 @@
-"""What a study comes to against what is in the database: the document behind `grid plan`, `grid run` and `status`."""
+"""The plan of a study, its runs with their state in the database: for `grid plan`, `grid run` and `status`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.project.blocked import WAITING, Outlook
+from ablate.project.stored import is_compared, is_growing
 from ablate.study.code.provenance import codes_of
 from ablate.study.recipes.places import home
+from ablate.study.recipes.recipe import shape_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
+    from ablate.store.values import StoredStudy
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
         if block is not None:
             state, why = "blocked", block.why
         elif run.run_id in outlook.again:
-            state, why = "queued", "done, but without the weights that another run starts from: it trains again"
+            state, why = "queued", "done, but the weights that another run starts from are gone: it trains again"
         all_names = names.get(run.arm_id, ["parent"])
         cause = block.cause if block else ""
         of_code = (found.stale, found.code_known, found.verified) if found and state == "done" else ()
@@ -102,22 +105,24 @@ def make_plan(study: Study, store: Store | None, *, workers: int = 1) -> Plan:
     return Plan(study, runs, parents, counts, seconds, untimed, tuple(outlook.again), outlook.barred)
 
 
-def tuning_plan(trials: Study, store: Store, *, growing: bool = False) -> Plan:
-    """As `make_plan`, of a tuning's trials: one that was pruned has ended, and is not left to run. What the trials to come will
-    take is not known."""
-    plan = make_plan(trials, store)
-    to_run = sum(item.state == "queued" for item in plan.runs)
-    return replace(plan, counts={**plan.counts, "to_run": to_run}, seconds=None, untimed=0, growing=growing)
+def tuning_plan(record: StoredStudy, queued: Study, store: Store) -> Plan:
+    """As `make_plan`, of what a tuning has queued. Of its trials, one that was pruned has ended, and is not left to run; what the
+    trials to come will take is not known."""
+    plan = make_plan(queued, store)
+    if is_compared(record):
+        return plan
+    counts = {**plan.counts, "to_run": sum(item.state == "queued" for item in plan.runs)}
+    return replace(plan, counts=counts, seconds=None, untimed=0, growing=is_growing(record))
 
 
 def is_worked_on(plan: Plan, store: Store) -> bool:
-    """Whether a run of the plan is leased to somebody who is there, as far as that can be told from here."""
+    """Whether a live worker holds a run of the plan, as far as this machine can tell."""
     running = {item.run.run_id for item in (*plan.parents, *plan.runs) if item.state == "running"}
     return bool(running - store.lapsed().keys())
 
 
-NOBODY = "Nobody is working on it."
-"""What is said of a study with runs left and no live lease."""
+NOBODY = "No worker is active."
+"""Said of a study with runs left and no live lease."""
 
 
 def _counts(study: Study, runs: tuple[PlannedRun, ...], parents: tuple[PlannedRun, ...]) -> dict[str, int]:
@@ -149,31 +154,18 @@ def _estimate(pending: list[Run], store: Store | None, workers: int, alike: Cont
         return (statistics.mean(spent) * len(pending) / max(1, workers), 0) if spent else (None, 0)
     paces: dict[tuple[Any, ...], list[float]] = {}
     for timing in store.timings():
-        shape = (timing.arch, timing.image_size, timing.batch_size, timing.precision, timing.data)
-        if not timing.foreign:
-            paces.setdefault(shape, []).append(timing.seconds_per_epoch)
+        if timing.shape is not None:
+            paces.setdefault(timing.shape, []).append(timing.seconds_per_epoch)
     known = [
-        statistics.median(paces[shape]) * run.recipe["epochs"]
+        statistics.median(paces[shape]) * run.recipe.get("epochs")
         for run in pending
-        if (shape := _shape(run.recipe)) in paces
+        if (shape := shape_of(run.recipe)) in paces
     ]
     return (sum(known) / max(1, workers), len(pending) - len(known)) if known else (None, 0)
 
 
-def _shape(recipe: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What the cost of an epoch depends on, as far as a recipe tells."""
-    data, model = recipe["data"], recipe["model"]
-    return (
-        model["arch"],
-        data["image_size"],
-        recipe["batch_size"],
-        recipe["precision"],
-        (data["name"], data["fraction"], data["limit"]),
-    )
-
-
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """The JSON document of `plan --json` and `status --json`."""
+    """The JSON document of `grid plan` and `status`."""
     return {
         "schema": 1,
         "study": plan.study.name,

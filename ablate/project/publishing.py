@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import Problem, UsageError
 from ablate.project.gathering import Gathered, collect
+from ablate.project.pages import study_report
 from ablate.project.telling import tell
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def publish(experiments: Path, out: Path, db: str | None) -> Published:
     UsageError and NoSpaceOrPermission where `out` cannot be written to.
     """
     if out.suffix in (".html", ".md") or out.is_file():
-        raise UsageError(f"--out {out}: with --all it is a folder, for the pages of all studies.")
+        raise UsageError(f"{out}: must be a folder, for the pages of all studies.", code="not-a-folder")
     found = collect(experiments, db)
     from ablate.report.html import write_plotlyjs, write_report
     from ablate.report.index import INDEX, render_index
@@ -48,12 +49,12 @@ def publish(experiments: Path, out: Path, db: str | None) -> Published:
         write_report(out / name, text)
     for path in _overtaken(out, found.collection):
         path.unlink()
-        tell(f"removed: {path}, as the plain name means that scale now")
+        tell(f"removed: {path}, since its scale now has the main page")
     return Published(_summary(found.collection), out / INDEX, out / README, found.problems)
 
 
 def _overtaken(out: Path, collection: Collection) -> list[Path]:
-    """Pages of ours that were another scale's when they were written, and whose scale now has the page of the plain name."""
+    """Pages of ours that showed another scale, which now has the main page."""
     from ablate.report.pages import MADE
     from ablate.report.published import page_name
 
@@ -69,32 +70,23 @@ def _overtaken(out: Path, collection: Collection) -> list[Path]:
 
 
 def _refuse_others(out: Path, names: Iterable[str]) -> None:
-    """UsageError where a page would replace a file that we did not write: `--out .` beside a README of its own."""
+    """Raises UsageError where a page would replace a file that ablate did not write, such as a README."""
     from ablate.report.pages import MADE
 
     for name in names:
         path = out / name
         if path.is_file() and MADE not in path.read_text(encoding="utf-8", errors="replace"):
-            raise UsageError(
-                f"{path} is no page of ours and would be replaced; name another folder with --out, or move the file."
-            )
+            message = f"{path} was not written by ablate and would be replaced. Use another folder, or move the file."
+            raise UsageError(message, code="would-overwrite")
 
 
 def _study_page(entry: StudyEntry, item: Gathered) -> str:
     from ablate.report.html import render_html
     from ablate.report.index import INDEX
 
-    return render_html(
-        [table.table for table in entry.tables],
-        title=entry.label,
-        about=item.study.about,
-        cite=item.study.cite,
-        source=item.study.source,
-        runs=list(item.results.values()),
-        answer=entry.answer,
-        plotlyjs="shared",
-        home=INDEX,
-    )
+    tables, runs = [table.table for table in entry.tables], list(item.results.values())
+    report = study_report(item.study, tables, runs, title=entry.label, answer=entry.answer)
+    return render_html(report, plotlyjs="shared", home=INDEX)
 
 
 def _summary(collection: Collection) -> str:

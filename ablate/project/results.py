@@ -33,7 +33,7 @@ def looks_of(study: Study, store: Store) -> Looks:
 
 
 def study_results(study: Study, store: Store) -> dict[str, RunResult]:
-    """What is known of a study's runs and of the runs that they start from; `stale` where the code is another by now.
+    """What is known of a study's runs and of the runs that they start from; `stale` where the code has changed since.
 
     A run that waits and cannot start here is `blocked`, and its `error` says why in two or three words.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import AblateError, NotFound, StudyError, nearest
+from ablate.project.advice import command
 from ablate.study.code.provenance import codes_of
 from ablate.study.document.find import files_of, says_study
 from ablate.study.loader import Settings, find, load, load_text
@@ -20,13 +21,13 @@ COMPARED = "compared"
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
-    from ablate.store.values import StoredRequest, StoredStudy
+    from ablate.store.values import StoredRequest, StoredStudy, StudyLink
 
 
 def stored_study(
     store: Store, name: str, profile: str | None = None, sets: Sequence[str] = (), *, exact: bool = False
 ) -> Study:
-    """The study that a name or a file means, under the profile that is meant, as the variant that `sets` (`--set`) makes.
+    """The study that a name or a file means, under the profile that is meant, as the variant that `sets` makes.
 
     Without a profile: the scale with more complete arms (`most_complete`). With `exact`, name, profile and variant are taken as
     given, None being the full scale. Its seeds are all that were asked of its text.
@@ -54,17 +55,19 @@ def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None
     if not every:
         if files := files_of(name):
             raise NotFound(
-                f"{name} has no run in this database; its study file is {' or '.join(map(str, files))}. "
-                f"Train it first: ablate grid run {files[0]}; or name another database with --db."
+                f"{name} has no runs in this database. Its study file is {' or '.join(map(str, files))}. "
+                f"Train it first: {command('grid', 'run', str(files[0]))}.",
+                code="no-runs",
             )
         known = sorted({item.name for item in store.studies()})
         raise NotFound(
             f"{name}: neither a study file nor a study in the database.{nearest(name, known)} "
-            f"Studies there: {', '.join(known) or 'none'}."
+            f"Studies in the database: {', '.join(known) or 'none'}.",
+            code="unknown-study",
         )
     found = [item for item in every if _is_variant(item, sets)]
     if not found:
-        raise NotFound(_no_such_variant(name, every, sets))
+        raise NotFound(_no_such_variant(name, every, sets), code="unknown-variant")
     if profile is None:
         return found
     of_profile = [item for item in found if item.profile == (profile or None)]
@@ -72,7 +75,8 @@ def records_of(store: Store, name: str, sets: Sequence[str], profile: str | None
         of_profile = [item for item in found if item.profile is None]
     if not of_profile:
         profiles = ", ".join(item.profile or FULL for item in found)
-        raise NotFound(f"{name} has not been run with profile {profile}; it has been with {profiles}.")
+        message = f"{name} has not been run with profile {profile}, only with {profiles}."
+        raise NotFound(message, code="unknown-profile")
     return of_profile
 
 
@@ -80,12 +84,12 @@ def _no_such_variant(name: str, every: Sequence[StoredStudy], sets: Sequence[str
     """What to say where a name has been run, but not as this variant."""
     known = ", ".join(full_name(item.name, item.profile, item.sets) for item in every)
     if sets:
-        return f"{full_name(name, None, sets)} has not been run; there is {known}."
-    return f"{name} has been run with --set only: {known}. Name one of them with --set, as it stands there."
+        return f"{full_name(name, None, sets)} has not been run. Runs exist of {known}."
+    return f"{name} has been run only with changed settings: {known}. Name one of these variants."
 
 
 def _is_variant(record: StoredStudy, sets: Sequence[str]) -> bool:
-    """Whether `--set` as given comes to the record's variant."""
+    """Whether settings as given make the record's variant."""
     if record.sets == tuple(sorted(sets)):
         return True
     migrated = not record.text  # its settings stand there as they were given
@@ -155,14 +159,10 @@ def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | N
 
     settings = replace(_settings(record, seeds, None), stored=True)
     study = load_text(record.source, place_of(record), settings)
-    mine = (record.name, record.profile, record.sets)
-    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
-    runs = {one.run.run_id: one.run for one in found}
-    links = store.links(runs)
+    linked = _linked(store, record)
     named: dict[str, tuple[Run, str | None]] = {}
-    for run_id, run in runs.items():
-        link = next((link for link in links[run_id] if (link.study, link.profile, link.sets) == mine), None)
-        if link is not None and not link.is_parent:
+    for run, link in linked:
+        if not link.is_parent:
             named |= {link.arm: (run, None), **dict.fromkeys(link.aliases, (run, link.arm))}
     arms = tuple(
         replace(arm, arm_id=named[arm.name][0].arm_id, recipe=named[arm.name][0].recipe, merged_into=named[arm.name][1])
@@ -171,12 +171,25 @@ def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | N
     )
     own = {arm.arm_id for arm in arms}
     tell(
-        f"{study.full_name} names parts that are absent here: {', '.join(study.absent)}. This is what is stored; to train it "
-        "again, install the package that brings them, or put their files back."
+        f"{study.full_name} uses parts that are not installed here: {', '.join(study.absent)}. Shown are its stored results; "
+        "to train it again, install the package that provides them, or restore their files."
     )
-    kept = tuple(run for run in runs.values() if run.arm_id in own and run.seed in study.seeds)
-    parents = tuple(run for run in runs.values() if run.run_id not in {one.run_id for one in kept})
+    kept = tuple(run for run, _ in linked if run.arm_id in own and run.seed in study.seeds)
+    parents = tuple(run for run, _ in linked if run.run_id not in {one.run_id for one in kept})
     return replace(study, arms=arms, runs=kept, parents=parents, text=record.text or study.text)
+
+
+def _linked(store: Store, record: StoredStudy) -> list[tuple[Run, StudyLink]]:
+    """The runs of a stored study in its order, each with what the study calls it."""
+    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
+    links = store.links([one.run.run_id for one in found])
+    mine = (record.name, record.profile, record.sets)
+    return [
+        (one.run, link)
+        for one in found
+        for link in links[one.run.run_id]
+        if (link.study, link.profile, link.sets) == mine
+    ]
 
 
 def place_of(record: StoredStudy | StoredRequest) -> str:
@@ -219,40 +232,31 @@ def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
 def _tuning_study(store: Store, record: StoredStudy) -> Study:
     """As a study, for displays. What a tuned study compares is kept beside its trials, under a name of its own."""
     _, base, rest = record.name.split(":", 2)
-    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
-    runs = {one.run.run_id: one.run for one in found}
+    linked = _linked(store, record)
     arms: dict[str, Arm] = {}
-    parents: list[Run] = []
-    mine = (record.name, record.profile, record.sets)
-    for run_id, links in store.links(runs).items():
-        link = next((link for link in links if (link.study, link.profile, link.sets) == mine), None)
-        if link is None:
-            continue
-        if link.is_parent:
-            parents.append(runs[run_id])
-        else:
-            arm = Arm(link.arm.replace("#", " trial "), {}, runs[run_id].arm_id, runs[run_id].recipe)
-            arms.setdefault(arm.arm_id, arm)
+    for run, link in linked:
+        if not link.is_parent:
+            arms.setdefault(run.arm_id, Arm(link.arm.replace("#", " trial "), {}, run.arm_id, run.recipe))
     return Study(
         name=f"{base}, as written and tuned" if rest == COMPARED else f"tuning of {base}", file=record.file, about="",
         cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
-        excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run in runs.values() if run not in parents),
-        parents=tuple(parents), sets=tuple(record.settings.get("set", ())),
+        excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run, link in linked if not link.is_parent),
+        parents=tuple(run for run, link in linked if link.is_parent), sets=tuple(record.settings.get("set", ())),
     )  # fmt: skip
 
 
 def changed_since(store: Store, study: Study, given: str | None) -> str:
     """What to say where a file and what was last run under its name are two designs; else empty."""
-    from ablate.project.advice import command
-
     if given is not None and _file(given) is not None:
         record = record_of(store, study)
         if record is not None and text_of(record) != study.text:
             shown = command("report", study.name, profile=study.scale, sets=study.sets)
             if earlier := other_file(record, study):
-                return f"{study.full_name} was last run from {earlier}, as another design; `{shown}` shows that one."
+                return (
+                    f"{study.full_name} was last run from {earlier}, with a different design; `{shown}` shows that one."
+                )
             return (
-                f"{given} has changed since {study.full_name} was last run, and its runs are others now; "
+                f"{given} has changed since {study.full_name} was last run, so its run ids changed; "
                 f"`{shown}` shows what was run."
             )
         return ""
@@ -286,7 +290,7 @@ def record_of(store: Store, study: Study) -> StoredStudy | None:
 
 
 def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
-    """The file and `--seeds` that run a study on; no seeds where nobody asked for others than the file's own."""
+    """The file and the seeds that continue a study; no seeds if nobody asked for others than the file's own."""
     asked = store.requests(study.name, study.profile or "", study.sets)
     given_seeds = {one.settings.get("seeds_given") for one in asked if one.text in (study.text, "")}
     seeds = given_seeds.pop() if len(given_seeds) == 1 else None

@@ -1,5 +1,5 @@
-"""What is told beside a result: that pages were removed, that a run came out equal. The command line prints it; a program that uses
-ablate as a library sees it where it listens to this logger."""
+"""Messages besides the results, such as that a page was removed. The command line prints them; programs that use ablate as a
+library get them from this logger."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ LOGGER = logging.getLogger("ablate.project")
 
 
 def tell(message: str) -> None:
-    """A sentence to whoever listens."""
+    """Log a message."""
     LOGGER.info("%s", message)

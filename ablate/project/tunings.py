@@ -13,10 +13,10 @@ from ablate.dispatch.contract.events import Event, GridReport
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.errors import NotFound, Problem, StudyError
+from ablate.project.blocked import train_parents_again
 from ablate.project.calls import trainer_options
 from ablate.project.database import database_url
 from ablate.project.engines import ReadyEngine
-from ablate.project.parents import train_parents_again
 from ablate.project.planning import make_plan
 from ablate.project.results import looks_of, study_results
 from ablate.project.telling import tell
@@ -34,7 +34,7 @@ from ablate.tuning.reading import read_result
 from ablate.tuning.session import Session
 
 Shown = Callable[[Session, Store], AbstractContextManager[Callable[[Event], None]]]
-"""Gives what is called with each event, for as long as the tuning works."""
+"""Gives the event handler, for as long as the tuning works."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ def train(
     retry: Sequence[str] = (),
     announce: Callable[[Session], None] = lambda session: None,
 ) -> Tuned:
-    """Tune to the end of every budget, or until somebody says stop. Failed trials are part of a tuning. Raises NotFound for an
-    arm that cannot start."""
+    """Tune until every budget is spent, or until stopped. Failed trials are part of a tuning. Raises NotFound for an arm that
+    cannot start."""
     make_home()
     url = database_url(db)
     with Store.open(url) as store:
         session = Session(tuning, store, prepare=lambda study, key: train_parents_again(study, store, home(), key))
         if retry and (again := session.retry(retry)):
-            tell(f"{plural(again, 'failed trial')} to try again")
+            tell(f"{plural(again, 'failed trial')} to retry")
         announce(session)
         if session.over:
             return Tuned(None, True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ NUMERICS = ("channels_last", "compile", "deterministic", "packing")
 
 @dataclass(frozen=True)
 class Old:
-    """A done run of other code than the present: its numbers, and how the two codes stand to each other.
+    """A done run that other code trained: its numbers, and how that code differs from the current one.
 
     `here` is the fingerprint that it has when it trains here.
     """
@@ -97,7 +97,9 @@ class Verifier:
         other = {run_id: code for run_id, (_, code) in known.items() if code != codes[run_id].digest}
         there = source.results(other, code={run_id: Code(code) for run_id, code in other.items()})
         found = {run_id: result for run_id, (result, _) in known.items() if run_id not in other}
-        found |= {run_id: result for run_id, result in there.items() if _is_of(result, other[run_id])}
+        for run_id, result in there.items():  # of which some are merely the newest that there are
+            if result.state == "done" and result.environment.get("code") == other[run_id]:
+                found[run_id] = result
         self._done = {run_id: self._old(result, known[run_id][1], codes[run_id]) for run_id, result in found.items()}
         self.old = {run_id: old for run_id, old in self._done.items() if run_id in other}
         self.absent = sorted(other.keys() - self.old.keys())
@@ -107,8 +109,7 @@ class Verifier:
         from ablate.training.trainer import describe
 
         run = self._runs[result.run.run_id]
-        assert result.shown is not None
-        parts = between(code, result.shown.environment.get("parts"), now)
+        parts = between(code, result.environment.get("parts"), now)
         return Old(run, result, code, now, parts, describe(run, self._context(run, result, lambda records: None))[1])
 
     def check(self, sample: int) -> Checked:
@@ -196,15 +197,14 @@ class Verifier:
         }
         return compare(numbers_of(old.result.metrics, prefixed), numbers_of(outcome.metrics, epochs))
 
-    def _context(self, run: Run, result: RunResult, on_epoch: Any) -> Context:
+    def _context(self, run: Run, result: RunResult, on_epoch: Callable[[Sequence[EpochRecord]], None]) -> Context:
         """As the attempt had it, in the scratch folder."""
         from ablate.project.calls import trainer_options
         from ablate.study.records import Context
 
         shown = result.shown
-        noted = shown.environment if shown else {}
-        options = {name: value for name, value in noted.get("options", {}).items() if name in NUMERICS}
-        threads = noted.get("threads")
+        options = {name: value for name, value in result.environment.get("options", {}).items() if name in NUMERICS}
+        threads = result.environment.get("threads")
         child = any(other.parent == run.run_id for other in self._runs.values())
         folder = run_folder(self._scratch, run.run_id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,8 +224,9 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
     trained has left."""
     if study.trainer is not None:
         raise UsageError(
-            f"{study.name} has a trainer of its own; runs verify is for ablate's. A script writes where it likes, so "
-            "it is not run again beside its results; --retry stale trains it anew."
+            f"{study.name} has its own trainer, and only runs of ablate's trainer can be verified: a script may write anywhere, "
+            "so running it again could overwrite its results.",
+            code="own-trainer",
         )
     stop = StopFlag()
     with tempfile.TemporaryDirectory(prefix="ablate-verify-") as scratch, listening(stop):
@@ -233,17 +234,13 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
         if verifier.absent and not verifier.old:
             raise NotFound(_no_numbers(verifier, store, source))
         tell(
-            f"{study.full_name}: {plural(len(verifier.old), 'done run')} of other code than the present"
-            + (
-                "; some of them train again, and nothing that is stored changes"
-                if verifier.old
-                else ": nothing to verify"
-            )
+            f"{study.full_name}: {plural(len(verifier.old), 'done run')} trained with different code"
+            + ("; some train again now, and stored results do not change" if verifier.old else ": nothing to verify")
         )
         try:
             return verifier.check(sample)
         except Interrupted:
-            tell("stopped; what was found of the runs above is kept")
+            tell("stopped; the results above are kept")
             raise
 
 
@@ -268,11 +265,11 @@ def say_left(found: Checked, study: Study, db: str | None) -> None:
     for why, count in Counter(found.lacking.values()).items():
         tell(f"{plural(count, 'run')} cannot train here: {why}")
     if found.absent:
-        tell(f"{plural(found.absent, 'run')} more the other database does not have, or not of the same code")
+        tell(f"{plural(found.absent, 'run')} more are not in the other database, or not with the same code")
 
 
 def document(planned: Plan, found: Checked) -> dict[str, Any]:
-    """The JSON document of `runs verify --json`."""
+    """The JSON document of `runs verify`."""
     return {
         "schema": 1,
         "study": planned.study.name,
@@ -301,8 +298,8 @@ def document(planned: Plan, found: Checked) -> dict[str, Any]:
 def _no_numbers(verifier: Verifier, store: Store, source: Store) -> str:
     codes = sorted({code[:12] for code in verifier.codes})
     return (
-        f"{safe_url(source.url)} holds none of the {plural(len(verifier.absent), 'run')} as the code that trained them in "
-        f"{safe_url(store.url)} trains them ({', '.join(codes)}). Check out that code and train the study into it first."
+        f"{safe_url(source.url)} has none of the {plural(len(verifier.absent), 'run')} trained with the same code as in "
+        f"{safe_url(store.url)} ({', '.join(codes)}). Check out that code and train the study into it first."
     )
 
 
@@ -310,15 +307,10 @@ def _done(store: Store, codes: Mapping[str, Code]) -> dict[str, tuple[RunResult,
     """The done runs whose attempt told its code, each with that."""
     found: dict[str, tuple[RunResult, str]] = {}
     for run_id, result in store.results(codes, epochs=False, code=codes).items():
-        code = result.shown.environment.get("code") if result.shown is not None else None
+        code = result.environment.get("code")
         if result.state == "done" and isinstance(code, str):
             found[run_id] = result, code
     return found
-
-
-def _is_of(result: RunResult, code: str) -> bool:
-    """Whether the numbers are this code's, and not merely the newest that there are."""
-    return result.state == "done" and result.shown is not None and result.shown.environment.get("code") == code
 
 
 def _device(fingerprint: str | None) -> str:

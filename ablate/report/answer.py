@@ -118,7 +118,7 @@ def _too_early(head: _Headline) -> str:
     missing = {cell.planned - cell.n for cell in cells} - {0}
     if missing:
         left = max(missing) if head.table.kind == "effect" else sum(cell.planned - cell.n for cell in cells)
-        return f"Nothing is decided yet: {_plural(left, 'run')} of this table {'is' if left == 1 else 'are'} missing."
+        return f"No answer yet: table {fmt.plain(head.table.name)} lacks {_plural(left, 'run')}."
     return ""
 
 

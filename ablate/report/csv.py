@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from ablate.analysis.labels import labelled
 from ablate.analysis.table import Cell, Table
-from ablate.report.json import bounds, finite
+from ablate.report.json import INTERVALS, cell_document
 from ablate.report.spreadsheet import Value, csv_text
 
 
@@ -27,44 +27,30 @@ def render(table: Table) -> str:
     """The header line and one line a row, comma-separated, each ending in a newline."""
     factors = list(dict.fromkeys(name for row in table.rows for name in row.levels))
     keys = [column.key for column in table.columns]
-    heads = [
-        "study",
-        "profile",
-        "table",
-        "comparable",
-        "row",
-        "arm",
-        *(f"levels.{name}" for name in factors),
-        "epoch",
-        "class",
-    ]
+    levels = [f"levels.{name}" for name in factors]
+    heads = ["study", "profile", "table", "comparable", "row", "arm", *levels, "epoch", "class"]
     rows: list[list[Value]] = [[*heads, *(f"{key}.{name}" for key in keys for name, _ in _cell(Cell())), "label"]]
     for row, read in zip(table.rows, labelled(table).rows, strict=True):
         values: list[Value] = [table.study, table.profile, table.name, table.comparable, row.name, row.arm]
         values += [*(row.levels.get(name) for name in factors), row.epoch, row.class_]
-        values += [value for key in keys for _, value in _cell(row.cells.get(key, Cell()))]
+        values += [value for key in keys for _, value in _cell(row.cell(key))]
         rows.append([*values, read.name])
     return csv_text(rows)
 
 
+_ORDER = (
+    "mean", "sd", "n", "ci95", "delta", "delta_ci95", "p_adjusted", "decided", "total", "reported", "reported_text", "agrees",
+    "run_ids", "note", "planned", "test", "detectable",
+)  # fmt: skip
+"""JSON's fields as they stand in a line."""
+
+
 def _cell(cell: Cell) -> Iterator[tuple[str, Value]]:
-    yield "mean", finite(cell.mean)
-    yield "sd", finite(cell.sd)
-    yield "n", cell.n
-    for name, interval in (("ci95", cell.ci95), ("delta_ci95", cell.delta_ci95)):
-        if name == "delta_ci95":
-            yield "delta", finite(cell.delta)
-        low, high = bounds(interval) or (None, None)
-        yield f"{name}.low", low
-        yield f"{name}.high", high
-    yield "p_adjusted", finite(cell.p_adjusted)
-    yield "decided", cell.decided
-    yield "total", finite(cell.total)
-    yield "reported", finite(cell.reported)
-    yield "reported_text", cell.reported_text
-    yield "agrees", cell.agrees
-    yield "run_ids", " ".join(cell.run_ids)
-    yield "note", cell.note
-    yield "planned", cell.planned
-    yield "test", cell.test
-    yield "detectable", finite(cell.detectable)
+    known = cell_document(cell)
+    for name in _ORDER:
+        if name in INTERVALS:
+            low, high = known[name] or (None, None)
+            yield f"{name}.low", low
+            yield f"{name}.high", high
+        else:
+            yield name, " ".join(known[name]) if name == "run_ids" else known[name]

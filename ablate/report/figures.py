@@ -10,14 +10,13 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ablate.analysis.table import Cell, Column, ConfusionTable, Curve, Interval, Row, Table
+from ablate.analysis.table import Column, ConfusionTable, Curve, Interval, Row, Table
 from ablate.report import format as fmt
 
 NARROW = 0.25
 """Below this share of the axis that the values span, bars from zero would all look alike."""
 
 _SPLITS = ("train_", "val_", "test_")
-_EMPTY = Cell()
 
 
 MOST_MATRICES = 64
@@ -160,7 +159,7 @@ def groups(table: Table) -> GroupsInfo:
 
 
 def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Column, str, str]]) -> BarsInfo:
-    cells = [(row.cells.get(column.key, _EMPTY), column) for row, column, _, _ in points]
+    cells = [(row.cell(column.key), column) for row, column, _, _ in points]
     mean = tuple(_scaled(cell.mean, column) for cell, column in cells)
     bounds = [_bounds(cell.ci95, column) for cell, column in cells]
     reported = tuple(_scaled(cell.reported, column) for cell, column in cells)
@@ -186,8 +185,8 @@ def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Colum
 
 def effects(table: Table, column: Column) -> EffectsInfo:
     """The effects of one metric."""
-    cells = [row.cells.get(column.key, _EMPTY) for row in table.rows]
-    estimates = [fmt.estimate(cell) for cell in cells]
+    cells = [row.cell(column.key) for row in table.rows]
+    estimates = [fmt.estimate(table, cell) for cell in cells]
     bounds = [_bounds(interval, column) for _, interval in estimates]
     return EffectsInfo(
         title=f"effect on {fmt.heading(column)}",
@@ -268,11 +267,11 @@ def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
 
 def cell_lines(table: Table, row: Row, column: Column) -> list[str]:
     """All that is known of a cell, a line each, for a tooltip: numbers, intervals, n, power, the paper, runs."""
-    cell = row.cells.get(column.key, _EMPTY)
+    cell = row.cell(column.key)
     lines = [f"{' '.join(fmt.row_labels(table, row))}, {fmt.heading(column)}", fmt.value(cell, column)]
     if cell.ci95 and fmt.interval(cell.ci95, column):
         lines.append(f"95% interval {fmt.interval(cell.ci95, column)}")
-    delta, bounds = fmt.estimate(cell) if table.kind == "effect" else (cell.delta, cell.delta_ci95)
+    delta, bounds = fmt.estimate(table, cell)
     if fmt.known(delta):
         p = fmt.p_and_verdict(cell)
         lines.append(f"{'effect' if table.kind == 'effect' else 'Δ'} {fmt.difference(delta, bounds, column)}, {p}")

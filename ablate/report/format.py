@@ -77,7 +77,7 @@ def _digits(value: float, decimals: int) -> str:
     if abs(value) < 1e-4 and decimals > _LEAST:
         return f"{value:.{min(max(2, significant), LONGEST - 1) - 1}e}"
     if exponent >= LONGEST or (exponent >= 9 and significant <= _LEAST):
-        return f"{value:.{min(max(2, significant), 4) - 1}e}"
+        return f"{value:.{(max(2, significant) if significant < LONGEST else 4) - 1}e}"
     return f"{value:.{max(0, min(decimals, LONGEST - 1 - max(0, exponent)))}f}"
 
 
@@ -179,9 +179,11 @@ def p_or_verdict(cell: Cell) -> str:
     return p_value(cell.p_adjusted) if known(cell.p_adjusted) else (verdict(cell) or MISSING)
 
 
-def estimate(cell: Cell) -> tuple[float | None, Interval | None]:
-    """An effect with its interval: the difference where there is one, else the mean."""
-    return (cell.delta, cell.delta_ci95) if known(cell.delta) else (cell.mean, cell.ci95)
+def estimate(table: Table, cell: Cell) -> tuple[float | None, Interval | None]:
+    """A difference with its interval. An effect without one is the mean itself."""
+    if table.kind == "effect" and not known(cell.delta):
+        return cell.mean, cell.ci95
+    return cell.delta, cell.delta_ci95
 
 
 def shared_n(table: Table) -> int | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ablate.analysis.table import Cell, Column, Row, Table
+from ablate.analysis.table import Column, Row, Table
 from ablate.report import format as fmt
 
 PARTS = ("value", "delta", "total", "p", "reported")
 """What a metric is printed as, in this order; a part that no row has is left out."""
-
-_EMPTY = Cell()
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def parts_of(table: Table, column: Column, parts: Iterable[str] = PARTS) -> tupl
 
 
 def _has(table: Table, column: Column, part: str) -> bool:
-    cells = [row.cells.get(column.key, _EMPTY) for row in table.rows]
+    cells = [row.cell(column.key) for row in table.rows]
     differs = any(fmt.known(cell.delta) for cell in cells)
     if table.kind == "effect" and not differs:
         # an effect may come as a mean with its interval: it is printed as the difference that it is
@@ -94,10 +92,9 @@ def grid(
     for row in table.rows:
         cells = [GridCell(label) for label in fmt.row_labels(table, row)]
         for column, own in shown:
-            cell = row.cells.get(column.key, _EMPTY)
-            cells += [
-                GridCell(_text(table, row, column, part, common_n, width), _bold(cell, part, own)) for part in own
-            ]
+            cell = row.cell(column.key)
+            bold = ("delta" if "delta" in own else "value") if cell.decided else ""
+            cells += [GridCell(_text(table, row, column, part, common_n, width), part == bold) for part in own]
         rows.append(GridRow(tuple(cells), row.is_baseline))
     return Grid(tuple(heads), tuple(rows), width)
 
@@ -110,18 +107,14 @@ def _head(table: Table, part: str) -> str:
     return {"value": "mean ±sd", "total": "Δ total", "p": "p", "reported": "reported"}[part]
 
 
-def _bold(cell: Cell, part: str, parts: Sequence[str]) -> bool:
-    return cell.decided and part == ("delta" if "delta" in parts else "value")
-
-
 def _text(table: Table, row: Row, column: Column, part: str, common_n: int | None, width: bool) -> str:
-    cell = row.cells.get(column.key, _EMPTY)
+    cell = row.cell(column.key)
     if part == "value":
         return fmt.value(cell, column, common_n=common_n)
     if part == "delta":
         if row.is_baseline and not fmt.known(cell.delta):
             return "baseline"
-        delta, bounds = fmt.estimate(cell) if table.kind == "effect" else (cell.delta, cell.delta_ci95)
+        delta, bounds = fmt.estimate(table, cell)
         return fmt.difference(delta, bounds, column)
     if part == "total":
         return fmt.number(cell.total, column, signed=True)

@@ -19,12 +19,10 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from ablate.analysis.table import Table
 from ablate.errors import NoSpaceOrPermission, UsageError
-from ablate.report.declare import Sentence
+from ablate.report.declare import StudyReport
 from ablate.report.page import page
 from ablate.report.theme import page_theme
-from ablate.study.records import RunResult
 from ablate.version import __version__
 
 PLOTLY = "plotly.min.js"
@@ -38,30 +36,15 @@ _NO_PERMISSION = {
 }
 
 
-def render_html(
-    tables: Sequence[Table],
-    *,
-    title: str,
-    about: str,
-    cite: Mapping[str, Any],
-    source: str,
-    ran: str = "",
-    runs: Sequence[RunResult] = (),
-    answer: Sequence[Sentence] = (),
-    plotlyjs: Literal["inline", "shared"] = "inline",
-    home: str = "",
-) -> str:
+def render_html(report: StudyReport, *, plotlyjs: Literal["inline", "shared"] = "inline", home: str = "") -> str:
     """The page as text.
 
-    `title` is the study's name, `about` its question, `cite` its citation, `source` its YAML, `ran` the recipe
-    that ran where that is another than the file's, as YAML, `runs` the runs behind the numbers, `answer` what they come to. With `plotlyjs="inline"` the page is one file of about 5 MB; with `"shared"` it loads `plotly.min.js`
-    from its own folder, where `write_plotlyjs` puts it. `home` is the file beside it that lists all pages, or empty.
-    Raises `UsageError` for another `plotlyjs`.
+    With `plotlyjs="inline"` the page is one file of about 5 MB; with `"shared"` it loads `plotly.min.js` from its own folder, where
+    `write_plotlyjs` puts it. `home` is the file beside it that lists all pages, or empty. Raises `UsageError` for another `plotlyjs`.
     """
     if plotlyjs not in ("inline", "shared"):
         raise UsageError(f"plotlyjs is 'inline' or 'shared', not {plotlyjs!r}.")
-    view = page(tables, title=title, about=about, cite=cite, runs=runs, answer=answer)
-    return fill("report.html.j2", {**view, "source": source, "ran": ran, "home": home}, plotlyjs)
+    return fill("report.html.j2", {**page(report), "source": report.source, "ran": report.ran, "home": home}, plotlyjs)
 
 
 def fill(template: str, view: Mapping[str, Any], plotlyjs: Literal["inline", "shared"] = "inline") -> str:
@@ -81,7 +64,7 @@ def fill(template: str, view: Mapping[str, Any], plotlyjs: Literal["inline", "sh
     )  # fmt: skip
 
 
-def embedded(value: Any) -> str:
+def embedded(value: object) -> str:
     """JSON for a `<script type="application/json">`: without `<`, `>` or `&`, so that nothing can end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

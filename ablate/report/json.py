@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from ablate.analysis.labels import labelled
-from ablate.analysis.table import Cell, Interval, Row, Table
+from ablate.analysis.table import Cell, Row, Table
 
 SCHEMA = 1
 
@@ -47,39 +47,31 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "levels": dict(row.levels),
         "epoch": row.epoch,
         "class": row.class_,
-        "cells": {column.key: _cell(row.cells.get(column.key, Cell())) for column in table.columns},
+        "cells": {column.key: cell_document(row.cell(column.key)) for column in table.columns},
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
-    return {
-        "mean": finite(cell.mean),
-        "sd": finite(cell.sd),
-        "n": cell.n,
-        "ci95": bounds(cell.ci95),
-        "delta": finite(cell.delta),
-        "delta_ci95": bounds(cell.delta_ci95),
-        "p_adjusted": finite(cell.p_adjusted),
-        "reported": finite(cell.reported),
-        "reported_text": cell.reported_text,
-        "agrees": cell.agrees,
-        "run_ids": list(cell.run_ids),
-        "decided": cell.decided,
-        "note": cell.note,
-        "test": cell.test,
-        "detectable": finite(cell.detectable),
-        "total": finite(cell.total),
-        "planned": cell.planned,
-    }
+CELL = (
+    "mean", "sd", "n", "ci95", "delta", "delta_ci95", "p_adjusted", "reported", "reported_text", "agrees", "run_ids", "decided",
+    "note", "test", "detectable", "total", "planned",
+)  # fmt: skip
+"""The fields of a cell, as the documents have them."""
+INTERVALS = ("ci95", "delta_ci95")
+
+
+def cell_document(cell: Cell) -> dict[str, Any]:
+    """A cell's `CELL`, JSON-ready."""
+    return {name: _plain(name, getattr(cell, name)) for name in CELL}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in INTERVALS:  # unknown where either end is
+        return None if value is None or not all(map(math.isfinite, value)) else [float(bound) for bound in value]
+    if name == "run_ids":
+        return list(value)
+    return value if value is None or isinstance(value, str | int) else finite(value)
 
 
 def finite(value: float | None) -> float | None:
     """`value` as a plain float, or None where it is no finite number (a NumPy scalar would not be JSON)."""
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-def bounds(interval: Interval | None) -> list[float | None] | None:
-    """`[low, high]`, or None where either is unknown."""
-    if interval is None or not all(map(math.isfinite, interval)):
-        return None
-    return [float(bound) for bound in interval]

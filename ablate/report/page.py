@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import plotly.graph_objects as go
+
 from ablate.analysis.labels import labelled
-from ablate.analysis.table import Cell, Column, ConfusionTable, Row, Table
+from ablate.analysis.table import Column, ConfusionTable, Row, Table
 from ablate.report import drawing, figures
 from ablate.report import format as fmt
-from ablate.report.declare import Sentence
+from ablate.report.declare import Sentence, StudyReport
 from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.report.grid import parts_of
 from ablate.study.code.verified import ITSELF
@@ -23,22 +25,13 @@ SHORT = 12
 FEW = 24
 """So many runs are listed in plain sight; more are folded."""
 
-_EMPTY = Cell()
 _SIGNS = {"holds": "✓", "agrees": "✓", "done": "✓", "contradicted": "✗", "differs": "≠", "failed": "✗", "lost": "✗"}
 _HEADS = {"value": "mean ±sd", "delta": "Δ [95%]", "total": "Δ total", "p": "p", "reported": "reported"}
 
 
-def page(
-    tables: Sequence[Table],
-    *,
-    title: str,
-    about: str,
-    cite: Mapping[str, Any],
-    runs: Sequence[RunResult],
-    answer: Sequence[Sentence] = (),
-) -> dict[str, Any]:
+def page(report: StudyReport) -> dict[str, Any]:
     """The template's values, all JSON-ready."""
-    tables = [labelled(table) for table in tables]
+    tables, runs, answer = [labelled(table) for table in report.tables], report.runs, report.answer
     scales = list(dict.fromkeys((fmt.scale_line(table), _fair(table)) for table in tables))
     slots = figures.colour_slots(tables)
     drawn = zip(tables, matrices_once(tables), strict=True)
@@ -47,11 +40,11 @@ def page(
         view["own_scale"] = len(scales) > 1
     has_figures = any(view["figures"] or view["matrices"] for view in views)
     return {
-        "title": fmt.plain(title),
-        "about": fmt.plain(about),
+        "title": fmt.plain(report.title),
+        "about": fmt.plain(report.about),
         "answer": [_sentence(sentence, views) for sentence in answer],
         "lead": _lead(tables, views) if answer else None,
-        "cite": _cite(cite),
+        "cite": _cite(report.cite),
         "scales": [{"text": text, "comparable": comparable} for text, comparable in scales] if len(scales) == 1 else [],
         "tables": views,
         "has_figures": has_figures,
@@ -149,13 +142,13 @@ def _row(table: Table, row: Row, columns: Sequence[tuple[Column, Sequence[str]]]
 
 def _cell(table: Table, row: Row, column: Column, part: str, common_n: int) -> dict[str, Any]:
     """`text`, the quieter `more` behind it, `strong` where decided, a `chip`, and the number to `sort` by."""
-    cell = row.cells.get(column.key, _EMPTY)
+    cell = row.cell(column.key)
     view: dict[str, Any] = {"text": fmt.MISSING, "more": "", "strong": False, "chip": None, "sort": None}
     if part == "value":
         text, _, more = fmt.value(cell, column, common_n=common_n).partition(" ")
         return view | {"text": text, "more": more, "sort": _number(cell.mean)}
     if part == "delta":
-        delta, bounds = fmt.estimate(cell) if table.kind == "effect" else (cell.delta, cell.delta_ci95)
+        delta, bounds = fmt.estimate(table, cell)
         if row.is_baseline and not fmt.known(delta):
             return view | {"text": "", "more": "baseline"}
         more = fmt.interval(bounds, column, signed=True)
@@ -186,22 +179,23 @@ def chip(word: str) -> dict[str, str]:
 def _figure(info: Info, slots: Mapping[str, int], table: int, number: int) -> list[dict[str, Any]]:
     views = []
     for part, (figure, (title, caption)) in enumerate(zip(drawing.draw(info, slots), _captions(info), strict=True), 1):
-        drawn = json.loads(figure.to_json())
-        drawn["layout"].pop("template", None)  # the page has one of its own for each mode
         views.append(
             {
-                "id": f"figure-{table}-{number}-{part}",
-                "title": title,
-                "caption": caption,
-                "height": drawn["layout"]["height"],
-                "drawn": drawn,
-                "wide": _is_wide(info),
+                **figure_view(figure, f"figure-{table}-{number}-{part}", title, caption, _is_wide(info)),
                 "is_matrix": isinstance(info, ConfusionInfo),
                 "starts": isinstance(info, ConfusionInfo) and part == 1,
                 "worst": _worst(info) if isinstance(info, ConfusionInfo) and part == 2 else [],
             }
         )
     return views
+
+
+def figure_view(figure: go.Figure, name: str, title: str, caption: str, wide: bool) -> dict[str, Any]:
+    """A figure of a page, for the part of the templates that draws it."""
+    drawn = json.loads(figure.to_json())
+    drawn["layout"].pop("template", None)  # the page has one of its own for each mode
+    height = drawn["layout"]["height"]
+    return {"id": name, "title": title, "caption": caption, "height": height, "drawn": drawn, "wide": wide}
 
 
 def _is_wide(info: Info) -> bool:

@@ -52,10 +52,12 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
     _print_notes(table, blocks[0], console)
 
 
-def print_answer(sentences: Sequence[Sentence], console: Console) -> None:
-    """What a study comes to, a paragraph a sentence; those that are decided stand out."""
+def print_answer(question: str, sentences: Sequence[Sentence], console: Console) -> None:
+    """A study's question and what it comes to, a paragraph a sentence; those that are decided stand out."""
     if sentences:
         console.print()
+        if question:
+            console.print(_line(console, question, "italic"))
     for sentence in sentences:
         console.print(_line(console, sentence.text, "bold" if sentence.verdict == "decided" else ""))
 
@@ -133,7 +135,7 @@ def _draw(console: Console, block: Grid, named: bool, max_rows: int) -> RichTabl
         texts = [row.cells[place].text for row in block.rows[:max_rows]]
         columns.append(texts if head.part == "label" else _aligned(texts))
     for row, cells in zip(block.rows, zip(*columns, strict=True), strict=False):
-        styles = [_style(cell.bold, row.is_baseline) for cell in row.cells]
+        styles = ["bold" if cell.bold else "dim" if row.is_baseline else "" for cell in row.cells]
         drawn.add_row(
             *(Text(_encodable(console, text), style=style) for text, style in zip(cells, styles, strict=True))
         )
@@ -154,10 +156,6 @@ def _print_left_out(table: Table, block: Grid, console: Console, max_rows: int) 
         sets = "".join(f" --set {shlex.quote(setting)}" for setting in table.sets)
         command = f"ablate report {table.study}{profile}{sets} --table {table.name} --format md"
         console.print(_line(console, f"… and {', '.join(missing)}: {command}", "dim"))
-
-
-def _style(bold: bool, is_baseline: bool) -> str:
-    return "bold" if bold else "dim" if is_baseline else ""
 
 
 def _print_claims(claims: Sequence[ClaimResult], console: Console) -> None:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from ablate.report import theme
 from ablate.report.drawing import hover, short, text
+from ablate.report.tuning_text import shown
 from ablate.study.values.digits import brief
 from ablate.study.values.trials import Dimension, Trial
 
@@ -23,10 +24,10 @@ def history(trials: Sequence[Trial], metric: str, better: str) -> go.Figure:
     """The value of each trial by its number, pruned ones open, and the best of the complete ones so far."""
     figure = _figure({"title": {"text": "trial"}}, {"title": {"text": metric}})
     for state, symbol in (("complete", "circle"), ("pruned", "circle-open")):
-        shown = [trial for trial in trials if trial.state == state and trial.value is not None]
+        drawn = [trial for trial in trials if trial.state == state and trial.value is not None]
         figure.add_scatter(
-            x=[trial.number for trial in shown], y=[trial.value for trial in shown], mode="markers", name=state,
-            marker={"symbol": symbol, "size": 8, "color": theme.colour(1)}, text=[hover(_words(trial)) for trial in shown],
+            x=[trial.number for trial in drawn], y=[trial.value for trial in drawn], mode="markers", name=state,
+            marker={"symbol": symbol, "size": 8, "color": theme.colour(1)}, text=[hover(_words(trial)) for trial in drawn],
             hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
     pick = max if better == "higher" else min
@@ -171,17 +172,8 @@ def importance(shares: Mapping[str, float]) -> go.Figure:
 
 def _words(trial: Trial) -> str:
     """A trial for a tooltip."""
-    value = brief(trial.value)
-    lines = [f"trial {trial.number}: {value} ({trial.state})"]
-    return "\n".join(
-        [
-            *lines,
-            *(
-                f"{path} {item:.4g}" if isinstance(item, float) else f"{path} {item}"
-                for path, item in trial.params.items()
-            ),
-        ]
-    )
+    params = (f"{path} {shown(item)}" for path, item in trial.params.items())
+    return "\n".join([f"trial {trial.number}: {brief(trial.value)} ({trial.state})", *params])
 
 
 def _axis(dimension: Dimension) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -10,7 +9,7 @@ import plotly.graph_objects as go
 from ablate.report import format as fmt
 from ablate.report import tuning_drawing as drawing
 from ablate.report.html import fill
-from ablate.report.page import slug
+from ablate.report.page import figure_view, slug
 from ablate.report.tuning_text import CAUTION, budget_line, cost_line, ended, shown, value_text
 from ablate.study.values.study import full_name
 from ablate.study.values.trials import Trial, TunedArm, TuningResult
@@ -48,7 +47,10 @@ def _arm(result: TuningResult, arm: TunedArm, place: int) -> dict[str, Any]:
         "cost": cost_line(arm),
         "heads": ["trial", *paths, result.metric, "epochs", "state"],
         "rows": [_row(trial, paths, arm.best) for trial in trials],
-        "figures": [_view(figure, place, number) for number, figure in enumerate(_figures(result, arm), 1)],
+        "figures": [
+            figure_view(drawn, f"figure-{place}-{number}", title, caption, wide)
+            for number, (title, caption, drawn, wide) in enumerate(_figures(result, arm), 1)
+        ],
     }
 
 
@@ -61,21 +63,6 @@ def _row(trial: Trial, paths: list[str], best: Trial | None) -> dict[str, Any]:
         {"text": trial.state, "sort": trial.state, "tip": fmt.plain(trial.error or "")},
     ]
     return {"cells": cells, "is_best": best is not None and trial.number == best.number}
-
-
-def _view(figure: Figure, place: int, number: int) -> dict[str, Any]:
-    title, caption, drawn, wide = figure
-    document = json.loads(drawn.to_json())
-    document["layout"].pop("template", None)  # the page has one of its own for each mode
-    height = document["layout"]["height"]
-    return {
-        "id": f"figure-{place}-{number}",
-        "title": title,
-        "caption": caption,
-        "height": height,
-        "drawn": document,
-        "wide": wide,
-    }
 
 
 def _figures(result: TuningResult, arm: TunedArm) -> list[Figure]:

@@ -66,7 +66,7 @@ def csv(result: TuningResult) -> str:
     return csv_text(rows)
 
 
-def _param(value: Any) -> Value:
+def _param(value: object) -> Value:
     return (
         value if isinstance(value, int | float) and not isinstance(value, bool) else "" if value is None else str(value)
     )
@@ -158,5 +158,5 @@ def value_text(trial: Trial) -> str:
     return brief(trial.value)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

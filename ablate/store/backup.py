@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.engine import Database
@@ -40,7 +41,7 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
         raise StoreError(f"{target} is a folder; name a file")
     if target.exists() and not overwrite:
         raise StoreError(f"{target} already exists; name another file, or overwrite it")
-    if _size(target.with_name(target.name + "-wal")):
+    if size(target.with_name(target.name + "-wal")):
         raise StoreError(f"{target} is a database in use (it has a -wal file); name another file")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -56,18 +57,15 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
             part.with_name(name).unlink(missing_ok=True)
 
 
-def _vacuum(connection: Any, target: Path) -> None:
+def _vacuum(connection: DBAPIConnection, target: Path) -> None:
     # a cast of bytes, for a name need not be UTF-8
     connection.cursor().execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(target),))
 
 
 def _settle(path: Path) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")  # in WAL it could not be read where nobody may write beside it
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        connection.close()
     if problem != "ok":
         raise StoreError(f"the copy is damaged ({problem}), so the database is too: run `ablate db check`")
 
@@ -81,7 +79,8 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _size(path: Path) -> int:
+def size(path: Path) -> int:
+    """Bytes of the file; 0 where there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
 from ablate.study.recipes.digest import canonical_json
 from ablate.study.recipes.recipe import replaced, start_of
+from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run
+
+if TYPE_CHECKING:
+    from ablate.store.engine import AnyRow
 
 LONGEST_TEXT = 20_000
 """Characters of an error that are kept: the start and the end, where a traceback says most."""
@@ -17,7 +21,7 @@ LONGEST_TEXT = 20_000
 T = TypeVar("T")
 
 
-def to_json(value: Any) -> str:
+def to_json(value: object) -> str:
     """Canonical JSON of any value: NaN and infinities become null, what JSON does not know becomes its `str`.
 
     A result must never be lost because a trainer put a path or a NumPy number into its details.
@@ -29,7 +33,7 @@ def from_json(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -46,7 +50,7 @@ def _jsonable(value: Any) -> Any:
     return clean(str(value))
 
 
-def number(value: Any) -> float | None:
+def number(value: SupportsFloat | None) -> float | None:
     """A metric's value as the database keeps it: None stands for measured but not finite."""
     if value is None:
         return None
@@ -79,13 +83,14 @@ def sets_of(text: str) -> tuple[str, ...]:
     return tuple(from_json(text)) if text else ()
 
 
-def stored_run(row: Any) -> Run:
+def stored_run(row: AnyRow) -> Run:
     """The run of a row with run_id, arm_id, seed, recipe, trainer and parent.
 
     One recipe is kept for all seeds of an arm, so the run that this seed starts from is put back.
     """
-    recipe = from_json(row.recipe)
+    trainer = from_json(row.trainer)
+    recipe = recipe_of(from_json(row.recipe), trainer)
     if row.parent is not None:
         path, start = start_of(recipe)
-        recipe = replaced(recipe, path, {**start, "run": row.parent}) if path else recipe
-    return Run(row.run_id, row.arm_id, row.seed, recipe, from_json(row.trainer), row.parent)
+        recipe = recipe_of(replaced(recipe.json, path, {**start, "run": row.parent})) if path else recipe
+    return Run(row.run_id, row.arm_id, row.seed, recipe, trainer, row.parent)

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -168,7 +169,7 @@ class SQLite:
     def journal_mode(self, connection: Connection) -> str | None:
         return str(connection.connection.cursor().execute("PRAGMA journal_mode").fetchone()[0])
 
-    def damage(self, connection: Any) -> list[str]:
+    def damage(self, connection: DBAPIConnection) -> list[str]:
         """What SQLite itself finds wrong; `connection` is the driver's own."""
         try:
             rows = connection.cursor().execute("PRAGMA integrity_check(20)").fetchall()
@@ -292,7 +293,7 @@ class PostgreSQL:
     def journal_mode(self, connection: Connection) -> str | None:
         return None
 
-    def damage(self, connection: Any) -> list[str]:
+    def damage(self, connection: object) -> list[str]:
         return []  # the server's own affair
 
 

@@ -169,14 +169,14 @@ def _collect(plan: Plan, theirs: dict[int, History], row: Row, export: Export) -
         raise export.wrong(row.at, f"its request {values['request']} is not in the file")
 
 
-def _once(export: Export, plan: Plan, row: Row, names: dict[int, Any], name: Any) -> None:
+def _once(export: Export, plan: Plan, row: Row, names: dict[int, Any], name: object) -> None:
     if row.values["id"] in names:
         raise export.wrong(row.at, f"the file has this row of {row.table.name} twice")
     _seen(export, plan, row, name)
     names[row.values["id"]] = name
 
 
-def _seen(export: Export, plan: Plan, row: Row, name: Any) -> None:
+def _seen(export: Export, plan: Plan, row: Row, name: object) -> None:
     if (row.table.name, name) in plan.seen:
         raise export.wrong(row.at, f"the file has this row of {row.table.name} twice")
     plan.seen.add((row.table.name, name))

@@ -225,25 +225,10 @@ def _refuse(name: str) -> None:
 
 # What a row may hold --------------------------------------------------------------------------------------------------
 
-_JSON = frozenset(
-    [
-        "settings",
-        "set",
-        "recipe",
-        "trainer",
-        "levels",
-        "aliases",
-        "environment",
-        "details",
-        "classes",
-        "counts",
-        "params",
-        "distributions",
-        "runs",
-        "attributes",
-        "parts",
-    ]
-)
+_JSON = frozenset((
+    "settings", "set", "recipe", "trainer", "levels", "aliases", "environment", "details", "classes", "counts",
+    "params", "distributions", "runs", "attributes", "parts",
+))  # fmt: skip
 _ATTEMPT_STATES = (*(state for state in STATES if state != "queued"), "released")
 _LARGEST = 2**63
 
@@ -264,7 +249,7 @@ def _check(column: sa.Column[Any]) -> Callable[[Any], bool]:
     nullable = bool(column.nullable)
     states = {"runs": STATES, "attempts": _ATTEMPT_STATES, "trials": ("running", *ENDED)}.get(column.table.name, ())
 
-    def check(value: Any) -> bool:
+    def check(value: object) -> bool:
         if value is None:
             return nullable
         if kind is bool or isinstance(value, bool):
@@ -290,7 +275,7 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _are_pairs(value: Any) -> bool:
+def _are_pairs(value: object) -> bool:
     """Whether it is {part: [digest then, digest now]}."""
     return isinstance(value, dict) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)

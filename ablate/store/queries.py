@@ -4,8 +4,7 @@ beyond one round for each few thousand of them."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -17,6 +16,8 @@ from ablate.store.seen import Codes, Seen, look
 from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Counts, Event, RunState, StoredStudy, StudyLink, Timing
 from ablate.study.recipes.digest import SHORT
+from ablate.study.recipes.recipe import shape_of
+from ablate.study.values.recipe import AnyRecipe, recipe_of
 from ablate.study.values.run import STATES
 
 TUNING = "tune:"
@@ -25,7 +26,7 @@ TUNING = "tune:"
 _NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
 
 
-def states(tx: Tx, run_ids: Iterable[str], code: Codes = None) -> dict[str, RunState]:
+def states(tx: Tx, run_ids: Collection[str], *, code: Codes = None) -> dict[str, RunState]:
     """Where each run stands as seen with `code`; runs that the database does not know are absent."""
     columns = (runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
     found: dict[str, RunState] = {}
@@ -64,26 +65,29 @@ def all_studies(
     """Studies, the one run last first. `profile` None means any, '' the full scale; `sets` None any, () what is no
     variant. Those that tuning keeps only by their name, or, with `tunings`, only those."""
     statement = sa.select(studies).order_by(studies.c.last_run.desc(), studies.c.id.desc())
-    if name is not None:
-        statement = statement.where(studies.c.name == name)
-    else:
-        of_tuning = studies.c.name.like(f"{TUNING}%")
-        statement = statement.where(of_tuning if tunings else sa.not_(of_tuning))
-    if profile is not None:
-        statement = statement.where(studies.c.profile == profile)
-    if sets is not None:
-        statement = statement.where(studies.c.variant == variant(sets))
     return tuple(
         StoredStudy(
             row.id, row.name, row.profile or None, row.source, row.file, from_json(row.settings), row.last_run,
             sets_of(row.variant), row.text,
         )
-        for row in tx.execute(statement)
+        for row in tx.execute(statement.where(*meant(name, profile, sets, tunings=tunings)))
     )  # fmt: skip
 
 
-def links(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[StudyLink, ...]]:
-    """What the studies call each run as they are now: study, arm, levels."""
+def meant(
+    name: str | None, profile: str | None, sets: Sequence[str] | None, *, tunings: bool = False
+) -> Iterator[sa.ColumnElement[bool]]:
+    """What a study must be to be meant by these, as `all_studies` takes them."""
+    of_tuning = studies.c.name.like(f"{TUNING}%")
+    yield (of_tuning if tunings else sa.not_(of_tuning)) if name is None else studies.c.name == name
+    if profile is not None:
+        yield studies.c.profile == profile
+    if sets is not None:
+        yield studies.c.variant == variant(sets)
+
+
+def links(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[StudyLink, ...]]:
+    """What each study as it is now calls each run: its arm, levels, aliases and position."""
     found: dict[str, list[StudyLink]] = defaultdict(list)
     statement = (
         sa.select(studies.c.name, studies.c.profile, studies.c.variant, study_runs, runs.c.run_id)
@@ -160,14 +164,16 @@ def resolve(tx: Tx, prefix: str) -> str:
     if found:
         shown = ", ".join(run_id[: max(SHORT, len(prefix) + 2)] for run_id in found[:5])
         more = " and more" if len(found) > 5 else ""
-        raise NotFound(f"several runs start with {prefix!r}: {shown}{more}. Give more of its digits.")
+        raise NotFound(
+            f"several runs start with {prefix!r}: {shown}{more}. Give more of its digits.", code="ambiguous-run"
+        )
     near: list[str] = []
     shorter = prefix[:64]
     while shorter and not near:
         shorter = shorter[:-1]
         near = _starting_with(tx, shorter, 3) if shorter else []
     hint = f"Nearest: {', '.join(run_id[:SHORT] for run_id in near)}." if near else "`ablate runs list` shows them."
-    raise NotFound(f"no run starts with {prefix!r}. {hint}")
+    raise NotFound(f"no run starts with {prefix!r}. {hint}", code="unknown-run")
 
 
 def _starting_with(tx: Tx, prefix: str, limit: int) -> list[str]:
@@ -192,7 +198,7 @@ def run_ids(
             names = ", ".join(sorted({item.name for item in all_studies(tx)})) or "none"
             what = study if study is not None else f"with profile {profile}"
             what += f" [{', '.join(sets)}]" if sets else ""
-            raise NotFound(f"the database has no study {what}. It has: {names}.")
+            raise NotFound(f"the database has no study {what}. It has: {names}.", code="unknown-study")
         keys = [item.key for item in known]
         place = (
             sa.select(study_runs.c.run, sa.func.min(study_runs.c.position).label("position"))
@@ -220,47 +226,29 @@ def timings(tx: Tx) -> list[Timing]:
         .order_by(attempts.c.ended.desc())
     )
     rows = tx.execute(statement).all()
-    recipes: dict[int, Any] = {}
+    recipes: dict[int, AnyRecipe | None] = {}
     for part in chunks(sorted({row.arm for row in rows})):
         for key, text, trainer in tx.execute(
             sa.select(arms.c.id, arms.c.recipe, arms.c.trainer).where(arms.c.id.in_(part))
         ):
-            recipes[key] = from_json(text) if trainer is None else None
+            recipes[key] = recipe_of(from_json(text)) if trainer is None else None
     found = (_timing(row, recipes[row.arm]) for row in rows)
     return [timing for timing in found if timing is not None]
 
 
-def _timing(row: AnyRow, recipe: Any) -> Timing | None:
+def _timing(row: AnyRow, recipe: AnyRecipe | None) -> Timing | None:
     """`recipe` is None for another trainer's run: what its settings mean is not known, so it counts as one epoch."""
     if recipe is None:
-        return Timing(row.run_id, None, None, None, None, row.device, 1, None, row.seconds, foreign=True)
-    model, data = _section(recipe, "model"), _section(recipe, "data")
-    epochs = recipe.get("epochs") if isinstance(recipe, dict) else None
+        return Timing(row.run_id, None, 1, row.seconds)
+    epochs = recipe.get("epochs")
     if row.last_epoch is not None:
         epochs = row.last_epoch if row.number == 1 else row.last_epoch - row.first_epoch + 1
     if not isinstance(epochs, int) or epochs < 1:
         return None
-    examples = from_json(row.details).get("train_examples")
-    return Timing(
-        run_id=row.run_id,
-        arch=model.get("arch"),
-        image_size=data.get("image_size"),
-        batch_size=recipe.get("batch_size"),
-        precision=recipe.get("precision"),
-        device=row.device,
-        epochs=epochs,
-        train_examples=examples if isinstance(examples, int) else None,
-        seconds=row.seconds,
-        data=(data.get("name"), data.get("fraction"), data.get("limit")),
-    )
+    return Timing(row.run_id, shape_of(recipe), epochs, row.seconds)
 
 
-def _section(recipe: Any, name: str) -> dict[str, Any]:
-    section = recipe.get(name) if isinstance(recipe, dict) else None
-    return section if isinstance(section, dict) else {}
-
-
-def history(tx: Tx, run_id: str | None, limit: int) -> tuple[Event, ...]:
+def history(tx: Tx, run_id: str | None = None, limit: int = 100) -> tuple[Event, ...]:
     """The newest events first, of one run or of all."""
     statement = (
         sa.select(events, studies.c.name.label("study_name"), runs.c.run_id)

@@ -8,7 +8,7 @@ nor a suspended laptop moves; all others by the database's clock.
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.schema import arms, artifacts, attempts, request_runs, runs
 from ablate.store.transitions import Held, hold
-from ablate.store.values import Claim
+from ablate.store.values import TTL, Claim
 from ablate.study.records import Artifact
 
 _parents = runs.alias("parents")
@@ -194,14 +194,14 @@ def _of_this_host(lease: AnyRow) -> bool:
     return bool(lease.boot) and lease.boot == hosts.boot_id() and lease.host == socket.gethostname()
 
 
-def heartbeat(tx: Tx, claim: Claim, ttl: float) -> None:
-    """The lease holds for `ttl` more seconds from now."""
+def heartbeat(tx: Tx, claim: Claim, ttl: float = TTL) -> None:
+    """The lease lasts `ttl` seconds from now."""
     held = hold(tx, claim)
     assert held is not None
     renew(tx, held, ttl)
 
 
-def renew(tx: Tx, held: Held, ttl: float, **values: Any) -> None:
+def renew(tx: Tx, held: Held, ttl: float, **values: object) -> None:
     key = sa.and_(attempts.c.run == held.key, attempts.c.number == held.attempt)
     beat = {"ttl": ttl, "expires": tx.now + ttl, "beat": tx.monotonic}
     tx.execute(sa.update(attempts).where(key).values(**beat, **values))
@@ -221,8 +221,11 @@ def lose(tx: Tx, claim: Claim, reason: str) -> None:
         transitions.lose(tx, held, reason)
 
 
-def cancel(tx: Tx, run_ids: Iterable[str]) -> tuple[str, ...]:
-    """Take queued and running runs out; a running one's worker learns it at its next write. The ids that were."""
+def cancel(tx: Tx, run_ids: Collection[str]) -> tuple[str, ...]:
+    """Take queued and running runs out; a running one's worker learns it at its next write. The ids that were.
+
+    Others stay as they are.
+    """
     cancelled = _select(tx, run_ids, ("queued", "running"))
     transitions.set_state(tx, [row.id for row in cancelled], "cancelled", error=None, kind=None)
     for row in cancelled:
@@ -233,8 +236,8 @@ def cancel(tx: Tx, run_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(row.run_id for row in cancelled)
 
 
-def requeue(tx: Tx, run_ids: Iterable[str], reason: str, request_key: int) -> tuple[str, ...]:
-    """Queue runs of a request again that have ended, done ones too (a parent whose weights are gone). The ids that were."""
+def requeue(tx: Tx, run_ids: Collection[str], reason: str, request_key: int) -> tuple[str, ...]:
+    """Queue ended runs of a request again, for it alone, done ones too (a parent whose weights are gone). The ids that were."""
     asked = set(tx.connection.scalars(sa.select(request_runs.c.run).where(request_runs.c.request == request_key)))
     found = _select(tx, run_ids, ("done", "failed", "lost", "cancelled", "pruned"))
     ended = [row for row in found if row.id in asked]
@@ -244,7 +247,7 @@ def requeue(tx: Tx, run_ids: Iterable[str], reason: str, request_key: int) -> tu
     return tuple(row.run_id for row in ended)
 
 
-def _select(tx: Tx, run_ids: Iterable[str], states: tuple[str, ...]) -> list[AnyRow]:
+def _select(tx: Tx, run_ids: Collection[str], states: tuple[str, ...]) -> list[AnyRow]:
     found: list[AnyRow] = []
     for part in chunks(sorted(set(run_ids))):
         where = sa.and_(runs.c.run_id.in_(part), runs.c.state.in_(states))
@@ -253,7 +256,13 @@ def _select(tx: Tx, run_ids: Iterable[str], states: tuple[str, ...]) -> list[Any
     return found
 
 
-def set_environment(tx: Tx, claim: Claim, environment: Any, fingerprint: str | None, device: str | None) -> None:
+def set_environment(
+    tx: Tx,
+    claim: Claim,
+    environment: Mapping[str, Any],
+    fingerprint: str | None = None,
+    device: str | None = None,
+) -> None:
     """Record what the attempt runs on; `environment["code"]` is what `--retry stale` compares."""
     held = hold(tx, claim)
     assert held is not None
@@ -261,7 +270,7 @@ def set_environment(tx: Tx, claim: Claim, environment: Any, fingerprint: str | N
     renew(tx, held, claim.ttl, **said, fingerprint=fingerprint, device=device)
 
 
-def code_of(environment: Any) -> str | None:
+def code_of(environment: object) -> str | None:
     """The code that an environment names under `code`: a text as it is, anything else as canonical JSON."""
     code = environment.get("code") if isinstance(environment, Mapping) else None
     return code if code is None or isinstance(code, str) else to_json(code)

@@ -46,7 +46,7 @@ def record_epoch(tx: Tx, claim: Claim, records: Sequence[EpochRecord]) -> None:
 
 
 def finish(tx: Tx, claim: Claim, outcome: Outcome, seconds: float) -> None:
-    """The run is done. Sent twice by the same attempt, the second changes nothing."""
+    """The run is done after `seconds` of wall time. Sent twice by the same attempt, the second changes nothing."""
     held = hold(tx, claim, ended_as="done")
     if held is None:
         return
@@ -82,8 +82,11 @@ def finish(tx: Tx, claim: Claim, outcome: Outcome, seconds: float) -> None:
     tx.execute(sa.update(runs).where(runs.c.id == held.key).values(code=_recorded_code(tx, held), counted=0))
 
 
-def fail(tx: Tx, claim: Claim, error: str, kind: str) -> None:
-    """The code raised, or the loss was not finite: not tried again by itself. `error` begins with a kind of its own."""
+def fail(tx: Tx, claim: Claim, error: str, kind: str = "error") -> None:
+    """The code raised, or the loss was not finite: not tried again by itself. `error` begins with a kind of its own.
+
+    `kind` is one of `KINDS`.
+    """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of failure {kind!r}; allowed: {', '.join(KINDS)}")
     held = hold(tx, claim, ended_as="failed")

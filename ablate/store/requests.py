@@ -6,16 +6,16 @@ A request is written once, by the call that asks; only a tuning's grows. It is o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from ablate.errors import NotFound
-from ablate.store.codec import chunks, clean, from_json, sets_of, to_json, variant
+from ablate.store.codec import chunks, clean, from_json, sets_of, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
-from ablate.store.queries import TUNING
+from ablate.store.queries import meant
 from ablate.store.schema import attempts, request_runs, requests, runs, studies, study_runs
 from ablate.store.seen import Codes, one_digest
 from ablate.store.values import Asker, Looks, StoredRequest
@@ -106,18 +106,16 @@ _READ: AnySelect = (
 
 
 def find(
-    tx: Tx, name: str | None, profile: str | None, sets: Sequence[str] | None, *, open_only: bool
+    tx: Tx,
+    name: str | None = None,
+    profile: str | None = None,
+    sets: Sequence[str] | None = None,
+    *,
+    open_only: bool = False,
 ) -> tuple[StoredRequest, ...]:
-    """Requests, the oldest first. `profile` None means any, '' the full scale; `sets` None any, () what is no variant."""
-    statement = _READ
-    if name is not None:
-        statement = statement.where(studies.c.name == name)
-    else:
-        statement = statement.where(sa.not_(studies.c.name.like(f"{TUNING}%")))
-    if profile is not None:
-        statement = statement.where(studies.c.profile == profile)
-    if sets is not None:
-        statement = statement.where(studies.c.variant == variant(sets))
+    """What was asked for, the oldest first. `profile` None means any, '' the full scale; `sets` None any, () what is no variant.
+    Those of tunings only by their name."""
+    statement = _READ.where(*meant(name, profile, sets))
     if open_only:
         statement = statement.where(_OPEN)
     return tuple(_stored(row) for row in tx.execute(statement))
@@ -141,17 +139,17 @@ def _stored(row: AnyRow) -> StoredRequest:
 
 def of_text(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> tuple[StoredRequest, ...]:
     """The requests for one design, the oldest first."""
-    return tuple(item for item in find(tx, name, profile or "", sets, open_only=False) if item.text == text)
+    return tuple(item for item in find(tx, name, profile or "", sets) if item.text == text)
 
 
 def seeds_asked(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> tuple[int, ...]:
-    """All the seeds that were asked of one design, in order."""
+    """All the seeds that were ever asked of one design, in order. `profile` None is the full scale."""
     return tuple(sorted({seed for item in of_text(tx, name, profile, sets, text) for seed in item.seeds}))
 
 
 def looks(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> Looks:
     """How often seeds were added to a design that had results already; `migrated` where any version's history is not known."""
-    every = find(tx, name, profile or "", sets, open_only=False)
+    every = find(tx, name, profile or "", sets)
     found = [item for item in every if item.text == text]
     results = _first_results(tx, [item.key for item in found])
     seeds: set[int] = set()
@@ -181,8 +179,8 @@ def _first_results(tx: Tx, keys: Sequence[int]) -> dict[int, float]:
     return found
 
 
-def asked_by(tx: Tx, run_ids: Iterable[str]) -> dict[str, tuple[Asker, ...]]:
-    """Every study, variant and version that ever asked for each run."""
+def asked_by(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[Asker, ...]]:
+    """Every study, variant and version that ever asked for each run; unknown runs are absent."""
     present = sa.exists().where(study_runs.c.study == studies.c.id, study_runs.c.run == runs.c.id)
     statement = (
         sa.select(

@@ -15,7 +15,7 @@ from pathlib import Path
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store import filelock
 from ablate.store import location as places
-from ablate.store.backup import copy_file, sync
+from ablate.store.backup import copy_file, size, sync
 from ablate.store.engine import Database
 from ablate.store.header import Header, in_use
 from ablate.store.location import Location
@@ -103,7 +103,7 @@ def _copy(source: Path, part: Path, *, itself: bool) -> None:
         raise _not_ours(source)
     if itself and wal:
         raise UsageError(f"{source} is the database itself, in use or as it was left; name a backup of it.")
-    if itself or not (wal or _size(source.with_name(source.name + "-journal"))):
+    if itself or not (wal or size(source.with_name(source.name + "-journal"))):
         shutil.copyfile(source, part)
         return
     database = Database(str(source), read_only=True)
@@ -186,7 +186,3 @@ def _free(path: Path) -> Path:
 
 def _not_ours(source: Path) -> StoreError:
     return StoreError(f"{source} is not a results database of ablate; nothing was restored")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

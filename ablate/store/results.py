@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from ablate.store import queries
 from ablate.store.codec import chunks, from_json, stored_run
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.schema import (
@@ -25,13 +26,35 @@ from ablate.store.seen import Codes, look
 from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
 
 
-def results(tx: Tx, run_ids: Iterable[str], *, epochs: bool, code: Codes = None) -> dict[str, RunResult]:
-    """The runs that the database knows, in the order asked for, as seen with `code`: done runs of other code are `stale`."""
+def results(tx: Tx, run_ids: Collection[str], *, epochs: bool = True, code: Codes = None) -> dict[str, RunResult]:
+    """All that is known of the runs that the database knows, in the order asked for, as seen with `code`: it decides which attempt
+    counts, and done runs of other code are `stale`."""
     wanted = list(dict.fromkeys(run_ids))
     found: dict[str, RunResult] = {}
     for part in chunks(wanted):
         found.update(_some(tx, part, epochs, code))
     return {run_id: found[run_id] for run_id in wanted if run_id in found}
+
+
+def find(tx: Tx, prefix: str, *, code: Codes = None) -> RunResult:
+    """The one run whose id starts with `prefix`. NotFound lists the candidates, or the nearest."""
+    run_id = queries.resolve(tx, prefix)
+    return results(tx, [run_id], code=code)[run_id]
+
+
+def list_runs(
+    tx: Tx,
+    *,
+    study: str | None = None,
+    profile: str | None = None,
+    sets: Sequence[str] | None = None,
+    states: Sequence[str] | None = None,
+    limit: int | None = None,
+    code: Codes = None,
+) -> list[RunResult]:
+    """Runs without their epochs: a study's in its own order, else the newest first. `profile` and `sets` None mean any."""
+    ids = queries.run_ids(tx, study, profile, sets, states, limit)
+    return list(results(tx, ids, epochs=False, code=code).values())
 
 
 def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: Codes) -> dict[str, RunResult]:

@@ -95,7 +95,7 @@ class _Look:
                 found[row.id] = self._other(row, others[row.id], environments.get(row.id, {}))
         return found
 
-    def _other(self, row: Any, done: AnyRow, environment: Mapping[str, object]) -> Seen:
+    def _other(self, row: AnyRow, done: AnyRow, environment: Mapping[str, object]) -> Seen:
         """A run whose newest done attempt has not the code that is looked with."""
         code = self._codes[row.id]
         assert code is not None
@@ -109,7 +109,7 @@ class _Look:
         return Seen(row.state) if done.code is None or own or at_it else result
 
     def _judged(
-        self, row: Any, done: AnyRow, code: Code, environment: Mapping[str, object], told: Freshness
+        self, row: AnyRow, done: AnyRow, code: Code, environment: Mapping[str, object], told: Freshness
     ) -> Freshness:
         """A result of our own trainer is not stale where the present code is known to give it again."""
         if not told.stale or code.script:

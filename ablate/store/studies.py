@@ -125,7 +125,7 @@ def _insert_missing(tx: Tx, wanted: list[Run]) -> None:
     new_arms = [
         {
             "arm_id": run.arm_id,
-            "recipe": canonical_json(run.recipe),
+            "recipe": canonical_json(run.recipe.json),
             "trainer": None if run.trainer is None else canonical_json(run.trainer),
         }
         for run in by_arm.values()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -76,7 +75,7 @@ def hold(tx: Tx, claim: Claim, *, ended_as: str | None = None) -> Held | None:
 
 def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, reason: str | None = None,
                 kind: str | None = None, counted: int | None = None, ended: float | None = None,
-                **values: Any) -> None:  # fmt: skip
+                **values: object) -> None:  # fmt: skip
     """Write how an attempt ended, and the run's state with it; `ended` is now unless told. `values` are further columns.
 
     The reason is the run's error too, unless the attempt was released: then nothing is wrong with the run.
@@ -110,7 +109,7 @@ def _got_further(tx: Tx, held: Held) -> bool:
     return (mine.last_epoch or 0) > max((row.last_epoch or 0 for row in since if row.code == mine.code), default=0)
 
 
-def set_state(tx: Tx, keys: Sequence[int], state: str, **values: Any) -> None:
+def set_state(tx: Tx, keys: Sequence[int], state: str, **values: object) -> None:
     """Give runs a state; where they have ended, no request waits for them any more."""
     for part in chunks(keys):
         tx.execute(sa.update(runs).where(runs.c.id.in_(part)).values(state=state, **values))

@@ -7,7 +7,7 @@ work at one tuning at the same time, lose none and count none twice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -19,7 +19,7 @@ from ablate.store.values import StoredTrial
 ENDED = ("complete", "pruned", "failed")
 
 
-def read(tx: Tx, tunings: Iterable[str]) -> dict[str, tuple[StoredTrial, ...]]:
+def read(tx: Tx, tunings: Collection[str]) -> dict[str, tuple[StoredTrial, ...]]:
     """The trials of each tuning, by number; a tuning without any has none."""
     found: dict[str, list[StoredTrial]] = defaultdict(list)
     for part in chunks(list(tunings)):

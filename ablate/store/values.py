@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from ablate.study.records import Artifact
 from ablate.study.values.run import Run
+
+TTL = 60.0
+"""Seconds that a lease lasts without a heartbeat."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +163,7 @@ class Counts:
 
     @property
     def total(self) -> int:
-        return (
-            self.queued + self.waiting + self.blocked + self.running + self.done
-            + self.failed + self.lost + self.cancelled + self.pruned + self.retried
-        )  # fmt: skip
+        return sum(astuple(self))
 
     @property
     def open(self) -> int:
@@ -173,22 +173,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Timing:
-    """What one finished attempt took: `seconds` of wall time for `epochs`; None where the recipe does not say.
+    """What one finished attempt took: `seconds` of wall time for `epochs`.
 
-    `data` is the recipe's data.name, data.fraction and data.limit. `foreign` is a run of a trainer that is not ours.
+    `shape` is `recipe.shape_of` its recipe; None for a trainer that is not ours.
     """
 
     run_id: str
-    arch: str | None
-    image_size: int | None
-    batch_size: int | None
-    precision: str | None
-    device: str | None
+    shape: tuple[Any, ...] | None
     epochs: int
-    train_examples: int | None
     seconds: float
-    data: tuple[Any, ...] = ()
-    foreign: bool = False
 
     @property
     def seconds_per_epoch(self) -> float:

@@ -11,7 +11,7 @@ from ablate.study.code.verified import Verified
 
 
 def read(tx: Tx) -> tuple[Verified, ...]:
-    """All of them, the oldest first."""
+    """All that was trained again with later code, the oldest first."""
     rows = tx.execute(sa.select(verified).order_by(verified.c.at, verified.c.run_id))
     return tuple(
         Verified(
@@ -23,7 +23,10 @@ def read(tx: Tx) -> tuple[Verified, ...]:
 
 
 def add(tx: Tx, row: Verified) -> None:
-    """Insert what was found, or replace what was found of the same run, codes and fingerprint before."""
+    """Insert what was found, or replace what was found of the same run, codes and fingerprint before.
+
+    `at` is taken from the database's clock.
+    """
     values = {
         "run_id": row.run_id, "code_x": clean(row.code_x), "code_y": clean(row.code_y), "fingerprint": clean(row.fingerprint),
         "equal": row.equal, "difference": number(row.difference), "what": clean(row.what), "parts": to_json(row.parts),

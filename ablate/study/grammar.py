@@ -50,11 +50,11 @@ def json_schema() -> Schema:
     }
 
 
-def _hangs_on_recipe(shape: Any) -> bool:
+def _hangs_on_recipe(shape: object) -> bool:
     return any(f'"#/$defs/{name}"' in json.dumps(shape) for name in _RECIPES)
 
 
-def _freed(shape: Any) -> Any:
+def _freed(shape: object) -> Any:
     """A shape whose references lead to the free forms of what hangs on the recipe's fields."""
     if isinstance(shape, dict):
         name = str(shape.get("$ref", "")).removeprefix("#/$defs/")

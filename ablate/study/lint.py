@@ -63,7 +63,9 @@ def _single_levels(problems: Problems, study: Study) -> None:
     for factor in study.factors:
         if len(factor.levels) == 1:
             problems.warn(
-                ("factors", factor.name), "no-effect", "has one level, so it varies nothing; put it into the recipe."
+                ("factors", factor.name),
+                "no-effect",
+                "has only one level, so it varies nothing; move it into the recipe.",
             )
 
 
@@ -81,7 +83,7 @@ def _few_seeds(problems: Problems, study: Study) -> None:
 
 def _packages(problems: Problems, study: Study) -> None:
     """Networks of packages that are not installed here."""
-    for arch in dict.fromkeys(arm.recipe["model"]["arch"] for arm in study.arms):
+    for arch in dict.fromkeys(arm.recipe.get("model.arch") for arm in study.arms):
         if trouble := absent(arch):
             problems.warn(problems.place("model.arch", arch), "not-installed", f"{trouble}.")
 
@@ -89,17 +91,17 @@ def _packages(problems: Problems, study: Study) -> None:
 def _selection(problems: Problems, study: Study) -> None:
     """What selects must not be what is reported: with no test set, the validation set is both."""
     for arm in study.arms:
-        patience, split = arm.recipe["early_stopping"]["patience"], arm.recipe["data"]["split"]
-        if arm.recipe["select"] == "last" and patience is None:
+        patience, split = arm.recipe.get("early_stopping.patience"), arm.recipe.get("data.split")
+        if arm.recipe.get("select") == "last" and patience is None:
             continue
         if split != "official" and dict_get(split, "test") is None:
-            chosen = arm.recipe["select"]
+            chosen = arm.recipe.get("select")
             problems.warn(
                 problems.place("select", chosen)
                 if chosen != "last"
                 else problems.place("early_stopping.patience", patience),
                 "selects-on-reported",
-                f"in arm {arm.name} the validation set both selects and is reported, so its figures flatter; "
+                f"in arm {arm.name} the validation set selects and is also reported, so its figures are optimistic; "
                 "add a test set, as in data.split: {train: 0.6, val: 0.2, test: 0.2}.",
             )
             return
@@ -118,12 +120,11 @@ def _merged(problems: Problems, study: Study) -> None:
 
 def _budgets(problems: Problems, study: Study) -> None:
     for path in BUDGETS:
-        section, _, leaf = path.rpartition(".")
-        values = {(arm.recipe[section] if section else arm.recipe)[leaf] for arm in study.arms}
+        values = {arm.recipe.get(path) for arm in study.arms}
         if len(values) > 1:
             ordered = sorted(values, key=lambda value: (value is None, value))
             shown = ", ".join(map(show, ordered[:6])) + (", ..." if len(values) > 6 else "")
-            message = f"arms have unequal budgets, {path} {shown}; a difference may be the budget's."
+            message = f"arms have unequal budgets, {path} {shown}; a difference may come from that alone."
             problems.warn(problems.place(path, ordered[-1]), "unequal-budgets", message)
 
 
@@ -140,8 +141,8 @@ def _unheard(problems: Problems, study: Study) -> None:
             problems.warn(
                 ("factors", factor.name),
                 "no-effect",
-                f"sets {', '.join(unheard)}, and the command has no {{{unheard[0]}}}: "
-                "a script that does not read ABLATE_RECIPE sees no difference between its levels.",
+                f"sets {', '.join(unheard)}, but the command does not use {{{unheard[0]}}}: "
+                "unless the script reads ABLATE_RECIPE, its levels do not differ.",
             )
 
 
@@ -157,7 +158,7 @@ def _not_here(problems: Problems, study: Study) -> None:
         problems.warn(
             ("trainer", key),
             "absent-file",
-            f"{what} {', '.join(absent)}, which is not found from {folder}, where the study lies.",
+            f"{what} {', '.join(absent)}, which was not found from the study's folder, {folder}.",
         )
     for glob in globs_of(study.trainer):
         if not matches(folder, glob):
@@ -172,17 +173,17 @@ def _tables(problems: Problems, study: Study) -> None:
             problems.warn(
                 ("tables", name),
                 "empty",
-                "shows no arm of the grid; its where and the study's exclude rules meet nowhere.",
+                "shows no arm: its where only selects arms that the study excludes.",
             )
             continue
         rows = {"/".join(arm.levels[factor] for factor in table.factors) for arm in shown}
         for row in table.reported if table.kind == "arms" else ():
             if row not in rows:
-                message = "is no row of the table: the grid leaves that arm out, so its figures are shown nowhere."
+                message = "is not a row of the table, since the grid leaves that arm out; its figures are not shown."
                 problems.warn(("tables", name, "reported", row), "not-in-grid", message)
         for index, claim in enumerate(table.claims):
             if absent := _absent(table, claim, shown):
-                message = f"speaks of {absent}, which is no arm of the grid, so it stays undecided."
+                message = f"mentions {absent}, which is not in the grid, so it stays undecided."
                 problems.warn(("tables", name, "claims", index), "not-in-grid", message)
 
 

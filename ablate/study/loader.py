@@ -115,7 +115,7 @@ class _Reader:
         """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
         problems, data = self.problems, self.data
         if "space" in data and "factors" not in data:
-            problems.add(("space",), "wrong-file", "this is a tuning file, not a study. `ablate tune run` takes it.")
+            problems.add(("space",), "wrong-file", "this is a tuning file, not a study; use `ablate tune run`.")
             problems.stop()
         problems.known_keys((), data, STUDY)
         trainer = self.trainer = read_trainer(problems, data.get("trainer"))
@@ -182,7 +182,7 @@ class _Reader:
             problems.add(
                 ("seeds",),
                 "too-many",
-                f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are planned.",
+                f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are allowed.",
             )
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent, self._weights)
@@ -224,7 +224,7 @@ class _Reader:
             problems.add(
                 ("keep",),
                 "unsupported",
-                "is for the built-in trainer; what a trainer of your own leaves in {run_dir} stays there.",
+                "only works with the built-in trainer; what your trainer leaves in {run_dir} is kept anyway.",
             )
         if keep is not None and keep not in KEEP:
             problems.add(("keep",), "wrong-value", f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
@@ -246,7 +246,9 @@ class _Reader:
             value = self.data.get("study")
             found = "it is missing" if value is None else f"not {show(value)}"
             self.problems.add(
-                ("study",), "bad-name", f"must be a name of a-z, 0-9, '.', '_' and '-', at most 80 of them; {found}."
+                ("study",),
+                "bad-name",
+                f"must be a name of a-z, 0-9, '.', '_' and '-', with at most 80 characters; {found}.",
             )
         return name
 
@@ -257,11 +259,11 @@ class _Reader:
         found = next((profile for profile in profiles if profile.name == wanted), None)
         if found is None and wanted != FULL:
             names = [profile.name for profile in profiles]
-            known = f"{', '.join(names)}; {FULL} is the scale without one" if names else "none"
+            known = f"{', '.join(names)}; {FULL} is the study without a profile" if names else "none"
             self.problems.add(
                 ("profiles",),
                 "unknown-name",
-                f"there is no profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}.",
+                f"unknown profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}.",
             )
         return found
 
@@ -306,8 +308,8 @@ class _Reader:
             self.problems.add(
                 ("trainer", "command"),
                 "missing",
-                f"the study has {len(seeds)} seeds and the command no {{seed}}: add it, as in --seed {{seed}}; or say "
-                "`seed: env` where the script reads ABLATE_SEED; or give the study `seeds: 1`.",
+                f"the study has {len(seeds)} seeds, but the command does not use {{seed}}. Add it, as in --seed {{seed}}; or set "
+                "`seed: env` if the script reads ABLATE_SEED; or set `seeds: 1`.",
             )
 
     def _grid(
@@ -324,7 +326,7 @@ class _Reader:
         if file in self.family.above:
             raise NotFound(f"{path.name} starts from a study that starts from it.")
         if len(self.family.above) >= MAX_CHAIN:
-            raise NotFound(f"more than {MAX_CHAIN} studies start from each other in a row.")
+            raise NotFound(f"more than {MAX_CHAIN} studies in a row start from each other.")
         if (file, profile) not in self.family.known:
             name, stored = self.family.name(path), self.settings
             document = parse(stored.sources[name], str(path)) if name in stored.sources else read(path)

@@ -129,7 +129,7 @@ class RunResult:
     split's again without a prefix; for each epoch and split the newest attempt counts.
     `metrics` holds the final numbers of a done run, `seconds` the wall time of the attempt that ended it, `details` what its
     trainer told besides (`Outcome.details`). A done run whose code is another here is `stale`, and `why_stale` names the files
-    that differ, where they are known; not `code_known`: its script is not here, so nobody can tell. `verified` (one of `ablate.study.code.verified.HOW`): other code trained it,
+    that differ, where they are known; not `code_known`: its script is not here, so it cannot be told. `verified` (one of `ablate.study.code.verified.HOW`): other code trained it,
     and the present one is known to give the same numbers. `attempt` is the number of the
     attempt that all of this is of: the one that counts for the code that was looked with, else the newest.
     """
@@ -159,3 +159,8 @@ class RunResult:
         """The attempt that the numbers are of; the newest where none is told."""
         told = (attempt for attempt in self.attempts if attempt.number == self.attempt)
         return next(told, self.attempts[-1] if self.attempts else None)
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """What that attempt told of its machine, its code and its packages; empty where there is none."""
+        return self.shown.environment if self.shown else {}

@@ -100,11 +100,11 @@ def _publish(folder: Path) -> Iterator[tuple[BinaryIO, list[str]]]:
 def _explained(error: OSError, folder: Path) -> NoSpaceOrPermission:
     if error.errno in _DENIED:
         return NoSpaceOrPermission(
-            f"cannot write into {folder}: {error.strerror}; set ABLATE_HOME to a folder of yours"
+            f"cannot write into {folder}: {error.strerror}; set ABLATE_HOME to a folder you can write to"
         )
     return NoSpaceOrPermission(
         f"no space to write into {folder}: {error.strerror}; free some or set ABLATE_HOME "
-        "to another disk, then run again: the checkpoint before is untouched"
+        "to another disk, then run again; the previous checkpoint is intact"
     )
 
 

@@ -27,7 +27,7 @@ _VERSIONS = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights and what is known of it. `classes` is None where nobody wrote them down.
+    """A file of weights and what is known of it. `classes` is None if they were not written down.
 
     `declared` is False where nothing says the variant: it is then torchvision's, as is assumed.
     """
@@ -76,8 +76,9 @@ def _torchvision(arch: str, name: str, home: Path) -> Weights:
     path = next((folder / file for folder in folders if (folder / file).is_file()), None)
     if path is None:
         raise NotFound(
-            f"the weights {entry} are not on this machine: fetch {entry.url} and put it into {folders[0]} "
-            f"(ABLATE_HOME) or {folders[1]}; nothing is downloaded by itself"
+            f"the weights {entry} are not on this machine: download {entry.url} into {folders[0]} "
+            f"(ABLATE_HOME) or {folders[1]}; ablate downloads nothing by itself",
+            code="absent-weights",
         )
     expected = Path(file).stem.rpartition("-")[2]  # torchvision's file names end in the first digits of their SHA-256
     _check_digest(path, expected)
@@ -99,7 +100,7 @@ def _file(arch: str, init: Mapping[str, Any], folders: Sequence[Path], store: Pa
         if folder is not None:
             raise NotFound(f"model.init: {folder} is a folder; name the file of weights in it")
         places = ", ".join(str(folder) for folder in [Path.cwd(), *folders, store])
-        raise NotFound(f"model.init: {what} is not here; looked in {places}; put it into one of them")
+        raise NotFound(f"model.init: {what} was not found in {places}; put it into one of them", code="absent-weights")
     _check_digest(path, digest)
     return _described(f"file {path.name}", path, arch)
 
@@ -117,7 +118,8 @@ def _parent(init: Mapping[str, Any], parent_dir: Path | None) -> Weights:
     if not path.is_file():
         raise NotFound(
             f"model.init: the parent run {run[:12]} has no {path.name} in {parent_dir}; "
-            "`ablate grid run --retry failed` trains the parent again first"
+            "`ablate grid run --retry failed` trains the parent again first",
+            code="absent-weights",
         )
     return _described(f"run {run[:12]} {which}", path, None)
 
@@ -133,13 +135,13 @@ def _described(source: str, path: Path, arch: str | None) -> Weights:
     if not isinstance(variant, dict) or not isinstance(classes, list):
         raise BadData(
             f"model.init: {path.with_suffix('.json')} does not say what {path.name} holds: variant must be a mapping and "
-            "classes a list; remove the file to go by the recipe, or train its run anew"
+            "classes a list; remove the file to use the recipe's, or train its run again"
         )
     known = known_variants()
     wrong = [name for name, value in variant.items() if name not in known or not isinstance(value, type(known[name]))]
     if wrong:
         raise BadData(
-            f"model.init: {path.with_suffix('.json')}: variant: {wrong[0]!r}: {variant[wrong[0]]!r} is no flag of a variant; "
+            f"model.init: {path.with_suffix('.json')}: variant: {wrong[0]!r}: {variant[wrong[0]]!r} is not a flag of a variant; "
             f"allowed: {_allowed(known)}"
         )
     # what a hand-written declaration leaves out is as usual; a run of ours writes all
@@ -177,7 +179,10 @@ def _allowed(known: Mapping[str, Any]) -> str:
 def _check_digest(path: Path, expected: str) -> None:
     found = _sha256(path)
     if not found.startswith(expected):
-        raise BadData(f"model.init: {path} has SHA-256 {found[:12]}..., expected {expected[:12]}...; fetch it again")
+        raise BadData(
+            f"model.init: {path} has SHA-256 {found[:12]}..., expected {expected[:12]}...; fetch it again",
+            code="digest-differs",
+        )
 
 
 def _sha256(path: Path) -> str:

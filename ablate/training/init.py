@@ -96,7 +96,7 @@ def _read(path: Path) -> tuple[State, str]:
     except NotWeights as error:
         raise BadData(f"model.init: {path} cannot be read as weights: {error}") from None
     except MemoryError:
-        raise BadData(f"model.init: {path} cannot be read as weights: it takes more memory than there is") from None
+        raise BadData(f"model.init: {path} cannot be read as weights: not enough memory") from None
 
 
 def _numbered_as_ours(state: State, own: State) -> tuple[State, bool]:
@@ -135,7 +135,7 @@ def _check_variant(weights: Weights, model: Model, wanted: Mapping[str, Any]) ->
         raise recipe_error(
             "model.init",
             "weights-differ",
-            f"{weights.source} holds weights of {weights.arch}, the recipe's arch is {model.arch}",
+            f"{weights.source} holds weights of {weights.arch}, but the recipe's arch is {model.arch}",
         )
     before = variants_before()
     ours = {**before, **wanted}
@@ -150,14 +150,14 @@ def _check_variant(weights: Weights, model: Model, wanted: Mapping[str, Any]) ->
         raise recipe_error(
             "model.init",
             "weights-differ",
-            f"{weights.source} was trained with {told}, the recipe's network has {has}; {way}",
+            f"{weights.source} was trained with {told}, but the recipe's network has {has}; {way}",
         )
     declaration = json.dumps({"arch": model.arch, "variant": {name: ours[name] for name in differ}})
     raise recipe_error(
         "model.init",
         "weights-differ",
-        f"{weights.source} says nothing of its variant, so it counts as torchvision's where its tensors do not tell: {told}; "
-        f"the recipe's network has {has}; {way}. If you know that it was trained as the recipe says, write "
+        f"{weights.source} does not say its variant, so it is taken for torchvision's unless its tensors tell: {told}; "
+        f"the recipe's network has {has}; {way}. If it was trained as the recipe says, write "
         f"{weights.path.with_suffix('.json').name} beside it: {declaration}",
     )
 
@@ -185,15 +185,15 @@ def _load(network: nn.Module, state: State, weights: Weights, model: Model, clas
         raise recipe_error(
             "model.init",
             "weights-differ",
-            f"{weights.source} does not fit {model.arch}: {len(missing)} tensors of the network are absent or of another "
-            f"shape ({', '.join(missing[:3]) or 'none'}), {len(unused)} of the file have no place "
+            f"{weights.source} does not fit {model.arch}: {len(missing)} tensors of the network are missing or of another "
+            f"shape ({', '.join(missing[:3]) or 'none'}), {len(unused)} of the file are unused "
             f"({', '.join(unused[:3]) or 'none'}); {hint}",
         )
     trouble = unfit({name: state[name] for name in sorted(loaded)}, own)
     if trouble:
         raise BadData(
-            f"model.init: {weights.path} cannot be trained from: {trouble}; use the weights that were saved in "
-            "full precision and from a training that went well"
+            f"model.init: {weights.path} cannot be trained from: {trouble}; use weights saved in "
+            "full precision by a run that did not diverge"
         )
     network.load_state_dict({name: state[name] for name in loaded}, strict=False)
     random = sorted(set(own) - loaded)

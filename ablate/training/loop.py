@@ -200,7 +200,7 @@ class Loop:
         def again() -> None:
             if self.scaler:  # a step's gradients are unscaled once
                 raise recipe_error(
-                    "precision", "conflict", "is fp16, and a refinement takes two gradients a step; use bf16 or fp32"
+                    "precision", "conflict", "is fp16, but a refinement takes two gradients per step; use bf16 or fp32"
                 )
             self.optimizer.zero_grad(set_to_none=True)
             self._backward(batch, fed)
@@ -215,7 +215,7 @@ class Loop:
             raise recipe_error(
                 "optimizer.lr",
                 "out-of-range",
-                f"is {self.recipe.optimizer.lr:g}, which no float32 holds; rates are mostly below 1",
+                f"is {self.recipe.optimizer.lr:g}, which float32 cannot hold; rates are usually below 1",
             ) from error
         self.optimizer.zero_grad(set_to_none=True)
         if stepped:
@@ -238,8 +238,8 @@ class Loop:
         return recipe_error(
             "batch_size",
             "out-of-range",
-            f"is {self.recipe.batch_size}: in {self.recipe.model.arch} images of {width}x{height} pixels come down to one "
-            "pixel, and BatchNorm cannot train on one value a channel; give batch_size at least 2, or a larger "
+            f"is {self.recipe.batch_size}: in {self.recipe.model.arch} images of {width}x{height} pixels are reduced to one "
+            "pixel, and BatchNorm cannot train on one value per channel; set batch_size to at least 2, or a larger "
             "data.image_size",
         )
 
@@ -248,7 +248,7 @@ class Loop:
             return Fed(kept, None, self.feed.kept.head)
         images, transforms = batch.images, self.recipe.data.augment
         if transforms:
-            images = sources.room.augment_batch(images, batch.ids, transforms, seed=self.seed, epoch=self.epoch)
+            images = sources.data.augment_batch(images, batch.ids, transforms, seed=self.seed, epoch=self.epoch)
         images = self._normalised(images)
         images, mix = self.hooks.mix(images, Place(self.seed, self.epoch, self.position))
         return Fed(images.contiguous(memory_format=self.numerics.layout), mix, self.forward)
@@ -258,7 +258,7 @@ class Loop:
         return self._normalised(batch.images).contiguous(memory_format=self.numerics.layout)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        return sources.room.normalize_batch(images, self.mean, self.std)
+        return sources.data.normalize_batch(images, self.mean, self.std)
 
     def _count(self, logits: torch.Tensor, loss: torch.Tensor, labels: torch.Tensor, mix: Mix | None) -> None:
         guesses = logits.argmax(dim=1)

@@ -71,7 +71,7 @@ def class_weights(loss: recipes.Loss, labels: torch.Tensor, classes: Sequence[st
             raise recipe_error(
                 "loss.class_weights",
                 "wrong-count",
-                f"has {len(loss.class_weights)} weights, the data has {len(classes)} classes",
+                f"has {len(loss.class_weights)} weights, but the data has {len(classes)} classes",
             )
         return torch.tensor(loss.class_weights, dtype=torch.float32)
     counts = torch.bincount(labels, minlength=len(classes))

@@ -87,7 +87,7 @@ def settings(context: Context) -> Iterator[None]:
 
 
 def start_memory_peak(device: torch.device) -> None:
-    """Begin counting the peak anew. On the CPU only Linux can; elsewhere the peak is that of the whole process."""
+    """Start counting the peak again. On the CPU only Linux can; elsewhere the peak is that of the whole process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return

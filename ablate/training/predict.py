@@ -80,7 +80,7 @@ def load_network(run: Run, path: Path, sha256: str) -> Kept:
     Raises NotFound where the file or the JSON beside it is gone, BadData where one is not what was recorded, holds
     more than tensors or does not fit the recipe's network.
     """
-    recipe = parse_recipe(run.recipe)
+    recipe = parse_recipe(run.recipe.json)
     state = _state(path, sha256)
     notes = _notes(path)
     try:
@@ -89,7 +89,7 @@ def load_network(run: Run, path: Path, sha256: str) -> Kept:
         channels, height, width = (int(side) for side in notes["image_shape"])
         mean, std = (torch.tensor(notes[name], dtype=torch.float32).reshape(3) for name in ("mean", "std"))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BadData(f"{path.with_suffix('.json')} is not what a run writes beside its weights: {error!r}") from None
+        raise BadData(f"{path.with_suffix('.json')} was not written by a run: {error!r}") from None
     if (owner, digest) != (run.run_id, sha256):
         raise BadData(
             f"{path.with_suffix('.json')} describes other weights: of run {owner[:12]}, SHA-256 {digest[:12]}..., "
@@ -114,20 +114,22 @@ def _state(path: Path, sha256: str) -> Mapping[str, torch.Tensor]:
         content = path.read_bytes()
     except FileNotFoundError:
         raise NotFound(
-            f"{path} is gone; bring the run's folder back from where it was trained, or point ABLATE_HOME there"
+            f"{path} is gone; restore the run's folder from where it was trained, or point ABLATE_HOME there",
+            code="absent-weights",
         ) from None
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise BadData(
-            f"{path} has SHA-256 {found[:12]}..., the run recorded {sha256[:12]}...: it is damaged or of another "
-            "training, and is not loaded; bring the recorded file back, or train the run again"
+            f"{path} has SHA-256 {found[:12]}..., the run recorded {sha256[:12]}...: it is damaged or from another "
+            "run, and was not loaded; restore the recorded file, or train the run again",
+            code="digest-differs",
         )
     try:
         state, inside = state_in(read_tensors(io.BytesIO(content)))
     except NotWeights as error:
         raise BadData(f"{path} cannot be read as weights: {error}") from None
     if inside:
-        raise BadData(f"{path} is no state dict but holds one under {inside!r}: a run of ours writes none like it")
+        raise BadData(f"{path} is not a state dict but holds one under {inside!r}, which ablate never writes")
     return state
 
 
@@ -137,11 +139,11 @@ def _notes(path: Path) -> Mapping[str, Any]:
         notes = json.loads(beside.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFound(
-            f"{beside} is gone: it holds the classes, mean and std that the run used; bring it back from where the run "
+            f"{beside} is gone: it holds the classes, mean and std that the run used; restore it from where the run "
             "was trained"
         ) from None
     except ValueError as error:
-        raise BadData(f"{beside} is no JSON: {error}") from None
+        raise BadData(f"{beside} is not JSON: {error}") from None
     return notes if isinstance(notes, dict) else {}
 
 
@@ -187,7 +189,7 @@ def _guesser(kept: Kept, context: Context) -> Guess:
     @torch.inference_mode()
     def guess(pixels: Pixels) -> tuple[list[int], list[float]]:
         try:
-            images = sources.room.normalize_batch(torch.from_numpy(pixels).to(chosen.device), mean, std)
+            images = sources.data.normalize_batch(torch.from_numpy(pixels).to(chosen.device), mean, std)
             logits = forward(images.contiguous(memory_format=chosen.layout)).float()
         except torch.OutOfMemoryError as error:
             raise RunFailure(
@@ -195,7 +197,7 @@ def _guesser(kept: Kept, context: Context) -> Guess:
                 "lower --batch-size, or give --device cpu"
             ) from error
         if not logits.isfinite().all():
-            raise RunFailure("the network gives outputs that are not finite, so these weights predict nothing")
+            raise RunFailure("the network gives outputs that are not finite, so these weights cannot predict")
         labels = logits.argmax(dim=1)  # of the logits, as in evaluation: probabilities may tie where they round to 1
         probabilities = logits.softmax(dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
         return labels.tolist(), probabilities.tolist()

@@ -42,7 +42,7 @@ def learning_rate(recipe: Recipe, *, steps_per_epoch: int) -> LearningRate:
         raise recipe_error(
             "schedule.warmup_epochs",
             "out-of-range",
-            f"{schedule.warmup_epochs:g} is more than the {recipe.epochs} epochs of the training",
+            f"{schedule.warmup_epochs:g} is more than the {recipe.epochs} epochs of the run",
         )
     part = parts(Schedule)[schedule.name]
     return LearningRate(

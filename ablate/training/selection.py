@@ -1,6 +1,6 @@
 """Early stopping and the choice of an epoch, both by a validation metric.
 
-A test set never selects. Where there is none, validation both selects and is reported: lint and the table say so.
+A test set never selects. Without one, validation both selects and is reported: lint and the table say so.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def watch(path: str, metric: str, *, classes: int, has_validation: bool) -> Watc
         raise recipe_error(
             path,
             "unknown-metric",
-            f"{metric!r} cannot select; allowed: {', '.join(allowed)}.{nearest(metric, allowed)}",
+            f"{metric!r} cannot be used to select; allowed: {', '.join(allowed)}.{nearest(metric, allowed)}",
         )
     if not has_validation:
         raise recipe_error(

@@ -214,7 +214,7 @@ def _resume(session: Session) -> None:
         checkpoint.delete_checkpoints(session.folder)
         return
     if state.get("code") != session.code:
-        print("the checkpoint was written by other code of the trainer: it is removed, and the run starts anew")
+        print("the checkpoint was written by another version of the trainer; it is removed, and the run starts again")
         checkpoint.delete_checkpoints(session.folder)
         return
     try:

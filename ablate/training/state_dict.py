@@ -92,7 +92,7 @@ def unfit(state: State, own: State) -> str:
     for name, tensor in state.items():
         kind = str(tensor.dtype).removeprefix("torch.")
         if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
-            return f"{name} is no plain tensor ({'meta' if tensor.is_meta else kind}, {tensor.layout})"
+            return f"{name} is not a plain tensor ({'meta' if tensor.is_meta else kind}, {tensor.layout})"
         if own[name].is_floating_point() and not tensor.is_floating_point():
             return f"{name} holds {kind} numbers, the network's are {str(own[name].dtype).removeprefix('torch.')}"
         if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
@@ -122,10 +122,10 @@ def _known(file: BinaryIO, start: bytes) -> str:
             with zipfile.ZipFile(file) as archive:
                 names = archive.namelist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-            return "the file is cut short or damaged; copy or fetch it again"
+            return "the file is truncated or damaged; copy or fetch it again"
         ends = {name.partition("/")[2] for name in names}
         if "constants.pkl" in ends or any(end.startswith("code/") for end in ends):
-            return f"it is TorchScript (torch.jit.save), a program, which is never loaded; {_SAVE}"
+            return f"it is TorchScript (torch.jit.save), a program, which ablate never loads; {_SAVE}"
         if any(name.endswith(".npy") for name in names):
             return f"it is an npz file of NumPy arrays; {_SAVE}"
         return "" if "data.pkl" in ends else f"it is a zip archive that torch.save did not write; {_SAVE}"
@@ -141,16 +141,16 @@ def _reason(error: Exception, start: bytes) -> str:
     named = _GLOBAL.search(text)
     if named:
         return (
-            f"it holds more than tensors ({named[1]}, as in a whole model that was pickled), and nothing else is loaded, "
-            f"since it could run code; {_SAVE}"
+            f"it holds more than tensors ({named[1]}, as in a whole pickled model), which are not loaded "
+            f"since they could run code; {_SAVE}"
         )
     if isinstance(error, EOFError) or re.search("truncated|unexpected EOF|ran out of input", text, re.IGNORECASE):
-        return "the file is cut short; copy or fetch it again"
+        return "the file is truncated; copy or fetch it again"
     if isinstance(error, pickle.UnpicklingError) and start.startswith(b"\x80"):
-        return f"it is a pickle of more than tensors, and nothing else is loaded, since it could run code; {_SAVE}"
+        return f"it is a pickle of more than tensors, which is not loaded since it could run code; {_SAVE}"
     said = next((line.strip() for line in text.splitlines() if line.strip()), "")
     if not said or _ADVICE.search(said) or isinstance(error, KeyError):
-        return f"it is no file that torch.save wrote, or it is damaged; fetch it again, or {_SAVE}"
+        return f"it was not written by torch.save, or it is damaged; fetch it again, or {_SAVE}"
     return f"{said[:200]}; is it damaged? Fetch it again, or {_SAVE}"
 
 
@@ -159,7 +159,7 @@ def _safetensors(file: BinaryIO) -> Any:
         library = importlib.import_module("safetensors.torch")
     except ImportError:
         raise NotWeights(
-            "it is a safetensors file, and the package that reads those is not installed; "
+            "it is a safetensors file, but the package safetensors is not installed; "
             f"`pip install safetensors`, or {_SAVE}"
         ) from None
     try:

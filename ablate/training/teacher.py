@@ -45,11 +45,11 @@ class Teachers:
         own = self.recipe.model.model_copy(update={"init": init})
         found = locate(own, home=home, parent_dir=self.context.parent_dir, folders=folders)
         if found is None:
-            raise recipe_error(_PATH, "wrong-value", "is scratch, which has learnt nothing; name a run or weights")
+            raise recipe_error(_PATH, "wrong-value", "is scratch, which is untrained; name a run or weights")
         classes = self.splits.classes
         if found.classes is not None and found.classes != classes:
             told = (
-                f"{found.source} tells {len(found.classes)} classes apart, and not those of the data ({len(classes)})"
+                f"{found.source} was trained on {len(found.classes)} classes, not on those of the data ({len(classes)})"
             )
             raise recipe_error(_PATH, "conflict", told)
         recipe = _recipe_of(found, self.recipe, init)

@@ -32,7 +32,7 @@ def fit(run: Run, context: Context) -> Outcome:
     `data_root`, `packing`. Raises StudyError for a recipe that cannot be trained, Diverged, BadData, NotFound for absent
     weights or data, NoSpaceOrPermission, and Interrupted once a run that was asked to stop has checkpointed.
     """
-    recipe = parse_recipe(run.recipe)
+    recipe = parse_recipe(run.recipe.json)
     with settings(context):
         try:
             session = prepare(run, recipe, context)
@@ -40,7 +40,8 @@ def fit(run: Run, context: Context) -> Outcome:
         except torch.OutOfMemoryError as error:
             raise RunFailure(
                 f"out of memory on {context.device} with batch_size {recipe.batch_size}: {error}; lower batch_size or "
-                "data.image_size (a declared change of the recipe), or run fewer workers on the device"
+                "data.image_size (a declared change of the recipe), or run fewer workers on the device",
+                code="out-of-memory",
             ) from error
 
 
@@ -49,7 +50,7 @@ def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
     done."""
     shown = environment(context.device, context.options, threads=context.threads)
     shown |= {**code_of(run).recorded(), **checkout()}
-    precision = parse_recipe(run.recipe).precision
+    precision = parse_recipe(run.recipe.json).precision
     return shown, fingerprint(context.device, context.options, precision=precision, threads=context.threads)
 
 

@@ -206,7 +206,7 @@ def _through(loop: Loop, halves: Halves, batch: Batch) -> torch.Tensor:
     with torch.no_grad():
         given = loop.numerics.forward(halves.trunk)(loop.inputs(batch))
     if not isinstance(given, torch.Tensor) or given.dim() < 1 or len(given) != len(batch.ids):
-        raise NoCut("what they give is no tensor with a row for each image")
+        raise NoCut("their output is not a tensor with a row for each image")
     if not torch.equal(before, _random_state(loop.numerics.device)):
         raise NoCut("they draw random numbers")
     return given
@@ -220,19 +220,19 @@ def _compare(loop: Loop, batch: Batch, direct: torch.Tensor, kept: Kept) -> None
     """Raises NoCut where the kept outputs of a batch are not what the layers give, or the head makes other logits of them."""
     found = kept.of(batch)
     if found is None:
-        raise NoCut("no batch has the size that the recipe gives")
+        raise NoCut("no batch has the recipe's batch size")
     if not _same(found, direct):
-        raise NoCut("what they give for an image depends on the other images of its batch")
+        raise NoCut("their output for an image depends on the other images of its batch")
     logits = []
     for forward, given in ((loop.forward, loop.inputs(batch)), (kept.head, found)):
-        torch.manual_seed(0)  # dropout above the cut; each step seeds anew
+        torch.manual_seed(0)  # dropout above the cut; each step seeds again
         try:
             with torch.no_grad():
                 logits.append(forward(given))
         except (RuntimeError, TypeError, ValueError) as error:
             raise NoCut(f"the network cannot be cut there ({type(error).__name__}: {error})") from error
     if not _same(*logits):
-        raise NoCut("the network gives other numbers when it is cut there")
+        raise NoCut("the network gives other numbers when cut there")
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -45,7 +45,7 @@ def find_images(place: Path) -> Found:
         raise NotFound(f"{place}: no such folder; give a folder of images, or one image file")
     if not found.files:
         ignored = f" ({len(found.ignored):,} other files are)" if found.ignored else ""
-        raise NotFound(f"{place}: no image is there{ignored}; images end in {' '.join(sorted(EXTENSIONS))}")
+        raise NotFound(f"{place}: no image found{ignored}; images end in {' '.join(sorted(EXTENSIONS))}")
     return found
 
 
@@ -104,7 +104,7 @@ def _decode(root: Path, file: str, how: Preparation) -> Pixels | str:
     try:
         file.encode()
         if not path.is_file():
-            return "no file, or a link to none"
+            return "missing, or a broken link"
         if path.stat().st_size > MAX_BYTES:
             return f"file of more than {MAX_BYTES // 2**20} MiB"
         image = decode_image(path.read_bytes(), how.image_size)
@@ -118,5 +118,5 @@ def _decode(root: Path, file: str, how: Preparation) -> Pixels | str:
         return str(bad)
     if image.shape != how.shape:
         (_, height, width), (_, tall, wide) = image.shape, how.shape
-        return f"{width}x{height} pixels, the run saw {wide}x{tall} and its recipe has no data.image_size to bring others to"
+        return f"{width}x{height} pixels, but the run saw {wide}x{tall} and its recipe sets no data.image_size"
     return image

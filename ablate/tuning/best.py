@@ -13,7 +13,7 @@ from ablate.study.document.source import flow_scalar
 from ablate.study.loader import Settings, load
 from ablate.study.recipes.recipe import fields, weights_paths
 from ablate.study.values.study import Arm
-from ablate.study.values.trials import TunedArm, Tuning, TuningResult
+from ablate.study.values.trials import Tuning, TuningResult
 from ablate.tuning.recipes import settings_of
 
 
@@ -25,12 +25,12 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
     """
     study = tuning.study
     arms = {arm.name: arm for arm in tuning.arms}
-    found = [(arms[tuned.arm], tuned) for tuned in result.arms if tuned.best is not None]
+    found = [(arms[tuned.arm], tuned.best.params) for tuned in result.arms if tuned.best is not None]
     if not found:
         raise NotFound("no trial is complete yet, so there is no best recipe. Run `ablate tune run` first.")
     names = _names([arm for arm, _ in found])
-    levels = {names[arm.name]: {**_sets(tuning, arm), **_best(tuned)} for arm, tuned in found}
-    baseline = next((arm for arm, _ in found if _is_baseline(tuning, arm)), found[0][0])
+    levels = {names[arm.name]: {**_sets(tuning, arm), **settings_of(params)} for arm, params in found}
+    baseline = next((arm for arm, _ in found if study.baseline.items() <= arm.levels.items()), found[0][0])
     defaults = {path: field.default for path, field in fields().items()}
     base = {path: value for path, value in study.base.items() if value != defaults[path]}
     base = {
@@ -62,11 +62,6 @@ def _sets(tuning: Tuning, arm: Arm) -> dict[str, Any]:
     return settings
 
 
-def _best(tuned: TunedArm) -> dict[str, Any]:
-    assert tuned.best is not None
-    return settings_of(tuned.best.params)
-
-
 def _names(arms: list[Arm]) -> dict[str, str]:
     """A level's name for each arm: a name holds no slash, and every name is there once."""
     found: dict[str, str] = {}
@@ -78,11 +73,7 @@ def _names(arms: list[Arm]) -> dict[str, str]:
     return found
 
 
-def _is_baseline(tuning: Tuning, arm: Arm) -> bool:
-    return all(arm.levels[factor] == level for factor, level in tuning.study.baseline.items())
-
-
-def _moved(init: Any, origin: Path, folder: Path) -> Any:
+def _moved(init: object, origin: Path, folder: Path) -> Any:
     """First weights that are named by a file beside the study, as they are called from another folder."""
     if not isinstance(init, Mapping):
         return init
@@ -92,7 +83,7 @@ def _moved(init: Any, origin: Path, folder: Path) -> Any:
     }
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """One line of YAML: JSON, with the keys that need no quotes without them."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{flow_scalar(str(key))}: {_flow(item)}" for key, item in value.items()) + "}"

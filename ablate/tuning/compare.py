@@ -44,7 +44,7 @@ def compared(tuning: Tuning, result: TuningResult, seeds: Sequence[int]) -> Stud
     in_turns = {run.run_id: run for replicate in zip(*runs, strict=True) for run in replicate}
     names = tuple(arm.name for arm in tuning.arms)
     factors = (_factor("arm", names), _factor("tuning", (WRITTEN, TUNED)))
-    baseline = next((arm.name for arm in tuning.arms if _meets(arm, base.baseline)), names[0])
+    baseline = next((arm.name for arm in tuning.arms if base.baseline.items() <= arm.levels.items()), names[0])
     return replace(
         base, name=f"{TUNING}{base.name}:compared", factors=factors, design="full", baseline={"arm": baseline, "tuning": WRITTEN},
         arms=tuple(arms), excluded=(), arms_before=len(arms), tables=_tables(names, tuning.metric, baseline, result.budget),
@@ -80,10 +80,6 @@ def _settings(tuning: Tuning) -> Settings:
 
 def _factor(name: str, levels: Sequence[str]) -> Factor:
     return Factor(name, tuple(Level(level, {}) for level in levels))
-
-
-def _meets(arm: Arm, levels: Mapping[str, str]) -> bool:
-    return all(arm.levels[factor] == level for factor, level in levels.items())
 
 
 def _tables(names: tuple[str, ...], metric: str, baseline: str, budget: str) -> dict[str, TableSpec]:

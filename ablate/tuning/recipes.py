@@ -9,7 +9,8 @@ from typing import Any
 from ablate.study.assign.assign import apply
 from ablate.study.recipes.digest import arm_id, canonical_json, run_id
 from ablate.study.recipes.normalise import contradictions, normalise
-from ablate.study.recipes.recipe import fields, replaced, setting, weights_paths, written
+from ablate.study.recipes.recipe import fields, replaced, weights_paths, written
+from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Tuning
@@ -50,16 +51,16 @@ def runs_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> tuple[Run, .
     if trouble:
         raise CannotTrain("; ".join(message for _, message in trouble))
     untuned = {run.seed: run for run in study.runs if run.arm_id == arm.arm_id}
-    plain = written({**flat, **{path: setting(arm.recipe, path) for path in weights_paths()}})
+    plain = written({**flat, **{path: arm.recipe.get(path) for path in weights_paths()}})
     identity = arm_id(canonical_json(plain))
     runs = []
     for seed in tuning.seeds:
         start = untuned[seed]  # whose first weights, a parent's with this seed perhaps, are ours too
         recipe = plain
         for path in weights_paths():
-            if (weights := setting(start.recipe, path)) is not None:
+            if (weights := start.recipe.get(path)) is not None:
                 recipe = replaced(recipe, path, weights)
-        runs.append(Run(run_id(canonical_json(recipe), seed), identity, seed, recipe, None, start.parent))
+        runs.append(Run(run_id(canonical_json(recipe), seed), identity, seed, recipe_of(recipe), None, start.parent))
     return tuple(runs)
 
 

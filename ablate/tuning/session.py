@@ -201,7 +201,7 @@ class Session:
             self._save()
             return
         side.open[number] = _Open(trial, runs)
-        side.costs[number] = Cost(sum(int(run.recipe["epochs"]) for run in runs), open=True)
+        side.costs[number] = Cost(sum(int(run.recipe.get("epochs")) for run in runs), open=True)
         if error is not None:
             self._end(side, number, End("failed", error=error), Cost(0))
             return
@@ -260,7 +260,7 @@ class Session:
         return True
 
     def _verdict(self, side: _Arm, number: int, item: _Open, run: Run, epoch: int) -> bool:
-        if epoch >= int(run.recipe["epochs"]):
+        if epoch >= int(run.recipe.get("epochs")):
             return False  # it ends here anyway
         curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
         reached = [at for at in curve if at <= epoch]  # all of them are told, whatever the first verdict is

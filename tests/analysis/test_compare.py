@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from golden_texts import raising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -163,7 +164,7 @@ def test_satterthwaite_by_hand() -> None:
 
 def test_an_unknown_test_is_refused() -> None:
     for call in (compare_with_baseline, compare_steps):
-        with pytest.raises(ValueError, match="unknown test 'tukey'; allowed: moderated, dunnett, welch-holm"):
+        with raising(ValueError):
             call(sample("c", 1.0), [], "tukey") if call is compare_with_baseline else call([], "tukey")
 
 

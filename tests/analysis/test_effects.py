@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ablate.analysis import build_table, effects_table
-from ablate.analysis.power import detectable_main_effect
+from ablate.analysis.power import detectable_effect
 
 NAMES = ("none", "c", "l", "m", "c+l", "c+m", "l+m", "c+l+m")
 
@@ -79,7 +79,7 @@ def test_p_and_interval_are_those_of_a_formula(grid: Any) -> None:
         assert effects[ours].p_adjusted == pytest.approx(min(1.0, 6 * theirs.pvalues[key]))
         assert effects[ours].delta_ci95 == pytest.approx(tuple(2 * intervals.loc[key]))
         assert effects[ours].test == "residual"
-        smallest = detectable_main_effect(3, 3, comparisons=6, test="dunnett")
+        smallest = detectable_effect([1 / 4, -1 / 4] * 4, 3, 6, "dunnett", rank=7)
         assert effects[ours].detectable == pytest.approx(smallest * np.sqrt(theirs.scale), rel=1e-6)
 
 

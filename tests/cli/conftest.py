@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,20 +14,45 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import golden
 
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import Settings, load
 from ablate.study.records import Confusion, EpochRecord, Outcome
 
+GROUPS = ("grid", "runs", "tune", "data", "db")
+VARIES = {
+    r"\b[0-9a-f]{12}\b|\b[0-9a-f]{64}\b": "ID",
+    r"\b\d+(\.\d+)? (s|min)\b|\b\d+ h \d+ min\b": "TIME",
+    r"\b\d\.\d{3,}\b": "NUMBER",
+    r"\b(process|pid) \d+": r"\1 N",
+    r"postgresql\S*://\S+": "POSTGRESQL",
+    r"(?m)^\[\d+(/\d+)?\] .*\n": "",
+}
+"""What differs from call to call, and what stands for it in golden files. Lines of runs that end are left out."""
+
 
 @dataclass(frozen=True)
 class Said:
-    """What a command left behind."""
+    """What a command left behind; `error` is the code of the error that it ended with."""
 
     code: int
     out: str
     err: str
+    args: tuple[str, ...] = ()
+    error: str = ""
+
+    def told(self, error: str = "", *, out: bool = False) -> Said:
+        """Compare what stderr says (with `out` stdout too) with the command's golden file. `error` is the code that it must have."""
+        assert not error or self.error == error
+        command = "-".join(self.args[: 2 if self.args[0] in GROUPS else 1])
+        lines = [f"$ {shlex.join(['ablate', *self.args])}", f"exit {self.code} {self.error}", self.err]
+        text = "\n".join([*lines, *(["stdout:", self.out] if out else [])])
+        for pattern, name in VARIES.items():
+            text = re.sub(pattern, name, text)
+        golden(command, [text])
+        return self
 
     @property
     def document(self) -> dict[str, Any]:
@@ -48,15 +75,19 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr(
         "ablate.dispatch.contract.slots.machine_load", lambda: 0.0
     )  # what is said must not hang on who else works here
+    from ablate.cli.app import _fail as fail
 
     def run(*args: object, code: int | None = 0) -> Said:
-        from ablate.cli.app import main
+        from ablate.cli import app
 
-        monkeypatch.setattr(sys, "argv", ["ablate", *map(str, args)])
+        errors: list[str] = []
+        given = tuple(map(str, args))
+        monkeypatch.setattr(sys, "argv", ["ablate", *given])
+        monkeypatch.setattr(app, "_fail", lambda error, text: (errors.append(error.code), fail(error, text)))
         capsys.readouterr()
         with pytest.raises(SystemExit) as left:
-            main()
-        said = Said(int(left.value.code or 0), *capsys.readouterr())
+            app.main()
+        said = Said(int(left.value.code or 0), *capsys.readouterr(), given, *errors)
         if code is not None:
             assert said.code == code, f"{args} left with {said.code}\n{said.out}\n{said.err}"
         assert "Traceback" not in said.err

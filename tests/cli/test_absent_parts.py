@@ -75,7 +75,7 @@ def test_what_was_trained_is_shown_without_the_parts(trained: Path, call: Any) -
     after = shown()
     assert after == before
     said = call("report", "mine").err
-    assert said.count("names parts that are absent here") == 1
+    assert said.count("uses parts that are not installed here") == 1
     for what in ("shake.alpha", "shake.width", "optimizer.name mine", "optimizer.beta_of_mine", "schedule.name my-schedule",
                  "loss.name my-loss", "model.arch third-net", "data.name my-data", "data.augment smear"):  # fmt: skip
         assert what in said

@@ -117,7 +117,7 @@ def test_a_grid_trains_the_others_and_the_rest_once_the_weights_are_there(call, 
     told = f"no weights: put first.pt (SHA-256 {hashlib.sha256(weights).hexdigest()[:12]}...) into {warm.parent}/home/weights"  # fmt: skip
     assert first.err.splitlines()[-2:] == [
         f"2 blocked (warm seed 0, warm seed 1): {told}",
-        f"Once the weights are there: ablate grid run {warm}",
+        f"Once the weights are in place: ablate grid run {warm}",
     ]
     assert sorted(attempts().values()) == [0, 0, 1, 1]
     again = call("grid", "run", warm, *INLINE, code=4)
@@ -126,7 +126,7 @@ def test_a_grid_trains_the_others_and_the_rest_once_the_weights_are_there(call, 
     assert sorted(attempts().values()) == [0, 0, 1, 1]
     said = call("status", "warm")
     assert said.out.startswith("warm: 2 of 4 runs done, 2 blocked\n")
-    assert said.err.endswith(f"Once the weights are there: ablate grid run {warm}\n")
+    assert said.err.endswith(f"Once the weights are in place: ablate grid run {warm}\n")
     assert "--check: 2 of 4 runs missing (2 blocked)" in call("report", "warm", "--check", code=4).err
 
     file = warm.parent / "home" / "weights" / "first.pt"
@@ -191,7 +191,7 @@ def test_what_starts_from_a_blocked_run_is_blocked(call, warm: Path, weights: by
     said = call("grid", "run", child, *INLINE, code=4)
     assert said.err.splitlines()[-2:] == [
         f"2 blocked (own seed 0, own seed 1): its parent has {short}",
-        f"Once the weights are there: ablate grid run {child}",
+        f"Once the weights are in place: ablate grid run {child}",
     ]
     assert "2 done, 2 blocked, 0 to run, 2 parent runs (2 blocked)" in call("grid", "plan", child).out
     assert "| own | — (not run: its parent has no weights) |" in call("report", "child", "--format", "md").out
@@ -210,7 +210,7 @@ def test_what_starts_from_a_failed_run_needs_a_retry(call, warm: Path, fill) -> 
     assert said == [
         "2 blocked (own seed 0, own seed 1): its parent failed",
         f"  ablate runs show {parent}",
-        f"  Once the cause is gone: ablate grid run {child} --retry failed",
+        f"  Once the cause is fixed: ablate grid run {child} --retry failed",
     ]
     assert "| own | — (not run: its parent failed) |" in call("report", "child", "--format", "md").out
 
@@ -220,7 +220,7 @@ def test_a_done_parent_without_weights_is_planned_again(call, warm: Path, fill) 
     fill(child, lambda arm, seed: {"top1": 0.5} if arm == "parent" else None)
     shown = call("grid", "plan", child)
     assert "0 done, 4 to run, 2 parent runs" in shown.out
-    again = "2 parent runs to train again: done, but without the weights that other runs start from."
+    again = "2 parent runs to train again: done, but the weights that other runs start from are gone."
     assert again in " ".join(shown.out.split())
     assert call("grid", "plan", child, "--json").document["counts"]["parents"] == 2
     assert again in call("grid", "run", child, *INLINE).err

@@ -90,9 +90,9 @@ def test_it_is_dry_unless_told(call, tiny: Path, fill, lay: Lay, home: Path) -> 
             "16",
             "places",
         ],
-        ["can", "go:", "what", "killed", "processes", "left", "behind", "16", "kB", "in", "4", "places"],
+        ["can", "go:", "temporary", "files", "of", "killed", "processes", "16", "kB", "in", "4", "places"],
     ]
-    assert said.err == "98 kB can be freed, and nothing was: ablate clean --yes\n"
+    assert said.err == "98 kB can be freed: ablate clean --yes\n"
     assert everything(home) == before
     assert call("clean", "--yes").err == "98 kB freed.\n"
     assert call("clean").err == "Nothing to free.\n"
@@ -141,9 +141,9 @@ def test_runs_of_other_databases_are_apart_and_go_only_when_asked(call, tiny: Pa
     fill(tiny)
     old = write(run_folder(home, "a" * 64), *FILES, days=3)
     new = write(run_folder(home, "b" * 64), *FILES)
-    assert "can go: runs that this database does not know" in call("clean").out
+    assert "can go: runs that are not in this database" in call("clean").out
     said = call("clean", "--yes")
-    assert said.err == "Nothing to free but runs of other databases, or of none: ablate clean --yes --unknown\n"
+    assert said.err == "Nothing to free except runs that are not in this database: ablate clean --yes --unknown\n"
     assert listing(old) == set(FILES)
     call("clean", "--yes", "--unknown")
     assert not old.exists()
@@ -170,7 +170,7 @@ def test_decoded_data_goes_when_it_was_not_used_lately_and_nothing_runs(call, ti
     splits = write(home / "splits", "a.npz", "b.unfinished", days=400)
     fill(tiny, lambda arm, seed: "running")
     said = call("clean", "--yes")
-    assert "decoded data is left alone while a run is running" in said.err
+    assert "decoded data is kept while a run is running" in said.err
     assert old.exists()
     assert half.exists()
     call("runs", "cancel", *[run["run_id"] for run in call("runs", "list", "--json").document["runs"]])
@@ -199,7 +199,7 @@ def test_no_link_is_followed(call, tiny: Path, fill, home: Path, tmp_path: Path)
     os.utime(unknown / "more", (then, then), follow_symlinks=False)
     (home / "cache").symlink_to(write(tmp_path / "scratch" / "digits-1", "images.u8", days=90).parent)
     said = call("clean", "--yes", "--unknown")
-    assert f"{home}/cache is a link to another place: left alone" in said.err
+    assert f"{home}/cache is a link to another place: skipped" in said.err
     assert listing(elsewhere) == set(FILES)
     assert (tmp_path / "scratch" / "digits-1" / "images.u8").exists()
     assert (inside / "checkpoint-000000001-ab.pt").is_symlink()
@@ -267,7 +267,7 @@ def test_people_at_a_terminal_are_asked(call, tiny: Path, fill, lay: Lay, monkey
     monkeypatch.setattr(command, "_somebody_is_there", lambda: True)
     said = call("clean")
     assert asked == ["Free 98 kB?"]
-    assert said.err == ("98 kB freed.\n" if answer else "98 kB can be freed, and nothing was: ablate clean --yes\n")
+    assert said.err == ("98 kB freed.\n" if answer else "98 kB can be freed: ablate clean --yes\n")
 
 
 def test_the_document(call, tiny: Path, fill, lay: Lay, home: Path) -> None:
@@ -306,8 +306,8 @@ def test_a_folder_that_is_not_ours_is_listed_and_left_alone(call, tmp_path: Path
     theirs = decoded(folder)
     before = everything(folder)
     said = call("clean")
-    assert "can go: decoded data, not used lately" in said.out
-    assert said.err.startswith(f"{folder} is not known for an ABLATE_HOME: ")
+    assert "can go: decoded data, not used recently" in said.out
+    assert said.err.startswith(f"{folder} does not look like an ABLATE_HOME: ")
     assert call("clean", "--yes", code=2).err == f"error: {said.err}"
     document = call("clean", "--yes", "--json", code=2).document
     assert (document["ours"], document["freed_bytes"], len(document["items"])) == (False, 0, 1)
@@ -383,7 +383,7 @@ def test_what_scripts_left_is_said_and_stays(call, tmp_path: Path, fill, home: P
         write(folder, "attempt-1.log", "model.pth")
         write(folder / "code-0123456789ab", "last.ckpt")
     said = call("clean", "--yes")
-    assert "stays: what scripts left in run folders" in said.out
+    assert "kept: files written by scripts" in said.out
     assert said.out.splitlines()[-1].split()[-5:] == ["16", "kB", "in", "2", "places"]
     assert call("clean", "--json").document["scripts"] == [
         {"path": str(path), "bytes": 8192} for path in sorted(folders)

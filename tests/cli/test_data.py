@@ -74,7 +74,7 @@ def test_fetch_then_verify(call, site: str, tmp_path: Path) -> None:
         "cifar10      whole       60 of 60,000 images, 10 of 10 classes\n"
         f"    {place} (official binary files)\n"
     )  # fmt: skip
-    assert found.err == "1 data set looked at, all whole.\n"
+    assert found.err == "1 data set checked, all whole.\n"
     assert call("data", "verify").out == found.out
 
 
@@ -121,9 +121,9 @@ def test_images_that_fail_are_named(call, tmp_path: Path, change_part) -> None:
         (place / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(place / name / "image_0001.jpg")
     assert call("data", "verify", "caltech101").err == (
-        "1 data set looked at, all whole; --decode opens every image as well.\n"
+        "1 data set checked, all whole; --decode opens every image as well.\n"
     )
-    assert call("data", "verify", "caltech101", "--decode").err == "1 data set looked at, all whole.\n"
+    assert call("data", "verify", "caltech101", "--decode").err == "1 data set checked, all whole.\n"
     (place / "bass" / "image_0001.jpg").write_bytes(b"[data]")
     found = call("data", "verify", "caltech101", "--decode", code=4)
     assert found.out == (
@@ -155,10 +155,10 @@ def test_what_is_not_here_leaves_with_5(call, site: str, tmp_path: Path) -> None
 def test_what_needs_no_fetching(call, tmp_path: Path) -> None:
     assert call("data", "fetch", "digits").err == "digits: nothing to fetch (comes with scikit-learn).\n"
     assert call("data", "verify", "synthetic").err == (
-        "synthetic is made when it is used: there is nothing to look at.\n"
+        "synthetic is generated when used, so there is nothing to verify.\n"
     )
     assert call("data", "verify", "digits", "--json").document == {"schema": 1, "data": []}
-    assert "npz is your own data, there is nothing to fetch: " in call("data", "fetch", "npz", code=2).err
+    assert "npz is your own data, so there is nothing to fetch: " in call("data", "fetch", "npz", code=2).err
     assert "--url x: must begin with http:// or https://" in call("data", "fetch", "cifar10", "--url", "x", code=2).err
     assert not (tmp_path / "data").exists()
 

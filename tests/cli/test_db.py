@@ -48,57 +48,42 @@ def test_check_finds_what_disagrees_on_a_server_too(call, db: str, tiny: Path, f
     fill(tiny)
     with Store.open(db) as store:
         store._db.write(lambda tx: tx.execute(sa.text("UPDATE attempts SET state = 'lost'")))
-    assert "4 runs are marked done but have no done attempt: " in call("db", "check", code=6).err
+    call("db", "check", code=6).told()
 
 
 def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> None:
     fill(tiny)
     moved = f"sqlite:///{tmp_path / 'moved.db'}"
-    said = call("db", "export", "all.jsonl.gz")
-    assert said.err.endswith(" written to all.jsonl.gz: 4 runs, 68 rows\n")
+    said = call("db", "export", "all.jsonl.gz").told()
     assert secret(db) not in said.err
-    assert "all.jsonl.gz is there already; name another file, or give --overwrite." in call(
-        "db", "export", "all.jsonl.gz", code=2
-    ).err  # fmt: skip
+    call("db", "export", "all.jsonl.gz", code=2).told()
     call("db", "export", "all.jsonl.gz", "--overwrite")
-    would = call("db", "import", "all.jsonl.gz", "--dry-run", "--db", moved).err
-    assert "would import 4 new runs and attempts of 0 without a result here; 0 were here already\n" in would
+    call("db", "import", "all.jsonl.gz", "--dry-run", "--db", moved).told()
     assert not (tmp_path / "moved.db").exists()
     assert "imported 4 new runs" in call("db", "import", "all.jsonl.gz", "--db", moved).err
-    again = call("db", "import", db, "--db", moved)
-    assert "imported 0 new runs and attempts of 0 without a result here; 4 were here already\n" in again.err
-    assert "studies left as they are here: tiny. Their runs came along.\n" in again.err
+    again = call("db", "import", db, "--db", moved).told()
     assert secret(db) not in again.err
     assert call("report", "tiny", "--format", "md", "--db", moved).out == call("report", "tiny", "--format", "md").out
 
 
 def test_an_import_that_fails_makes_no_database(call, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("not results\n")
-    said = call("db", "import", "thesis.txt", code=6).err
-    assert said == (
-        "error: thesis.txt is neither an export of `ablate db export` nor a results database. Nothing was imported.\n"
-    )
+    call("db", "import", "thesis.txt", code=6).told()
     assert not (tmp_path / "results.db").exists()
-    assert "none.jsonl is not there" in call("db", "import", "none.jsonl", code=5).err
-    assert (
-        "all.db: must end in .jsonl or .jsonl.gz. (`ablate db backup` copies"
-        in call("db", "export", "all.db", code=2).err
-    )
+    call("db", "import", "none.jsonl", code=5).told()
+    call("db", "export", "all.db", code=2).told()
 
 
 def test_an_export_of_a_grid_that_runs_says_so(call, tiny: Path, fill) -> None:
     fill(tiny, lambda arm, seed: "running" if seed else {"top1": 0.5, "top5": 0.9})
-    assert call("db", "export", "all.jsonl").err.endswith(
-        "warning: 2 runs still running; what they record from now on is not in the file.\n"
-    )
+    call("db", "export", "all.jsonl").told()
 
 
 @pytest.mark.postgres
 def test_a_server_is_not_copied_to_a_file(call, postgres: Room, tiny: Path, fill, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ABLATE_DB", postgres.ready())
     fill(tiny)
-    said = call("db", "backup", "copy.db", code=2).err
-    assert "is a server, not a file: back it up with pg_dump, or write everything that ablate keeps there to one file with `ablate db export FILE.jsonl.gz`.\n" in said  # fmt: skip
+    said = call("db", "backup", "copy.db", code=2).told().err
     assert secret(os.environ["ABLATE_DB"]) not in said
     assert not (tmp_path / "copy.db").exists()
 
@@ -183,6 +168,6 @@ def test_no_row_and_no_command_to_copy_holds_the_password(call, postgres: Room, 
         said = call(*command, "--db", url, code=None)
         assert said.code in (0, 4)
         assert secret(url) not in said.out + said.err
-    assert "--db 'postgresql+psycopg://ablate:***@127.0.0.1:" in call("grid", "plan", tiny, "--db", url).err
+    call("grid", "plan", tiny, "--db", url).told()
     call("db", "export", "all.jsonl", "--db", url)
     assert secret(url) not in (tiny.parent / "all.jsonl").read_text()

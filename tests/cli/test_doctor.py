@@ -37,7 +37,7 @@ def found(findings: object, what: str) -> Finding:
 @pytest.mark.parametrize(
     ("said", "driver", "visible", "level", "text", "advice"),
     [
-        (CPU_ONLY, None, None, "ok", "no GPU; runs go to the CPU", ""),
+        (CPU_ONLY, None, None, "ok", "no GPU; runs use the CPU", ""),
         (
             CPU_ONLY, DRIVER, None, "warning", "torch sees none of 2 GPUs (NVIDIA H200)",
             "This torch was built without CUDA: install a build of CUDA 12.4 or older (pytorch.org says how).",
@@ -53,7 +53,7 @@ def found(findings: object, what: str) -> Finding:
         ),
         (
             CUDA, DRIVER, None, "warning", "torch sees none of 2 GPUs (NVIDIA H200)",
-            "Look at what nvidia-smi says; a driver that was updated needs a reboot, a container the NVIDIA runtime.",
+            "Check nvidia-smi. Reboot after a driver update; a container needs the NVIDIA runtime.",
         ),
     ],
 )  # fmt: skip
@@ -97,14 +97,14 @@ def test_torch_is_asked_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(checkups, "_PROBE", 'print("noise")\nprint(\'{"torch": "1"}\')')
     assert checkups.ask_torch() == {"torch": "1"}
     monkeypatch.setattr(checkups, "_PROBE", "import os; os.kill(os.getpid(), 11)")
-    assert checkups.ask_torch() == {"error": "IndexError: importing it ends the process or takes minutes"}
+    assert checkups.ask_torch() == {"error": "IndexError: importing it crashes or takes minutes"}
 
 
 def test_disks(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     assert checkups.disk("ABLATE_HOME", folder, 5, lambda path: 4e9) == Finding(
         "ABLATE_HOME", "warning", f"{folder} (not there yet), 4 GB free",
-        "Less than 5 GB: make room, or point ABLATE_HOME to a larger disk.",
+        "Less than 5 GB: free some space, or move ABLATE_HOME to a larger disk.",
     )  # fmt: skip
     assert checkups.disk("ABLATE_HOME", folder, 5, lambda path: 6e9).level == "ok"
     assert checkups.existing(folder) == tmp_path
@@ -133,7 +133,7 @@ def test_network_file_systems() -> None:
 def test_clocks(ours: float, level: str, text: str) -> None:
     one = checkups.clock("clock of the database", 1000.0, ours)
     assert (one.level, one.found) == (level, text)
-    assert ("Leases follow the database's clock, so no run is lost by it" in one.advice) == (level == "warning")
+    assert ("Leases use the database's clock, so no run is lost" in one.advice) == (level == "warning")
 
 
 def test_a_file_servers_clock_is_read_without_leaving_a_file(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_extras_that_are_not_there_are_no_fault() -> None:
     findings = list(checkups.extras(version))
     assert [one.level for one in findings] == ["ok"] * 3
     assert found(findings, "ray") == Finding(
-        "ray", "ok", "not installed", "Needed for --executor ray only: pip install 'ablate-studies[ray]'"
+        "ray", "ok", "not installed", "Needed for the executor ray only: pip install 'ablate-studies[ray]'"
     )
 
 
@@ -223,8 +223,8 @@ def test_runs_of_the_dead_are_told(call, light, tiny: Path) -> None:
         assert claim is not None
     said = call("doctor")
     short = claim.run.run_id[:12]
-    assert f"warn  leases: 1 run is called running and nobody is at it: {short}, process 4194303 on " in said.out
-    assert "the next ablate grid run of the study takes them up from their last checkpoint" in said.out
+    assert f"warn  leases: 1 run is marked running but its worker is gone: {short}, process 4194303 on " in said.out
+    assert "the next ablate grid run of the study continues from the last checkpoint" in said.out
 
 
 def test_an_old_schema_says_how_to_upgrade(call, light, tiny: Path, fill, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,5 +246,5 @@ def test_a_damaged_database_is_a_fault(call, light, tmp_path: Path) -> None:
 
 def test_a_new_set_up_says_what_is_not_there_yet(call, light, tmp_path: Path) -> None:
     said = call("doctor")
-    assert f"database: {tmp_path}/results.db (none yet; the first grid run makes it)" in said.out
+    assert f"database: {tmp_path}/results.db (none yet; the first grid run creates it)" in said.out
     assert f"ABLATE_DATA: {tmp_path}/data (not there yet)\n      digits and synthetic need no files" in said.out

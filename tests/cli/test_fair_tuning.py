@@ -34,8 +34,8 @@ budget: {trials: 5}
 @pytest.fixture
 def fair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [str(TOYS), *sys.path])
-    for module in ("cli.tuning", "cli.running"):
-        monkeypatch.setattr(f"ablate.{module}.fit_name", lambda trainer: "toy_tuning:fit")
+    for module in ("tunings", "grids"):
+        monkeypatch.setattr(f"ablate.project.{module}.fit_name", lambda trainer: "toy_tuning:fit")
     (tmp_path / "tune.yaml").write_text(TUNE)
     path = tmp_path / "toy.yaml"
     path.write_text(STUDY)
@@ -45,12 +45,14 @@ def fair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_tuned_first_then_compared_twice(call: Any, fair: Path) -> None:
     said = call("grid", "run", fair, "--executor", "inline")
     assert "tuning toy: 2 arms, 5 trials each, random; 0 trials done" in said.err
-    assert "as written and at their best: 8 runs, 6 to run" in said.err  # seed 0 of each best is a trial's own run
+    assert (
+        "comparing the arms as written and tuned: 8 runs, 6 to run" in said.err
+    )  # seed 0 of each best is a trial's own run
     assert "Tuning plain cost 5 runs, 20 epochs and " in said.out
     assert "All of the tuning cost 10 runs, 40 epochs and " in said.out
     again = call("grid", "run", fair, "--executor", "inline").err
     assert "10 trials done" in again
-    assert "as written and at their best: 8 runs, 0 to run" in again
+    assert "comparing the arms as written and tuned: 8 runs, 0 to run" in again
     document = json.loads(call("report", fair, "--format", "json").out)
     side_by_side = next(table for table in document["tables"] if table["table"] == "tuned")
     rows = {row["row"]: row["cells"] for row in side_by_side["rows"]}

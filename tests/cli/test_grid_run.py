@@ -110,7 +110,7 @@ def test_retry_takes_what_it_names_and_nothing_else(call, tiny: Path, fill) -> N
     queued = call("runs", "list", "--state", "queued", "--json").document["runs"]
     call("runs", "cancel", *[run["run_id"] for run in queued])
     left_alone = call("grid", "run", tiny, *INLINE, code=4)
-    assert "1 failed, 1 lost, 1 cancelled: left alone; --retry all runs them again." in left_alone.err
+    assert "1 failed, 1 lost, 1 cancelled: not run again; use --retry all for that." in left_alone.err
     assert "1 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "lost", code=4).err
     assert "2 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "failed", code=4).err
     assert "3 done, 1 to run" in call("grid", "run", tiny, *INLINE, "--retry", "all").err
@@ -133,7 +133,7 @@ def test_a_missing_data_set_stops_the_grid_and_says_how_to_get_it(call, tiny: Pa
     tiny.write_text(tiny.read_text().replace("name: digits", "name: cifar10").replace("seeds: 2", "seeds: 5"))
     said = call("grid", "run", tiny, *INLINE, code=5)
     error = next(line for line in said.err.splitlines() if line.startswith("error: "))
-    assert "3 runs in a row did not find what they need, so no more will be started: data set 'cifar10' is not there" in error  # fmt: skip
+    assert "3 runs in a row did not find what they need, so no more will be started: data set 'cifar10' was not found" in error  # fmt: skip
     assert f"in {tmp_path / 'data'} (the folder that ABLATE_DATA names). To get it: ablate data fetch cifar10, or unpack" in error  # fmt: skip
     assert counts(call, tiny) == {"failed": 3, "to_run": 7}
 
@@ -164,7 +164,7 @@ def test_an_image_that_cannot_be_decoded_is_named_and_counted(call, tiny: Path, 
     call("grid", "run", tiny, *INLINE, "--set", "data.on_bad_image=skip")
     run = call("runs", "list", "--state", "done", "--json").document["runs"][0]["run_id"]
     shown = call("runs", "show", run)
-    assert "1 image could not be decoded and left out (on_bad_image: skip)\n  dog/broken.jpg: " in shown.out
+    assert "skipped 1 image that cannot be decoded (on_bad_image: skip)\n  dog/broken.jpg: " in shown.out
     skipped = call("runs", "show", run, "--json").document["details"]["data"]["skipped"]
     assert [image["path"] for image in skipped] == ["dog/broken.jpg"]
 

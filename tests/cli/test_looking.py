@@ -53,8 +53,8 @@ def test_a_plan_says_what_its_seeds_can_show(call, tiny: Path) -> None:
         "2.2",
         "1.4",
     ]
-    assert "A difference of one sd from the baseline (1 comparison, moderated) is decided with 18 seeds." in text
-    assert "Below 3 seeds nothing is decided." in text
+    assert "Detecting a difference of one sd from the baseline (1 comparison, moderated) takes 18 seeds." in text
+    assert "With fewer than 3 seeds nothing is decided." in text
 
 
 def test_power_is_of_each_tables_test_and_design(call, tiny: Path) -> None:

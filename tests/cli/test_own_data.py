@@ -80,7 +80,7 @@ def test_a_callers_module_is_found_where_the_error_says(
     name = f"made_{place}"
     path = study(tmp_path / "studies" / "own.yaml", f"{{name: '{name}:make'}}")
     said = call("grid", "run", path, *INLINE, code=4)
-    assert f"No module named '{name}'; it must be package.module:callable, with the package installed, or in the study's folder or the one that ablate is started from" in said.err  # fmt: skip
+    assert f"No module named '{name}'; it must be package.module:callable, importable from the environment, the study's folder or the current folder" in said.err  # fmt: skip
     (tmp_path / ("studies" if place == "study" else ".") / f"{name}.py").write_text(MODULE)
     call("grid", "run", path, *INLINE, "--retry", "all")
 
@@ -109,7 +109,7 @@ def test_a_bad_file_of_weights_is_told_by_run_and_show(call, tmp_path: Path) -> 
     (tmp_path / "weights.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     path = study(tmp_path / "own.yaml", "{name: imagefolder, path: pets, split: official}")
     path.write_text(path.read_text().replace("two-layer-fc", "two-layer-fc, init: weights.pt"))
-    why = "weights.pt cannot be read as weights: it is a Git LFS pointer in place of the file; `git lfs pull` gets the file itself"
+    why = "weights.pt cannot be read as weights: it is a Git LFS pointer instead of the file; run `git lfs pull`"
     assert why in call("grid", "run", path, *INLINE, code=4).err
     (run,) = call("runs", "list", "--json").document["runs"]
     assert why in call("runs", "show", run["run_id"]).out

@@ -45,7 +45,7 @@ def test_a_child_starts_from_its_parent_which_trains_again_where_it_kept_no_weig
     assert not list(tmp_path.glob("home/runs/*/*/*.pt"))
 
     done = cli("grid", "run", "children/child.yaml", "--executor", "inline")
-    assert "1 parent run to train again: done, but without the weights that other runs start from." in done.stderr
+    assert "1 parent run to train again: done, but the weights that other runs start from are gone." in done.stderr
     after, child = runs_of(cli, "parent"), runs_of(cli, "child")
     assert {name: run["attempts"] for name, run in after.items()} == {"plain": 1, "smooth": 2}
     assert after["smooth"]["metrics"]["top1"] == before["smooth"]["metrics"]["top1"]

@@ -114,7 +114,7 @@ VAL = "data/colours/val"
 
 def test_a_row_for_each_image_as_the_run_evaluated_it(look: Predict, here: Path) -> None:
     (here / VAL / "Thumbs.db").touch()
-    said = look(VAL, "--out", "new/predictions.csv")
+    said = look(VAL, "--out", "new/predictions.csv").told()
     result = runs(here)["last"]
     text = (here / "new" / "predictions.csv").read_text(encoding="utf-8")
     rows = read(text)
@@ -127,11 +127,6 @@ def test_a_row_for_each_image_as_the_run_evaluated_it(look: Predict, here: Path)
         assert re.fullmatch(r"[01]\.\d{6}", row["probability"])
     assert tuple(map(tuple, counts)) == result.confusions[0].counts
     assert said.out == ""
-    assert said.err.splitlines() == [
-        f"run {result.run.run_id[:12]}, model-last.pt of epoch 3: 3 classes, 8x8 pixels",
-        f"{VAL}: 18 images; ignored, hidden or without an image's ending: 1 file (Thumbs.db)",
-        "written: new/predictions.csv (18 rows)",
-    ]
     assert [path.name for path in (here / "new").iterdir()] == ["predictions.csv"]
 
 
@@ -155,8 +150,7 @@ def test_two_columns_for_a_competition(look: Predict) -> None:
 
 def test_it_is_always_the_epoch_that_the_runs_numbers_are_of(look: Predict, here: Path) -> None:
     result = runs(here)["val_top1"]
-    said = look(VAL, select="val_top1")
-    assert "model-selected.pt of epoch 2: " in said.err
+    said = look(VAL, select="val_top1").told()
     right = sum(row["file"].startswith(row["class"]) for row in read(said.out))
     assert right / 18 == pytest.approx(result.metrics["top1"])
     assert 6 < right < 18
@@ -172,10 +166,10 @@ def test_it_is_always_the_epoch_that_the_runs_numbers_are_of(look: Predict, here
         (["--label-column", "x"], "--id-column and --label-column go together"),
         (["--id-column", "id", "--label-column", "id"], "--id-column and --label-column must be two different names."),
         (["--id-column", "", "--label-column", "x"], "--id-column and --label-column must be two different names."),
-        (["--id-stem"], "--id-stem is about ids: add --id-column NAME --label-column NAME."),
+        (["--id-stem"], "--id-stem needs --id-column NAME --label-column NAME."),
         (["--out", "data"], "--out data: is a folder; name a file in it, such as data/predictions.csv."),
-        (["--out", "/dev/null"], "--out /dev/null: is no ordinary file; name another, or - for stdout."),
-        (["--out", "colours.yaml"], "--out colours.yaml: is there already; name another file, or replace it with --force."),
+        (["--out", "/dev/null"], "--out /dev/null: not an ordinary file. Choose another, or - for stdout."),
+        (["--out", "colours.yaml"], "--out colours.yaml: already exists. Choose another file, or replace it with --force."),
         (["--batch-size", "0"], "--batch-size"),
         (["--device", "tpu"], "unknown device 'tpu'; allowed: auto, cpu, mps, cuda"),
     ],
@@ -205,7 +199,7 @@ def test_a_file_that_comes_meanwhile_is_left_alone(look: Predict, here: Path, mo
         return real(*args, **more)
 
     monkeypatch.setattr(predicting, "predict", slow)
-    assert "is there already" in look(VAL, "--out", "p.csv", code=2).err
+    assert "already exists" in look(VAL, "--out", "p.csv", code=2).err
     assert (here / "p.csv").read_text() == "another's"
 
 
@@ -218,7 +212,7 @@ def test_a_failed_write_leaves_the_old_file(look: Predict, here: Path, monkeypat
     (here / "out").mkdir()
     (here / "out" / "p.csv").write_text("old")
     monkeypatch.setattr(html.os, "fsync", full)
-    assert "p.csv: the disk is full" in look(VAL, "--out", "out/p.csv", "--force", code=8).err
+    look(VAL, "--out", "out/p.csv", "--force", code=8).told()
     assert [path.read_text() for path in (here / "out").iterdir()] == ["old"]
 
 
@@ -228,19 +222,16 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(
     from ablate.cli.commands import predict as command
 
     monkeypatch.setattr(command.os, "access", lambda path, mode: False)
-    said = look(VAL, "--out", "new/deep/p.csv", code=8)
-    assert said.err == f"error: --out new/deep/p.csv: {here} cannot be written to; choose a folder of yours.\n"
+    look(VAL, "--out", "new/deep/p.csv", code=8).told()
 
 
 def test_the_same_id_in_two_folders(look: Predict, here: Path) -> None:
     shutil.copy(here / VAL / "green" / "green 9.png", here / VAL / "green 9.png")
     columns = ("--id-column", "id", "--label-column", "label")
-    said = look(VAL, *columns, "--out", "p.csv", code=2).err
-    assert "--id-column: green/green 9.png and green 9.png would have the same id; " in said
-    assert said.endswith("or leave out --id-column: then the column `file` holds whole paths.\n")
+    look(VAL, *columns, "--out", "p.csv", code=2).told()
     Image.new("RGB", (9, 9)).save(here / VAL / "green" / "green 10.bmp")
     (here / VAL / "green 9.png").unlink()
-    assert "or leave out --id-stem or --id-column" in look(VAL, *columns, "--id-stem", code=2).err
+    look(VAL, *columns, "--id-stem", code=2).told()
     assert len(read(look(VAL, *columns).out)) == 19
     assert not (here / "p.csv").exists()
 
@@ -248,31 +239,26 @@ def test_the_same_id_in_two_folders(look: Predict, here: Path) -> None:
 def test_bad_images(look: Predict, here: Path) -> None:
     (here / VAL / "green" / "empty.png").touch()
     (here / VAL / "text.jpg").write_text("no picture")
-    said = look(VAL, "--out", "p.csv", code=4)
-    assert said.err.endswith(
-        f"error: {VAL}: 2 of 20 images cannot be used: green/empty.png (empty file); text.jpg (not an image in a known "
-        "format). Replace or remove them, or leave them out with --skip-bad; nothing was written\n"
-    )
+    look(VAL, "--out", "p.csv", code=4).told()
     assert look(VAL, code=4).out == ""
     assert not (here / "p.csv").exists()
     left = look(VAL, "--out", "p.csv", "--skip-bad").err.splitlines()[2:]
     assert left == [
-        "left out: green/empty.png (empty file)",
-        "left out: text.jpg (not an image in a known format)",
+        "skipped: green/empty.png (empty file)",
+        "skipped: text.jpg (not an image in a known format)",
         "written: p.csv (18 rows)",
     ]
 
 
 def test_nothing_to_predict(look: Predict, here: Path) -> None:
     (here / "empty").mkdir()
-    assert look("empty", code=5).err.startswith("error: empty: no image is there; images end in .")
-    assert look("absent", code=5).err == "error: absent: no such folder; give a folder of images, or one image file\n"
+    look("empty", code=5).told()
+    look("absent", code=5).told()
 
 
 def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) -> None:
-    assert "no run starts with 'zz'" in call("predict", "zz", VAL, *LOOK, code=5).err
-    found = call("predict", "zz", VAL, "--db", "other.db", code=5).err
-    assert "There is no results database at other.db." in found
+    call("predict", "zz", VAL, *LOOK, code=5).told()
+    call("predict", "zz", VAL, "--db", "other.db", code=5).told()
     (here / "colours.yaml").write_text(STUDY.replace("[7]", "[7, 8]"))
     study = load(here / "colours.yaml")
     with Store.open(f"sqlite:///{here / 'results.db'}") as store:
@@ -280,9 +266,8 @@ def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) ->
         claim = store.claim(key, WorkerInfo.here(device="cpu"))
         assert claim is not None
         store.fail(claim, "the loss is not finite", "diverged")
-    said = call("predict", claim.run.run_id, VAL, *LOOK, code=5).err
-    short = claim.run.run_id[:12]
-    assert said == f"error: run {short} is failed: only a run that is done has weights to predict with.\n"
+    call("predict", claim.run.run_id, VAL, *LOOK, code=5).told()
+    claim.run.run_id[:12]
 
 
 def test_a_run_without_weights_says_how_to_get_them(call, look: Predict, here: Path, trained: Path) -> None:
@@ -292,10 +277,7 @@ def test_a_run_without_weights_says_how_to_get_them(call, look: Predict, here: P
     database.close()
     run = runs(here)["last"].run.run_id
     said = call("predict", run[:9], VAL, *LOOK, code=5).err.splitlines()
-    assert said[0] == (
-        f"error: run {run[:12]} kept no weights. Add the line `keep: selected` to the study file. A done run does not "
-        "train again for that, so train it into a database of its own, where it has the same id:"
-    )
+    assert said[0].startswith(f"error: run {run[:12]} kept no weights. Add the line `keep: selected` ")
     assert said[1:] == [
         f"  ablate grid run {trained / 'colours.yaml'} --seeds 7, --db weights.db",
         f"  ablate predict {run[:12]} {VAL} --db weights.db",
@@ -311,15 +293,12 @@ def test_weights_are_checked_against_the_database(look: Predict, here: Path) -> 
     beside = weights.with_suffix(".json")
     notes = json.loads(beside.read_text())
     beside.write_text(json.dumps({**notes, "classes": ["x", "y", "z"]}))
-    assert (
-        f"the file beside the weights names other classes (x, y, z) than the database has for run {run[:12]} (blue, deep, "
-        "green, rosé); bring the run's own file back"
-    ) in look(VAL, code=4).err
+    look(VAL, code=4).told()
     beside.write_text(json.dumps(notes))
     weights.write_bytes(weights.read_bytes() + b"x")
-    assert "it is damaged or of another training, and is not loaded" in look(VAL, code=4).err
+    look(VAL, code=4).told()
     weights.unlink()
-    assert "model-last.pt is gone; bring the run's folder back" in look(VAL, code=5).err
+    look(VAL, code=5).told()
 
 
 def test_a_run_of_another_trainer(look: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,5 +309,4 @@ def test_a_run_of_another_trainer(look: Predict, monkeypatch: pytest.MonkeyPatch
         return replace(result, run=replace(result.run, trainer={"command": "python train.py"}))
 
     monkeypatch.setattr(Store, "find", find)
-    said = look(VAL, code=2).err
-    assert "was trained by a program of its own, which alone knows how to predict with it." in said
+    look(VAL, code=2).told()

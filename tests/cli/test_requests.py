@@ -132,7 +132,7 @@ def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp
     call("grid", "run", first, "--limit", "1", *INLINE)
     said = call("grid", "run", second, "--limit", "1", *INLINE)
     assert (
-        f"warning: st was last run from {first}, as another design; from now on that name means {second}." in said.err
+        f"warning: st was last run from {first}, with a different design. The name now refers to {second}." in said.err
     )
     call("grid", "run", first, *INLINE)
     call("worker", "--study", "st", *ONE)
@@ -143,7 +143,7 @@ def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp
     assert call("status", first).out.startswith("st: 4 of 4 runs done")
     for command in ("status", "report"):
         said = call(command, second).err
-        assert f"st was last run from {first}, as another design; `ablate report st` shows that one." in said
+        assert f"st was last run from {first}, with a different design; `ablate report st` shows that one." in said
         assert "has changed" not in said, "nobody edited it"
 
 
@@ -197,7 +197,7 @@ def test_a_worker_bounds_the_runs_of_all_requests(call, st: Path) -> None:
     call("worker", "--study", "st", *ONE)
     assert states() == {"done": 6}
     assert call("worker", "--study", "st", *ONE).code == 0, "nothing is open, and that is no mistake"
-    assert "--profile and --set are for --study" in call("worker", "--grid", "x", "--set", "y=1", code=2).err
+    assert "--profile and --set go with --study" in call("worker", "--grid", "x", "--set", "y=1", code=2).err
 
 
 # Variants -------------------------------------------------------------------------------------------------------------
@@ -241,10 +241,16 @@ def test_a_name_that_was_only_run_with_settings_says_so(call, st: Path) -> None:
     call("grid", "run", st, "--set", "y=3", "--limit", "1", *INLINE)
     for command in (("report", "st"), ("status", "st"), ("watch", "st", "--once"), ("worker", "--study", "st")):
         said = call(*command, code=5).err
-        assert "st has been run with --set only: st [y=3], st [y=2]. Name one of them with --set" in said
-    assert "st [y=4] has not been run; there is st [y=3], st [y=2]." in call("status", "st", "--set", "y=4", code=5).err
+        assert (
+            "st has been run only with changed settings: st [y=3], st [y=2]. Name one of these variants. Repeat its settings with --set."
+            in said
+        )
+    assert (
+        "st [y=4] has not been run. Runs exist of st [y=3], st [y=2]."
+        in call("status", "st", "--set", "y=4", code=5).err
+    )
     assert "Studies there: st [y=2], st [y=3]." in call("report", code=5).err
-    with pytest.raises(NotFound, match="with --set only"):
+    with pytest.raises(NotFound, match="only with changed settings"):
         ablate.frame("st")
 
 
@@ -264,7 +270,9 @@ def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: 
     old.write_text(st.read_text())
     project(tmp_path, levels="[1, 2, 3]", seeds="1")
     said = call("grid", "run", st, *INLINE)
-    assert "note: st is another design than when it was last run; from now on the name means this one." in said.err
+    assert (
+        "note: the design of st has changed since it was last run. The name now refers to the new design." in said.err
+    )
     assert call("status", "st").out.startswith("st: 3 of 3 runs done"), (
         "seeds of the old design are not asked of the new"
     )
@@ -273,7 +281,7 @@ def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: 
     assert all(run["studies"] == ["st"] for run in found), "whoever ever asked for a run is named"
     assert found[0]["asked_by"] == [{"study": "st", "profile": None, "set": []}]
     again = call("grid", "run", old, "--limit", "1", *INLINE)
-    assert f"warning: st was last run from {st}, as another design" in again.err
+    assert f"warning: st was last run from {st}, with a different design" in again.err
 
 
 def test_the_same_file_from_another_folder_is_no_other_version(call, st: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,10 +119,10 @@ def test_a_backup_beside_anothers_log_is_refused_by_every_command(call, killed: 
 def test_db_restore_moves_the_log_aside_and_all_goes_on(call, killed: Path, db: Path, source: str) -> None:
     log = digest(db.with_name("r.db-wal"))
     said = call("db", "restore", source).err
-    assert f"{db} is what {source} holds: 4 runs" in said
+    assert f"{db} restored from {source}: 4 runs" in said
     (aside,) = db.parent.glob("r.db-wal.stale-*")
     assert digest(aside) == log
-    assert f"a log that did not belong to it is kept as {aside}" in said
+    assert f"a log that does not belong to it is kept as {aside}" in said
     assert call("db", "check").out == "ok\n"
     assert call("status", "tiny", "--json").document["counts"]["done"] == 2
     with Store.open(str(db)) as store:
@@ -149,7 +149,7 @@ def test_restore_keeps_what_was_there(call, two: Path, db: Path, tmp_path: Path)
     source = digest(two)
     said = call("db", "restore", two).err
     (kept,) = tmp_path.glob("r.db.replaced-*.backup")
-    assert f"the database before is kept as {kept}" in said
+    assert f"the previous database is kept as {kept}" in said
     assert (done(call), digest(two)) == (0, source)
     call("db", "restore", kept)
     assert done(call) == 4

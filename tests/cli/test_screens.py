@@ -76,14 +76,14 @@ def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
     fill(Path("tiny.yaml"), lambda arm, seed: {"top1": 0.5} if seed else None)
     left = "2 runs left: ablate grid run tiny.yaml\n"
     assert call("grid", "plan", "tiny.yaml").err == left
-    assert call("status").err == "  Nobody is working on it.\n  " + left
+    assert call("status").err == "  No worker is active.\n  " + left
     assert call("report", "tiny", "--format", "md").err.endswith(left)
-    assert call("runs", "list").err == "4 runs. One of them in full: ablate runs show RUN\n"
+    assert call("runs", "list").err == "4 runs. To show one: ablate runs show RUN\n"
     assert call("runs", "list", "--limit", "1").err == "The newest 1 only (--limit).\n"
     assert call("runs", "list", "--state", "failed").err == "No such run.\n"
     assert call("data", "list").err.splitlines()[-1] == "In a study file: recipe: {data: {name: NAME}}"
     assert re.fullmatch(
-        r"All is well. Next: ablate grid plan STUDY.yaml\n|\d+ warnings?: what to do stands below each.\n",
+        r"No problems found. Next: ablate grid plan STUDY.yaml\n|\d+ warnings?: see the advice below each.\n",
         call("doctor").err,
     )
     fill(Path("tiny.yaml"))
@@ -96,7 +96,7 @@ def test_an_estimate_leaves_out_what_is_like_nothing_that_ran(call, tiny: Path, 
     fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
     shown = call("grid", "plan", "tiny.yaml").out
     assert "  about 2 s on one worker, from past runs\n" in shown, "the one run left of a shape that has run"
-    assert "  without 2 runs: nothing of that shape has run here yet\n" in shown
+    assert "  not counting 2 runs: no similar run is done yet\n" in shown
     assert "tiny: 1 of 4 runs done, 3 to run; more than 2 s left" in call("watch", "tiny", "--once").out
 
 
@@ -162,4 +162,4 @@ def test_a_second_file_of_the_same_name_is_told(cli, tiny: Path) -> None:
     said = cli(
         "grid", "run", str(other), "--executor", "inline", "--limit", "1", "--seeds", "1", "--threads", "1"
     ).stderr
-    assert f"warning: tiny was last run from {tiny}, as another design; from now on that name means {other}." in said
+    assert f"warning: tiny was last run from {tiny}, with a different design. The name now refers to {other}." in said

@@ -84,7 +84,7 @@ def test_two_projects_with_one_command_share_runs_and_neither_takes_the_others_n
     assert counts(call, b) == (4, 4, 0)
     said = call("grid", "plan", b)
     assert "4 done (4 stale), 0 to run" in said.out
-    assert "4 runs stale, trained by other code than the present: model.py changed\n" in said.err
+    assert "4 runs stale, trained with different code: model.py changed\n" in said.err
     assert "trainer.version" in said.err
     assert "trainer.watch" in said.err
     run = call("grid", "run", b)  # nothing trains
@@ -218,10 +218,7 @@ def test_a_settings_file_of_one_arm_ages_that_arm_alone(call: Any, project: Call
     call("grid", "run", study)
     (study.parent / "conf" / "0.25.yaml").write_text("edited")
     assert counts(call, study) == (4, 2, 0)
-    assert (
-        "2 runs stale, trained by other code than the present: conf/0.25.yaml changed\n"
-        in call("grid", "plan", study).err
-    )
+    assert "2 runs stale, trained with different code: conf/0.25.yaml changed\n" in call("grid", "plan", study).err
 
 
 def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..., Path]) -> None:
@@ -232,11 +229,11 @@ def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..
     said = call("grid", "plan", study).err
     planned = call("grid", "plan", study, "--json").document["runs"]
     assert {(run["stale"], run["code_known"]) for run in planned} == {(False, False)}
-    assert "4 done runs of unknown code: the script is not where the study lies" in said
+    assert "4 done runs may be stale: the script is not in the study's folder" in said
     text = call("report", study, "--format", "md").out
     assert "Stale: not known of 4 of 4 runs: the script that trained them is not where the study lies" in text
     refused = call("grid", "run", study, "--retry", "stale", code=2).err
-    assert "--retry stale needs to know the code as it is now" in refused
+    assert "--retry stale needs the present code" in refused
     assert counts(call, study) == (4, 0, 0)
 
 

@@ -72,7 +72,7 @@ def test_no_command_is_missing_from_the_list() -> None:
 
 def test_wrong_usage_leaves_with_2(cli) -> None:
     assert "No such option" in cli("grid", "plan", "x.yaml", "--nonsense", code=2).stderr
-    assert "--seeds x: must be a number of seeds" in cli("grid", "plan", "x.yaml", "--seeds", "x", code=2).stderr
+    assert "seeds 'x': must be a number of seeds" in cli("grid", "plan", "x.yaml", "--seeds", "x", code=2).stderr
 
 
 def test_unknown_study_leaves_with_5(cli) -> None:

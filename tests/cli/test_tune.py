@@ -127,7 +127,7 @@ def test_a_tuning_is_one_request_and_a_variant_of_it_another(call: Any, tuned: P
     run(call, tuned)
     said = run(call, tuned, "--set", "epochs=3", "--limit", "2")
     assert "tuning toy [epochs=3]: 2 arms" in said.err
-    assert f"To go on: ablate tune run {tuned} --set epochs=3" in said.err
+    assert f"To continue: ablate tune run {tuned} --set epochs=3" in said.err
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
         requests = [store.requests(record.name) for record in store.tunings()]
     assert [len(found) for found in requests] == [1, 1], "never one a trial, nor one a call"
@@ -138,7 +138,7 @@ def test_a_tuning_is_one_request_and_a_variant_of_it_another(call: Any, tuned: P
     assert "Tuning of toy [epochs=3]" in (tmp_path / "reports" / "toy[epochs=3]-tuning.html").read_text()
     said = call("status")
     assert "tuning of toy [epochs=3]: 2 of 2 runs done" in said.out
-    assert f"To go on: ablate tune run {tuned} --set epochs=3" in said.err
+    assert f"To continue: ablate tune run {tuned} --set epochs=3" in said.err
 
 
 def test_the_best_recipes_are_a_study_whose_first_seeds_are_done(call: Any, tuned: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_the_best_recipes_are_a_study_whose_first_seeds_are_done(call: Any, tune
         assert arm.recipe["optimizer"]["lr"] == by_arm[arm.name]["params"]["optimizer.lr"]
     counts = call("grid", "plan", target, "--json").document["counts"]
     assert (counts["done"], counts["to_run"]) == (2, 2)
-    assert "is there already" in call("tune", "report", tuned, "--write", target, code=2).err
+    assert "already exists" in call("tune", "report", tuned, "--write", target, code=2).err
 
 
 def test_nothing_is_trained_twice_and_a_larger_budget_goes_on(call: Any, tuned: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_trials_as_optuna_knows_them(call: Any, tuned: Path, tmp_path: Path)
     assert (study.best_trial.number, study.best_value) == (document["best"]["number"], document["best"]["value"])
     assert {trial.state.name for trial in study.trials} == {"COMPLETE", "PRUNED"}
     assert all(trial.intermediate_values for trial in study.trials)
-    assert "is there already" in call("tune", "export", tuned, "--storage", target, code=2).err
+    assert "already exists" in call("tune", "export", tuned, "--storage", target, code=2).err
 
 
 def test_failed_trials_are_tried_again_when_asked(call: Any, tuned: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_failed_trials_are_tried_again_when_asked(call: Any, tuned: Path, tmp_pa
     said = run(call, tuned, code=4)
     assert "plain: 2 failed" in said.err
     assert "2 failed trials" not in run(call, tuned, code=4).err
-    assert "4 failed trials to try again" in run(call, tuned, "--retry", "failed", code=4).err
+    assert "4 failed trials to retry" in run(call, tuned, "--retry", "failed", code=4).err
     with closing(sqlite3.connect(tmp_path / "results.db")) as connection:
         assert connection.execute("SELECT count(*), max(attempt) FROM runs").fetchone() == (4, 2)
     document = call("tune", "report", tuned, "--format", "json").document
@@ -198,7 +198,7 @@ def test_failed_trials_are_tried_again_when_asked(call: Any, tuned: Path, tmp_pa
 
 def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
     said = call("grid", "check", tuned, code=3).err
-    assert f"{tuned}:3: space: this is a tuning file, not a study. `ablate tune run` takes it." in said
+    assert f"{tuned}:3: space: this is a tuning file, not a study; use `ablate tune run`." in said
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_a_tuning_file_is_no_study(call: Any, tuned: Path) -> None:
         (
             ("run", "toy.yaml"),
             3,
-            "toy.yaml:2: this is a study, not a tuning file: it has factors. `ablate grid run` takes it.",
+            "toy.yaml:2: this is a study, not a tuning file; use `ablate grid run`.",
         ),
-        (("run", "tune.yaml", "--profile", "cpu"), 3, "there is no profile 'cpu'"),
+        (("run", "tune.yaml", "--profile", "cpu"), 3, "unknown profile 'cpu'"),
         (("run", "tune.yaml", "--slurm", "time=5"), 2, "--slurm time=5: needs --executor slurm, not local."),
         (
             ("run", "tune.yaml", "--spool"),
             2,
-            "--spool is for --executor command or ray or slurm with a SQLite database",
+            "a spool is for the executors command and ray and slurm with a SQLite database",
         ),
         (("run", "tune.yaml", "--executor", "cloud"), 2, "unknown executor 'cloud'"),
     ],
@@ -229,7 +229,7 @@ def test_what_cannot_be_meant(call: Any, tuned: Path, args: tuple[str, ...], cod
 
 def test_a_tuning_is_seen_by_those_who_look_and_is_no_study(call: Any, tuned: Path) -> None:
     said = run(call, tuned, "--limit", 2)
-    assert f"The budget is not spent. To go on: ablate tune run {tuned}" in said.err
+    assert f"The budget is not spent. To continue: ablate tune run {tuned}" in said.err
     assert call("status", "--json").document == {"schema": 1, "studies": []}
     looked = call("status")
     assert looked.out.startswith("tuning of toy: 1 of 2 runs done") or looked.out.startswith(
@@ -247,7 +247,7 @@ def test_what_is_open_says_how_to_go_on(call: Any, tuned: Path) -> None:
         Session(load_tuning(tuned), store).step(1)
     looked = call("status")
     assert looked.out.splitlines() == ["tuning of toy: 0 of 1 run done, 1 to run"]
-    assert f"To go on: ablate tune run {tuned}" in looked.err
+    assert f"To continue: ablate tune run {tuned}" in looked.err
     assert "1 trial: 1 open" in call("tune", "report", tuned, "--format", "text").out
     lines = [line for line in run(call, tuned).err.splitlines() if line.startswith("[")]
     assert "#" not in "".join(lines)
@@ -258,15 +258,15 @@ def test_a_tuning_is_over_when_its_budget_is_spent_and_not_before(call: Any, tun
     """Between two trials nothing of it is queued, and it goes on all the same."""
     run(call, tuned, "--limit", 2)
     looked = call("status").err
-    assert "Nobody is working on it." in looked
-    assert f"To go on: ablate tune run {tuned}" in looked
+    assert "No worker is active." in looked
+    assert f"To continue: ablate tune run {tuned}" in looked
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
         frame = watch.look(store, watch._plans(store, None, None, [])(), 0.0)
         assert not frame.over
         assert frame.idle == (True,)
     run(call, tuned)
     looked = call("status").err
-    assert "Nobody is working on it." not in looked
+    assert "No worker is active." not in looked
     assert f"The report: ablate tune report {tuned}" in looked
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
         assert watch.look(store, watch._plans(store, None, None, [])(), 0.0).over
@@ -282,7 +282,7 @@ def test_found_trials_are_said_and_the_count_ends_at_its_total(call: Any, tuned:
     tuned.write_text(grid("[0.1, 0.01, 0.001]"))
     said = run(call, tuned).err
     assert [line.split("]")[0] for line in said.splitlines() if line.startswith("[")] == ["[1/2", "[2/2"]
-    assert "4 runs of trials had been trained before: not trained again" in said
+    assert "4 trial runs already trained: not trained again" in said
 
 
 def test_what_tuning_leaves_behind_can_be_freed(call: Any, tuned: Path) -> None:

@@ -104,11 +104,11 @@ def test_a_profile_that_is_not_there_is_told_with_those_that_are(call, two: Path
     said = call("report", "--profile", "cqu", code=5).err
     assert "No study in the database was run with profile 'cqu'. Did you mean 'cpu'? Profiles: cpu, full." in said
     assert (
-        "two has not been run with profile cqu; it has been with cpu, full."
+        "two has not been run with profile cqu, only with cpu, full."
         in call("report", "two", "--profile", "cqu", code=5).err
     )
     assert (
-        "Profiles: cpu, half/size; full is the scale without one."
+        "Profiles: cpu, half/size; full is the study without a profile."
         in call("grid", "plan", "two.yaml", "--profile", "cqu", code=3).err
     )
     for full in ("full", ""):
@@ -190,7 +190,7 @@ def test_pages_change_their_names_with_what_the_plain_name_means(call, two: Path
     fill(two)  # the rest of the full scale
     said = call("report", "--all")
     assert pages(tmp_path / "reports") == ["two-cpu.html", "two-cpu.md", "two-half.html", "two.html", "two.md"]
-    assert "removed: reports/two-full.md, as the plain name means that scale now\n" in said.err
+    assert "removed: reports/two-full.md, since its scale now has the main page\n" in said.err
     assert (tmp_path / "reports" / "two.md").read_text().count("\n> full scale") == 1
 
 
@@ -230,7 +230,7 @@ def test_two_pages_of_one_name_are_told(call, two: Path, fill, tmp_path: Path) -
     fill(twin)
     said = call("report", "--all", code=3).err
     name = "the study's name, 'two-full', is that of experiments/two.yaml"
-    page = "the page of this scale would be two-full, which is that of experiments/two-full.yaml"
+    page = "the page of this scale would be two-full, which experiments/two-full.yaml already has"
     assert name in said or page in said
     assert "# two: Two scales" in (tmp_path / "reports" / "two.md").read_text()
 

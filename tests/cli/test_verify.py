@@ -134,7 +134,7 @@ def test_a_sample_covers_every_part_and_nothing_is_touched(call: Any, study: Pat
         path for path in files if "cache" not in path.parts
     ]
     assert counts(call, study) == (8, 0, 8)
-    assert "verified: 10 done runs of other code than the present; some of them train again" in said.err
+    assert "verified: 10 done runs trained with different code; some train again now" in said.err
     assert "bit-equal: plain seed 0" in said.err
     assert (
         "3 of 8 runs verified with the present code: trained again, bit-equal; the others use no other parts"
@@ -210,7 +210,7 @@ def test_what_an_interrupted_call_has_found_stays(call: Any, study: Path, monkey
 
     monkeypatch.setattr(trainer, "fit", stopped)
     said = call("runs", "verify", study, code=130)
-    assert "stopped; what was found of the runs above is kept" in said.err
+    assert "stopped; the results above are kept" in said.err
     assert arms_of(rows(), study) == [("plain", 0)]
     assert counts(call, study) == (8, 4, 4), "runs of sgd without mixup"
     call("runs", "verify", study)
@@ -296,7 +296,7 @@ def test_from_a_database_of_other_code_nothing_can_be_said(call: Any, study: Pat
     (tmp_path / "other.db").write_bytes((tmp_path / "results.db").read_bytes())
     set_code(study, "b" * 64, "other.db")
     said = call("runs", "verify", study, "--from", "other.db", code=5)
-    assert "other.db holds none of the 10 runs as the code that trained them in" in said.err
+    assert "other.db has none of the 10 runs trained with the same code as in" in said.err
     assert "aaaaaaaaaaaa" in said.err
 
 
@@ -348,7 +348,7 @@ def test_as_json(call: Any, study: Path) -> None:
 
 def test_what_is_of_the_present_code_needs_none(call: Any, study: Path) -> None:
     call("grid", "run", study, *INLINE, "--retry", "stale")
-    assert "0 done runs of other code than the present: nothing to verify" in call("runs", "verify", study).err
+    assert "0 done runs trained with different code: nothing to verify" in call("runs", "verify", study).err
 
 
 def test_a_script_is_not_run_again(call: Any, tmp_path: Path) -> None:
@@ -358,4 +358,4 @@ def test_a_script_is_not_run_again(call: Any, tmp_path: Path) -> None:
         "recipe: {}\nfactors: {a: {path: x, levels: [1, 2]}}\nseeds: 1\nbaseline: {a: 1}\n"
     )
     call("grid", "run", "own.yaml", *INLINE)
-    assert "runs verify is for ablate's" in call("runs", "verify", "own.yaml", code=2).err
+    assert "only runs of ablate's trainer can be verified" in call("runs", "verify", "own.yaml", code=2).err

@@ -123,7 +123,7 @@ def test_it_ends_by_itself_where_nothing_is_left(call, tiny: Path, fill) -> None
 
 
 def test_without_a_database_it_says_what_to_do(call) -> None:
-    assert "Run something first (ablate grid run STUDY.yaml)" in call("watch", code=5).err
+    assert "Run a study first (ablate grid run STUDY.yaml)" in call("watch", code=5).err
 
 
 @pytest.fixture

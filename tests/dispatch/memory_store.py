@@ -8,22 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ablate.errors import LeaseLost, StoreError
+from ablate.store.values import Claim, Counts
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Study
-
-
-@dataclass(frozen=True)
-class MemoryClaim:
-    run: Run
-    attempt: int
-    needed_by_child: bool = False
-
-
-@dataclass(frozen=True)
-class Counts:
-    queued: int
-    running: int
-    blocked: int
 
 
 @dataclass
@@ -99,7 +86,7 @@ class MemoryStore:
         with self._changed:
             self.entries[run_id].attempt += 1
 
-    def claim(self, request_key: int, worker: Any, ttl: float) -> MemoryClaim | None:
+    def claim(self, request_key: int, worker: Any, ttl: float) -> Claim | None:
         with self._changed:
             self._called("claim", "")
             self.workers.append(worker)
@@ -111,34 +98,34 @@ class MemoryStore:
                     entry.state = "running"
                     entry.attempt += 1
                     entry.counted += 1
-                    return MemoryClaim(entry.run, entry.attempt)
+                    return Claim(entry.run, entry.attempt, str(worker), request_key, ttl)
             return None
 
-    def heartbeat(self, claim: MemoryClaim, ttl: float) -> None:
+    def heartbeat(self, claim: Claim, ttl: float) -> None:
         self._held("heartbeat", claim).heartbeats += 1
 
-    def release(self, claim: MemoryClaim, reason: str) -> None:
+    def release(self, claim: Claim, reason: str) -> None:
         entry = self._end("release", claim, "queued", reason)
         entry.counted -= 1
 
-    def record_epoch(self, claim: MemoryClaim, records: Any) -> None:
+    def record_epoch(self, claim: Claim, records: Any) -> None:
         entry = self._held("record_epoch", claim)
         entry.epochs.append((claim.attempt, tuple(records)))
 
-    def finish(self, claim: MemoryClaim, outcome: Any, seconds: float) -> None:
+    def finish(self, claim: Claim, outcome: Any, seconds: float) -> None:
         self._end("finish", claim, "done", "done").outcome = outcome
 
-    def fail(self, claim: MemoryClaim, error: str, kind: str) -> None:
+    def fail(self, claim: Claim, error: str, kind: str) -> None:
         self._end("fail", claim, "failed", error).kind = kind
 
-    def prune(self, claim: MemoryClaim, reason: str) -> None:
+    def prune(self, claim: Claim, reason: str) -> None:
         self._end("prune", claim, "pruned", reason)
 
-    def lose(self, claim: MemoryClaim, reason: str) -> None:
+    def lose(self, claim: Claim, reason: str) -> None:
         state = "lost" if self.entries[claim.run.run_id].counted >= self._max_attempts else "queued"
         self._end("lose", claim, state, reason)
 
-    def set_environment(self, claim: MemoryClaim, environment: Any, fingerprint: str | None, device: str) -> None:
+    def set_environment(self, claim: Claim, environment: Any, fingerprint: str | None, device: str) -> None:
         entry = self._held("set_environment", claim)
         entry.environment, entry.fingerprint, entry.device = dict(environment), fingerprint, device
 
@@ -146,7 +133,7 @@ class MemoryStore:
         with self._changed:
             self._called("waiting", "")
             states = [entry.state for entry in self.entries.values()]
-            return Counts(states.count("queued"), states.count("running"), self.blocked)
+            return Counts(queued=states.count("queued"), running=states.count("running"), blocked=self.blocked)
 
     def _parent_done(self, run: Run) -> bool:
         return run.parent is None or self.entries[run.parent].state == "done"
@@ -158,7 +145,7 @@ class MemoryStore:
             self.busy.remove(name)
             raise StoreError(f"the database is locked ({name})")
 
-    def _held(self, name: str, claim: MemoryClaim) -> Entry:
+    def _held(self, name: str, claim: Claim) -> Entry:
         with self._changed:
             self._called(name, claim.run.run_id)
             entry = self.entries[claim.run.run_id]
@@ -166,7 +153,7 @@ class MemoryStore:
                 raise LeaseLost(f"attempt {claim.attempt} of run {claim.run.run_id[:12]} is over")
             return entry
 
-    def _end(self, name: str, claim: MemoryClaim, state: str, why: str) -> Entry:
+    def _end(self, name: str, claim: Claim, state: str, why: str) -> Entry:
         with self._changed:
             entry = self._held(name, claim)
             entry.state = state

@@ -84,7 +84,7 @@ def test_a_worker_with_other_scripts_refuses_and_one_with_the_same_does_not(
 def test_scripts_that_are_unknown_are_looked_for_nowhere_else(tmp_path: Path) -> None:
     study = project(tmp_path / "A")
     assert working_folder(study.runs, (), None, str(tmp_path / "A")) == tmp_path / "A"
-    with pytest.raises(NotFound, match="is not here, and its scripts are not known"):
+    with pytest.raises(NotFound, match="is not here, and its scripts are unknown"):
         working_folder(study.runs, (), None, str(tmp_path / "B"))
     with pytest.raises(NotFound, match="the folder of this request is not here"):
         working_folder(study.runs, (), None, "")

@@ -105,7 +105,7 @@ def test_what_workers_do_becomes_events(grid: Grid, seen) -> None:
 
 def test_epochs_are_progress_where_the_recipe_says_how_many(grid: Grid, seen) -> None:
     for run in grid.runs:
-        run.recipe["epochs"] = 4
+        run.recipe.json["epochs"] = 4
     hand = Hand(grid)
     follow(grid.request(seen, poll=0.0), Script(hand.claim, hand.epoch(1), hand.epoch(2), hand.finish))
     progress = [event.progress for event in seen.of(events.RunProgress)]

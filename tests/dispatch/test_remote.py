@@ -129,8 +129,8 @@ def test_grid_files_that_cannot_be_used(tmp_path: Path) -> None:
         gridfile.read(path)
     for text, said in (
         ("{", "it is not JSON"),
-        ("[]", "its schema must be 2"),
-        ('{"schema": 1, "study_key": 7}', "its schema must be 2"),
+        ("[]", "schema 2 is needed"),
+        ('{"schema": 1, "study_key": 7}', "schema 2 is needed"),
     ):
         path.write_text(text)
         with pytest.raises(UsageError, match=said):

@@ -45,7 +45,7 @@ def test_another_place_can_be_named(site: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("ABLATE_SITE", str(site))
     assert settings("ray", (), tmp_path / "elsewhere")["address"] == "head:6379"
     monkeypatch.setenv("ABLATE_SITE", str(tmp_path / "none.yaml"))
-    with pytest.raises(NotFound, match=r"^ABLATE_SITE names .*none\.yaml, which is not there\.$"):
+    with pytest.raises(NotFound, match=r"^ABLATE_SITE names .*none\.yaml, which does not exist\.$"):
         settings("ray", (), tmp_path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from memory_store import MemoryClaim, MemoryStore, make_run
+from memory_store import Claim, MemoryStore, make_run
 
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.failures import Failure
@@ -70,7 +70,7 @@ def attempt() -> Attempt:
     store = MemoryStore(make_run(1))
     request = GridRequest(1, store.open, "toy_fits:fit", Path("home"))
     claim = store.claim(1, "worker", 60.0)
-    assert isinstance(claim, MemoryClaim)
+    assert isinstance(claim, Claim)
     board = Board(request)
     lease = Lease(store, claim, 60.0, request.stop, print)
     return Attempt(board, Slot(0, "cpu", "cpu", 1), Silent(), lease, Path("x"), AttemptLog(Path("/no/such/log")))  # type: ignore[arg-type]

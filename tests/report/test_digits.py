@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -16,6 +16,7 @@ from ablate.analysis import digits
 from ablate.analysis.table import Cell, Column, Row, Table
 from ablate.report import format as fmt
 from ablate.report import render
+from ablate.report.declare import StudyReport
 from ablate.report.html import render_html
 from ablate.report.terminal import print_table
 from ablate.study.values.digits import brief
@@ -82,6 +83,7 @@ spreads = st.floats(min_value=-6, max_value=0).map(lambda power: 10.0**power)
 metrics = st.sampled_from([OWN, FRACTION, PERCENT, MEMORY])
 
 
+@example(OWN, [(10.0**9.5, 0.001, False)])  # five digits before the spread's second
 @given(metrics, st.lists(st.tuples(magnitudes, spreads, st.booleans()), min_size=1, max_size=4))
 def test_every_spread_is_seen_at_every_magnitude(column: Column, drawn: list[tuple[float, float, bool]]) -> None:
     cells = [Cell(-mean if negative else mean, mean * share, 3) for mean, share, negative in drawn]
@@ -114,7 +116,7 @@ def test_every_format_for_people_has_them_and_data_is_exact() -> None:
     made = table(OWN, Cell(1.25e-5, 3.125e-7, 3), Cell(9.75e40, 1.5e39, 3))
     out = Console(file=io.StringIO(), width=100)
     print_table(made, out)
-    page = render_html([made], title="t", about="", cite={}, source="", plotlyjs="shared")
+    page = render_html(StudyReport(tables=[made], title="t"), plotlyjs="shared")
     for text in (out.file.getvalue(), render(made, "md"), render(made, "latex"), page):  # type: ignore[attr-defined]
         assert "1.250e-05" in text
         assert "9.750e+40" in text

@@ -21,6 +21,7 @@ import pytest
 
 from ablate.analysis.table import Table
 from ablate.errors import NoSpaceOrPermission, UsageError
+from ablate.report.declare import StudyReport
 from ablate.report.html import PLOTLY, embedded, render_html, write_plotlyjs, write_report
 from ablate.report.page import matrices_once
 from ablate.study.records import RunResult
@@ -29,14 +30,14 @@ CITE = {"title": "A paper", "source": "https://example.org/paper", "year": 2024}
 EVIL = "</script><img src=x onerror=\"document.title='owned'\">"
 
 
-def page(tables: Sequence[Table], **changes: Any) -> str:
+def page(tables: Sequence[Table], plotlyjs: Any = "shared", **changes: Any) -> str:
     given: dict[str, Any] = {
         "title": "lee2024",
         "about": "Which tweaks help?",
         "cite": CITE,
         "source": "study: lee2024\n",
     }
-    return render_html(tables, **(given | {"plotlyjs": "shared"} | changes))
+    return render_html(StudyReport(tables=tables, **(given | changes)), plotlyjs=plotlyjs)
 
 
 class Read(HTMLParser):

@@ -67,7 +67,7 @@ def test_runs_that_were_compared_with_later_code_are_told_of() -> None:
     assert told(True, None) == "1 run was compared with later code: it came out bit-equal"
     assert told(True, True) == "2 runs were compared with later code: all came out bit-equal"
     assert told(True, False) == "2 runs were compared with later code: 1 of them came out bit-equal"
-    assert told(False) == "1 run was compared with later code: it came out otherwise"
+    assert told(False) == "1 run was compared with later code: it came out different"
     page = paper_page(Paper("lee2024", (study(runs={"r": replace(RUNS["cpu0"], again=True)}),)))
     assert "Code: c0de (1 run). 1 run was compared with later code: it came out bit-equal. " in page
 

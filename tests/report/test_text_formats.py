@@ -57,7 +57,7 @@ def test_json_has_the_contracts_keys_and_no_others(table1: Table) -> None:
     assert list(document) == heads
     assert document["schema"] == 1
     assert document["columns"] == ["top1", "top5"]
-    assert all(list(row) == ["row", "arm", "levels", "epoch", "class", "cells"] for row in document["rows"])
+    assert all(list(row) == ["row", "arm", "levels", "epoch", "class", "cells", "label"] for row in document["rows"])
     keys = ["mean", "sd", "n", "ci95", "delta", "delta_ci95", "p_adjusted"]
     keys += [
         "reported",

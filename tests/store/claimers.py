@@ -42,11 +42,11 @@ def go(process: Process, times: int = 1) -> None:
 
 
 def outcome(started: list[Process]) -> list[list[list[object]]]:
-    """Start all at once and collect what each printed; every one must have ended well and said nothing on stderr."""
+    """Start all at once and collect what each printed; every one must have ended well, and said on stderr at most that it
+    waited for another, as it does on a busy machine."""
     for process in started:
         go(process)
     ended = [process.communicate() for process in started]
-    assert [(process.returncode, err) for process, (_, err) in zip(started, ended, strict=True)] == [(0, "")] * len(
-        ended
-    )
+    said = [[line for line in err.splitlines() if not line.startswith("waiting for ")] for _, err in ended]
+    assert [(process.returncode, err) for process, err in zip(started, said, strict=True)] == [(0, [])] * len(ended)
     return [[json.loads(line) for line in out.splitlines()] for out, _ in ended]

@@ -197,13 +197,13 @@ def test_a_backup_replaces_no_file_unasked(filled: Path, tmp_path: Path) -> None
     target = tmp_path / "copy.db"
     target.write_text("precious")
     with Store.open(str(filled), read_only=True) as store:
-        with pytest.raises(StoreError, match="is there already; name another file"):
+        with pytest.raises(StoreError, match="already exists; name another file"):
             store.backup(target)
         assert target.read_text() == "precious"
         store.backup(target, overwrite=True)
         with pytest.raises(StoreError, match="cannot be that file itself"):
             store.backup(filled, overwrite=True)
-        with pytest.raises(NotFound, match=r"the folder .* is not there"):
+        with pytest.raises(NotFound, match=r"the folder .* does not exist"):
             store.backup(tmp_path / "none" / "copy.db")
     with Store.open(str(target)) as used, Store.open(str(filled), read_only=True) as store:
         used.cancel([run.run.run_id for run in used.list_runs()])
@@ -235,7 +235,7 @@ def test_info_counts(filled: Path) -> None:
             "UPDATE request_runs SET queued = 1",
             "1 runs have ended but a request still waits for them: ",
         ),
-        ("DELETE FROM arms", "a row of runs points at a row of arms that is not there"),
+        ("DELETE FROM arms", "a row of runs refers to a missing row of arms"),
     ],
 )
 def test_check_finds_what_disagrees(filled: Path, statement: str, said: str) -> None:

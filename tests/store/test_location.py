@@ -38,7 +38,7 @@ def test_postgresql_goes_through_psycopg(url: str) -> None:
         ("sqlite://results.db", "three slashes"),
         ("postgresql://u:hush@h:port/d", "starts with 'postgresql' cannot be read"),
         ("://hush", "starts with '' cannot be read"),
-        ("postgresql+asyncpg://u:hush@h/d", "starts with 'postgresql+asyncpg' is not known here"),
+        ("postgresql+asyncpg://u:hush@h/d", "unknown kind of database URL, 'postgresql+asyncpg'"),
         ("~no-such-user/results.db", "there is no user 'no-such-user'"),
     ],
 )

@@ -90,7 +90,7 @@ def test_reading_writes_nothing_and_makes_no_file(filled: Path) -> None:
 
 
 def test_writing_through_a_read_only_store_is_refused(filled: Path, make_study: Make) -> None:
-    with Store.open(str(filled), read_only=True) as store, pytest.raises(StoreError, match="opened to be read only"):
+    with Store.open(str(filled), read_only=True) as store, pytest.raises(StoreError, match="opened read-only"):
         store.save_study(make_study(1), settings={})
 
 
@@ -256,7 +256,7 @@ def test_no_permission_to_create(path: Path) -> None:
 def test_no_permission_to_read(filled: Path) -> None:
     with (
         read_only_folder(filled.parent, files=0),
-        pytest.raises(NoSpaceOrPermission, match="may not be read by this user"),
+        pytest.raises(NoSpaceOrPermission, match="cannot be read by this user"),
     ):
         Store.open(str(filled), read_only=True)
 

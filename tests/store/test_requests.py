@@ -186,12 +186,11 @@ def test_a_variant_is_a_study_of_its_own(store: Store, fake: Any, design: Make) 
     fake.pass_(1)
     variant = store.request(store.save_study(design(0, arms="b", sets=("y=2",)), settings={}))
     assert [(item.key, item.sets) for item in store.studies()] == [(variant.study_key, ("y=2",)), (plain.study_key, ())]
-    assert store.study_source().key == store.study_source("s").key == plain.study_key
-    assert store.study_source("s", sets=("y=2",)).key == variant.study_key
+    assert [item.key for item in store.studies(sets=())] == [plain.study_key]
+    assert [item.key for item in store.studies("s", sets=("y=2",))] == [variant.study_key]
     assert [one.run.recipe["model"]["arch"] for one in store.list_runs(study="s", sets=())] == ["a"]
     assert [one.run.recipe["model"]["arch"] for one in store.list_runs(study="s", sets=("y=2",))] == ["b"]
-    with pytest.raises(NotFound, match=r"has no study 's' with y=3\."):
-        store.study_source("s", sets=("y=3",))
+    assert store.studies("s", sets=("y=3",)) == ()
 
 
 # Seeds and looks ------------------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ def test_what_cannot_be_meant(path: Path, backup: Path, tmp_path: Path) -> None:
         restore("postgresql://h/d", backup)
     with pytest.raises(UsageError, match="is the database itself"):
         restore(str(path), path)
-    with pytest.raises(NotFound, match="make it first"):
+    with pytest.raises(NotFound, match="create it first"):
         restore(str(tmp_path / "nowhere" / "r.db"), backup)
 
 

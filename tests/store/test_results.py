@@ -233,8 +233,9 @@ def test_timings_count_the_epochs_that_the_timed_attempt_trained(store: Store, t
         record(store, second, epoch, 0.1)
     store.finish(second, Outcome({}, details={"train_examples": 500}), 8.0)
     (timing,) = store.timings()
-    assert (timing.arch, timing.image_size, timing.batch_size, timing.precision) == ("a", 32, 8, "fp32")
-    assert (timing.device, timing.epochs, timing.train_examples, timing.seconds) == ("cuda: H200", 2, 500, 8.0)
+    assert timing.shape is not None
+    assert timing.shape[:4] == ("a", 32, 8, "fp32")
+    assert (timing.epochs, timing.seconds) == (2, 8.0)
     assert timing.seconds_per_epoch == 4.0
 
 
@@ -243,4 +244,5 @@ def test_timings_take_any_recipe(store: Store, take: Make, make_run: Make) -> No
     store.finish(take(run=odd), Outcome({}), 8.0)
     store.finish(take(run=make_run("plain")), Outcome({}), 8.0)
     (timing,) = store.timings()
-    assert (timing.arch, timing.epochs) == ("plain", 2)
+    assert timing.shape is not None
+    assert (timing.shape[0], timing.epochs) == ("plain", 2)

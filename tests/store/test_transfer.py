@@ -91,9 +91,9 @@ def test_the_queue_goes_on_where_it_was(lived: Store, url: str, remote: Make, fa
         middle.import_from(str(lived.url))
         states = {run.run.run_id: run.state for run in middle.list_runs()}
         assert states == {run.run.run_id: run.state for run in lived.list_runs()}
-        key = middle.study_source("s").key
+        key = middle.studies("s")[0].key
         fake.pass_(1_000)  # the lease of the database that it came from
-        here, there = middle.claim(key, remote("x")), lived.claim(lived.study_source("s").key, remote("x"))
+        here, there = middle.claim(key, remote("x")), lived.claim(lived.studies("s")[0].key, remote("x"))
         assert (here.run.run_id, here.attempt) == (there.run.run_id, there.attempt)
 
 
@@ -134,7 +134,7 @@ def test_two_halves_of_a_grid_become_one(
         assert [run.metrics["top1"] for run in results] == [0.5, 0.5, 0.75, 0.75]
         assert [run.epochs[1]["val_top1"] for run in results] == [0.5, 0.5, 0.75, 0.75]
         assert [len(run.attempts) for run in results] == [1, 1, 1, 1]
-        assert here.claim(here.study_source("s").key, remote()) is None
+        assert here.claim(here.studies("s")[0].key, remote()) is None
         assert here.check() == []
         assert here.import_from(str(tmp_path / "other.jsonl")).same == 2
 
@@ -153,8 +153,8 @@ def test_a_result_is_never_replaced(
             here.import_from(str(tmp_path / "other.jsonl"))
         assert str(caught.value) == (
             f"1 runs are done here and in the file, with different results: {study.runs[0].run_id[:12]} (top1 is 0.5 "
-            "here, 0.75 in the file). Nothing was imported. --keep-existing leaves these as they are here and imports the "
-            "others."
+            "here, 0.75 in the file). Nothing was imported. --keep-existing keeps the ones here and imports the "
+            "rest."
         )
         assert dump(here) == before
         found = here.import_from(str(tmp_path / "other.jsonl"), keep=True)
@@ -215,7 +215,7 @@ def test_a_later_export_brings_what_has_happened_since(
     lived: Store, other: Store, remote: Make, fake: Any, dump: Make, tmp_path: Path
 ) -> None:
     """A copy that is renewed each night: an attempt that ran then has ended now."""
-    key = lived.study_source("s").key
+    key = lived.studies("s")[0].key
     fake.pass_(100)
     claim = lived.claim(key, remote("tonight"))
     lived.record_epoch(claim, [EpochRecord(1, "val", {"top1": 0.25})])
@@ -256,7 +256,7 @@ def test_what_was_verified_is_joined_and_what_is_here_stays(url: str, other: Sto
 def test_an_export_is_whole_or_not_there(lived: Store, tmp_path: Path) -> None:
     target = tmp_path / "all.jsonl"
     target.write_text("precious")
-    with pytest.raises(StoreError, match="is there already; name another file"):
+    with pytest.raises(StoreError, match="already exists; name another file"):
         lived.export(target)
     assert target.read_text() == "precious"
     lived.export(target, overwrite=True)

@@ -111,9 +111,9 @@ def test_names_may_hold_signs(read: Any) -> None:
         ("B > A by 1_0", 'bad-claim'),
         ("B > A on top2", 'unknown-metric'),
         ("B > A on top1 on top5", 'bad-claim'),
-        ("B > A where twek=B", 'bad-claim'),
-        ("B > A where refine=x", 'bad-claim'),
-        ("c > B/l where tweak=A", 'bad-claim'),
+        ("B > A where twek=B", 'unknown-name'),
+        ("B > A where refine=x", 'unknown-name'),
+        ("c > B/l where tweak=A", 'unknown-name'),
         ("A > A/none", 'bad-claim'),
         ("A is best of A", 'bad-claim'),
         ("(A - B) > (A - B)", 'bad-claim'),
@@ -135,7 +135,7 @@ def test_claims_are_a_list(mistakes: Any) -> None:
 
 def test_a_row_outside_the_table_is_no_row(mistakes: Any) -> None:
     head = HEAD.replace("    claims:", "    where: {tweak: [A, B]}\n    claims:")
-    assert mistakes(head + "C > A") == ["s.yaml:16: tables.t.claims.0: bad-claim"]
+    assert mistakes(head + "C > A") == ["s.yaml:16: tables.t.claims.0: unknown-name"]
 
 
 def test_best_needs_a_metric_with_a_direction(mistakes: Any) -> None:

@@ -119,7 +119,7 @@ def check(text: str, chosen: Settings | None = None) -> bool:
 
 def whole(study: Study, text: str) -> None:
     for run in study.runs:
-        assert run.run_id == run_id(canonical_json(run.recipe), run.seed, canonical_json(run.trainer))
+        assert run.run_id == run_id(canonical_json(run.recipe.json), run.seed, canonical_json(run.trainer))
     assert len({run.run_id for run in study.runs}) == len(study.runs) > 0
     assert len({arm.name for arm in study.arms}) == len(study.arms) > 0
     assert study.arms_before - sum(rule.count for rule in study.excluded) <= len(study.arms)

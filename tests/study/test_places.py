@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from golden_texts import raising
 
 from ablate.errors import UsageError
 from ablate.study.recipes import places
@@ -25,7 +26,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
 )
 def test_a_user_whom_nobody_knows_is_told_in_words(monkeypatch: pytest.MonkeyPatch, name: str, ask) -> None:
     monkeypatch.setenv(name, "~no-such-user/x")
-    with pytest.raises(UsageError, match=f"{name}: the home folder in ~no-such-user/x is not known: there is no user"):
+    with raising(UsageError):
         ask()
 
 
@@ -35,9 +36,7 @@ def test_without_a_home_folder_the_variable_is_named(monkeypatch: pytest.MonkeyP
 
     monkeypatch.delenv(places.HOME, raising=False)
     monkeypatch.setattr(Path, "expanduser", unknown)
-    with pytest.raises(
-        UsageError, match=r"ABLATE_HOME is not set, and its default: .* HOME is not set, and this user has no entry"
-    ):
+    with raising(UsageError):
         places.home()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden_texts import coded
+from golden_texts import coded, raising
 
 from ablate.errors import NotFound, StudyError
 from ablate.study.document import source
@@ -158,9 +158,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no such study file"):
+    with raising(NotFound):
         read(tmp_path / "no.yaml")
-    with pytest.raises(NotFound, match="is a folder; name the YAML file in it"):
+    with raising(NotFound):
         read(tmp_path)
     with pytest.raises(NotFound, match="cannot be read"):
         read(tmp_path / ("x" * 300))

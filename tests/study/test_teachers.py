@@ -74,7 +74,7 @@ def test_a_teacher_s_run_is_the_parent_of_the_same_seed_and_is_hashed(folder: Pa
     for run in study.runs:
         assert run.recipe["mentor"] == {"teacher": {"run": run.parent, "weights": "last"}}
         assert run.recipe["model"]["init"] == "scratch"
-        assert run.run_id == run_id(canonical_json(run.recipe), run.seed)
+        assert run.run_id == run_id(canonical_json(run.recipe.json), run.seed)
         assert start_of(run.recipe) == (PATH, {"run": run.parent, "weights": "last"})
         assert parse_recipe(run.recipe).get(PATH) == {"run": run.parent, "weights": "last"}
     other = pupil(folder, "{study: big.yaml, arm: '0.1', seed: 1, weights: selected}")

@@ -80,8 +80,8 @@ def test_the_command_the_version_and_the_metrics_are_hashed_beside_the_recipe_an
     study = read(LORA)
     for run in study.runs:
         trainer = canonical_json(run.trainer)
-        assert run.run_id == run_id(canonical_json(run.recipe), run.seed, trainer)
-        whole = {"recipe": run.recipe, "seed": run.seed, "trainer": run.trainer, "version": 1}
+        assert run.run_id == run_id(canonical_json(run.recipe.json), run.seed, trainer)
+        whole = {"recipe": run.recipe.json, "seed": run.seed, "trainer": run.trainer, "version": 1}
         assert run.run_id == hashlib.sha256(canonical_json(whole).encode()).hexdigest()
     ids = {run.run_id for run in study.runs}
     assert len(ids) == 4

@@ -147,8 +147,8 @@ THEN = numbers_of(
         ({"top1": 0.5}, {1: {"train_loss": 1.25, "test_top1": 0.625}}, (0.25, "train_loss of epoch 1")),
         ({"top1": 0.75}, {1: {"train_loss": 1.0, "test_top1": 0.5}}, (0.25, "the final top1")),
         ({"top1": math.nextafter(0.5, 1)}, {1: {"train_loss": 1.0, "test_top1": 0.5}}, (2**-53, "the final top1")),
-        ({"top1": math.nan}, {1: {"train_loss": 1.0, "test_top1": 0.5}}, (None, "the final top1 is no number")),
-        ({}, {1: {"train_loss": 1.0, "test_top1": 0.5}}, (None, "the final top1 is no number")),
+        ({"top1": math.nan}, {1: {"train_loss": 1.0, "test_top1": 0.5}}, (None, "the final top1 is not a number")),
+        ({}, {1: {"train_loss": 1.0, "test_top1": 0.5}}, (None, "the final top1 is not a number")),
         ({"top1": 0.5}, {}, (None, "0 epochs instead of 1")),
     ],
 )  # fmt: skip

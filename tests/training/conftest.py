@@ -90,7 +90,7 @@ class TinyRoom:
 @pytest.fixture(autouse=True)
 def room(monkeypatch: pytest.MonkeyPatch) -> TinyRoom:
     tiny = TinyRoom()
-    monkeypatch.setattr(sources, "room", tiny)
+    monkeypatch.setattr(sources, "data", tiny)
     return tiny
 
 

@@ -21,7 +21,7 @@ from ablate.study.recipes.recipe import fields, parse_recipe, weights_paths, wri
 from ablate.study.recipes.uses import parts_used
 from ablate.study.records import Outcome
 from ablate.study.values.run import Run
-from ablate.training import data as real_room
+from ablate.training import data as real_data
 from ablate.training import sources
 from ablate.training.models import build_model
 from ablate.training.trainer import fit
@@ -52,7 +52,7 @@ TWO_BATCHES = {
 
 @pytest.fixture(autouse=True)
 def room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "room", real_room)
+    monkeypatch.setattr(sources, "data", real_data)
 
 
 def run_of(values: Mapping[str, Any]) -> Run:

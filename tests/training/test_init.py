@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from golden_texts import raising
 from torch import nn
 
 from ablate.errors import BadData, NotFound, StudyError
 from ablate.parts.networks.resnet import LAYERS
 from ablate.study.recipes import first_weights
 from ablate.study.recipes.recipe import Model
+from ablate.study.values.recipe import NestedRecipe
 from ablate.training import find_weights
 from ablate.training.init import InitReport, initialise
 from ablate.training.models import build_model
@@ -66,9 +68,7 @@ def test_a_file_is_found_by_its_digest_and_beside_the_study(file: Any, tmp_path:
     home = tmp_path / "home"
     (home / "weights").mkdir(parents=True)
     relative = {"file": "elsewhere/resnet18.pt", "sha256": digest}
-    with pytest.raises(
-        NotFound, match=r"model.init: elsewhere/resnet18.pt is not here; looked in .*weights; put it into"
-    ):
+    with raising(NotFound):
         load(Model(init=relative), home)
     assert load(Model(init={"file": path.name, "sha256": digest}), home, study_dir=tmp_path)[1].loaded == 122
     (home / "weights" / "any-name.pt").write_bytes(path.read_bytes())
@@ -88,17 +88,17 @@ def test_of_files_with_one_name_the_one_that_was_hashed_is_taken(
 
 
 def test_a_file_with_other_bytes_is_refused(file: Any, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"resnet18.pt has SHA-256 .* expected 000000000000"):
+    with raising(BadData):
         load(Model(init={"file": str(file[0]), "sha256": "0" * 64}), tmp_path)
 
 
 def test_a_file_that_runs_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trap.pt"
     torch.save({"fc.weight": Path("harmless")}, path)
-    with pytest.raises(BadData, match="cannot be read as weights"):
+    with raising(BadData):
         load(Model(init=str(path)), tmp_path)
     torch.save([1, 2], path)
-    with pytest.raises(BadData, match="is not a state dict"):
+    with raising(BadData):
         load(Model(init=str(path)), tmp_path)
 
 
@@ -117,9 +117,7 @@ def test_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
     torch.save({"fc.weight": torch.zeros(1), "trap": Trap(sprung)}, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     for init in (str(path), {"file": str(path), "sha256": digest}):
-        with pytest.raises(
-            BadData, match=r"model.init: .*trap.pt cannot be read as weights: it holds more than tensors"
-        ):
+        with raising(BadData):
             load(Model(init=init), tmp_path)
     assert not sprung.exists()
 
@@ -132,19 +130,11 @@ def torchvision_file(tmp_path: Path) -> str:
 
 def test_weights_of_b_do_not_load_into_a_without_a_word(tmp_path: Path) -> None:
     path = torchvision_file(tmp_path)
-    with pytest.raises(StudyError) as refused:
+    with raising(StudyError):
         load(Model(arch="resnet50", tweak="A", init=path), tmp_path)
-    assert str(refused.value) == (
-        "recipe: model.init: file resnet50.pt says nothing of its variant, so it counts as torchvision's where its tensors "
-        "do not tell: stride_in_3x3: true; the recipe's network has the opposite; use the tweak that the weights were "
-        "trained with, weights of this variant, or model.allow_variant_mismatch: true. If you know that it was trained as "
-        'the recipe says, write resnet50.json beside it: {"arch": "resnet50", "variant": {"stride_in_3x3": false}}'
-    )
     allowed = Model(arch="resnet50", tweak="A", init=path, allow_variant_mismatch=True)
     assert load(allowed, tmp_path)[1].random == ()
-    with pytest.raises(
-        StudyError, match="tell: deep_stem: false, avgpool_shortcut: false; the recipe's network has the opposite"
-    ):
+    with raising(StudyError):
         load(Model(arch="resnet50", tweak="D", init=path), tmp_path)
     report = load(Model(arch="resnet50", tweak="D", init=path, allow_variant_mismatch=True), tmp_path)[1]
     assert all(name.startswith("conv1.") for name in report.random)
@@ -156,12 +146,8 @@ def test_weights_of_a_do_not_load_into_b_without_a_word(tmp_path: Path) -> None:
     path = Path(torchvision_file(tmp_path))
     variant = {"stride_in_3x3": False, "deep_stem": False, "avgpool_shortcut": False, "small_stem": False}
     path.with_suffix(".json").write_text(json.dumps({"arch": "resnet50", "variant": variant}))
-    with pytest.raises(StudyError) as refused:
+    with raising(StudyError):
         load(Model(arch="resnet50", tweak="B", init=str(path)), tmp_path)
-    assert str(refused.value) == (
-        "recipe: model.init: file resnet50.pt was trained with stride_in_3x3: false, the recipe's network has the opposite; "
-        "use the tweak that the weights were trained with, weights of this variant, or model.allow_variant_mismatch: true"
-    )
     assert load(Model(arch="resnet50", tweak="A", init=str(path)), tmp_path)[1].random == ()
 
 
@@ -170,7 +156,7 @@ def test_weights_of_b_load_into_resnet18_a(file: Any, tmp_path: Path) -> None:
 
 
 def test_a_small_stem_is_another_variant(file: Any, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="tell: small_stem: false; the recipe's"):
+    with raising(StudyError):
         load(Model(init=str(file[0]), small_stem=True), tmp_path)
     report = load(Model(init=str(file[0]), small_stem=True, allow_variant_mismatch=True), tmp_path)[1]
     assert report.random == ("conv1.weight",)
@@ -185,9 +171,9 @@ def test_what_an_error_says_of_a_variant_is_what_to_write_beside_the_file(tmp_pa
     path.with_suffix(".json").write_text(declaration)
     assert beside
     assert load(model, tmp_path)[1].random == ()
-    with pytest.raises(StudyError, match="was trained with stride_in_3x3: false"):
+    with raising(StudyError):
         load(Model(arch="resnet50", tweak="B", init=str(path)), tmp_path)
-    with pytest.raises(StudyError, match="was trained with deep_stem: false"):
+    with raising(StudyError):
         load(Model(arch="resnet50", tweak="A", deep_stem=True, init=str(path)), tmp_path)
 
 
@@ -197,7 +183,7 @@ def test_what_an_error_says_of_a_variant_is_what_to_write_beside_the_file(tmp_pa
 def test_a_json_that_is_not_ours_does_not_speak_for_the_file_beside_it(notes: Any, tmp_path: Path) -> None:
     path = Path(torchvision_file(tmp_path))
     path.with_suffix(".json").write_text(json.dumps(notes))
-    with pytest.raises(StudyError, match=r"says nothing of its variant, .* stride_in_3x3: true"):
+    with raising(StudyError):
         load(Model(arch="resnet50", tweak="A", init=str(path)), tmp_path)
     assert load(Model(arch="resnet50", tweak="B", init=str(path)), tmp_path)[1].random == ()
 
@@ -206,9 +192,7 @@ def test_a_declaration_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     path = Path(torchvision_file(tmp_path))
     for variant in ({"stride_in_3x3": "no"}, {"stride": False}):
         path.with_suffix(".json").write_text(json.dumps({"arch": "resnet50", "variant": variant}))
-        with pytest.raises(
-            BadData, match=r"resnet50.json: variant: .* is no flag of a variant; allowed: stride_in_3x3, deep"
-        ):
+        with raising(BadData):
             load(Model(arch="resnet50", init=str(path)), tmp_path)
 
 
@@ -228,7 +212,7 @@ def test_timms_names_of_tweak_d_load_into_ours(tmp_path: Path) -> None:
     network, report = load(model.model_copy(update={"init": str(path)}), tmp_path)
     assert (report.random, report.unused) == ((), ())
     assert all(torch.equal(tensor, source[name]) for name, tensor in network.state_dict().items())
-    with pytest.raises(StudyError, match="tell: deep_stem: true, avgpool_shortcut: true; the recipe's"):
+    with raising(StudyError):
         load(Model(arch="resnet18", tweak="B", init=str(path)), tmp_path)
 
 
@@ -284,7 +268,7 @@ def test_trained_weights_come_before_their_average(file: Any, tmp_path: Path) ->
 def test_numbers_that_are_no_weights_are_refused(change: Any, said: str, file: Any, tmp_path: Path) -> None:
     path, _, state = file
     torch.save({**state, "conv1.weight": change(state["conv1.weight"])}, path)
-    with pytest.raises(BadData, match=rf"resnet18.pt cannot be trained from: {re.escape(said)}"):
+    with raising(BadData):
         load(Model(init=str(path)), tmp_path)
 
 
@@ -298,25 +282,20 @@ def test_other_precisions_load(dtype: torch.dtype, file: Any, tmp_path: Path) ->
 
 
 def test_weights_of_another_network_are_refused(file: Any, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="does not fit two-layer-fc: 2 tensors of the network are absent"):
+    with raising(StudyError):
         load(Model(arch="two-layer-fc", init=str(file[0])), tmp_path)
-    with pytest.raises(StudyError, match="shares no tensor with two-layer-fc"):
+    with raising(StudyError):
         load(Model(arch="two-layer-fc", init=str(file[0]), allow_variant_mismatch=True), tmp_path)
 
 
 def test_imagenet_weights_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: pytest.fail("a download"))
-    with pytest.raises(NotFound) as absent:
+    with raising(NotFound):
         load(Model(init="imagenet"), tmp_path)
-    assert str(absent.value) == (
-        "the weights ResNet18_Weights.IMAGENET1K_V1 are not on this machine: fetch "
-        f"https://download.pytorch.org/models/resnet18-f37072fd.pth and put it into {tmp_path}/weights (ABLATE_HOME) or "
-        f"{tmp_path}/hub/checkpoints; nothing is downloaded by itself"
-    )
-    with pytest.raises(StudyError, match="torchvision has no 'imagenet-v2' weights for resnet18"):
+    with raising(StudyError):
         load(Model(init="imagenet-v2"), tmp_path)
-    with pytest.raises(StudyError, match="torchvision has no 'imagenet' weights for two-layer-fc"):
+    with raising(StudyError):
         load(Model(arch="two-layer-fc", init="imagenet"), tmp_path)
 
 
@@ -345,7 +324,7 @@ def test_the_plan_knows_torchvisions_files() -> None:
 
 def seen_by_both(model: Model, home: Path, folders: list[Path]) -> bool:
     """Whether the weights are here; the plan and the trainer must be of one mind."""
-    why = first_weights.absent({"model": model.model_dump()}, home=home, folders=folders)
+    why = first_weights.absent(NestedRecipe({"model": model.model_dump()}), home=home, folders=folders)
     try:
         find_weights.locate(model, home=home, folders=folders)
     except NotFound:
@@ -405,8 +384,8 @@ def test_plan_and_trainer_look_for_a_file_in_the_same_places(
 def test_what_no_file_can_mend_is_the_trainers_to_refuse(tmp_path: Path) -> None:
     for arch, init in (("resnet18", "IMAGENET1K_V2"), ("two-layer-fc", "IMAGENET1K_V1")):
         model = Model(arch=arch, init={"entry": init})
-        assert first_weights.absent({"model": model.model_dump()}, home=tmp_path) == ""
-        with pytest.raises(StudyError, match=f"torchvision has no '{init}' weights for {arch}"):
+        assert first_weights.absent(NestedRecipe({"model": model.model_dump()}), home=tmp_path) == ""
+        with raising(StudyError):
             load(model, tmp_path)
 
 
@@ -442,16 +421,15 @@ def test_a_child_with_other_class_names_gets_a_new_head(new_run: Any, watched: A
 def test_a_parent_without_weights_or_of_another_variant(new_run: Any, watched: Any) -> None:
     child = watched("child")
     run = new_run(model__init={"run": "ab" * 32, "weights": "last"})
-    with pytest.raises(NotFound, match="the run folder of the parent run abababababab was not given"):
+    with raising(NotFound):
         fit(run, child.context)
     parent = watched("parent", keep="all")
     child.context.parent_dir = parent.context.run_dir
-    told = "the parent run abababababab has no model-last.pt in .*; `ablate grid run --retry failed` trains the parent"
-    with pytest.raises(NotFound, match=told):
+    with raising(NotFound, match="abababababab has no model-last.pt"):
         fit(run, child.context)
     fit(new_run(model__arch="resnet18", model__small_stem=True, model__tweak="C", epochs=1), parent.context)
-    with pytest.raises(StudyError, match="holds weights of resnet18, the recipe's arch is two-layer-fc"):
+    with raising(StudyError):
         fit(run, child.context)
     other = new_run(model__arch="resnet18", model__small_stem=True, model__init={"run": "ab" * 32, "weights": "last"})
-    with pytest.raises(StudyError, match="run abababababab last was trained with deep_stem: true"):
+    with raising(StudyError):
         fit(other, child.context)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_texts import raising
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -86,9 +87,7 @@ def test_a_note_of_another_shape_beside_weights_is_an_error_of_ours(tmp_path: Pa
     path = tmp_path / "model-last.pt"
     path.write_bytes(b"weights")
     path.with_suffix(".json").write_text(json.dumps({"arch": "resnet18", **change}))
-    with pytest.raises(
-        BadData, match=r"model-last\.json does not say what model-last\.pt holds: variant must be a mapping"
-    ):
+    with raising(BadData):
         _described("a file", path, "resnet18")
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from golden_texts import raising
 from torch import nn
 
 from ablate.errors import AblateError, StudyError
-from ablate.parts.declare import Network
-from ablate.parts.found import parts
 from ablate.parts.networks.resnet import resnet
 from ablate.study.recipes.recipe import TWEAKS, Model
 from ablate.training.initialise import init_parameters
@@ -180,7 +179,7 @@ def test_first_weights_follow_torchvisions_rules() -> None:
 
 
 def test_a_layer_without_a_rule_is_an_error() -> None:
-    with pytest.raises(AblateError, match="no rule for the first weights of Embedding '0'"):
+    with raising(AblateError):
         init_parameters(nn.Sequential(nn.Embedding(2, 2)), 0)
 
 
@@ -198,12 +197,8 @@ def test_null_flags_follow_the_tweak_and_single_flags_win() -> None:
 
 
 def test_an_unknown_name_lists_what_is_allowed() -> None:
-    with pytest.raises(StudyError) as refused:
+    with raising(StudyError):
         network_of("resnet5O")
-    assert str(refused.value) == (
-        f"recipe: model.arch: unknown name 'resnet5O'; allowed: {', '.join(parts(Network))}, package.module:callable, "
-        "timm/NAME or torchvision/NAME. Did you mean 'resnet50'?"
-    )
 
 
 @pytest.fixture
@@ -260,7 +255,7 @@ def test_mistakes_in_a_network_are_named(arch: str, args: dict[str, Any], messag
 
 
 def test_resnets_take_three_channels() -> None:
-    with pytest.raises(StudyError, match=r"data.name: resnet18 takes images of 3 channels, the data has 1"):
+    with raising(StudyError):
         build_model(Model(), num_classes=4, image_shape=(1, 8, 8), seed=0)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from golden_texts import raising
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import StochasticDepth
@@ -199,7 +200,7 @@ def test_weights_of_another_variant_are_refused(settings: Any, new_run: Any, wat
     before = next(field.default for p in parts(Refinement).values() for at, field in p.fields.items() if at == path)
     for parent, recipe, had in (("changed", given, value), ("plain", changed, before)):
         child.context.parent_dir = parents[parent].context.run_dir
-        with pytest.raises(StudyError, match=f"was trained with {leaf}: {str(had).lower()}"):
+        with raising(StudyError, match=f"{leaf}: {str(had).lower()}"):
             fit(new_run(**recipe, **start), child.context)
     child.context.parent_dir = parents["changed"].context.run_dir
     assert fit(new_run(**changed, **start), child.context).details["init"]["head"] == "loaded"

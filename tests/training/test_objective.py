@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from golden_texts import raising
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -133,9 +134,9 @@ def test_balanced_weights_by_hand() -> None:
     listed = class_weights(Loss(class_weights=[1, 3]), torch.tensor([0]), ("a", "b"))
     assert listed is not None
     assert listed.tolist() == [1.0, 3.0]
-    with pytest.raises(StudyError, match=r"loss.class_weights: has 2 weights, the data has 3 classes"):
+    with raising(StudyError):
         class_weights(Loss(class_weights=[1, 3]), torch.tensor([0]), ("a", "b", "c"))
-    with pytest.raises(BadData, match="class 'b' has no training images"):
+    with raising(BadData):
         class_weights(Loss(class_weights="balanced"), torch.tensor([0, 2]), ("a", "b", "c"))
 
 
@@ -160,7 +161,7 @@ def test_warm_up_by_hand() -> None:
     assert warmed[12] == pytest.approx(0.0)
     assert scales(1, 4, name="cosine", warmup_epochs=1) == pytest.approx([0.25, 0.5, 0.75, 1.0, 0.0, 0.0])
     assert scales(2, 3, warmup_epochs=0.5)[:3] == pytest.approx([0.5, 1.0, 1.0])
-    with pytest.raises(StudyError, match=r"schedule.warmup_epochs: 3 is more than the 2 epochs"):
+    with raising(StudyError):
         scales(2, 4, warmup_epochs=3)
 
 
@@ -200,18 +201,16 @@ def test_groups_by_glob(network: nn.Module) -> None:
         parameter_groups(network, Optimizer(lr=0.1, groups={"3.*": 0.01})), key=lambda group: group["lr"]
     )
     assert (head["lr"], len(head["params"]), rest["lr"], len(rest["params"])) == (0.01, 2, 0.1, 4)
-    with pytest.raises(
-        StudyError, match=r"optimizer.groups: 'layer1.\*' matches no parameter; names look like '0.weight'"
-    ):
+    with raising(StudyError):
         parameter_groups(network, Optimizer(groups={"layer1.*": 0.1}))
-    with pytest.raises(StudyError, match=r"3.bias is matched by '3.\*' and by '\*.bias' with different rates"):
+    with raising(StudyError):
         parameter_groups(network, Optimizer(groups={"3.*": 0.1, "*.bias": 0.2}))
     network[0].requires_grad_(False)
-    with pytest.raises(StudyError, match=r"'0.\*' matches only frozen parameters"):
+    with raising(StudyError):
         parameter_groups(network, Optimizer(groups={"0.*": 0.1}))
     assert sum(len(group["params"]) for group in parameter_groups(network, Optimizer())) == 4
     network.requires_grad_(False)
-    with pytest.raises(StudyError, match=r"model.trainable: no parameter is left to train"):
+    with raising(StudyError):
         parameter_groups(network, Optimizer())
 
 
@@ -238,5 +237,5 @@ def test_the_optimizers(settings: dict[str, Any], kind: type, network: nn.Module
 
 
 def test_nesterov_needs_momentum(network: nn.Module) -> None:
-    with pytest.raises(StudyError, match=r"optimizer.name: sgd: Nesterov momentum needs optimizer.momentum above 0"):
+    with raising(StudyError):
         build_optimizer(network, with_optimizer(nesterov=True, momentum=0.0), CPU)

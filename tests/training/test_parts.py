@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from golden_texts import raising
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -49,7 +50,7 @@ def test_batches_cover_every_image_once_and_none_is_single(images: int, batch_si
 def test_a_single_last_image_joins_the_batch_before() -> None:
     assert bounds(9, 4) == [(0, 4), (4, 9)]
     assert bounds(10, 4) == [(0, 4), (4, 8), (8, 10)]
-    with pytest.raises(BadData, match="at least 2 images, the data has 0"):
+    with raising(BadData):
         bounds(0, 4)
 
 
@@ -118,7 +119,7 @@ def test_evaluation_weighs_by_count_and_drops_nothing() -> None:
 
 
 def test_nothing_evaluated_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no image was evaluated"):
+    with raising(ValueError):
         evaluate(lambda x: x, [], 6, CPU)
     assert from_confusion(torch.tensor([[1, 0], [0, 0]])) == {"top1": 1.0, "mean_class_accuracy": 1.0}
 
@@ -167,12 +168,8 @@ def test_a_frozen_norm_stays_in_evaluation_mode_and_dropout_stays_on() -> None:
 
 
 def test_a_layer_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(StudyError) as refused:
+    with raising(StudyError):
         freeze(nested(), ["layer4", "fc"])
-    assert str(refused.value) == (
-        "recipe: model.trainable: 'layer4' matches no parameter; the layers are fc, layer1, layer2, stem. "
-        "Did you mean 'layer2'?"
-    )
 
 
 @pytest.mark.parametrize("name", ["stem.0.weight", "stem.1.running_var", "stem.1.num_batches_tracked"])
@@ -184,7 +181,7 @@ def test_the_digest_sees_parameters_and_buffers(name: str) -> None:
         model.fc.weight.add_(1)
     check_unmoved(model, frozen, before)
     model.state_dict()[name].add_(1)
-    with pytest.raises(Exception, match=r"model.trainable: a frozen parameter or BatchNorm statistic changed"):
+    with raising(Exception):
         check_unmoved(model, frozen, before)
     assert digest(model, Frozen((), ())) == ""
 
@@ -204,7 +201,7 @@ def test_a_watch_keeps_the_first_of_equals() -> None:
 
 
 def test_top5_cannot_select_below_five_classes() -> None:
-    with pytest.raises(StudyError, match="select: 'val_top5' cannot select; allowed: val_top1, val_loss, val_mean"):
+    with raising(StudyError):
         watch("select", "val_top5", classes=4, has_validation=True)
     assert watch("select", "val_top5", classes=5, has_validation=True).name == "top5"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 
 from ablate.errors import BadData
 from ablate.study.recipes.recipe import Model
@@ -53,45 +54,42 @@ HEADER = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 TENSORS = {"w": torch.arange(2000.0)}
 OLD = {"_use_new_zipfile_serialization": False}
 FILES = {
-    "empty": (b"", "it is an empty file"),
-    "text": (b"these are no weights\n", "it is a text file"),
-    "html": (b"<!DOCTYPE html>\n<html><body>404</body></html>", "it is a web page in place of the file"),
-    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n", "it is a Git LFS pointer"),
-    "gzip": (b"\x1f\x8b\x08\x00" + bytes(30), "it is a gzip archive"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(30), "it is an HDF5 file"),
-    "npz": (npz(), "it is an npz file of NumPy arrays"),
-    "zip": (archive("a.txt"), "it is a zip archive that torch.save did not write"),
-    "script": (archive("m/code/__torch__.py", "m/data.pkl", "m/constants.pkl"), "it is TorchScript"),
-    "whole model": (
-        saved(torch.nn.Linear(2, 2)),
-        r"it holds more than tensors \(torch.nn.modules.linear.Linear, as in",
-    ),
-    "old whole model": (saved(torch.nn.Linear(2, 2), **OLD), "it holds more than tensors"),
-    "malicious": (saved({"w": Runs()}), "it holds more than tensors"),
-    "malicious pickle": (pickle.dumps({"w": Runs()}), "it is a pickle of more than tensors"),
-    "old pickle": (pickle.dumps({"w": Runs()}, protocol=2), "than tensors"),
-    "cut": (saved(TENSORS)[:-200], "the file is cut short or damaged"),
-    "cut in the middle": (saved(TENSORS)[:3000], "the file is cut short or damaged"),
-    "old cut": (saved(TENSORS, **OLD)[:-9], "the file is cut short"),
-    "old cut early": (saved(TENSORS, **OLD)[:40], "the file is cut short"),
-    "noise": (bytes(range(200, 256)) * 9, "it is no file that torch.save wrote, or it is damaged"),
-    "list": (saved([1, 2]), "it is not a state dict, a mapping of names to tensors: it holds a list"),
-    "tensor": (saved(torch.zeros(3)), "it is not a state dict, a mapping of names to tensors: it holds a Tensor"),
-    "nothing": (saved({}), "it is not a state dict, a mapping of names to tensors: it is empty"),
-    "no names": (saved({1: torch.zeros(1)}), "its keys are not all text"),
-    "numbers": (saved({"w": torch.zeros(1), "epoch": 3}), "epoch is int"),
+    "empty": b"",
+    "text": b"these are no weights\n",
+    "html": b"<!DOCTYPE html>\n<html><body>404</body></html>",
+    "lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n",
+    "gzip": b"\x1f\x8b\x08\x00" + bytes(30),
+    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(30),
+    "npz": npz(),
+    "zip": archive("a.txt"),
+    "script": archive("m/code/__torch__.py", "m/data.pkl", "m/constants.pkl"),
+    "whole model": saved(torch.nn.Linear(2, 2)),
+    "old whole model": saved(torch.nn.Linear(2, 2), **OLD),
+    "malicious": saved({"w": Runs()}),
+    "malicious pickle": pickle.dumps({"w": Runs()}),
+    "old pickle": pickle.dumps({"w": Runs()}, protocol=2),
+    "cut": saved(TENSORS)[:-200],
+    "cut in the middle": saved(TENSORS)[:3000],
+    "old cut": saved(TENSORS, **OLD)[:-9],
+    "old cut early": saved(TENSORS, **OLD)[:40],
+    "noise": bytes(range(200, 256)) * 9,
+    "list": saved([1, 2]),
+    "tensor": saved(torch.zeros(3)),
+    "nothing": saved({}),
+    "no names": saved({1: torch.zeros(1)}),
+    "numbers": saved({"w": torch.zeros(1), "epoch": 3}),
 }
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_each_kind_of_bad_file_is_told(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    content, said = FILES[kind]
+    content = FILES[kind]
     path = tmp_path / "weights.pt"
     path.write_bytes(content)
     model = Model(arch="two-layer-fc", init=str(path))
     network = build_model(model, num_classes=2, image_shape=(3, 8, 8), seed=0).network
-    with pytest.raises(BadData, match=rf"^model.init: {path} cannot be read as weights: .*{said}") as raised:
+    with raising(BadData) as raised:
         initialise(network, model, classes=("a", "b"), home=tmp_path)
     text = str(raised.value)
     assert "\n" not in text
@@ -102,7 +100,7 @@ def test_each_kind_of_bad_file_is_told(kind: str, tmp_path: Path, monkeypatch: p
 
 def test_safetensors_without_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "safetensors.torch", None)
-    with pytest.raises(NotWeights, match=r"it is a safetensors file, .* `pip install safetensors`"):
+    with raising(NotWeights):
         read_tensors(io.BytesIO(struct.pack("<Q", len(HEADER)) + HEADER + bytes(4)))
 
 

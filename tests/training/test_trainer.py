@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from golden_texts import raising
 
 from ablate.errors import BadData, Diverged, Interrupted, RunFailure, StudyError, UsageError
 from ablate.parts.declare import Network
@@ -17,7 +18,7 @@ from ablate.study.code.provenance import Code
 from ablate.study.recipes.recipe import parse_recipe
 from ablate.study.records import Outcome
 from ablate.study.values.metrics import METRICS
-from ablate.training import data as real_room
+from ablate.training import data as real_data
 from ablate.training import loop as loop_module
 from ablate.training import sources
 from ablate.training.models import build_model
@@ -111,7 +112,7 @@ def test_deterministic_algorithms_can_be_asked_for(new_run: Any, watched: Any) -
 
 
 def test_it_trains_on_the_real_data_room(new_run: Any, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "room", real_room)
+    monkeypatch.setattr(sources, "data", real_data)
     data = {"data__name": "digits", "data__split": {"train": 0.6, "val": 0.2, "test": 0.2}, "data__limit": 200}
     settings = {"model__args": {"hidden": 64}, "batch_size": 32, "epochs": 12, "select": "val_loss"}
     outcome = fit(new_run(**data, **settings), watched().context)
@@ -225,7 +226,7 @@ def test_a_checkpoint_of_other_code_is_not_taken_up(new_run: Any, watched: Any, 
     assert list(watched().context.run_dir.glob("checkpoint-*"))
     monkeypatch.setattr("ablate.training.session.code_of", lambda run: Code("f" * 64))
     assert fit(new_run(), watched().context).details["resumed_at"] == []
-    assert "written by other code of the trainer: it is removed, and the run starts anew" in capsys.readouterr().out
+    assert "another version of the trainer" in capsys.readouterr().out
 
 
 def test_resuming_with_other_numerics_is_recorded(new_run: Any, watched: Any) -> None:
@@ -253,7 +254,7 @@ def test_frozen_layers_keep_parameters_and_statistics(new_run: Any, watched: Any
 
 def test_a_frozen_layer_that_moves_is_an_error(new_run: Any, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_module, "train_mode", lambda network, frozen: network.train())
-    with pytest.raises(Exception, match="a frozen parameter or BatchNorm statistic changed during training"):
+    with raising(Exception):
         fit(new_run(model__arch="resnet18", model__small_stem=True, model__trainable="fc"), watched().context)
 
 
@@ -287,13 +288,13 @@ def test_a_last_batch_of_one_joins_the_one_before(images: int, room: Any, new_ru
 
 def test_one_training_image_is_too_few(room: Any, new_run: Any, watched: Any) -> None:
     room.sizes = {"train": 1, "val": 3}
-    with pytest.raises(BadData, match="training needs at least 2 images, the data has 1"):
+    with raising(BadData):
         fit(new_run(), watched().context)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(new_run: Any, watched: Any) -> None:
     here = watched()
-    with pytest.raises(Diverged, match=r"the loss was not finite in epoch 1 of 2; lower optimizer.lr \(1e\+30\)"):
+    with raising(Diverged):
         fit(new_run(optimizer__lr=1e30), here.context)
     assert here.epochs == []
 
@@ -350,14 +351,12 @@ def test_early_stopping_never_looks_at_what_is_reported(room: Any, new_run: Any,
 )
 def test_a_test_set_never_selects(settings: Any, room: Any, new_run: Any, watched: Any) -> None:
     room.sizes = {"train": 10, "test": 5}
-    with pytest.raises(StudyError, match=r"recipe: data.split: .* there are no validation images; split off a set"):
+    with raising(StudyError):
         fit(new_run(**settings), watched().context)
 
 
 def test_unknown_selection_metrics_are_refused(new_run: Any, watched: Any) -> None:
-    with pytest.raises(
-        StudyError, match=r"select: 'val_top2' cannot select; allowed: val_top1, .* Did you mean 'val_top"
-    ):
+    with raising(StudyError):
         fit(new_run(select="val_top2"), watched().context)
 
 
@@ -391,8 +390,8 @@ def test_bf16_trains_and_keeps_its_parameters_in_fp32(new_run: Any, watched: Any
 
 def test_a_recipe_that_cannot_be_read_names_every_field(new_run: Any, watched: Any) -> None:
     run = new_run()
-    run.recipe["optimizer"]["lr"] = -1
-    run.recipe["batch_size"] = 0
+    run.recipe.json["optimizer"]["lr"] = -1
+    run.recipe.json["batch_size"] = 0
     with pytest.raises(StudyError) as refused:
         fit(run, watched().context)
     assert [problem.key for problem in refused.value.problems] == ["optimizer.lr", "batch_size"]
@@ -403,9 +402,7 @@ def test_running_out_of_memory_says_what_to_lower(new_run: Any, watched: Any, mo
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
 
     monkeypatch.setattr(loop_module.Loop, "_step", full)
-    with pytest.raises(
-        RunFailure, match="out of memory on cpu with batch_size 8: tried to allocate 2 GiB; lower batch_size"
-    ):
+    with raising(RunFailure):
         fit(new_run(), watched().context)
 
 
@@ -413,22 +410,18 @@ def test_running_out_of_memory_says_what_to_lower(new_run: Any, watched: Any, mo
 def test_a_device_that_is_not_there(new_run: Any, watched: Any) -> None:
     here = watched()
     here.context.device = "cuda"
-    with pytest.raises(UsageError, match="torch sees no CUDA device here"):
+    with raising(UsageError):
         fit(new_run(), here.context)
 
 
 def test_one_value_a_channel_is_an_error_of_the_recipe(room: Any, new_run: Any, watched: Any) -> None:
     room.sizes = {"train": 4, "val": 4}
-    with pytest.raises(StudyError) as refused:
+    with raising(StudyError):
         fit(new_run(model__arch="resnet18", batch_size=1, epochs=1), watched().context)
-    assert str(refused.value) == (
-        "recipe: batch_size: is 1: in resnet18 images of 8x8 pixels come down to one pixel, and BatchNorm cannot train on "
-        "one value a channel; give batch_size at least 2, or a larger data.image_size"
-    )
 
 
 def test_a_rate_that_no_float_holds_is_an_error_of_the_recipe(new_run: Any, watched: Any) -> None:
-    with pytest.raises(StudyError, match=r"optimizer.lr: is 1e\+308, which no float32 holds"):
+    with raising(StudyError):
         fit(new_run(optimizer__lr=1e308, epochs=1), watched().context)
 
 

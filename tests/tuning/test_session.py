@@ -118,7 +118,9 @@ def test_a_diverged_trial_has_failed_and_the_others_go_on(toy, run) -> None:
 def test_values_that_contradict_each_other_fail_without_a_run(toy, run) -> None:
     trials = run(toy(space="{schedule.warmup_epochs: {int: [2, 5]}}", sampler="grid", budget=None))
     assert [(trial.state, len(trial.run_ids)) for trial in trials] == [("complete", 1)] * 2 + [("failed", 0)] * 2
-    assert trials[2].error == "the warm-up of 4 epochs leaves none of 4; schedule.warmup_epochs must be below epochs."
+    assert (
+        trials[2].error == "a warm-up of 4 epochs leaves nothing of the 4; schedule.warmup_epochs must be below epochs."
+    )
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])

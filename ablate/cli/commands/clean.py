@@ -1,4 +1,4 @@
-"""`ablate clean`: what ABLATE_HOME holds, and freeing what nobody needs any more."""
+"""`ablate clean`: show what ABLATE_HOME holds, and free what is no longer needed."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ UNUSED_DAYS = 30.0
 
 
 def clean(
-    yes: Annotated[bool, typer.Option("--yes", help="Free it, without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Free without asking.")] = False,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Free the folders of runs that this database does not know, too.")
+        bool, typer.Option("--unknown", help="Also free folders of runs that are not in this database.")
     ] = False,
     adopt: Annotated[
         bool,
-        typer.Option("--adopt", help="Take the folder for an ABLATE_HOME, where nothing in it shows that it is one."),
+        typer.Option("--adopt", help="Treat the folder as an ABLATE_HOME, even if nothing in it says so."),
     ] = False,
     unused_days: Annotated[
-        float, typer.Option(min=0, help="Decoded data that was not used for so many days can go.")
+        float, typer.Option(min=0, help="Free decoded data not used for this many days.")
     ] = UNUSED_DAYS,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say what ABLATE_HOME holds and what of it nobody needs; free that with --yes.
+    """Show what ABLATE_HOME holds and what is no longer needed; free that with --yes.
 
-    What is recorded in the database stays, and so do kept weights, logs, what scripts left, and whatever a run that is not done
-    may go on from. Nothing is freed in a folder that is not known for an ABLATE_HOME, unless --adopt says that it is one.
+    Kept are the database, kept weights, logs, files written by scripts, and whatever a run that is not done may resume from.
+    Nothing is freed in a folder that does not look like an ABLATE_HOME, unless --adopt is given.
     """
     from ablate.project.leftovers import KINDS, free, look
 
@@ -59,8 +59,11 @@ def clean(
         say(f"{size(total(gone))} freed.")
     elif not strange:
         say(_next(findings, items, unknown))
+    if strange and yes and json_:  # the one document is printed already
+        say(f"error: {_strange(findings)}")
+        raise typer.Exit(UsageError.exit_code)
     if strange and yes:
-        raise UsageError(_strange(findings))
+        raise UsageError(_strange(findings), code="not-a-home")
     if strange:
         say(_strange(findings))
     if problems:
@@ -90,7 +93,7 @@ def _print(findings: Findings) -> None:
             rows.append((f"  can go: {what}", size(total(mine)), f"in {plural(len(mine), 'place')}{option}"))
     if findings.scripts:
         left = size(sum(findings.scripts.values()))
-        rows.append(("  stays: what scripts left in run folders", left, f"in {plural(len(findings.scripts), 'place')}"))
+        rows.append(("  kept: files written by scripts", left, f"in {plural(len(findings.scripts), 'place')}"))
     width = max((len(row[0]) for row in rows), default=0)
     for name, held, more in rows:
         print(f"{name:<{width}}  {held:>9}  {more}".rstrip())
@@ -108,18 +111,18 @@ def _somebody_is_there() -> bool:
 
 def _strange(findings: Findings) -> str:
     return (
-        f"{findings.home} is not known for an ABLATE_HOME: it has neither our marker ({MARKER}) nor folders of runs, so nothing "
-        "in it was freed. If all that is listed above is ablate's: ablate clean --yes --adopt. Else set ABLATE_HOME to another "
-        "folder."
+        f"{findings.home} does not look like an ABLATE_HOME: it has neither the marker file {MARKER} nor run folders, so "
+        "nothing was freed. If everything listed above belongs to ablate: ablate clean --yes --adopt. Otherwise set ABLATE_HOME "
+        "to another folder."
     )
 
 
 def _next(findings: Findings, items: Sequence[Item], unknown: bool) -> str:
     if items:
         option = " --unknown" if unknown else ""
-        return f"{size(total(items))} can be freed, and nothing was: ablate clean --yes{option}"
+        return f"{size(total(items))} can be freed: ablate clean --yes{option}"
     if findings.items:
-        return "Nothing to free but runs of other databases, or of none: ablate clean --yes --unknown"
+        return "Nothing to free except runs that are not in this database: ablate clean --yes --unknown"
     return "Nothing to free."
 
 

@@ -1,4 +1,4 @@
-"""`ablate data`: the data sets, where they are looked for, how to get them, and whether they are whole."""
+"""`ablate data`: list, download and verify data sets."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ablate.training.data.download import Watch
     from ablate.training.data.verify import Verdict
 
-app = typer.Typer(no_args_is_help=True, help="The data sets: what is here, and how to get the rest.")
+app = typer.Typer(no_args_is_help=True, help="List, download and verify data sets.")
 
 
-@app.command("list", short_help="The data sets, and which of them are here.")
+@app.command("list", short_help="List data sets, and which of them are here.")
 def list_(json_: JsonOption = False) -> None:
     """List the data sets, which of them are here, and how to get the others."""
     from ablate.training.data import list_datasets
@@ -34,7 +34,7 @@ def list_(json_: JsonOption = False) -> None:
     from rich.text import Text
 
     console = stdout_console()
-    console.print(f"Looked for in {data_root()} (ABLATE_DATA).\n", soft_wrap=True)
+    console.print(f"Searched in {data_root()} (ABLATE_DATA).\n", soft_wrap=True)
     for row in rows:
         own = row.images is None
         state = "your own" if own else "here" if row.present else "not here"
@@ -42,19 +42,19 @@ def list_(json_: JsonOption = False) -> None:
         console.print(f"[bold]{row.name:<12}[/bold] {state:<9} {size}".rstrip())
         if not row.present:
             console.print(Padding(Text(row.get), (0, 0, 0, 4)))
-    say("\nSizes are the official ones; `ablate data verify` looks whether a copy is whole.")
+    say("\nSizes are the official ones; `ablate data verify` checks whether a copy is complete.")
     say("In a study file: recipe: {data: {name: NAME}}")
 
 
 @app.command("fetch", short_help="Download, check and unpack a data set.")
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, as `ablate data list` names it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `ablate data list`.")],
     url: Annotated[
         str | None, typer.Option("--url", metavar="URL", help="A mirror of the archive; its checksum must be the same.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Fetch it again and replace what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download again and replace the present copy.")] = False,
 ) -> None:
-    """Download a data set from its official place, check it and unpack it where it is looked for."""
+    """Download a data set from its official source, check it and unpack it into ABLATE_DATA."""
     from ablate.training.data.fetch import fetch as fetch_data
 
     with _watching() as watch:
@@ -66,7 +66,7 @@ def fetch(
 
 @contextmanager
 def _watching() -> Iterator[Watch]:
-    """A bar on a terminal, removed at the end; elsewhere nothing moves, only the sentences are said."""
+    """A progress bar on a terminal; elsewhere only the messages."""
     from ablate.training.data.download import Watch
 
     console = stderr_console()
@@ -84,15 +84,15 @@ def _watching() -> Iterator[Watch]:
         )
 
 
-@app.command("verify", short_help="Whether data sets are whole.")
+@app.command("verify", short_help="Check whether data sets are complete.")
 def verify(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One data set; without it all that are here.")
+        str | None, typer.Argument(metavar="[NAME]", help="One data set.  [default: all that are here]")
     ] = None,
-    decode: Annotated[bool, typer.Option("--decode", help="Open every image too, and name those that fail.")] = False,
+    decode: Annotated[bool, typer.Option("--decode", help="Also open every image, and list those that fail.")] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Look whether data sets are whole: checksums, classes and images; exit 4 where one is not."""
+    """Check data sets: checksums, classes and images. Exits with 4 if one is incomplete or damaged."""
     from ablate.training.data.verify import require_any, verify_all
     from ablate.training.data.verify import verify as verify_data
 
@@ -103,7 +103,7 @@ def verify(
         verdict = verify_data(name, data_root(), decode)
         verdicts = [] if verdict is None else [verdict]
         if verdict is None:
-            say(f"{name} is made when it is used: there is nothing to look at.")
+            say(f"{name} is generated when used, so there is nothing to verify.")
     if json_:
         print_json({"schema": 1, "data": [asdict(verdict) for verdict in verdicts]})
     elif verdicts:
@@ -129,4 +129,4 @@ def _print_verdicts(verdicts: list[Verdict]) -> None:
         say(f"{verdict.name} is {verdict.state}: {verdict.get}.")
     if not wrong:
         opened = "" if all(verdict.decoded for verdict in verdicts) else "; --decode opens every image as well"
-        say(f"{plural(len(verdicts), 'data set')} looked at, all whole{opened}.")
+        say(f"{plural(len(verdicts), 'data set')} checked, all whole{opened}.")

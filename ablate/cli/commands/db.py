@@ -1,4 +1,4 @@
-"""`ablate db info | check | upgrade | backup | restore | export | import`: the results database itself."""
+"""`ablate db info | check | upgrade | backup | restore | export | import`: the results database."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ablate.project.text import plural
 if TYPE_CHECKING:
     from ablate.store.values import Imported
 
-app = typer.Typer(no_args_is_help=True, help="Look after the results database.")
+app = typer.Typer(no_args_is_help=True, help="Inspect, back up and move the results database.")
 
 
 @app.command()
 def info(db: Db = None, json_: JsonOption = False) -> None:
-    """Say what is in the database: schema, runs, size."""
+    """Show schema, runs and size of the database."""
     found = require_reader(db).info()
     if json_:
         print_json({"schema": 1, **asdict(found)})
@@ -37,18 +37,19 @@ def info(db: Db = None, json_: JsonOption = False) -> None:
 
 @app.command()
 def check(db: Db = None) -> None:
-    """Check that the database is whole; exit 6 where it is not."""
+    """Check the database for damage. Exits with 6 if there is any."""
     problems = require_reader(db).check()
     if problems:
         raise StoreError(
-            "the database is damaged:\n" + "\n".join(problems) + "\nPut a backup in its place: ablate db restore FILE."
+            "the database is damaged:\n" + "\n".join(problems) + "\nPut a backup in its place: ablate db restore FILE.",
+            code="damaged",
         )
     print("ok")
 
 
-@app.command(short_help="Bring an old database to this version's schema.")
+@app.command(short_help="Upgrade an old database to this version's schema.")
 def upgrade(db: Db = None) -> None:
-    """Bring an old database to this version's schema, after a backup beside it."""
+    """Upgrade an old database to this version's schema, after making a backup next to it."""
     from ablate.store.store import upgrade as upgrade_database
 
     done = upgrade_database(database_url(db))
@@ -58,76 +59,80 @@ def upgrade(db: Db = None) -> None:
         say(f"upgraded from schema {done.before} to {done.after}" + (f"; backup: {done.backup}" if done.backup else ""))
 
 
-@app.command(short_help="Copy the database, also while it is in use.")
+@app.command(short_help="Copy the database, even while it is in use.")
 def backup(
     target: Annotated[Path, typer.Argument(help="The file to write.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     db: Db = None,
 ) -> None:
-    """Write a whole, compact copy of the database, also while it is in use."""
+    """Write a complete, compact copy of the database, even while it is in use."""
     store = require_reader(db)
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
+        raise UsageError(
+            f"{target} already exists. Choose another file, or replace it with --overwrite.", code="exists"
+        )
     store.backup(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} copied to {target}")
 
 
-@app.command(short_help="Put a backup in the database's place.")
+@app.command(short_help="Replace the database with a backup.")
 def restore(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `db backup` wrote.")],
     db: Db = None,
 ) -> None:
-    """Put a backup in the place of the database, whole or not at all. Refused while anybody uses it.
+    """Replace the database with a backup, completely or not at all. Refused while anyone uses the database.
 
-    FILE is checked first and stays as it is; the database before is kept beside, and a log that was left by a killed
-    process is moved out of the way. FILE may be the database itself, where a backup was copied there by hand.
+    FILE is checked first and not changed. The previous database is kept next to it, and a log left by a killed process is
+    moved out of the way. FILE may be the database itself, if a backup was copied there by hand.
     """
     from ablate.store.restore import restore as put
     from ablate.store.schema import REVISIONS
 
     done = put(database_url(db), source)
-    say(f"{safe_url(database_url(db))} is what {source} holds: {plural(done.runs, 'run')}, schema {done.revision}")
+    say(f"{safe_url(database_url(db))} restored from {source}: {plural(done.runs, 'run')}, schema {done.revision}")
     if done.kept:
-        say(f"the database before is kept as {done.kept}")
+        say(f"the previous database is kept as {done.kept}")
     for log in done.moved:
-        say(f"a log that did not belong to it is kept as {log}")
+        say(f"a log that does not belong to it is kept as {log}")
     if done.revision != REVISIONS[-1]:
-        say("It was made by an older ablate: ablate db upgrade")
+        say("It is from an older version: ablate db upgrade")
 
 
-@app.command(short_help="Write everything to one file of JSON lines.")
+@app.command(short_help="Write everything to one JSON Lines file.")
 def export(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: .jsonl, or .jsonl.gz.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     db: Db = None,
 ) -> None:
-    """Write everything to one file of JSON lines, to move it to another database or to keep it."""
+    """Write everything to one JSON Lines file, to move it to another database or to archive it."""
     from ablate.store.portable import SUFFIXES
 
     if not target.name.endswith(SUFFIXES):
         raise UsageError(f"{target}: must end in {' or '.join(SUFFIXES)}. (`ablate db backup` copies a SQLite file.)")
     store = require_reader(db)
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} is there already; name another file, or give --overwrite.")
+        raise UsageError(
+            f"{target} already exists. Choose another file, or replace it with --overwrite.", code="exists"
+        )
     rows = store.export(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} written to {target}: {plural(rows['runs'], 'run')}, {sum(rows.values()):,} rows")
     running = store.info().states.get("running", 0)
     if running:
-        say(f"warning: {plural(running, 'run')} still running; what they record from now on is not in the file.")
+        say(f"warning: {plural(running, 'run')} still running; what they record from now on is not exported.")
 
 
-@app.command("import", short_help="Bring in an export or another results database.")
+@app.command("import", short_help="Import an export or another results database.")
 def import_(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="An export, another SQLite file, or a database's URL.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="An export, another SQLite file, or a database URL.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")] = False,
     keep_existing: Annotated[
-        bool, typer.Option("--keep-existing", help="Where both have a result and they differ, leave ours.")
+        bool, typer.Option("--keep-existing", help="Where results differ, keep those of this database.")
     ] = False,
     db: Db = None,
 ) -> None:
-    """Bring in what an export or another results database holds; all of it or, where something is wrong, nothing.
+    """Import an export or another results database: all of it or, if anything is wrong, nothing.
 
-    Results that are here already stay as they are.
+    Results that are already here are kept.
     """
     from ablate.store.store import Store, look_at_import
 
@@ -138,7 +143,7 @@ def import_(
         )
     else:
         if open_reader(db) is None:
-            look_at_import(source)  # a file with mistakes makes no database
+            look_at_import(source)  # so that a broken file creates no database
         with Store.open(database_url(db)) as store:
             found = store.import_from(source, keep=keep_existing)
     _say_import(found, f"{safe_url(source)} into {safe_url(database_url(db))}", dry_run)
@@ -146,11 +151,11 @@ def import_(
 
 def _say_import(found: Imported, what: str, dry_run: bool) -> None:
     say(f"{what}: {'would import' if dry_run else 'imported'} {plural(found.new, 'new run')}"
-        f" and attempts of {found.added:,} without a result here; {found.same:,} were here already")  # fmt: skip
+        f", and attempts of {found.added:,} that had no result here; {found.same:,} were already here")  # fmt: skip
     if found.kept:
         ids = ", ".join(run_id[:12] for run_id in found.kept[:5]) + (", ..." if found.kept[5:] else "")
-        say(f"left as they are here: {plural(len(found.kept), 'run')} with a history of their own: {ids}")
+        say(f"kept as they are here: {plural(len(found.kept), 'run')} with a different history: {ids}")
     for clash in found.clashes:
-        say(f"left as it is here: {clash}")
+        say(f"kept as it is here: {clash}")
     if found.kept_studies:
-        say(f"studies left as they are here: {', '.join(found.kept_studies)}. Their runs came along.")
+        say(f"studies kept as they are here: {', '.join(found.kept_studies)}. Their runs were imported.")

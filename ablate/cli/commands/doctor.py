@@ -1,4 +1,4 @@
-"""`ablate doctor`: what is wrong with a set-up, and what to do about it."""
+"""`ablate doctor`: check a machine for problems, with advice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from dataclasses import asdict
 import typer
 
 from ablate.cli.common import Db, JsonOption, open_reader, print_json, say, stdout_console
-from ablate.dispatch.contract.slots import usable_cores
 from ablate.dispatch.executors import ENGINES
 from ablate.errors import AblateError, UsageError
 from ablate.parts.discover import Broken
@@ -30,7 +29,7 @@ MARKS = {OK: "ok  ", WARNING: "warn", ERROR: "FAIL"}
 
 
 def doctor(db: Db = None, json_: JsonOption = False) -> None:
-    """Look at this machine and say what is wrong and what to do; exit 1 where something is."""
+    """Check this machine and say what is wrong and how to fix it. Exits with 1 if something is wrong."""
     findings = list(_findings(db))
     if json_:
         print_json({"schema": 1, "findings": [asdict(finding) for finding in findings]})
@@ -49,11 +48,13 @@ def _verdict(findings: list[Finding]) -> str:
     doubts = sum(finding.level == WARNING for finding in findings)
     if wrong or doubts:
         told = [plural(count, noun) for count, noun in ((wrong, "fault"), (doubts, "warning")) if count]
-        return f"{', '.join(told)}: what to do stands below each."
-    return "All is well. Next: ablate grid plan STUDY.yaml"
+        return f"{', '.join(told)}: see the advice below each."
+    return "No problems found. Next: ablate grid plan STUDY.yaml"
 
 
 def _findings(db: str | None) -> Iterator[Finding]:
+    from ablate.dispatch.contract.slots import usable_cores
+
     yield Finding("python", OK, f"{platform.python_version()} at {sys.executable}")
     yield Finding("cores", OK, f"{usable_cores()} usable")
     yield from checkups.namesake()
@@ -74,7 +75,7 @@ def _broken_parts() -> Sequence[Broken]:
     from ablate.study.recipes.recipe import fields
     from ablate.study.recipes.transforms import transforms
 
-    fields(), transforms()  # whoever reads their declarations finds what cannot be
+    fields(), transforms()  # reading the declarations finds the broken ones
     return broken()
 
 
@@ -112,7 +113,7 @@ def _folders() -> Iterator[Finding]:
     if data.is_dir():
         yield Finding("ABLATE_DATA", OK, str(data.absolute()))
     else:
-        advice = "digits and synthetic need no files; for others ablate data list says what is looked for."
+        advice = "digits and synthetic need no files; for other data sets see: ablate data list"
         yield Finding("ABLATE_DATA", OK, f"{data} (not there yet)", advice)
 
 
@@ -132,7 +133,7 @@ def _database(db: str | None) -> Iterator[Finding]:
     try:
         store = open_reader(db)
         if store is None:
-            yield Finding("database", OK, f"{where} (none yet; the first grid run makes it)")
+            yield Finding("database", OK, f"{where} (none yet; the first grid run creates it)")
             return
         problems = store.check()
         info = store.info()

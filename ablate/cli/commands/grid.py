@@ -1,13 +1,11 @@
-"""`ablate grid plan | check | run`: what a study means, whether it is sound, and doing it."""
+"""`ablate grid plan | check | run`: show, check and run a study."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import engines
 from ablate.cli.common import (
     Db,
     JsonOption,
@@ -21,7 +19,7 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
-from ablate.cli.engines import get_engine
+from ablate.cli.engines import AskedEngine, takes_engine
 from ablate.cli.screens import OF_SCRIPTS, next_step, print_plan, say_stale, say_troubles
 from ablate.errors import UsageError
 from ablate.project.database import database_url
@@ -37,21 +35,21 @@ app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a 
 RETRY = ("failed", "lost", "all", "stale")
 
 
-@app.command(short_help="What a study comes to; nothing is trained.")
+@app.command(short_help="Show the arms and runs of a study; train nothing.")
 def plan(
     study: StudyArgument,
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
     power: Annotated[
-        bool, typer.Option("--power", help="Say too how large a difference so many seeds can show.")
+        bool, typer.Option("--power", help="Also show how small a difference these seeds can detect.")
     ] = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say what a study comes to: arms, what is excluded and merged and why, what is done, what will run.
+    """Show a study's arms, what is excluded or merged and why, what is done, and what will run.
 
-    Nothing is written and nothing is trained.
+    Nothing is written or trained.
     """
     from ablate.project.planning import make_plan, plan_document
 
@@ -70,17 +68,17 @@ def plan(
             from ablate.project.tunings import tuning_of
 
             tuning = tuning_of(loaded)
-            say(f"before it, {loaded.tune} tunes {plural(len(tuning.arms), 'arm')} with {tuning.budget} each")
+            say(f"first, {loaded.tune} tunes {plural(len(tuning.arms), 'arm')} with {tuning.budget} each")
         say_troubles(planned, db)
         say_stale(planned)
         say(next_step(planned, study, seeds, db))
 
 
-@app.command(short_help="Every mistake and every doubt about a study file.")
+@app.command(short_help="Report errors and warnings of a study file.")
 def check(
     study: StudyArgument, profile: ProfileOption = None, set_: SetOption = None, seeds: SeedsOption = None
 ) -> None:
-    """Read a study file and report every mistake (exit 3) and every doubt (exit 0)."""
+    """Read a study file and report every mistake (exit 3) and every warning (exit 0)."""
     loaded = load_study(study, profile, set_, seeds)
     if loaded.tune:
         from ablate.project.tunings import tuning_of
@@ -97,31 +95,24 @@ def check(
 
 
 @app.command()
-@engines.takes_engine_settings
+@takes_engine
 def run(
     study: StudyArgument,
     profile: ProfileOption = None,
     set_: SetOption = None,
     seeds: SeedsOption = None,
-    executor: engines.ExecutorOption = "local",
-    workers: engines.WorkersOption = None,
-    threads: engines.ThreadsOption = None,
-    device: engines.DeviceOption = "auto",
+    *,
+    engine: AskedEngine,
     retry: Annotated[
         str | None, typer.Option(metavar="|".join(RETRY), help="Run again what failed, was lost, both, or is stale.")
     ] = None,
-    limit: engines.LimitOption = None,
-    fail_fast: engines.FailFastOption = False,
-    run_timeout: engines.RunTimeoutOption = None,
-    engine_settings: engines.EngineSettings = MappingProxyType({}),
-    spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
-    """Train whatever of a study is missing, and print its first table.
+    """Train the missing runs of a study, and print its first table.
 
-    Kill it at any moment: the next `grid run` picks up exactly what is missing. With workers elsewhere, Ctrl-C tells
-    them to checkpoint, give their runs back and end; again, and they are ended at once.
+    You can kill it at any time: the next `grid run` trains what is still missing. With workers on other hosts, Ctrl-C asks
+    them to save a checkpoint and stop; a second Ctrl-C stops them at once.
     """
     from ablate.project.planning import plan_document
     from ablate.store.store import Store
@@ -131,13 +122,10 @@ def run(
     loaded = load_study(study, profile, set_, seeds)
     if retry == "stale" and loaded.trainer is not None:
         say(OF_SCRIPTS)
-    engine = get_engine(
-        executor, db, engine_settings=engine_settings, workers=workers, threads=threads, device=device,
-        limit=limit, fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
-    )  # fmt: skip
+    ready = engine(db)
     from ablate.cli.running import run_grid
 
-    code, after = run_grid(loaded, engine, seeds, retry, db)
+    code, after = run_grid(loaded, ready, seeds, retry, db)
     if json_:
         print_json(plan_document(after))
     else:

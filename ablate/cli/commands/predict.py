@@ -34,19 +34,19 @@ def predict(
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="The CSV file; - is stdout.")] = "-",
     id_column: Annotated[
         str | None,
-        typer.Option("--id-column", metavar="NAME", help="Two columns instead: ids (file names) under NAME,"),
+        typer.Option("--id-column", metavar="NAME", help="Column name for ids (file names); needs --label-column."),
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option("--label-column", metavar="NAME", help="and its class under this NAME.")
+        str | None, typer.Option("--label-column", metavar="NAME", help="Column name for classes; needs --id-column.")
     ] = None,
-    id_stem: Annotated[bool, typer.Option("--id-stem", help="Ids without the file's ending.")] = False,
+    id_stem: Annotated[bool, typer.Option("--id-stem", help="Ids without the file extension.")] = False,
     label_index: Annotated[
-        bool, typer.Option("--label-index", help="Classes by number, from 0, in the run's order of classes.")
+        bool, typer.Option("--label-index", help="Write class numbers, from 0, instead of names.")
     ] = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out images that cannot be decoded, and name them.")
+        bool, typer.Option("--skip-bad", help="Skip images that cannot be decoded, and list them.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the --out file if it exists.")] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", min=1, help="Images at a time.  [default: as in the run's evaluation]")
     ] = None,
@@ -56,8 +56,8 @@ def predict(
 ) -> None:
     """Predict the classes of unlabelled images with the weights that a run kept.
 
-    The weights are always those of the epoch that the run's numbers are of: the selected one, or the last one where the
-    recipe's `select` is `last`. A run keeps them where its study says `keep: selected`.
+    The weights are those of the epoch that the run reports: the selected one, or the last one if the recipe's `select` is
+    `last`. A run keeps them if its study says `keep: selected`.
     """
     from ablate.dispatch.contract.slots import plan_slots
 
@@ -81,7 +81,7 @@ def predict(
     context = Context(run_dir=weights.parent, device=slot.label, threads=slot.threads)
     predictions = predict_images(kept, found, context, batch_size=batch_size, skip_bad=skip_bad)
     for file, reason in predictions.bad:
-        say(printable(f"left out: {file} ({reason})"))
+        say(printable(f"skipped: {file} ({reason})"))
     names = [str(number) for number in range(len(kept.classes))] if label_index else kept.classes
     columns = (id_column, label_column) if id_column and label_column else None
     text = as_csv(predictions, dict(zip(found.files, ids, strict=True)), names, columns)
@@ -91,7 +91,7 @@ def predict(
         return
     from ablate.report.html import write_report
 
-    _check_out(path, force)  # it may have come while we worked
+    _check_out(path, force)  # it may exist by now
     write_report(path, text)
     say(f"written: {path} ({plural(len(predictions.rows), 'row')})")
 
@@ -102,7 +102,7 @@ def _check_columns(id_column: str | None, label_column: str | None, id_stem: boo
     if id_column is not None and (not id_column or not label_column or id_column == label_column):
         raise UsageError("--id-column and --label-column must be two different names.")
     if id_stem and id_column is None:
-        raise UsageError("--id-stem is about ids: add --id-column NAME --label-column NAME.")
+        raise UsageError("--id-stem needs --id-column NAME --label-column NAME.")
 
 
 def _check_out(path: Path | None, force: bool) -> None:
@@ -112,33 +112,38 @@ def _check_out(path: Path | None, force: bool) -> None:
     if path.is_dir():
         raise UsageError(f"--out {path}: is a folder; name a file in it, such as {path / 'predictions.csv'}.")
     if path.exists() and not path.is_file():
-        raise UsageError(f"--out {path}: is no ordinary file; name another, or - for stdout.")
+        raise UsageError(f"--out {path}: not an ordinary file. Choose another, or - for stdout.")
     if path.exists() and not force:
-        raise UsageError(f"--out {path}: is there already; name another file, or replace it with --force.")
+        raise UsageError(
+            f"--out {path}: already exists. Choose another file, or replace it with --force.", code="exists"
+        )
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not os.access(above, os.W_OK):
-        raise NoSpaceOrPermission(f"--out {path}: {above} cannot be written to; choose a folder of yours.")
+        raise NoSpaceOrPermission(f"--out {path}: cannot write to {above}. Choose another folder.")
 
 
 def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
-    """The weights that the run's numbers are of, and their recorded SHA-256. Raises NotFound with what to do where the run kept none."""
+    """The weights of the epoch that the run reports, and their recorded SHA-256. Raises NotFound where the run kept none."""
     from ablate.dispatch.contract.executor import run_folder
 
     run = result.run
     short = run.run_id[:12]
     if run.trainer is not None:
-        raise UsageError(f"run {short} was trained by a program of its own, which alone knows how to predict with it.")
+        message = f"run {short} was trained by your own trainer, so only that can predict with its weights."
+        raise UsageError(message, code="trained-elsewhere")
     if result.state != "done":
-        raise NotFound(f"run {short} is {result.state}: only a run that is done has weights to predict with.")
-    name = f"model-{'last' if run.recipe['select'] == 'last' else 'selected'}.pt"
+        message = f"run {short} is {result.state}: only a done run has weights to predict with."
+        raise NotFound(message, code="run-not-done")
+    name = f"model-{'last' if run.recipe.get('select') == 'last' else 'selected'}.pt"
     for artifact in result.artifacts:
         if artifact.path == name:
             return run_folder(home(), run.run_id) / name, artifact.sha256
     again = _train_again(store, result)
     raise NotFound(
-        f"run {short} kept no weights. Add the line `keep: selected` to the study file. A done run does not train again "
-        f"for that, so train it into a database of its own, where it has the same id:\n  {again}\n"
-        f"  {command('predict', short, str(folder), db=NEW_DB)}"
+        f"run {short} kept no weights. Add the line `keep: selected` to the study file, and train the run again "
+        f"into a separate database, where it gets the same id:\n  {again}\n"
+        f"  {command('predict', short, str(folder), db=NEW_DB)}",
+        code="no-weights",
     )
 
 
@@ -155,12 +160,12 @@ def _train_again(store: Store, result: RunResult) -> str:
 
 
 def _check_classes(result: RunResult, classes: Sequence[str]) -> None:
-    """The database has the classes too: a file beside the weights that says others was changed."""
+    """Raises BadData if the file next to the weights has other classes than the database."""
     for confusion in result.confusions:
         if confusion.classes != tuple(classes):
             raise BadData(
-                f"the file beside the weights names other classes ({', '.join(classes[:SHOWN])}) than the database has for "
-                f"run {result.run.run_id[:12]} ({', '.join(confusion.classes[:SHOWN])}); bring the run's own file back"
+                f"the file next to the weights lists the classes {', '.join(classes[:SHOWN])}, but the database has "
+                f"{', '.join(confusion.classes[:SHOWN])} for run {result.run.run_id[:12]}. Restore the run's own file."
             )
 
 
@@ -173,8 +178,8 @@ def _ids(files: Sequence[str], stem: bool) -> list[str]:
         shown = "; ".join(f"{one} and {other}" for one, other in twice[:SHOWN])
         rest = f"; and {len(twice) - SHOWN:,} more" if len(twice) > SHOWN else ""
         raise UsageError(
-            f"--id-column: {shown}{rest} would have the same id; give each folder a file of its own, or leave out "
-            f"{'--id-stem or ' if stem else ''}--id-column: then the column `file` holds whole paths."
+            f"--id-column: {shown}{rest} would have the same id. Predict each folder separately, or leave out "
+            f"{'--id-stem or ' if stem else ''}--id-column: then the column `file` has whole paths."
         )
     return ids
 
@@ -189,16 +194,14 @@ def _announce(result: RunResult, weights: Path, kept: Kept, found: Found, folder
     if found.ignored:
         more = ", ..." if len(found.ignored) > SHOWN else ""
         shown = ", ".join(found.ignored[:SHOWN])
-        ignored = (
-            f"; ignored, hidden or without an image's ending: {plural(len(found.ignored), 'file')} ({shown}{more})"
-        )
+        ignored = f"; ignored {plural(len(found.ignored), 'file')} ({shown}{more}): hidden, or no image extension"
     say(printable(f"{folder}: {plural(len(found.files), 'image')}{ignored}"))
 
 
 def as_csv(
     predictions: Predictions, ids: Mapping[str, str], names: Sequence[str], columns: tuple[str, str] | None = None
 ) -> str:
-    """`file,class,probability`, or two columns under the names in `columns`. `ids` maps a file to what stands for it."""
+    """`file,class,probability`, or two columns under the names in `columns`. `ids` maps a file to its id."""
     from ablate.report.spreadsheet import csv_text
 
     rows = [(ids[row.file], names[row.label], f"{row.probability:.6f}") for row in predictions.rows]

@@ -1,4 +1,4 @@
-"""`ablate report [STUDY]`: finished tables as HTML, Markdown, LaTeX, CSV or JSON. It only looks."""
+"""`ablate report [STUDY]`: tables as HTML, Markdown, LaTeX, CSV or JSON. Trains nothing."""
 
 from __future__ import annotations
 
@@ -27,28 +27,32 @@ WRITTEN = OF_STUDIES
 
 
 def report(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+    ] = None,
     table: Annotated[str | None, typer.Option("--table", help="One table of the study.  [default: all]")] = None,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="How it is written.")] = "html",
+    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
     out: Annotated[
-        Path | None, typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY.html, else stdout]")
+        Path | None, typer.Option("--out", help="Output folder or file.  [default: reports/STUDY.html, else stdout]")
     ] = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Leave with 4 while runs are missing, 7 where a claim is contradicted.")
+        bool, typer.Option("--check", help="Exit with 4 if runs are missing, 7 if a claim is contradicted.")
     ] = False,
     all_: Annotated[
-        bool, typer.Option("--all", help="The pages of every study in --experiments, and an index of them.")
+        bool, typer.Option("--all", help="Write pages of every study in --experiments, and an index.")
     ] = False,
     experiments: Annotated[
-        Path | None, typer.Option("--experiments", help="With --all: the study files.  [default: experiments/]")
+        Path | None,
+        typer.Option("--experiments", help="With --all: the folder of study files.  [default: experiments/]"),
     ] = None,
     db: Db = None,
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
     if format_ not in WRITTEN:
-        raise UsageError(f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}")
+        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
+        raise UsageError(message, code="unknown-format")
     written = WRITTEN[format_]
     if all_:
         from ablate.project.publishing import publish
@@ -63,7 +67,7 @@ def report(
             raise StudyError(published.problems)
         return
     if experiments is not None:
-        raise UsageError("--experiments says which studies --all writes; add --all, or name one STUDY without it.")
+        raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
     names = [table] if table else list(loaded.tables)
@@ -71,7 +75,8 @@ def report(
         names += [name for name in loaded.tables if name != table]  # the study's page stays whole
     if written.one_table and len(names) > 1 and (out is None or out.suffix):
         raise UsageError(
-            f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each."
+            f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each.",
+            code="one-table",
         )
     from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.project.planning import make_plan
@@ -104,35 +109,34 @@ def _say_state(store: Store, loaded: Study, results: Mapping[str, RunResult], st
 
 def _write_report(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
                   out: Path | None, scale: str, answer: Sequence[Sentence]) -> None:  # fmt: skip
-    """A page goes to a file, with the first table for people before it: a folder that cannot be written to hides no number.
-    Other texts go to stdout unless told otherwise."""
-    from ablate.cli.screens import print_tables
+    """A page goes to a file, after its first table is printed, so that a read-only folder hides no numbers. Other formats go to
+    stdout unless `out` is given."""
+    from ablate.cli.screens import print_tables, write_out
     from ablate.study.designs.variants import file_name
 
     name = file_name(loaded.name, loaded.sets, scale)
     if written.page:
-        print_tables(tables[:1], stdout_console(), () if table else answer)
+        print_tables(tables[:1], stdout_console(), loaded.about, () if table else answer)
         if tables[1:]:
             say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
-        _write(
-            render(written, loaded, tables, results, scale, answer), out or Path("reports"), f"{name}{written.suffix}"
-        )
+        page = render(written, loaded, tables, results, scale, answer)
+        write_out(page, out or Path("reports"), f"{name}{written.suffix}")
     elif out is None:
         text = render(written, loaded, tables, results, scale, answer).rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     elif written.one_table and not out.suffix:
         for built in tables:
-            _write(render(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
+            write_out(render(written, loaded, [built], results, scale), out, f"{name}-{built.name}{written.suffix}")
     else:
         ending = f"{'-' + table if table else ''}{written.suffix}"
-        _write(render(written, loaded, tables, results, scale, answer), out, f"{name}{ending}")
+        write_out(render(written, loaded, tables, results, scale, answer), out, f"{name}{ending}")
 
 
 def _refuse_with_all(given: list[str]) -> None:
     if given:
         raise UsageError(
-            f"--all writes the HTML and Markdown pages of every study, so it does not go with {', '.join(given)}. "
-            "Allowed with it: --out FOLDER, --experiments FOLDER, --db."
+            f"--all writes the HTML and Markdown pages of every study, so it cannot be combined with {', '.join(given)}. "
+            "Allowed: --out FOLDER, --experiments FOLDER, --db."
         )
 
 
@@ -142,14 +146,15 @@ def _which(store: Store, study: str | None, table: str | None, profile: str | No
 
     if study is None:
         if sets:
-            raise UsageError(f"--set {sets[0]}: name the STUDY that it is a variant of.")
+            raise UsageError(f"--set {sets[0]} needs a STUDY.")
         return _run_last(store, table, profile)
     loaded = stored_study(store, study, profile, sets)
     if table is not None and table not in loaded.tables:
         changed = changed_since(store, loaded, study)
         raise NotFound(
             f"{loaded.name} has no table {table!r}.{nearest(table, loaded.tables)} Tables: {', '.join(loaded.tables)}."
-            + (f" {changed}" if changed else "")
+            + (f" {changed}" if changed else ""),
+            code="unknown-table",
         )
     return loaded
 
@@ -164,7 +169,8 @@ def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
     if profile is not None and every and (profile or FULL) not in profiles:
         near = nearest(profile, profiles)
         raise NotFound(
-            f"No study in the database was run with profile {profile!r}.{near} Profiles: {', '.join(profiles)}."
+            f"No study in the database was run with profile {profile!r}.{near} Profiles: {', '.join(profiles)}.",
+            code="unknown-profile",
         )
     for record in store.studies(sets=()):
         if profile is not None and (record.profile or FULL) != (profile or FULL):
@@ -174,20 +180,12 @@ def _run_last(store: Store, table: str | None, profile: str | None) -> Study:
             say(f"study {loaded.name} (run last{f', with a table {table}' if table else ''})")
             return loaded
     known = sorted({full_name(item.name, None, item.sets) for item in every})
-    wanted = f"a table {table!r}" if table else "anything to show"
-    raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.")
-
-
-def _write(text: str, out: Path, name: str) -> None:
-    from ablate.report.html import write_report
-
-    path = out if out.suffix else out / name
-    write_report(path, text)
-    say(f"written: {path}{' (open it in a browser)' if path.suffix == '.html' else ''}")
+    wanted, code = (f"a table {table!r}", "unknown-table") if table else ("anything to show", "no-runs")
+    raise NotFound(f"No study in the database has {wanted}. Studies there: {', '.join(known) or 'none'}.", code=code)
 
 
 def _leave(planned: Plan, tables: list[Table]) -> None:
-    """What --check asks: 4 while a planned run is missing, whatever keeps it; then 7 where a claim is contradicted."""
+    """What --check asks: 4 if a planned run is missing, for whatever reason; else 7 if a claim is contradicted."""
     contradicted = [
         f"{table.name}: {claim.text} ({claim.why})"
         for table in tables
@@ -201,7 +199,7 @@ def _leave(planned: Plan, tables: list[Table]) -> None:
         why = ", ".join(
             f"{planned.counts[state]} {state.replace('_', ' ')}" for state in states if planned.counts[state]
         )
-        also = f"; as things stand, {told}" if contradicted else ""
+        also = f"; so far, {told}" if contradicted else ""
         raise RunFailure(
             f"--check: {missing} of {plural(total, 'run')} missing ({why}), so the claims are not final{also}"
         )

@@ -42,7 +42,8 @@ def list_(
 ) -> None:
     """List runs with their state and final metrics."""
     if state is not None and state not in STATES:
-        raise UsageError(f"--state {state}: must be one of {', '.join(STATES)}.{nearest(state, STATES)}")
+        message = f"--state {state}: must be one of {', '.join(STATES)}.{nearest(state, STATES)}"
+        raise UsageError(message, code="unknown-state")
     store = require_reader(db)
     found = store.list_runs(study=study, states=[state] if state else None, limit=limit)
     names = _arm_names(db, found, study)
@@ -56,11 +57,11 @@ def list_(
     elif len(found) == limit:
         say(f"The newest {limit} only (--limit).")
     else:
-        say(f"{plural(len(found), 'run')}. One of them in full: ablate runs show RUN")
+        say(f"{plural(len(found), 'run')}. To show one: ablate runs show RUN")
 
 
 def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
-    """One line a run, whole at any width. Not a table of rich's: that takes half a minute for 10,000 runs."""
+    """One line per run, never cut. A table of rich would take half a minute for 10,000 runs."""
     there = dict.fromkeys(name for result in found for name in result.metrics)
     # ours, unless a custom trainer declares others: then those, by the names that it gave them
     declared = [name for result in found for name in (result.run.trainer or {}).get("metrics", ()) if name in there]
@@ -81,9 +82,9 @@ def _print_list(found: list[RunResult], names: dict[str, str]) -> None:
         print("  ".join(cell.ljust(width) if to_left else cell.rjust(width) for cell, width, to_left in cells).rstrip())
 
 
-@app.command(short_help="One run: recipe, epochs, environment, error, log.")
+@app.command(short_help="Show one run: recipe, epochs, environment, error, log.")
 def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
-    """Everything about one run: recipe, attempts, epochs, environment, error, log."""
+    """Show everything about one run: recipe, attempts, epochs, environment, error, log."""
     store = require_reader(db)
     result = store.find(run)
     names = _arm_names(db, [result])
@@ -91,7 +92,7 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
         document = run_document(result, names, store.asked_by([result.run.run_id]))
         last = result.shown
         document |= {
-            "recipe": result.run.recipe,
+            "recipe": result.run.recipe.json,
             "epochs": [{"epoch": epoch, **metrics} for epoch, metrics in sorted(result.epochs.items())],
             "artifacts": [artifact.__dict__ for artifact in result.artifacts],
             "environment": dict(last.environment) if last else None,
@@ -104,16 +105,16 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     _print_run(result, names)
 
 
-@app.command(short_help="Where two runs differ.")
+@app.command(short_help="Show where two runs differ.")
 def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
-    """Where two runs differ: recipe, seed, environment, data, final metrics."""
+    """Show where two runs differ: recipe, seed, environment, data, final metrics."""
     store = require_reader(db)
     one, other = store.find(first), store.find(second)
     rows = []
     for what, left, right in (
         ("", {"seed": one.run.seed}, {"seed": other.run.seed}),
-        ("recipe ", _flat(one.run.recipe), _flat(other.run.recipe)),
-        ("environment ", _environment(one), _environment(other)),
+        ("recipe ", _flat(one.run.recipe.json), _flat(other.run.recipe.json)),
+        ("environment ", _flat(one.environment), _flat(other.environment)),
         ("", _of_training(one), _of_training(other)),
         ("metric ", _once(one), _once(other)),
     ):
@@ -129,11 +130,11 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
     console.print(table) if rows else console.print("no difference")
 
 
-@app.command(short_help="Take runs out of the queue.")
+@app.command(short_help="Remove runs from the queue.")
 def cancel(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run ids, or beginnings of them.")], db: Db = None
 ) -> None:
-    """Take queued runs out of the queue; `grid run --retry all` puts them back. Done runs are left alone."""
+    """Remove queued runs from the queue; `grid run --retry all` puts them back. Done runs are not touched."""
     from ablate.store.store import Store
 
     reader = require_reader(db)
@@ -147,31 +148,31 @@ def cancel(
     )
     for run_id in found:
         if run_id not in cancelled:
-            say(f"{run_id[:12]} is {states[run_id].state}: left alone")
+            say(f"{run_id[:12]} is {states[run_id].state}: not changed")
 
 
-@app.command(short_help="Whether the present code gives the same numbers.")
+@app.command(short_help="Check whether the current code gives the same numbers.")
 def verify(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a name as last run.")],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")],
     profile: ProfileOption = None,
     set_: SetOption = None,
     sample: Annotated[
-        int, typer.Option("--sample", min=0, metavar="N", help="Check at least N runs, also where fewer use all parts.")
+        int, typer.Option("--sample", min=0, metavar="N", help="Check at least N runs, even if fewer use all parts.")
     ] = 0,
     from_: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="OTHER.db", help="Take the old code's numbers from there: trained on this machine."
+            "--from", metavar="OTHER.db", help="Compare with a database that the old code trained on this machine."
         ),
     ] = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
-    """Train some done runs again with the present code, and compare every number with what is stored, bit for bit.
+    """Train some done runs again with the current code, and compare every number with the stored one, bit for bit.
 
-    The cheapest runs that together use every part of the study, what they start from first. Nothing stored changes: no attempt
-    is added and no number replaced. Runs whose parts all came out equal are not stale any more. Leaves with 4 where a run
-    comes out otherwise, or cannot be compared on this machine.
+    These are the cheapest runs that together use every part of the study, after the runs that they start from. Stored results
+    do not change. Runs whose parts all gave equal numbers are no longer stale. Exits with 4 if a run differs, or cannot be
+    compared on this machine.
     """
     from ablate.cli.screens import say_stale
     from ablate.project import verification as work
@@ -244,7 +245,7 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
         _print_values(console, _shown(result.epochs[last], split))
     _print_data(console, result.details.get("data", {}))
     if skipped := result.details.get("data", {}).get("skipped"):
-        console.print(f"data  {plural(len(skipped), 'image')} could not be decoded and left out (on_bad_image: skip)")
+        console.print(f"data  skipped {plural(len(skipped), 'image')} that cannot be decoded (on_bad_image: skip)")
         for image in skipped[:SHOWN_IMAGES]:
             console.print(f"  {image['path']}: {image['reason']}", markup=False, soft_wrap=True)
         if len(skipped) > SHOWN_IMAGES:
@@ -252,7 +253,7 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
     if resumed := result.details.get("resumed_at"):
         console.print(f"resumed from a checkpoint at step {', '.join(map(str, resumed))}")
     console.print("recipe")
-    for path, value in _flat(run.recipe).items():
+    for path, value in _flat(run.recipe.json).items():
         console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
     if result.error:
         console.print(f"error\n{result.error}", markup=False, soft_wrap=True)
@@ -261,7 +262,7 @@ def _print_run(result: RunResult, names: dict[str, str]) -> None:
 
 
 def _print_data(console: Console, data: Mapping[str, Any]) -> None:
-    """The classes as they were found, and what the run noted of its data. Runs of before have neither."""
+    """The classes as they were found, and what the run noted of its data. Older runs have neither."""
     if names := data.get("class_names"):
         more = ", ..." if len(names) > SHOWN_CLASSES else ""
         shown = ", ".join(names[:SHOWN_CLASSES])
@@ -271,7 +272,7 @@ def _print_data(console: Console, data: Mapping[str, Any]) -> None:
 
 
 def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]:
-    """Metrics for people: each once (the reported split's stand without a prefix), bytes and rates readable."""
+    """Metrics to print: each once (the reported split's without a prefix), sizes in MiB."""
     shown = {}
     for name, value in sorted(metrics.items()):
         plain = name.removeprefix(f"{reported}_")
@@ -293,7 +294,7 @@ def _print_values(console: Console, values: Mapping[str, str]) -> None:
     console.print(Padding(Columns(words, padding=(0, 3), column_first=True), (0, 0, 0, 2)))
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, item in value.items():
         if isinstance(item, dict) and item:
@@ -304,13 +305,9 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _once(result: RunResult) -> dict[str, float]:
-    """The final metrics, without the reported split's second names."""
+    """The final metrics, each under one name."""
     again = f"{result.reported_split}_"
     return {name: value for name, value in result.metrics.items() if name.removeprefix(again) == name}
-
-
-def _environment(result: RunResult) -> dict[str, Any]:
-    return _flat(result.shown.environment) if result.shown is not None else {}
 
 
 def _of_training(result: RunResult) -> dict[str, Any]:
@@ -339,7 +336,7 @@ def _log(result: RunResult) -> str | None:
     return "\n".join(text.splitlines()[-LOG_LINES:]) or None
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> Any:
     """The value with null for NaN and infinities, which JSON has not."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}

@@ -1,4 +1,4 @@
-"""`ablate status [STUDY]`: how far studies are. It only looks."""
+"""`ablate status [STUDY]`: how far studies are. Changes nothing."""
 
 from __future__ import annotations
 
@@ -17,24 +17,18 @@ if TYPE_CHECKING:
 
 
 def status(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+    ] = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say what is done, running, failed and left, for one study or for all."""
+    """Show what is done, running, failed and left, for one study or for all."""
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
     from ablate.project.planning import make_plan, plan_document, tuning_plan
-    from ablate.project.stored import (
-        changed_since,
-        every_study,
-        is_compared,
-        is_growing,
-        settings_of,
-        stored_study,
-        tuning_studies,
-    )
+    from ablate.project.stored import changed_since, every_study, settings_of, stored_study, tuning_studies
 
     store = require_reader(db)
     wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
@@ -58,16 +52,15 @@ def status(
         _say_nobody(planned, store)
         file, seeds = settings_of(store, planned.study, study)
         say(f"  {next_step(planned, file, seeds, db)}")
-    for record, trials in tunings:
-        growing = is_growing(record)
-        planned = make_plan(trials, store) if is_compared(record) else tuning_plan(trials, store, growing=growing)
+    for record, queued in tunings:
+        planned = tuning_plan(record, queued, store)
         console.print(_head(planned), soft_wrap=True)
         _say_nobody(planned, store)
         say(f"  {_tuning_step(record, planned, db)}")
 
 
 def _say_nobody(planned: Plan, store: Store) -> None:
-    """That nobody works on what is left, some of which may be called running."""
+    """Say that runs are left and no worker is active; some may still be marked running."""
     from ablate.project.planning import NOBODY, is_worked_on
 
     if planned.left and not is_worked_on(planned, store):
@@ -85,7 +78,7 @@ def _tuning_step(record: StoredStudy, planned: Plan, db: str | None) -> str:
     report = command("tune", "report", file, profile=record.profile, sets=sets, db=db)
     if not planned.left:
         return f"The report: {report}"
-    again = f"To go on: {command('tune', 'run', file, profile=record.profile, sets=sets, db=db)}"
+    again = f"To continue: {command('tune', 'run', file, profile=record.profile, sets=sets, db=db)}"
     return again if planned.counts["to_run"] or planned.counts["running"] else f"{again}. The report so far: {report}"
 
 

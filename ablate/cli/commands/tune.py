@@ -1,17 +1,15 @@
-"""`ablate tune run | report | export`: each arm at its best of the same budget."""
+"""`ablate tune run | report | export`: tune each arm of a study with the same budget."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import engines
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, print_json_text, require_reader, say
-from ablate.cli.engines import get_engine
+from ablate.cli.engines import AskedEngine, takes_engine
 from ablate.errors import UsageError, nearest
 from ablate.project.advice import command
 from ablate.project.text import duration
@@ -21,10 +19,10 @@ from ablate.study.values.digits import brief
 if TYPE_CHECKING:
     from ablate.study.values.trials import TuningResult
 
-app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and look at what came of it.")
+app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and report the results.")
 
 RETRY = {"failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}
-SHOWN = {"running": "open"}  # to the store such a trial runs until it has ended; perhaps nobody trains it just now
+SHOWN = {"running": "open"}  # a trial counts as running until it ends, even while no worker trains it
 WRITTEN = {name: one for name, one in FORMATS.all().items() if one.tuning is not None}
 """The formats of tunings."""
 
@@ -32,30 +30,23 @@ TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning fi
 
 
 @app.command()
-@engines.takes_engine_settings
+@takes_engine
 def run(
     tune: TuningArgument,
     profile: ProfileOption = None,
     set_: SetOption = None,
-    executor: engines.ExecutorOption = "local",
-    workers: engines.WorkersOption = None,
-    threads: engines.ThreadsOption = None,
-    device: engines.DeviceOption = "auto",
+    *,
+    engine: AskedEngine,
     retry: Annotated[
         str | None,
-        typer.Option(metavar="|".join(RETRY), help="Try failed trials again whose runs failed, were lost, or both."),
+        typer.Option(metavar="|".join(RETRY), help="Retry trials whose runs failed, were lost, or both."),
     ] = None,
-    limit: engines.LimitOption = None,
-    fail_fast: engines.FailFastOption = False,
-    run_timeout: engines.RunTimeoutOption = None,
-    engine_settings: engines.EngineSettings = MappingProxyType({}),
-    spool: engines.SpoolOption = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
-    """Ask for trials and train them until each arm's budget is spent.
+    """Train trials until each arm's budget is spent.
 
-    Kill it at any moment: the next `tune run` goes on with the same trials.
+    You can kill it at any time: the next `tune run` continues with the same trials.
     """
     from ablate.cli.tuning import train
     from ablate.study.tuning.tuning import load_tuning
@@ -64,12 +55,8 @@ def run(
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    engine = get_engine(
-        executor, db, engine_settings=engine_settings, workers=workers, threads=threads, device=device,
-        limit=limit, fail_fast=fail_fast, run_timeout=run_timeout, spool=spool,
-    )  # fmt: skip
-    code, over = train(tuning, db, engine, RETRY.get(retry or "", ()))
-    with require_reader(db, "ablate tune run TUNE.yaml") as store:
+    code, over = train(tuning, db, engine(db), RETRY.get(retry or "", ()))
+    with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)
     if json_:
         print_json(document(result))
@@ -77,7 +64,7 @@ def run(
         _summary(result)
         if not over:
             say(
-                f"The budget is not spent. To go on: {command('tune', 'run', tune, profile=profile, sets=set_ or (), db=db)}"
+                f"The budget is not spent. To continue: {command('tune', 'run', tune, profile=profile, sets=set_ or (), db=db)}"
             )
         say(f"The report: {command('tune', 'report', tune, profile=profile, sets=set_ or (), db=db)}")
     if code == 0 and any(arm.best is None for arm in result.arms):
@@ -85,22 +72,24 @@ def run(
     raise typer.Exit(code)
 
 
-@app.command(short_help="What came of a tuning: trials, best recipes, figures.")
+@app.command(short_help="Report a tuning: trials, best recipes, figures.")
 def report(
     tune: TuningArgument,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="How it is written.")] = "html",
+    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="A folder, or a file.  [default: reports/STUDY-tuning.html, else stdout]"),
+        typer.Option("--out", help="Output folder or file.  [default: reports/STUDY-tuning.html, else stdout]"),
     ] = None,
     write: Annotated[
-        Path | None, typer.Option("--write", metavar="STUDY.yaml", help="Write a study file with each arm at its best.")
+        Path | None,
+        typer.Option("--write", metavar="STUDY.yaml", help="Write a study file with the best recipe of each arm."),
     ] = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
     db: Db = None,
 ) -> None:
-    """Write what came of a tuning: the trials, each arm's best recipe, and what it hangs on."""
+    """Report a tuning: the trials, each arm's best recipe, and which settings matter."""
+    from ablate.cli.screens import write_out
     from ablate.report.html import write_report
     from ablate.study.designs.variants import file_name
     from ablate.study.tuning.tuning import load_tuning
@@ -108,12 +97,13 @@ def report(
     from ablate.tuning.reading import read_result
 
     if format_ not in WRITTEN:
-        raise UsageError(f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}")
+        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
+        raise UsageError(message, code="unknown-format")
     written = WRITTEN[format_]
     if write is not None and write.exists():
-        raise UsageError(f"--write {write}: is there already; name another file.")
+        raise UsageError(f"--write {write}: already exists. Choose another file.", code="exists")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    with require_reader(db, "ablate tune run TUNE.yaml") as store:
+    with require_reader(db) as store:
         result = read_result(tuning, store, importance=written.importance)
     if format_ != "text":
         _summary(result)
@@ -130,13 +120,10 @@ def report(
         text = text.rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     else:
-        target = out or Path("reports")
-        path = target if target.suffix else target / name
-        write_report(path, text)
-        say(f"written: {path}{' (open it in a browser)' if written.page else ''}")
+        write_out(text, out or Path("reports"), name)
     if write is not None:
         write_report(write, best_study(tuning, result, write.parent))
-        say(f"written: {write}; compare the arms at their best: {command('grid', 'run', str(write), db=db)}")
+        say(f"written: {write}; to compare the tuned arms: {command('grid', 'run', str(write), db=db)}")
 
 
 @app.command()
@@ -147,20 +134,20 @@ def export(
     set_: SetOption = None,
     db: Db = None,
 ) -> None:
-    """Copy the trials into a file that `optuna-dashboard` opens. It is a copy: nothing is read back from it."""
+    """Copy the trials into a file that `optuna-dashboard` opens. Changes to that file are never read back."""
     from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.export import export as write
     from ablate.tuning.reading import read_result
 
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    with require_reader(db, "ablate tune run TUNE.yaml") as store:
+    with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)
     for name in write(result, storage):
         print(name)
     import sqlalchemy as sa
 
     url = sa.URL.create("sqlite", database=str(storage)).render_as_string()
-    say(f"written: {storage}; look at it with: {shlex.join(['optuna-dashboard', url])}")
+    say(f"written: {storage}; to open it: {shlex.join(['optuna-dashboard', url])}")
 
 
 def document(result: TuningResult) -> dict[str, object]:

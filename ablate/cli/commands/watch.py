@@ -1,4 +1,4 @@
-"""`ablate watch [STUDY]`: what runs where, as it goes on. It only looks, so it works for grids of other machines too."""
+"""`ablate watch [STUDY]`: a live view of running runs. It only reads, so it works for grids on other machines too."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SHOWN_RUNNING = 30
 
 @dataclass(frozen=True)
 class Frame:
-    """One look at the studies: their plans, and what is known of the runs that run now. `at` is POSIX seconds."""
+    """The state of studies at one moment: their plans, and the running runs. `at` is POSIX seconds."""
 
     at: float
     plans: tuple[Plan, ...]
     running: dict[str, RunResult]
     idle: tuple[bool, ...] = ()
-    """Of each plan: whether runs are left, and nobody works on it."""
+    """Of each plan: whether runs are left but no worker is active."""
 
     @property
     def over(self) -> bool:
@@ -49,14 +49,16 @@ class Frame:
 
 
 def watch(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="A study file, or a name as last run.")] = None,
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+    ] = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once and leave.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between updates.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Show the state once and exit.")] = False,
     db: Db = None,
 ) -> None:
-    """Show what is running, with losses and times, until nothing is left to run. Off a terminal: a line for each change."""
+    """Show what is running, with losses and times, until nothing is left to run. Without a terminal: a line for each change."""
     store = require_reader(db)
     console = stdout_console()
     frames = _frames(store, _plans(store, study, profile, set_ or []), every, once)
@@ -70,16 +72,13 @@ def _plans(store: Store, name: str | None, profile: str | None, sets: list[str])
     """The plan of the study that is meant; without a name, of all of the database. Tunings grow, so their trials are looked up
     each time."""
     from ablate.project.planning import make_plan, tuning_plan
-    from ablate.project.stored import every_study, is_compared, is_growing, stored_study, tuning_studies
+    from ablate.project.stored import every_study, stored_study, tuning_studies
 
     named = [stored_study(store, name, profile, sets)] if name is not None else every_study(store)
 
     def plans() -> list[Plan]:
         tunings = tuning_studies(store) if name is None else []
-        grown = [
-            make_plan(study, store) if is_compared(record) else tuning_plan(study, store, growing=is_growing(record))
-            for record, study in tunings
-        ]
+        grown = [tuning_plan(record, queued, store) for record, queued in tunings]
         return [*(make_plan(study, store) for study in named), *grown]
 
     return plans
@@ -93,7 +92,7 @@ def _frames(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Frame]:
-    """A look every `every` seconds, the last one when nothing is left to do."""
+    """A frame every `every` seconds, until nothing is left to do."""
     while True:
         frame = look(store, plans(), clock())
         yield frame
@@ -151,7 +150,7 @@ def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
 
 
 def lines(frame: Frame, rate: float | None = None) -> list[str]:
-    """A frame for people."""
+    """A frame as lines of text."""
     from ablate.project.planning import NOBODY
 
     found = []
@@ -181,7 +180,7 @@ def _show(frames: Iterator[Frame], console: Console) -> None:
 
 
 def _tell(frames: Iterator[Frame], console: Console) -> None:
-    """The first frame whole, then one line for each run whose state has changed, and for each study that is left to nobody."""
+    """The first frame in full, then a line for each run whose state changed, and for each study without an active worker."""
     from ablate.project.planning import NOBODY
 
     before: dict[str, str] | None = None
@@ -200,7 +199,7 @@ def _tell(frames: Iterator[Frame], console: Console) -> None:
 
 
 def _changes(frame: Frame, before: dict[str, str], known: set[str]) -> list[str]:
-    """A line for each run whose state is another than before. One that nobody has seen was queued, if its study is `known`."""
+    """A line for each run whose state has changed. A run not seen before was queued, if its study is `known`."""
     said = []
     for plan in frame.plans:
         for item in _runs(plan):

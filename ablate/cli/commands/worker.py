@@ -1,4 +1,4 @@
-"""`ablate worker`: one more pair of hands for a study, started by hand on any host that reaches its database."""
+"""`ablate worker`: another worker for a study, started by hand on any host that reaches its database."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
 def worker(
     study: Annotated[
         str | None,
-        typer.Option("--study", metavar="NAME|KEY", help="A study of the database: all that is asked of it."),
+        typer.Option("--study", metavar="NAME|KEY", help="A study in the database: train its open requests."),
     ] = None,
     grid: Annotated[
         Path | None,
-        typer.Option("--grid", metavar="FILE", help="A grid file, as executors elsewhere write it, instead."),
+        typer.Option("--grid", metavar="FILE", help="Or a grid file that an executor on another host wrote."),
     ] = None,
-    name: Annotated[str, typer.Option(help="This worker's name, with --grid.")] = "by-hand",
+    name: Annotated[str, typer.Option(help="Name of this worker, with --grid.")] = "by-hand",
     profile: ProfileOption = None,
     set_: SetOption = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time on this host.  [default: one a device]")
+        int | None, typer.Option(min=1, help="Runs at a time on this host.  [default: one per device]")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each run.  [default: cores / workers]")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:N.")] = "auto",
     limit: Annotated[int | None, typer.Option(min=1, help="Start at most this many runs.")] = None,
     db: Db = None,
 ) -> None:
-    """Train what is left of a study on this host until nothing is left to claim.
+    """Train what is left of a study on this host.
 
-    For a second machine beside a running `ablate grid run`, or for schedulers that ablate does not know: start as many as
-    you like, on any host that reaches the database (ABLATE_DB: PostgreSQL beyond one host) and shares ABLATE_HOME. The
-    study must have been run before, with `ablate grid run`, which queues its runs. All open requests of the name are served,
-    the oldest first, each in the folder that it was made in where that has the scripts that it was made with, else in the current one.
+    Use it for a second machine beside a running `ablate grid run`, or with schedulers that ablate does not support. Start as
+    many as you like, on any host that reaches the database (ABLATE_DB; PostgreSQL for several hosts) and shares ABLATE_HOME.
+    `ablate grid run` must have queued the study's runs. Open requests are served oldest first, each in the folder where it
+    was made if that has the same scripts, otherwise in the current folder.
 
-    SIGINT, SIGTERM and SIGUSR2 have it checkpoint, give its runs back and leave. Exit codes: 0 nothing left; 4 runs failed,
-    were lost or are blocked; 5 the scripts of a request are in neither folder; 75 lease lost, so that another worker has a run of
-    this one; 130, 143, 140 after SIGINT, SIGTERM, SIGUSR2; others as everywhere.
+    On SIGINT, SIGTERM and SIGUSR2 it saves checkpoints, returns its runs to the queue and exits. Exit codes: 0 nothing left;
+    4 runs failed, were lost or are blocked; 5 the scripts of a request are in neither folder; 75 another worker took over a
+    run; 130, 143, 140 after SIGINT, SIGTERM, SIGUSR2; other exit codes: see README.
     """
     from ablate.dispatch.contract.signals import StopFlag, listening
     from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, serve
 
     if (study is None) == (grid is None):
-        raise UsageError("name what to work on: --study NAME, or --grid FILE.")
+        raise UsageError("give either --study NAME or --grid FILE.")
     if grid is not None and (profile or set_):
-        raise UsageError("--profile and --set are for --study; a grid file says what it is of.")
+        raise UsageError("--profile and --set go with --study; a grid file names its study.")
     stop = StopFlag()
     with listening(stop, WORKER_SIGNALS):
         if grid is not None:
@@ -70,7 +70,7 @@ def worker(
 
 @dataclass
 class _Hand:
-    """A worker's way through the open requests of a name, the oldest first. `limit` bounds the runs of all of them."""
+    """Serves the open requests of a study, oldest first. `limit` bounds the runs of all of them."""
 
     study: str
     profile: str | None
@@ -123,7 +123,8 @@ class _Hand:
             known = ", ".join(
                 f"{item.key} ({full_name(item.name, item.profile, item.sets)})" for item in store.studies()
             )
-            raise NotFound(f"{store.url} has no study with the key {self.study}; it has {known or 'none yet'}.")
+            message = f"{store.url} has no study with the key {self.study}; it has {known or 'none yet'}."
+            raise NotFound(message, code="unknown-study")
         return found
 
     def _serve(self, request: StoredRequest) -> int:

@@ -19,8 +19,8 @@ from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.declare import Settings
 from ablate.dispatch.elsewhere import gridfile
-from ablate.dispatch.elsewhere.follow import Crew, follow, nobody_left
-from ablate.dispatch.elsewhere.reach import answering, promising, shares, work_for
+from ablate.dispatch.elsewhere.follow import Crew, nobody_left
+from ablate.dispatch.elsewhere.reach import follow_grid, said_error, shares, work_for
 from ablate.dispatch.engines.command import ENGINE
 from ablate.errors import AblateError, UsageError
 
@@ -43,14 +43,12 @@ class CommandExecutor:
     def run(self, request: GridRequest) -> events.GridReport:
         most, failed = work_for(request)
         count = max(1, min(request.workers or 1, most, request.limit or most))
-        grid = gridfile.write(request, failed_before=failed)
-        request = promising(request, grid)
-        with answering(request, grid):
+
+        def start(grid: Path, request: GridRequest) -> ProcessFleet:
             commands = [self._command(grid, number, limit) for number, limit in enumerate(shares(request.limit, count))]
-            report = follow(request, ProcessFleet(grid, commands, request.database))
-        if report.exit_code == 0:
-            shutil.rmtree(grid.parent, ignore_errors=True)
-        return report
+            return ProcessFleet(grid, commands, request.database)
+
+        return follow_grid(request, failed, start)
 
     def _command(self, grid: Path, number: int, limit: int | None) -> list[str]:
         worker = [sys.executable, "-m", "ablate", "worker", "--grid", str(grid), "--name", str(number)]
@@ -96,13 +94,9 @@ class ProcessFleet:
             process.wait()
 
     def why(self) -> AblateError:
-        for number in range(len(self._processes)):
-            ended = gridfile.ending(self._grid, str(number))
-            if ended is not None and ended.error is not None:
-                return ended.error
-        return nobody_left(
-            "; ".join(self._fate(number) for number in sorted(self._told)) or f"Logs: {self._log(0).parent}"
-        )
+        fates = "; ".join(self._fate(number) for number in sorted(self._told))
+        error = said_error(self._grid, map(str, range(len(self._processes))))
+        return error or nobody_left(fates or f"Logs: {self._log(0).parent}")
 
     def _start(self, number: int, words: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         with self._log(number).open("wb") as log:

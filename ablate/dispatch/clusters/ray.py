@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,9 +21,9 @@ from ablate.dispatch.contract.signals import SIGNALS, listening
 from ablate.dispatch.contract.slots import usable_cores, visible_gpus
 from ablate.dispatch.declare import Settings
 from ablate.dispatch.elsewhere import gridfile
-from ablate.dispatch.elsewhere.follow import Crew, follow, nobody_left
+from ablate.dispatch.elsewhere.follow import Crew, nobody_left
 from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, EngineStop, serve
-from ablate.dispatch.elsewhere.reach import answering, promising, refuse_sqlite, shares, work_for
+from ablate.dispatch.elsewhere.reach import follow_grid, refuse_sqlite, said_error, shares, work_for
 from ablate.dispatch.engines.ray import ENGINE
 from ablate.errors import AblateError, UsageError
 
@@ -51,16 +50,10 @@ class RayExecutor:
             asked = self._asked()
             places = self._places(asked)
             count = max(1, min(request.workers or places, most, request.limit or most))
-            grid = gridfile.write(request, failed_before=failed)
-            request = promising(request, grid)
-            with answering(request, grid):
-                fleet = RayFleet(
-                    self._ray, grid, request, asked, shares(request.limit, count), self._may_replace(count)
-                )
-                report = follow(request, fleet)
-        if report.exit_code == 0:
-            shutil.rmtree(grid.parent, ignore_errors=True)
-        return report
+            limits, may_replace = shares(request.limit, count), self._may_replace(count)
+            return follow_grid(
+                request, failed, lambda grid, request: RayFleet(self._ray, grid, request, asked, limits, may_replace)
+            )
 
     @contextlib.contextmanager
     def _cluster(self) -> Iterator[None]:
@@ -163,10 +156,8 @@ class RayFleet:
             self._ray.cancel(task, force=True)
 
     def why(self) -> AblateError:
-        for name in self._limits:
-            ended = gridfile.ending(self._grid, name)
-            if ended is not None and ended.error is not None:
-                return ended.error
+        if error := said_error(self._grid, self._limits):
+            return error
         if self._deaths:
             return nobody_left(f"{len(self._deaths)} died: {self._deaths[-1]}")
         return nobody_left("They report nothing; `ablate status` shows what is left.")

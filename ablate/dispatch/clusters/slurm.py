@@ -27,7 +27,7 @@ from ablate.dispatch.declare import Settings
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.follow import Crew, follow, nobody_left
 from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, EngineStop, serve
-from ablate.dispatch.elsewhere.reach import answering, promising, refuse_sqlite, shares, work_for
+from ablate.dispatch.elsewhere.reach import follow_grid, refuse_sqlite, shares, work_for
 from ablate.dispatch.engines.slurm import ENGINE
 from ablate.errors import AblateError, UsageError
 
@@ -56,14 +56,12 @@ class SlurmExecutor:
         if not most:
             return follow(replace(request, more=None), _Nobody())
         count = min(request.workers or 1, most, request.limit or most)
-        grid = gridfile.write(request, failed_before=failed)
-        request = promising(request, grid)
-        with answering(request, grid):
+
+        def start(grid: Path, request: GridRequest) -> SlurmFleet:
             jobs = self._submit(grid, shares(request.limit, count), request.database)
-            report = follow(request, SlurmFleet(grid, jobs, request.poll * LOOKS))
-        if report.exit_code == 0:
-            shutil.rmtree(grid.parent, ignore_errors=True)
-        return report
+            return SlurmFleet(grid, jobs, request.poll * LOOKS)
+
+        return follow_grid(request, failed, start)
 
     def _nodes(self) -> set[str]:
         """The hosts where jobs may run; empty where the controller does not say (sbatch will say why)."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from ablate.dispatch.contract import events
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.follow import Crew, nobody_left
+from ablate.dispatch.elsewhere.reach import said_error
 from ablate.errors import AblateError, RunFailure, UsageError
 
 COMMAND_PATIENCE = 60.0
@@ -23,21 +24,9 @@ _OVER = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"}
 )  # fmt: skip
 _HOPELESS = frozenset(
-    {
-        "AccountNotAllowed",
-        "AssocTimeLimit",
-        "BadConstraints",
-        "DependencyNeverSatisfied",
-        "InvalidAccount",
-        "InvalidQOS",
-        "JobHeldAdmin",
-        "JobHeldUser",
-        "PartitionNodeLimit",
-        "PartitionTimeLimit",
-        "QOSNotAllowed",
-        "QOSTimeLimit",
-    }
-)
+    {"AccountNotAllowed", "AssocTimeLimit", "BadConstraints", "DependencyNeverSatisfied", "InvalidAccount", "InvalidQOS",
+     "JobHeldAdmin", "JobHeldUser", "PartitionNodeLimit", "PartitionTimeLimit", "QOSNotAllowed", "QOSTimeLimit"}
+)  # fmt: skip
 """Reasons for which a job waits until somebody changes it; also those that start with `launch failed`."""
 _LAST_LINES = 8
 
@@ -86,11 +75,9 @@ class SlurmFleet:
             command(["scancel", "--quiet", *self._roots()])
 
     def why(self) -> AblateError:
-        endings = {name: gridfile.ending(self._grid, name) for name in self._jobs}
-        for ended in endings.values():
-            if ended is not None and ended.error is not None:
-                return ended.error
-        silent = [name for name, ended in endings.items() if ended is None]
+        if error := said_error(self._grid, self._jobs):
+            return error
+        silent = [name for name in self._jobs if gridfile.ending(self._grid, name) is None]
         if silent:
             ended_so = f"{len(silent)} of {len(self._jobs)} jobs ended without reporting; {self._fate(silent[0])}."
             return nobody_left(f"{ended_so} {self._log(self._jobs[silent[0]])}")

@@ -69,7 +69,7 @@ class GridRequest:
     run_timeout: float | None = None
     on_event: Callable[[Event], None] = lambda event: None
     stop: StopFlag = field(default_factory=StopFlag)
-    worker_info: Callable[[str], Any] = this_process
+    worker_info: Callable[[str], WorkerInfo] = this_process
     database: str = ""
     spool: bool = False
     barred: Collection[str] = ()

@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.queue import WatchedQueue
 from ablate.errors import AblateError, DatabaseGone, LeaseLost, RunFailure, StoreError
-from ablate.store.values import Claim
-from ablate.study.records import EpochRecord, Progress, RunResult
+from ablate.store.values import Claim, Counts
+from ablate.study.records import AttemptResult, EpochRecord, Progress, RunResult
 from ablate.study.values.run import Run
 
 SLACK = 15.0
@@ -66,6 +67,7 @@ def follow(request: GridRequest, fleet: Fleet) -> events.GridReport:
     watcher = Watcher(request)
     errors: list[AblateError] = []
     with contextlib.closing(request.open_store()) as store:
+        assert isinstance(store, WatchedQueue)  # a follower opens the database itself
         watcher.start(store)
         try:
             Follower(request, fleet, watcher, store).run()
@@ -83,7 +85,7 @@ def follow(request: GridRequest, fleet: Fleet) -> events.GridReport:
 class Follower:
     """The loop of `follow`."""
 
-    def __init__(self, request: GridRequest, fleet: Fleet, watcher: Watcher, store: Any) -> None:
+    def __init__(self, request: GridRequest, fleet: Fleet, watcher: Watcher, store: WatchedQueue) -> None:
         self._request, self._fleet, self._watcher, self._store = request, fleet, watcher, store
         self._told = False
         self._more = False
@@ -136,7 +138,7 @@ class Follower:
         stopped_early = self._request.fail_fast and self._watcher.ended["failed"]
         return self._request.limit is not None or bool(stopped_early)
 
-    def _look(self) -> Any:
+    def _look(self) -> Counts:
         """The store's counts. Raises StoreError when it stays silent: the workers go on all the same."""
         for trial in range(STORE_PATIENCE):
             try:
@@ -178,23 +180,23 @@ class Watcher:
     _seen: dict[str, Seen] = field(default_factory=dict)
     _last: dict[str, str] = field(default_factory=dict)
 
-    def start(self, store: Any) -> None:
+    def start(self, store: WatchedQueue) -> None:
         self._know(store, self.request.runs)
 
-    def more(self, store: Any) -> bool:
+    def more(self, store: WatchedQueue) -> bool:
         """Have more runs queued where the study grows; whether any may still come. Raises StoreError."""
         runs = self.request.more() if self.request.more is not None else None
         self._know(store, runs or ())
         return runs is not None
 
-    def _know(self, store: Any, runs: Sequence[Run]) -> None:
+    def _know(self, store: WatchedQueue, runs: Sequence[Run]) -> None:
         """How runs stand that are new here: what they come to from now on is told."""
         new = {run.run_id: run for run in runs if run.run_id not in self._runs}
         self._runs |= new
         for run_id, found in store.states(list(new)).items() if new else ():
             self._seen[run_id] = Seen("queued" if found.state == "running" else found.state, found.attempts)
 
-    def look(self, store: Any) -> Any:
+    def look(self, store: WatchedQueue) -> Counts:
         """Tell what happened since the last look; the study's counts. Raises StoreError."""
         states = store.states(list(self._runs))
         changed = [
@@ -242,7 +244,7 @@ class Watcher:
             self._end(run_id, result, seen, newest, kind)
         seen.state, seen.attempt = result.state, attempt
 
-    def _end(self, run_id: str, result: RunResult, seen: Seen, newest: Any, kind: str | None) -> None:
+    def _end(self, run_id: str, result: RunResult, seen: Seen, newest: AttemptResult, kind: str | None) -> None:
         """How the newest attempt ended; an attempt that ended unseen between two looks is told all the same."""
         slot = self._free_slot() if seen.slot is None else seen.slot
         seen.slot = None
@@ -257,7 +259,7 @@ class Watcher:
         )  # fmt: skip
         self.request.on_event(ended)
 
-    def _judge(self, store: Any, run_id: str, result: RunResult) -> None:
+    def _judge(self, store: WatchedQueue, run_id: str, result: RunResult) -> None:
         """End a running run as pruned where the judge says so of an epoch that is new: its worker learns that at its next
         write, and its checkpoints stay."""
         if self.request.judge is None or result.state != "running" or not result.attempts:

@@ -36,6 +36,7 @@ from ablate.store.location import locate
 from ablate.study.assign.foreign_trainer import BUILT_IN
 from ablate.study.recipes import places
 from ablate.study.recipes.digest import canonical_json
+from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run
 
 SCHEMA = 2
@@ -122,7 +123,7 @@ def place_for(document: Mapping[str, Any]) -> str:
     if "scripts" not in document:
         return str(options.get("study_dir") or "")
     runs = [
-        Run(f"{place}-{seed}", "", seed, {}, trainer)
+        Run(f"{place}-{seed}", "", seed, recipe_of({}, trainer), trainer)
         for place, (trainer, seeds) in enumerate(document["scripts"])
         for seed in seeds
     ]

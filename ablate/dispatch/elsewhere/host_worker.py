@@ -10,7 +10,6 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
@@ -18,10 +17,11 @@ from ablate.dispatch.contract.queue import Queue
 from ablate.dispatch.contract.signals import SIGNALS, StopFlag
 from ablate.dispatch.contract.slots import plan_slots, usable_cores
 from ablate.dispatch.elsewhere import gridfile
-from ablate.dispatch.elsewhere.queues import opener
+from ablate.dispatch.elsewhere.queues import Relay, opener
 from ablate.dispatch.processes.local import LocalExecutor
 from ablate.errors import AblateError, LeaseLost
-from ablate.store.values import Counts
+from ablate.store.host import WorkerInfo
+from ablate.store.values import Claim, Counts
 
 WORKER_SIGNALS = (*SIGNALS, signal.SIGUSR2)
 """SIGUSR2 is how engines announce the end of a time limit or a preemption."""
@@ -60,13 +60,13 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
         os.environ["ABLATE_DB"] = database
     try:
         fields = gridfile.request_from(path, document)
-        request = GridRequest(
-            open_store=opener(fields["database"], document["barred"]), limit=limit, stop=stop, **fields
-        )
-        request = replace(request, open_store=_growing(request, path))
-        if request.fail_fast:
-            request = replace(request, open_store=_until_failure(request, document["failed_before"]))
-        report = work_here(request, cores=cores)
+        opened = opener(fields["database"], document["barred"])
+
+        def open_store() -> Queue:
+            store = Growing(opened(), gridfile.Promise(path))
+            return UntilFailure(store, document["failed_before"]) if fields["fail_fast"] else store
+
+        report = work_here(GridRequest(open_store=open_store, limit=limit, stop=stop, **fields), cores=cores)
         code = exit_code(report)
     except AblateError as error:
         gridfile.write_ending(path, name, error.exit_code, error)
@@ -123,54 +123,32 @@ def _engine() -> dict[str, str]:
     return {name: os.environ[variable] for name, variable in _ENGINE_VARIABLES.items() if variable in os.environ}
 
 
-class UntilFailure:
+class UntilFailure(Relay):
     """A queue that has nothing more to claim once a run of the study has failed, whichever worker had it."""
 
-    def __init__(self, store: Any, failed_before: int) -> None:
-        self._store, self._failed_before = store, failed_before
+    def __init__(self, store: Queue, failed_before: int) -> None:
+        super().__init__(store)
+        self._failed_before = failed_before
 
-    def claim(self, request_key: int, worker: Any, ttl: float) -> Any | None:
-        return None if self._failed(request_key) else self._store.claim(request_key, worker, ttl)
-
-    def waiting(self, request_key: int) -> Any:
-        return Counts() if self._failed(request_key) else self._store.waiting(request_key)
-
-    def _failed(self, request_key: int) -> bool:
-        return bool(self._store.waiting(request_key).failed > self._failed_before)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-def _until_failure(request: GridRequest, failed_before: int) -> Any:
-    open_store = request.open_store
-
-    def open_() -> Queue:
-        return UntilFailure(open_store(), failed_before)
-
-    return open_
-
-
-class Growing:
-    """A queue that is not over as long as more runs are promised: it says that one is running."""
-
-    def __init__(self, store: Any, promise: gridfile.Promise) -> None:
-        self._store, self._promise = store, promise
+    def claim(self, request_key: int, worker: WorkerInfo, ttl: float) -> Claim | None:
+        return None if self._failed(request_key) else super().claim(request_key, worker, ttl)
 
     def waiting(self, request_key: int) -> Counts:
-        counts: Counts = self._store.waiting(request_key)
+        return Counts() if self._failed(request_key) else super().waiting(request_key)
+
+    def _failed(self, request_key: int) -> bool:
+        return super().waiting(request_key).failed > self._failed_before
+
+
+class Growing(Relay):
+    """A queue that is not over as long as more runs are promised: it says that one is running."""
+
+    def __init__(self, store: Queue, promise: gridfile.Promise) -> None:
+        super().__init__(store)
+        self._promise = promise
+
+    def waiting(self, request_key: int) -> Counts:
+        counts = super().waiting(request_key)
         if counts.queued or counts.running or not self._promise.holds():
             return counts
         return replace(counts, running=1)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-def _growing(request: GridRequest, path: Path) -> Any:
-    open_store = request.open_store
-
-    def open_() -> Queue:
-        return Growing(open_store(), gridfile.Promise(path))
-
-    return open_

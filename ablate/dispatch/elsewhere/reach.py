@@ -1,29 +1,48 @@
-"""What the executors with workers elsewhere share: is there work, who may claim how much, and how workers reach the
-database."""
+"""What the executors with workers elsewhere share: is there work, who may claim how much, how workers reach the database,
+and a grid from its file to its end."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from ablate.dispatch.contract.events import GridReport
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.elsewhere import gridfile
+from ablate.dispatch.elsewhere.follow import Fleet, follow
 from ablate.dispatch.elsewhere.spool import Coordinator
-from ablate.errors import StoreError, UsageError
+from ablate.errors import AblateError, StoreError, UsageError
 from ablate.study.values.run import Run
 
 
 def work_for(request: GridRequest) -> tuple[int, int]:
     """How many workers can be of use at most, and how many of the study's runs have failed before this grid."""
     with contextlib.closing(request.open_store()) as store:
-        waiting: Any = store.waiting(request.request_key)
+        waiting = store.waiting(request.request_key)
         return waiting.open, waiting.failed
+
+
+def follow_grid(request: GridRequest, failed_before: int, start: Callable[[Path, GridRequest], Fleet]) -> GridReport:
+    """Write the grid's file, start its workers, answer and follow them to the end. What was written stays where all was not well."""
+    grid = gridfile.write(request, failed_before=failed_before)
+    request = promising(request, grid)
+    with answering(request, grid):
+        report = follow(request, start(grid, request))
+    if report.exit_code == 0:
+        shutil.rmtree(grid.parent, ignore_errors=True)
+    return report
+
+
+def said_error(grid: Path, names: Iterable[str]) -> AblateError | None:
+    """What kept the first of these workers from going on that said so before it left."""
+    endings = (gridfile.ending(grid, name) for name in names)
+    return next((ended.error for ended in endings if ended is not None and ended.error is not None), None)
 
 
 def shares(limit: int | None, count: int) -> list[int | None]:

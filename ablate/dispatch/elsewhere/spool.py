@@ -106,7 +106,7 @@ class SpoolQueue:
         with contextlib.suppress(AblateError):
             self._write("close")
 
-    def _ask(self, what: str, **content: Any) -> Any:
+    def _ask(self, what: str, **content: object) -> Any:
         self._write(what, **content)
         until, pause = self._clock() + self._patience, self._poll / 32
         while True:
@@ -121,7 +121,7 @@ class SpoolQueue:
             self._wait(pause)
             pause = min(self._poll, 2 * pause)
 
-    def _write(self, what: str, **content: Any) -> None:
+    def _write(self, what: str, **content: object) -> None:
         self._asked += 1
         _append(self._box / "asked.jsonl", {"n": self._asked, "do": what, **content})
 
@@ -208,7 +208,7 @@ class Coordinator:
             return None if found is None else asdict(found)
         if do == "waiting":
             counts = self._store.waiting(content["request_key"])
-            return {name: getattr(counts, name, 0) for name in ("queued", "waiting", "blocked", "running", "failed")}
+            return {name: getattr(counts, name) for name in ("queued", "waiting", "blocked", "running", "failed")}
         claim = _claim(content.pop("claim"))
         if do == "record_epoch":
             return self._store.record_epoch(claim, wire.unpack_records(content["records"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.dispatch.declare import Engine, Option, Settings, text
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
 
 
-def start(value: Any) -> str:
+def start(value: object) -> str:
     """A command line with the worker in it."""
     if "{worker}" not in text(value):
         raise ValueError("must have {worker} where the worker's command goes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.dispatch.declare import Engine, Option, Settings, count, flags, lines, positive, text
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
 
-def minutes(value: Any) -> int:
+def minutes(value: object) -> int:
     """Slurm's own forms: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS; whole minutes, rounded up."""
     found = _CLOCK.fullmatch(str(value))
     if found is None:

@@ -84,7 +84,7 @@ class Child:
         """Whether it has ended by a signal and not of its own accord."""
         return self._ended is not None and (self._ended < 0 or self._ended > 128)
 
-    def send(self, kind: str, **content: Any) -> None:
+    def send(self, kind: str, **content: object) -> None:
         """A worker that is gone gets nothing, one that takes nothing in is ended; `reap` tells both."""
         try:
             self._channel.send(kind, **content)

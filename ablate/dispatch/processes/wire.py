@@ -43,7 +43,7 @@ class Channel:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def send(self, kind: str, **content: Any) -> None:
+    def send(self, kind: str, **content: object) -> None:
         """Raises TypeError for what is not JSON, OSError when the other end is gone."""
         line = encode({"is": kind, **content})
         with self._sending:
@@ -95,12 +95,12 @@ def reading(message: Message) -> Iterator[None]:
         raise Garbled(f"a message {message['is'][:20]!r} that cannot be read: {error!r}"[:200]) from error
 
 
-def encode(document: Any) -> bytes:
+def encode(document: object) -> bytes:
     """One line of JSON. Raises TypeError for what is not JSON; NaN and infinities pass, as a diverged loss has them."""
     return json.dumps(document, separators=(",", ":"), default=_plain).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not a JSON value: {value!r}"[:200])

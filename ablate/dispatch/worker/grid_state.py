@@ -6,12 +6,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.failures import Failure
 from ablate.errors import AblateError, BadData, DatabaseGone, NotFound
+from ablate.store.values import Claim
 
 MISSING_IN_A_ROW = 3
 """So many runs in a row without their data or weights end the grid: the others would miss them as well."""
@@ -44,7 +44,7 @@ class Board:
         failed = self.request.fail_fast and self._failed
         return not (self.stop.signal or self._errors or spent or failed)
 
-    def claim(self, ask: Callable[[], Any | None]) -> Any | None:
+    def claim(self, ask: Callable[[], Claim | None]) -> Claim | None:
         """One claim at a time, so that a limit is exact."""
         with self._claiming:
             claim = ask() if self.open() else None

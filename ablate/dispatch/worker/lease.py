@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from ablate.dispatch.contract.queue import Claim, Queue
+from ablate.dispatch.contract.queue import Queue
 from ablate.dispatch.contract.signals import StopFlag
 from ablate.errors import DatabaseGone, LeaseLost, StoreError
+from ablate.store.values import Claim
 from ablate.study.records import EpochRecord, Outcome
 
 RETRY_AFTER = 1.0
@@ -71,7 +71,7 @@ class Lease:
     def record(self, records: Sequence[EpochRecord]) -> None:
         self._persist(lambda: self._store.record_epoch(self.claim, records))
 
-    def set_environment(self, environment: Mapping[str, Any], fingerprint: str | None, device: str) -> None:
+    def set_environment(self, environment: Mapping[str, object], fingerprint: str | None, device: str) -> None:
         self._persist(lambda: self._store.set_environment(self.claim, environment, fingerprint, device))
 
     def finish(self, outcome: Outcome, seconds: float) -> None:

@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest, run_folder
 from ablate.dispatch.contract.failures import Failure, explain
-from ablate.dispatch.contract.queue import Claim, Queue
+from ablate.dispatch.contract.queue import Queue
 from ablate.dispatch.contract.slots import Slot
 from ablate.dispatch.worker.grid_state import Board
 from ablate.dispatch.worker.lease import Lease
 from ablate.errors import AblateError, DatabaseGone, LeaseLost, NoSpaceOrPermission, RunFailure, StoreError
+from ablate.store.values import Claim
 from ablate.study.records import Outcome
 
 STORE_PATIENCE = 5
@@ -121,7 +122,7 @@ class SlotWorker:
             self._board.sleep(self._request.poll)
         return None
 
-    def _claim(self) -> Any | None:
+    def _claim(self) -> Claim | None:
         return self._store.claim(self._request.request_key, self._worker, self._request.ttl)
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
@@ -216,10 +217,9 @@ def _unrecorded(ending: Ending | None, gone: DatabaseGone) -> Ending:
     return Ending("unrecorded", ending.seconds, reason=f"finished training ({figures}), but not recorded: {gone}")
 
 
-def options_of(request: GridRequest, claim: Claim) -> dict[str, Any]:
+def options_of(request: GridRequest, claim: Claim) -> dict[str, object]:
     """`Context.options`: the request's, and whether another run starts from this one's weights."""
-    needed = bool(getattr(claim, "needed_by_child", False))
-    return {**request.options, "needed_by_child": needed or bool(request.options.get("needed_by_child"))}
+    return {**request.options, "needed_by_child": claim.needed_by_child or bool(request.options.get("needed_by_child"))}
 
 
 def _runs(count: int) -> str:
@@ -237,7 +237,7 @@ def execute_grid(request: GridRequest, serve: Callable[[Board, int], None]) -> e
         with contextlib.closing(request.open_store()) as store:
             waiting = store.waiting(request.request_key)
             if waiting.queued or waiting.running:
-                serve(board, waiting.queued + waiting.running + getattr(waiting, "waiting", 0))
+                serve(board, waiting.open)
                 if not request.stop.signal:  # in a hurry nobody waits for a busy database
                     waiting = store.waiting(request.request_key)
             blocked = waiting.blocked

@@ -35,6 +35,10 @@ def terms(logits: Tensor, targets: Tensor, weights: Tensor | None, settings: Set
 
 PART = Loss(
     name="focal",
-    fields={GAMMA: Field(NonNegative, 2.0, "focal: how much less images count that are right already", before=2.0)},
+    fields={
+        GAMMA: Field(
+            NonNegative, 2.0, "focal: how strongly images that are already right are down-weighted", before=2.0
+        )
+    },
     terms=terms,
 )

@@ -94,7 +94,7 @@ def resnet(
     return result
 
 
-def _replace_stem(network: Any, deep: bool, stride: int) -> None:
+def _replace_stem(network: nn.Module, deep: bool, stride: int) -> None:
     from torch import nn
 
     if not deep:

@@ -9,7 +9,7 @@ When     Where AdamW does well, with half its memory. Every weight moves by the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -30,7 +30,7 @@ def lion_class() -> Any:
             super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
 
         @torch.no_grad()
-        def step(self, closure: Any = None) -> Any:
+        def step(self, closure: Callable[[], float] | None = None) -> Any:
             loss = None
             if closure is not None:
                 with torch.enable_grad():

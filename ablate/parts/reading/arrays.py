@@ -45,7 +45,7 @@ def reading(parts: list[Part], classes: tuple[str, ...] | None, where: str, imag
     names = _numbered(parts, where) if classes is None else classes
     if len(names) < 2:
         raise BadData(
-            f"{where}: {len(names)} class found, at least 2 are needed; allowed: labels from 0, one number a class"
+            f"{where}: {len(names)} class found, at least 2 are needed; allowed: labels from 0, one number for each class"
         )
     for part in parts:
         low, high = _range(part)
@@ -82,7 +82,7 @@ def _numbered(parts: list[Part], where: str) -> tuple[str, ...]:
     if low < 0 or (low == 1 and high == count):
         part = next(part for part in parts if _range(part)[0] == low)
         raise BadData(
-            f"{where}: {part.name} has labels from {low} to {_range(part)[1]}; allowed: from 0, one number a class"
+            f"{where}: {part.name} has labels from {low} to {_range(part)[1]}; allowed: from 0, one number for each class"
             f"{_from_one(low, high, count)}"
         )
     if count <= high:
@@ -103,7 +103,7 @@ def _check_sizes(parts: list[Part], where: str) -> None:
         if other[1] != first[1]:
             raise BadData(
                 f"{where}: images differ in size ({first[0]} is {first[1]} pixels, {other[0]} is {other[1]}); "
-                "set data.image_size to the side of the square that all are brought to"
+                "set data.image_size to resize all images to one square size"
             )
 
 
@@ -163,10 +163,10 @@ def _labels(labels: npt.NDArray[Any], part: str, where: str) -> Labels:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise BadData(
             f"{where}: {part}_labels is {labels.dtype} of shape {labels.shape}; "
-            "allowed: whole numbers of shape (N,) or (N, 1), one class an image"
+            "allowed: whole numbers of shape (N,) or (N, 1), one class for each image"
         )
     if labels.dtype == np.uint64 and len(labels) and labels.max() > np.iinfo(np.int64).max:
-        raise BadData(f"{where}: {part}_labels holds {labels.max()}, which is no class")
+        raise BadData(f"{where}: {part}_labels holds {labels.max()}, which is not a class")
     return labels.astype(np.int64)
 
 

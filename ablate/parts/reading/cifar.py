@@ -87,7 +87,7 @@ def _read_binary(path: Path, layout: Layout) -> tuple[Any, Labels]:
     content = np.fromfile(path, dtype=np.uint8)
     if not len(content) or len(content) % row:
         raise BadData(
-            f"{path}: {len(content):,} bytes is no whole number of rows of {row} bytes: cut short? unpack it again"
+            f"{path}: {len(content):,} bytes is not a whole number of rows of {row} bytes; it may be truncated: unpack it again"
         )
     rows = content.reshape(-1, row)
     return rows[:, layout.labels :], rows[:, layout.label_byte].astype(np.int64)

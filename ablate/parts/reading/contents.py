@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 _BEGINNINGS = (
-    (b"version https://git-lfs", "a Git LFS pointer in place of the file; `git lfs pull` gets the file itself"),
-    (b"\x89HDF\r\n", "an HDF5 file, as Keras writes them"),
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file; run `git lfs pull`"),
+    (b"\x89HDF\r\n", "an HDF5 file, as written by Keras"),
     (b"\x93NUMPY", "one bare NumPy array"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),
     (b"\xfd7zXZ", "an xz archive; unpack it first"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
-    (b"\x80", "a pickle of Python objects, which are never loaded because they can run code"),
+    (b"\x80", "a pickle of Python objects, which is never loaded because it could run code"),
 )
 LENGTH = 512
 """Bytes of a file's start that `looks_like` wants to see."""
@@ -26,7 +26,7 @@ def looks_like(start: bytes) -> str:
             return what
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
-        return "a web page in place of the file: the download gave something else; fetch it again"
+        return "a web page instead of the file; fetch it again"
     try:
         text = start[:-4].decode("utf-8") if len(start) >= LENGTH else start.decode("utf-8")
     except UnicodeDecodeError as error:

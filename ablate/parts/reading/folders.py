@@ -97,8 +97,8 @@ def list_folder(root: Path, leave_out: frozenset[str] = frozenset()) -> Listing:
     classes = sorted({name for found in names.values() for name in found})
     if len(classes) < 2:
         raise BadData(
-            f"{_shown(root)}: {len(classes)} class folders found, at least 2 are needed; allowed: one folder a class, "
-            "or train/ and val/ or test/ with one folder a class in each"
+            f"{_shown(root)}: {len(classes)} class folders found, at least 2 are needed; allowed: one folder for each class, "
+            "or train/ and val/ or test/ with one folder for each class in each"
         )
     listing.classes = tuple(classes)
     for part, found in names.items():
@@ -127,28 +127,26 @@ def _parts(root: Path) -> dict[str, Path]:
     for part in PARTS:
         named = [name for name, means in words if means == part]
         if len(named) > 1:
-            raise BadData(
-                f"{_shown(root)}: both {named[0]}/ and {named[1]}/ are there, which both mean {part}; keep one folder a part"
-            )
+            raise BadData(f"{_shown(root)}: both {named[0]}/ and {named[1]}/ exist, and both mean {part}; keep one")
         if named:
             official[part] = root / named[0]
     if "train" not in official:
         there = " and ".join(f"{path.name}/" for path in official.values())
-        raise BadData(f"{_shown(root)}: {there} are parts, and no folder train/ is beside them; add it")
+        raise BadData(f"{_shown(root)}: {there} are parts, but there is no train/ beside them; add it")
     if len(words) < len(folders):
         _refuse_doubt(root, official, folders)
     return official
 
 
 def _refuse_doubt(root: Path, official: dict[str, Path], folders: list[str]) -> None:
-    """Folders called like parts beside others: they are parts where class folders lie in train/, else nobody knows."""
+    """Folders called like parts beside others: they are parts where class folders lie in train/, else it is unclear."""
     if _class_folders(official["train"], frozenset()):
         return
     parts = " and ".join(f"{path.name}/" for path in official.values())
     others = [f"{printable(name)}/" for name in folders if root / name not in official.values()]
     raise BadData(
-        f"{_shown(root)}: {parts} are names of parts, but hold no class folders, and {some(others)} lie beside them; if they "
-        "are parts, put one folder a class into each; if they are classes, give them other names"
+        f"{_shown(root)}: {parts} are names of parts, but hold no class folders, and {some(others)} are beside them; if they "
+        "are parts, put one folder for each class into each; if they are classes, rename them"
     )
 
 
@@ -278,7 +276,7 @@ def _refuse_sizes(root: Path, one: tuple[Pixels, str], other: tuple[Pixels, str]
     (a, first), (b, second) = [(f"{image.shape[2]}x{image.shape[1]}", printable(path)) for image, path in (one, other)]
     raise BadData(
         f"{_shown(root)}: images differ in size ({first} is {a} pixels, {second} is {b}); "
-        "set data.image_size to the side of the square that all are brought to"
+        "set data.image_size to resize all images to one square size"
     )
 
 

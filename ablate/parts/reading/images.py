@@ -66,7 +66,7 @@ def decode_image(content: bytes, image_size: int | None) -> Pixels:
     except UnidentifiedImageError:
         raise BadImage("not an image in a known format") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise BadImage(f"more than {MAX_PIXELS:,} pixels, taken for a decompression bomb") from None
+        raise BadImage(f"more than {MAX_PIXELS:,} pixels, which looks like a decompression bomb") from None
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on broken files, and the bytes are all here

@@ -33,7 +33,7 @@ def load_npz(path: Path, keys: Collection[str], allowed: str) -> tuple[Arrays, l
             _check_memory(path, sum(_declared(path, opened.zip, key) for key in wanted))
             return {key: _member(opened, key, path) for key in wanted}, found
     except MemoryError:
-        raise BadData(f"{path}: takes more memory than there is; save it with fewer or smaller images") from None
+        raise BadData(f"{path}: does not fit into memory; save it with fewer or smaller images") from None
     except _BROKEN as error:
         raise _broken(path, str(error)) from None
     except OSError as error:
@@ -43,7 +43,7 @@ def load_npz(path: Path, keys: Collection[str], allowed: str) -> tuple[Arrays, l
 
 
 def _broken(path: Path, why: str) -> BadData:
-    return BadData(f"{path}: not a readable npz file ({why}); get it again or save it with numpy.savez")
+    return BadData(f"{path}: not a readable npz file ({why}); fetch it again or save it with numpy.savez")
 
 
 def _check_kind(path: Path, allowed: str) -> None:
@@ -52,8 +52,8 @@ def _check_kind(path: Path, allowed: str) -> None:
     if start.startswith(b"\x93NUMPY"):
         raise BadData(f"{path}: holds one bare array; allowed: {allowed}")
     if not zipfile.is_zipfile(path):
-        cut = "a zip archive that is cut short" if start.startswith(b"PK") else ""
-        raise _broken(path, f"it is {cut or looks_like(start) or 'no zip archive'}")
+        cut = "a truncated zip archive" if start.startswith(b"PK") else ""
+        raise _broken(path, f"it is {cut or looks_like(start) or 'not a zip archive'}")
 
 
 def _declared(path: Path, archive: zipfile.ZipFile, key: str) -> int:
@@ -73,7 +73,7 @@ def _declared(path: Path, archive: zipfile.ZipFile, key: str) -> int:
     if size > left:
         raise BadData(
             f"{path}: {key} says that it is {kind} of shape {shape}, {size:,} bytes, and holds {left:,}; "
-            "get it again or save it with numpy.savez"
+            "fetch it again or save it with numpy.savez"
         )
     return size
 
@@ -82,12 +82,12 @@ def _check_memory(path: Path, size: int) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise BadData(
-            f"{path}: unpacks to {size / 1e9:,.1f} GB, this machine has {memory / 1e9:,.1f} GB of memory; "
+            f"{path}: unpacks to {size / 1e9:,.1f} GB, but this machine has {memory / 1e9:,.1f} GB of memory; "
             "save it with fewer or smaller images, or as an image folder"
         )
 
 
-def _member(opened: Any, key: str, path: Path) -> npt.NDArray[Any]:
+def _member(opened: np.lib.npyio.NpzFile, key: str, path: Path) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = opened[key]
     except ValueError as error:

@@ -35,7 +35,7 @@ def make(settings: Settings, setup: Setup) -> Hook:
 PART = Refinement(
     name="clip_norm",
     acts=("gradient",),
-    fields={PATH: Field(Positive | None, None, "largest norm of the gradient; none: as it is", before=None)},
+    fields={PATH: Field(Positive | None, None, "largest norm of the gradient; none: no clipping", before=None)},
     is_off=lambda settings: settings[PATH] is None,
     make=make,
     on={PATH: 1.0},

@@ -56,7 +56,7 @@ PART = Refinement(
     acts=("loss",),
     fields={
         PATH: TEACHER,
-        "distillation.alpha": Field(Probability, 0.5, "share of the teacher's word in the loss", before=0.5),
+        "distillation.alpha": Field(Probability, 0.5, "weight of the teacher in the loss", before=0.5),
         "distillation.temperature": Field(Positive, 1.0, "softens both sides' probabilities", before=1.0),
     },
     is_off=lambda settings: settings[PATH] is None,

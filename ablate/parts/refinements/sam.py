@@ -63,9 +63,11 @@ def make(settings: Settings, setup: Setup) -> Hook:
 PART = Refinement(
     name="sam",
     acts=("gradient",),
-    fields={PATH: Field(NonNegative, 0.0, "how far the weights are moved uphill; 0 is off", before=0.0)},
+    fields={
+        PATH: Field(NonNegative, 0.0, "how far the weights are moved uphill before each step; 0 is off", before=0.0)
+    },
     is_off=lambda settings: not settings[PATH],
     make=make,
-    excludes={"precision: fp16": "two gradients a step cannot share a scale; use bf16 or fp32."},
+    excludes={"precision: fp16": "two gradients per step cannot share a scale; use bf16 or fp32."},
     on={PATH: 0.05},
 )

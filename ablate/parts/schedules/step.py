@@ -19,7 +19,7 @@ from pydantic import Field as Range
 from ablate.parts.declare import At, Field, Schedule, Settings
 
 
-def _read_falls(value: Any) -> Any:
+def _read_falls(value: object) -> Any:
     epochs = value if isinstance(value, list) else [value]
     whole = all(isinstance(epoch, int) and not isinstance(epoch, bool) and epoch >= 1 for epoch in epochs)
     if not epochs or not whole or any(earlier >= later for earlier, later in pairwise(epochs)):

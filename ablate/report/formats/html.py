@@ -13,16 +13,7 @@ if TYPE_CHECKING:
 def _study(report: StudyReport) -> str:
     from ablate.report.html import render_html
 
-    return render_html(
-        report.tables,
-        title=report.title,
-        about=report.about,
-        cite=report.cite,
-        source=report.source,
-        ran=report.ran,
-        runs=report.runs,
-        answer=report.answer,
-    )
+    return render_html(report)
 
 
 def _tuning(result: TuningResult, best: str) -> str:

@@ -17,7 +17,7 @@ def _study(report: StudyReport) -> str:
 
     console = Console(highlight=False)
     with console.capture() as captured:
-        print_answer(report.answer, console)
+        print_answer(report.about, report.answer, console)
         for table in report.tables:
             print_table(table, console)
     return captured.get()

@@ -19,7 +19,7 @@ _OPEN = "model.args."
 """Below this path names are the network's own."""
 
 
-def read_settings(problems: Problems, key: Key, value: Any) -> dict[str, Any]:
+def read_settings(problems: Problems, key: Key, value: object) -> dict[str, Any]:
     """Every setting in a mapping of nested sections and dotted paths, checked, as {path: value}."""
     settings: dict[str, Any] = {}
     if problems.free:
@@ -28,7 +28,7 @@ def read_settings(problems: Problems, key: Key, value: Any) -> dict[str, Any]:
     return settings
 
 
-def read_setting(problems: Problems, key: Key, path: str, value: Any) -> dict[str, Any]:
+def read_setting(problems: Problems, key: Key, path: str, value: object) -> dict[str, Any]:
     """One setting, given by its dotted path; several where the path names a whole section."""
     if problems.free:
         return {**read_free_setting(problems, key, path, value)}
@@ -78,18 +78,18 @@ def check_path(problems: Problems, key: Key, path: str) -> bool:
     return False
 
 
-def _read(problems: Problems, key: Key, value: Any, prefix: str, settings: dict[str, Any]) -> None:
+def _read(problems: Problems, key: Key, value: object, prefix: str, settings: dict[str, Any]) -> None:
     for name, item in problems.mapping(key, value, "a mapping of recipe fields to values").items():
         _set(problems, (*key, name), prefix + name, item, settings)
 
 
-def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str, Any]) -> None:
+def _set(problems: Problems, key: Key, path: str, value: object, settings: dict[str, Any]) -> None:
     if path in _sections():
         if isinstance(value, dict):
             _read(problems, key, value, path + ".", settings)
         else:
             problems.add(
-                key, "wrong-type", f"{path} is a section: a mapping of {', '.join(_members(path))}; not {show(value)}."
+                key, "wrong-type", f"{path} must be a mapping of {', '.join(_members(path))}, not {show(value)}."
             )
         return
     if problems.stored and isinstance(value, dict) and "." not in path and path not in fields():
@@ -116,7 +116,7 @@ def _set(problems: Problems, key: Key, path: str, value: Any, settings: dict[str
     settings[path] = found
 
 
-def _argument(problems: Problems, key: Key, path: str, value: Any) -> Any:
+def _argument(problems: Problems, key: Key, path: str, value: object) -> Any:
     try:
         return finite(value)
     except ValueError as error:
@@ -124,8 +124,8 @@ def _argument(problems: Problems, key: Key, path: str, value: Any) -> Any:
         return None
 
 
-def _names_as_text(problems: Problems, key: Key, value: Any) -> Any:
-    """The study, profile and arm of weights as they stand in the file: an arm `1e-4` is no number."""
+def _names_as_text(problems: Problems, key: Key, value: object) -> Any:
+    """The study, profile and arm of weights as written in the file: an arm `1e-4` is no number."""
     if not isinstance(value, dict):
         return value
     texts = {

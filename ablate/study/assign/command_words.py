@@ -1,6 +1,6 @@
 """The words of a command and what fills them. No shell: a command is split into words first, then filled in.
 
-    {lora.r}       a value of the recipe, as it stands in the file. A list alone in its word becomes several words; inside a word it
+    {lora.r}       a value of the recipe, as written in the file. A list alone in its word becomes several words; inside a word it
                    is joined by commas
     {seed}         the run's seed                       } known when the run starts: they stand in the hash as these texts
     {run_dir}      the run's own folder, an absolute path }
@@ -38,8 +38,8 @@ def parse_word(text: str) -> Word:
         part = found.group()
         if part in ("{", "}", "{}"):
             raise ValueError(
-                f"{text[:80]!r} has a brace that is no placeholder; a placeholder is {{path.in.recipe}}, {{seed}} or "
-                "{run_dir}, and a brace itself is written twice: {{ or }}"
+                f"{text[:80]!r} has a stray brace; placeholders are {{path.in.recipe}}, {{seed}} and "
+                "{run_dir}; double a brace to keep it: {{ or }}"
             )
         parts.append(part[0] if part in ("{{", "}}") else Hole(found[1]) if found[1] else part)
     return tuple(parts)

@@ -1,6 +1,6 @@
 """Recipes of other people's trainers: a free mapping without defaults, read into {dotted path: value} like our own.
 
-Each value keeps its text as it stands in the file, since that is what fills a command: `1e-4` stays `1e-4`.
+Each value keeps its text as written in the file, since that is what fills a command: `1e-4` stays `1e-4`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Written:
     text: Text
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A setting's value, whether it keeps its text or not."""
     return value.value if isinstance(value, Written) else value
 
 
-def read_free(problems: Problems, key: Key, value: Any) -> dict[str, Written]:
+def read_free(problems: Problems, key: Key, value: object) -> dict[str, Written]:
     """Every value in nested and dotted mappings by its whole path. A path set twice, or as a value and as a section, is a
     mistake."""
     reader = _Reader(problems)
@@ -44,7 +44,7 @@ def read_free(problems: Problems, key: Key, value: Any) -> dict[str, Written]:
     return reader.settings
 
 
-def read_free_setting(problems: Problems, key: Key, path: str, value: Any) -> dict[str, Written]:
+def read_free_setting(problems: Problems, key: Key, path: str, value: object) -> dict[str, Written]:
     """One setting by its path; several where its value is a mapping."""
     reader = _Reader(problems)
     reader.put(key, path, value)
@@ -56,7 +56,9 @@ def check_free_path(problems: Problems, key: Key, path: str) -> bool:
     if _PATH.fullmatch(path) and path.isprintable() and len(path) <= 200:
         return True
     problems.add(
-        key, "bad-name", f"{show(path)} is no path: names without blanks and braces, joined by dots, as in lora.r."
+        key,
+        "bad-name",
+        f"{show(path)} is not a path; write names without blanks or braces, joined by dots, as in lora.r.",
     )
     return False
 
@@ -100,7 +102,7 @@ class _Reader:
         self.settings: dict[str, Written] = {}
         self.sections: set[str] = set()
 
-    def put(self, key: Key, path: str, value: Any) -> None:
+    def put(self, key: Key, path: str, value: object) -> None:
         if not check_free_path(self.problems, key, path):
             return
         if isinstance(value, dict) and value:
@@ -121,7 +123,7 @@ class _Reader:
         self.sections.update(sections_of(path))
 
 
-def _text(document: Document, key: Key, value: Any) -> Text:
+def _text(document: Document, key: Key, value: object) -> Text:
     if isinstance(value, dict):
         return None
     if not isinstance(value, list):

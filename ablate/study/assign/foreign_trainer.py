@@ -65,7 +65,7 @@ class Trainer:
         return bool(self.python) or self.seed_by_environment or "seed" in command_words.holes(self.command)
 
 
-def read_trainer(problems: Problems, value: Any) -> Trainer | None:
+def read_trainer(problems: Problems, value: object) -> Trainer | None:
     """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes."""
     if value is None:
         return None
@@ -79,7 +79,9 @@ def read_trainer(problems: Problems, value: Any) -> Trainer | None:
     seed = spec.get("seed")
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
-        problems.add((*_KEY, "seed"), "wrong-value", f"{hint}; `seed: {SEED}` says that a command reads ABLATE_SEED.")
+        problems.add(
+            (*_KEY, "seed"), "wrong-value", f"{hint}; `seed: {SEED}` means that the command reads ABLATE_SEED."
+        )
     if spec.get("watch") is not None:
         _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
@@ -145,7 +147,7 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
                 problems.add(
                     ("recipe", hole),
                     "bad-name",
-                    f"{{{hole}}} in the command is the run's; give this setting another name.",
+                    f"{{{hole}}} in a command is set by the run; rename this setting.",
                 )
             continue
         without = next((name for name, flat in arms.items() if hole not in flat), None)
@@ -154,7 +156,7 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
             problems.add(
                 _place(problems, hole),
                 "wrong-type",
-                f"{{{hole}}} is {show(unfit.value)}, which is no word of a command.",
+                f"{{{hole}}} is {show(unfit.value)}, which cannot be written into a command.",
             )
         elif hole not in paths:
             problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths, sections))
@@ -162,7 +164,7 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
             problems.add(
                 _place(problems, hole),
                 "missing",
-                f"{{{hole}}}: the arm {without} has no such setting; give it one in `recipe`.",
+                f"{{{hole}}}: arm {without} does not set it; give it a value in `recipe`.",
             )
 
 
@@ -185,7 +187,7 @@ def _place(problems: Problems, hole: str) -> Key:
     return key
 
 
-def _command(problems: Problems, value: Any) -> tuple[Word, ...]:
+def _command(problems: Problems, value: object) -> tuple[Word, ...]:
     key: Key = (*_KEY, "command")
     if isinstance(value, list):
         texts = problems.names(key, value, "a command line, or a list of words")
@@ -200,7 +202,7 @@ def _command(problems: Problems, value: Any) -> tuple[Word, ...]:
         places = [key] * len(texts)
     if not texts or not texts[0]:
         if not problems.errors or problems.errors[-1].key != ".".join(map(str, key)):
-            problems.add(key, "missing", "names no program, as in python train.py --lr {lr} --seed {seed}.")
+            problems.add(key, "missing", "has no program; write, for example, python train.py --lr {lr} --seed {seed}.")
         return ()
     parsed = []
     for place, text in zip(places, texts, strict=True):
@@ -211,22 +213,22 @@ def _command(problems: Problems, value: Any) -> tuple[Word, ...]:
     return tuple(parsed)
 
 
-def _python(problems: Problems, value: Any) -> str:
+def _python(problems: Problems, value: object) -> str:
     if isinstance(value, str) and re.fullmatch(CALLABLE, value):
         return value
     problems.add((*_KEY, "python"), "bad-format", f"must be package.module:function, not {show(value)}.")
     return ""
 
 
-def _check_globs(problems: Problems, key: Key, value: Any) -> None:
+def _check_globs(problems: Problems, key: Key, value: object) -> None:
     for glob in problems.names(key, value, "a glob or a list of globs, as in [model.py, 'src/**/*.py']"):
         if not glob.strip() or glob.startswith(("/", "~")):
             problems.add(
-                key, "bad-format", f"{show(glob)} is no glob relative to the study's folder, as 'src/**/*.py' is one."
+                key, "bad-format", f"{show(glob)} is not a glob relative to the study's folder, such as 'src/**/*.py'."
             )
 
 
-def _version(problems: Problems, value: Any) -> int:
+def _version(problems: Problems, value: object) -> int:
     if value is None:
         return 1
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
@@ -236,7 +238,7 @@ def _version(problems: Problems, value: Any) -> int:
 
 
 def _metrics(
-    problems: Problems, value: Any, *, by_pattern: bool
+    problems: Problems, value: object, *, by_pattern: bool
 ) -> tuple[dict[str, str], dict[str, str | None], dict[str, str]]:
     """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given)."""
     better: dict[str, str] = {}
@@ -247,7 +249,9 @@ def _metrics(
         place = (*key, name)
         if not _METRIC.fullmatch(name) or not name.isprintable() or name in _OUR_KEYS:
             problems.add(
-                place, "bad-name", f"{show(name)} cannot name a metric; no blank, comma, slash, parenthesis or '='."
+                place,
+                "bad-name",
+                f"{show(name)} is not a valid metric name: no blanks, commas, slashes, parentheses or '='.",
             )
             continue
         spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss (\\S+)'}")
@@ -263,32 +267,32 @@ def _metrics(
     return better, patterns, units
 
 
-def _better(problems: Problems, key: Key, name: str, value: Any) -> str | None:
+def _better(problems: Problems, key: Key, name: str, value: object) -> str | None:
     """A declared direction; None for a metric of ours, which has its own."""
     ours = METRICS.get(name)
     if value is None:
         if ours is None:
             problems.add(
-                key, "missing", f"needs `better`, one of {', '.join(BETTER)}: {name} is no metric of ablate's own."
+                key, "missing", f"needs `better`, one of {', '.join(BETTER)}: {name} is not a built-in metric."
             )
         return None
     if value not in BETTER:
         problems.add((*key, "better"), "wrong-value", f"must be one of {', '.join(BETTER)}, not {show(value)}.")
         return None
     if ours is not None and value != ours.better:
-        message = f"{name} is one of ablate's own ({ours.about}; better: {ours.better}); give yours another name."
+        message = f"{name} is a built-in metric ({ours.about}; better: {ours.better}); give yours another name."
         problems.add((*key, "better"), "conflict", message)
     return None if ours is not None else str(value)
 
 
-def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
+def _is_percent(problems: Problems, key: Key, name: str, value: object) -> bool:
     ours = METRICS.get(name)
     if value != PERCENT:
         problems.add(
-            key, "wrong-value", f"must be {PERCENT}, not {show(value)}; without it a number is taken as it stands."
+            key, "wrong-value", f"must be {PERCENT}, not {show(value)}; leave it out to take numbers as written."
         )
     elif ours is not None and ours.unit != "fraction":
-        problems.add(key, "conflict", f"{name} is one of ablate's own and no share ({ours.about}).")
+        problems.add(key, "conflict", f"{name} is a built-in metric and not a fraction ({ours.about}).")
     else:
         return True
     return False
@@ -296,13 +300,13 @@ def _is_percent(problems: Problems, key: Key, name: str, value: Any) -> bool:
 
 def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     if not by_pattern:
-        problems.add(key, "unsupported", "is for a command's output; a function reports its numbers.")
+        problems.add(key, "unsupported", "is only for commands; a function reports its numbers itself.")
         return None
     text = problems.text(key, "a regular expression")
     try:
         pattern = re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        problems.add(key, "bad-format", f"is no regular expression: {error}.")
+        problems.add(key, "bad-format", f"is not a valid regular expression: {error}.")
         return None
     if not number_groups(pattern):
         problems.add(key, "bad-format", f"{show(text)} has no group for the number, as in 'val loss (\\S+)'.")

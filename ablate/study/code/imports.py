@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONGEST = 4 << 20
-"""Bytes of a program that are read for imports: nobody writes more by hand."""
+"""Bytes of a program that are read for imports: more than anyone writes by hand."""
 
 _STATEMENT = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<package>[.\w]+)[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^\n#;]+)|import[ \t]+(?P<modules>[^\n#;]+))",

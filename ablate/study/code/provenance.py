@@ -1,6 +1,6 @@
 """Which code a result came from: recorded with each attempt, never part of a run's identity.
 
-Of our own trainer it is what its core and the parts that the run's recipe uses mean (`reached`); of another, the bytes of its
+For the built-in trainer it is what its core and the parts that the run's recipe uses mean (`reached`); of another, the bytes of its
 files (`scripts`) and our reader.
 """
 
@@ -43,7 +43,7 @@ _DECLARED = "trainer:"
 class Code:
     """The code that would train a run here. `digest` has 64 hex digits.
 
-    Of our own trainer, `parts` maps `trainer core` and each part that the run uses, as in `optimizer.name sgd`, to a digest.
+    For the built-in trainer, `parts` maps `trainer core` and each part that the run uses, as in `optimizer.name sgd`, to a digest.
     Of a script, `files` maps names (relative to the study's folder) to SHA-256s, `absent` is its program as the command names it,
     where that is not here, and `reader` the version of our reader of its output, None where it reports by itself.
     """
@@ -65,7 +65,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Freshness:
-    """How the code of a result stands to the code here. `why` names what differs; not `known`: nobody can tell here.
+    """How the code of a result stands to the code here. `why` names what differs; not `known`: it cannot be told here.
 
     `verified` is how other code is known to give the same numbers, one of `verified.HOW`, or empty: then it is not stale.
     """
@@ -120,9 +120,9 @@ class _Codes:
 
     def of(self, run: Run) -> Code:
         if run.trainer is None:
-            key: Any = ("ours", run.arm_id or canonical_json(run.recipe))
+            key: Any = ("ours", run.arm_id or canonical_json(run.recipe.json))
             if key not in self._known:
-                self._known[key] = our_code(run.recipe)
+                self._known[key] = our_code(run.recipe.json)
             return self._known[key]
         if "python" in run.trainer:
             key = str(run.trainer["python"])
@@ -133,7 +133,7 @@ class _Codes:
             self._known[key] = self._look(key)
         return self._known[key]
 
-    def _look(self, key: Any) -> Code:
+    def _look(self, key: str | tuple[tuple[str, ...], int]) -> Code:
         if isinstance(key, str):
             return _code(self._scripts.of_module(key.partition(":")[0]), None)
         given, seed = key
@@ -146,7 +146,7 @@ def _code(files: Files, reader: int | None) -> Code:
 
 
 def our_code(recipe: Mapping[str, Any]) -> Code:
-    """The code of our own trainer for a recipe: its core, the parts that the recipe uses, and the version of the package that its
+    """The code of the built-in trainer for a recipe: its core, the parts that the recipe uses, and the version of the package that its
     network comes from."""
     used = {f"{part.kind} {part.name}": _digest(part) for part in parts_used(recipe)}
     parts = {CORE: _core()[1], **used, **_package(str(recipe.get("model", {}).get("arch", "")))}
@@ -196,7 +196,7 @@ def compare(code: Code, recorded: str | None, environment: Mapping[str, Any]) ->
     """How a result stands to the code here: `recorded` and `environment` are its attempt's.
 
     Attempts of before scripts had a digest (`trainer:VERSION`) are compared by those files that are known of both, and their
-    numbers were read by the first reader. Those of our own trainer had one digest for all of its code once: other code.
+    numbers were read by the first reader. Those of the built-in trainer had one digest for all of its code once: other code.
     """
     if recorded is None or recorded == code.digest:
         return Freshness()
@@ -235,7 +235,7 @@ def _differences(theirs: Mapping[str, str], ours: Mapping[str, str], names: Sequ
     return [*found[:MOST_NAMED], *more] if more else found
 
 
-def _normal(files: Any, folder: str) -> dict[str, str]:
+def _normal(files: object, folder: str) -> dict[str, str]:
     """Recorded files under the names that they have here: older attempts kept a command's words as they stood."""
     if not isinstance(files, Mapping):
         return {}
@@ -244,7 +244,7 @@ def _normal(files: Any, folder: str) -> dict[str, str]:
     return {normal.removeprefix(inside) if folder else normal: str(files[name]) for name, normal in names.items()}
 
 
-def _has_pattern(trainer: Any) -> bool:
+def _has_pattern(trainer: object) -> bool:
     """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
     metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
     return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False

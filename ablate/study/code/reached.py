@@ -15,7 +15,7 @@ from pathlib import Path
 from ablate.study.code.syntax import imports, meaning, parse
 
 PACKAGE = __name__.partition(".")[0]
-ROOMS = (f"{PACKAGE}.training", f"{PACKAGE}.parts")
+LAYERS = (f"{PACKAGE}.training", f"{PACKAGE}.parts")
 """Where code lies that can change a number: what `study` decides is in the recipe, which is hashed whole."""
 
 
@@ -38,12 +38,12 @@ class Reach:
         """What importing `start` runs of its own package, and of our trainer and its parts; sorted. Those of `leave_out`, and
         what only they import, are not among it."""
         top = start.partition(".")[0]
-        rooms = ROOMS if top == PACKAGE else (*ROOMS, top)
+        layers = LAYERS if top == PACKAGE else (*LAYERS, top)
         found: set[str] = set()
         waiting = [start]
         while waiting:
             name = waiting.pop()
-            if name in found or name in leave_out or not _inside(name, rooms):
+            if name in found or name in leave_out or not _inside(name, layers):
                 continue
             if (file := self._file(name)) is None:
                 continue
@@ -98,5 +98,5 @@ def _read(path: Path, module: str) -> _File:
     return _File(digest, imports(tree, module, is_package=path.name == "__init__.py"))
 
 
-def _inside(module: str, rooms: Iterable[str]) -> bool:
-    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+def _inside(module: str, layers: Iterable[str]) -> bool:
+    return any(module == layer or module.startswith(f"{layer}.") for layer in layers)

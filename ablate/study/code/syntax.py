@@ -1,7 +1,7 @@
 """What Python source means, as text: the same on every Python that reads it, and wherever its imports come from.
 
 Left out are comments, docstrings, layout, `pass` and import statements. Of a name that is imported from elsewhere the text says
-what it stands for, so `import torch.nn.functional as F` is `from torch.nn import functional as F`; where a name of one's own
+what it stands for, so `import torch.nn.functional as F` is `from torch.nn import functional as F`; where a user's own name
 package comes from makes no difference. `ast.dump` would not do: each Python adds fields, and empty ones are shown by some.
 """
 
@@ -47,7 +47,7 @@ def imports(tree: ast.Module, module: str, *, is_package: bool = False) -> tuple
 
 
 def _imported(tree: ast.Module, own: Collection[str]) -> Iterator[tuple[str, str]]:
-    """(name here, what it stands for) of each imported name; of one's own package only names that are given another here."""
+    """(name here, what it stands for) of each imported name; of the user's package only names that are given another here."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -90,7 +90,7 @@ class _Writer:
     def list(self, items: list[Any]) -> list[str]:
         return [self.value(item) for item in items if not self._is_nothing(item)]
 
-    def value(self, value: Any) -> str:
+    def value(self, value: object) -> str:
         if isinstance(value, ast.Constant):
             return f"({type(value.value).__name__} {value.value!a})"
         if isinstance(value, ast.JoinedStr):
@@ -126,7 +126,7 @@ class _Writer:
         if constant:
             yield ascii(constant)
 
-    def _is_nothing(self, node: Any) -> bool:
+    def _is_nothing(self, node: object) -> bool:
         if isinstance(node, ast.Expr):
             return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         if isinstance(node, ast.If) and _for_types(node):

@@ -1,4 +1,4 @@
-"""Which results the present code is known to give again, because it trained some of them anew and they came out bit-equal.
+"""Which results the present code is known to give again, because it trained some of them again with bit-equal results.
 
 What is compared is a *step*: from the code that a run was trained by to the code here, of the trainer's core and of one part. A run
 is verified where it came out equal itself, or where every step of its own was in a run that did; and where no run came out
@@ -11,7 +11,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ablate.study.code.provenance import CORE, Code, Freshness
 from ablate.study.values.metrics import is_cost
@@ -47,7 +46,7 @@ class Verified:
     at: float = 0.0
 
 
-def between(code_x: str, noted: Any, now: Code) -> dict[str, tuple[str, str]]:
+def between(code_x: str, noted: object, now: Code) -> dict[str, tuple[str, str]]:
     """`Verified.parts` of a run; `noted` is what its attempt's environment has under `parts`, if anything."""
     then = noted if isinstance(noted, Mapping) else dict.fromkeys(now.parts, code_x)
     return {name: (str(then.get(name, "")), digest) for name, digest in now.parts.items()}
@@ -86,7 +85,7 @@ class Evidence:
         """Whether a run came out otherwise whose steps are all among these."""
         return any(others <= own for others in self._unequal)
 
-    def judge(self, run_id: str, code_x: str, noted: Any, now: Code, fingerprint: str | None, why: str) -> Freshness:
+    def judge(self, run_id: str, code_x: str, noted: object, now: Code, fingerprint: str | None, why: str) -> Freshness:
         """How a result of other code stands: `fingerprint` is its attempt's, `why` what differs between the codes."""
         found = self.of(run_id, code_x, now.digest)
         unequal = next((row for row in found if not row.equal), None)
@@ -152,7 +151,7 @@ def compare(then: Numbers, now: Numbers) -> tuple[float | None, str]:
             again = now.get(epoch, {}).get(name, math.nan)
             place = f"{name} of epoch {epoch}" if epoch != FINAL else f"the final {name}"
             if math.isnan(again):
-                return None, f"{place} is no number"
+                return None, f"{place} is not a number"
             if again != value and abs(again - value) > largest:
                 largest, what = abs(again - value), place
     return largest, what

@@ -19,6 +19,7 @@ from ablate.study.document.source import flow_scalar
 from ablate.study.recipes.digest import arm_id, canonical_json, run_id
 from ablate.study.recipes.normalise import contradictions, normalise
 from ablate.study.recipes.recipe import fields, replaced, start_of, weights_paths, written
+from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Factor, Level
 
@@ -48,7 +49,7 @@ class RecipeText:
         return normalise(apply(base, settings))
 
     def meaning(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-        """What an arm comes to, to be compared: first weights as they are named, since nobody looks for them here."""
+        """What an arm comes to, to be compared: first weights as they are named, since they are not looked for here."""
         flat, _ = self.whole("", base, settings)
         for path in weights_paths():
             if flat.get(path) is not None and not isinstance(flat[path], Written):
@@ -163,7 +164,9 @@ def build_arms(
         else:
             first[identity] = (name, settings, reasons)
         previous = arm_name(point.previous) if point.previous else None
-        arms.append(Arm(name, point.levels, identity, recipe, point.step, previous, into, why, trainer))
+        arms.append(
+            Arm(name, point.levels, identity, recipe_of(recipe, trainer), point.step, previous, into, why, trainer)
+        )
     conflicts.report(problems)
     text.report(problems)
     for (path, message), (name, value) in trouble.items():
@@ -176,18 +179,18 @@ def build_runs(
 ) -> tuple[Run, ...]:
     """Each distinct run once: the first seed of every arm, then the second of every arm, and so on."""
     distinct = [
-        (arm, ("", {}) if arm.trainer else start_of(arm.recipe), text.json(arm.recipe), _trainer_json(arm.trainer))
+        (arm, ("", {}) if arm.trainer else start_of(arm.recipe), text.json(arm.recipe.json), _trainer_json(arm.trainer))
         for arm in arms
         if arm.merged_into is None
     ]
     runs: dict[str, Run] = {}
     for seed in seeds:
         for arm, (path, start), recipe_json, trainer_json in distinct:
-            recipe: Mapping[str, Any] = arm.recipe
+            recipe = arm.recipe
             parent = parent_of(path, start, seed) if path else None
             if parent is not None:
-                recipe = replaced(recipe, path, {"run": parent, "weights": start["weights"]})
-                identity = run_id(canonical_json(recipe), seed)
+                recipe = recipe_of(replaced(recipe.json, path, {"run": parent, "weights": start["weights"]}))
+                identity = run_id(canonical_json(recipe.json), seed)
             else:
                 identity = run_id(recipe_json, seed, trainer_json)
             runs.setdefault(identity, Run(identity, arm.arm_id, seed, recipe, arm.trainer, parent))

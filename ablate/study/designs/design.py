@@ -65,7 +65,7 @@ def read_design(problems: Problems, key: Key, value: object, factors: Sequence[F
 
 def _read_walk(problems: Problems, key: Key, value: object, factors: Sequence[Factor]) -> tuple[str, ...]:
     if not value:
-        problems.add(key, "wrong-type", "must be a list of factors and members, in the order of the walk.")
+        problems.add(key, "wrong-type", "must be a list of factors and members, in the order of the steps.")
         return ()
     owners = Counter([f.name for f in factors] + [member for f in factors for member in f.members])
     walk = problems.names(key, value, "a list of factors and members")
@@ -82,10 +82,10 @@ def _read_walk(problems: Problems, key: Key, value: object, factors: Sequence[Fa
             problems.add(
                 key,
                 "conflict",
-                f"{factor.name} walks over all of its members, so {', '.join(both)} may not be there too.",
+                f"{factor.name} already steps through all of its members; remove {', '.join(both)}.",
             )
     if len(set(walk)) < len(walk):
-        problems.add(key, "duplicate", "a step is there twice.")
+        problems.add(key, "duplicate", "a step is listed twice.")
     return tuple(name for name in walk if name in owners)
 
 

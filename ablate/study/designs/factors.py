@@ -22,7 +22,7 @@ _NAME = re.compile(r"[^\s,/()=]+")
 _RESERVED = {"baseline", "epoch", "class", "effect"}
 
 
-def read_factors(problems: Problems, value: Any) -> tuple[Factor, ...]:
+def read_factors(problems: Problems, value: object) -> tuple[Factor, ...]:
     """The `factors` block. A factor whose levels cannot be told is left out; one with a wrong setting is kept."""
     found = []
     for name, spec in problems.mapping(("factors",), value, "a mapping of factor names").items():
@@ -44,7 +44,7 @@ def read_factors(problems: Problems, value: Any) -> tuple[Factor, ...]:
     return tuple(factor for factor in found if factor.levels)
 
 
-def _path(problems: Problems, key: Key, path: Any) -> str | None:
+def _path(problems: Problems, key: Key, path: object) -> str | None:
     """The path that all levels set; `_BROKEN` where it is wrong, so that the levels' names can still be read."""
     if path is None:
         return None
@@ -54,7 +54,7 @@ def _path(problems: Problems, key: Key, path: Any) -> str | None:
     return path if check_path(problems, key, path) else _BROKEN
 
 
-def _levels(problems: Problems, key: Key, value: Any, path: str | None) -> tuple[Level, ...]:
+def _levels(problems: Problems, key: Key, value: object, path: str | None) -> tuple[Level, ...]:
     if isinstance(value, list):
         levels = _listed(problems, key, value, path)
     else:
@@ -65,10 +65,10 @@ def _levels(problems: Problems, key: Key, value: Any, path: str | None) -> tuple
         place = (*key, index if isinstance(value, list) else level.name)
         _check_name(problems, place, level.name, "level")
         if level.name in seen:
-            problems.add(place, "duplicate", f"the level {level.name!r} is there twice.")
+            problems.add(place, "duplicate", f"level {level.name!r} is listed twice.")
         seen.add(level.name)
     if value in (None, [], {}):
-        problems.add(key, "empty", "has no level.")
+        problems.add(key, "empty", "needs at least one level.")
     return tuple(levels)
 
 
@@ -89,7 +89,7 @@ def _listed(problems: Problems, key: Key, value: list[Any], path: str | None) ->
     return levels
 
 
-def _level_sets(problems: Problems, key: Key, value: Any, path: str | None) -> Mapping[str, Any]:
+def _level_sets(problems: Problems, key: Key, value: object, path: str | None) -> Mapping[str, Any]:
     if path == _BROKEN:
         return {}
     if path is not None:
@@ -104,12 +104,12 @@ def _level_sets(problems: Problems, key: Key, value: Any, path: str | None) -> M
     return read_settings(problems, key, value)
 
 
-def _subsets(problems: Problems, name: str, key: Key, value: Any, path: str | None) -> Factor:
+def _subsets(problems: Problems, name: str, key: Key, value: object, path: str | None) -> Factor:
     members = {}
     for member, item in problems.mapping(key, value, "a mapping of member names to settings").items():
         _check_name(problems, (*key, member), member, "member")
         if "+" in member or member == NONE:
-            problems.add((*key, member), "bad-name", "a member's name may not be 'none' nor hold '+'.")
+            problems.add((*key, member), "bad-name", "a member's name must not be 'none' or contain '+'.")
         members[member] = _level_sets(problems, (*key, member), item, path)
     if len(members) > MAX_MEMBERS:
         problems.add(
@@ -119,7 +119,7 @@ def _subsets(problems: Problems, name: str, key: Key, value: Any, path: str | No
         )
         return Factor(name, ())
     if not members:
-        problems.add(key, "empty", "has no member.")
+        problems.add(key, "empty", "needs at least one member.")
     return Factor(name, subset_levels(problems, key, members), tuple(members))
 
 
@@ -147,10 +147,10 @@ def _check_name(problems: Problems, key: Key, name: str, what: str) -> None:
         problems.add(
             key,
             "bad-name",
-            f"the {what} name {show(name)} may hold no blank, comma, slash, parenthesis or '=' and at most 100 characters.",
+            f"the {what} name {show(name)} must have 1 to 100 characters, without blanks, commas, slashes, parentheses or '='.",
         )
     elif name in _RESERVED:
-        problems.add(key, "bad-name", f"{name!r} has a meaning of its own; choose another {what} name.")
+        problems.add(key, "bad-name", f"{name!r} is reserved; choose another {what} name.")
 
 
 def match_level(factor: Factor, text: str) -> Level | None:
@@ -171,22 +171,22 @@ def match_level(factor: Factor, text: str) -> Level | None:
     return None
 
 
-def _same(value: Any, other: Any) -> bool:
+def _same(value: object, other: object) -> bool:
     """Equal as YAML has it: 1 and 1.0 are one number, `true` is none."""
     return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
 def known_factor(problems: Problems, key: Key, name: str, factors: Iterable[Factor]) -> Factor | None:
-    """The factor of that name; a problem that names the nearest where there is none."""
+    """The factor of that name; a problem that suggests the nearest if there is none."""
     by_name = {factor.name: factor for factor in factors}
     if name not in by_name:
         listed = ", ".join(by_name) or "none"
-        problems.add(key, "unknown-name", f"there is no factor {name!r}.{nearest(name, by_name)} Factors: {listed}.")
+        problems.add(key, "unknown-name", f"unknown factor {name!r}.{nearest(name, by_name)} Factors: {listed}.")
     return by_name.get(name)
 
 
 def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str | None:
-    """The name of the level that a text means; a problem that names the nearest where there is none."""
+    """The name of the level that a text means; a problem that suggests the nearest if there is none."""
     level = match_level(factor, text)
     if level is None:
         names = [level.name for level in factor.levels]
@@ -198,7 +198,7 @@ def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str |
     return level.name
 
 
-def read_baseline(problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]) -> dict[str, str]:
+def read_baseline(problems: Problems, key: Key, value: object, factors: tuple[Factor, ...]) -> dict[str, str]:
     """One level for some of the factors, in the factors' order: a `baseline`."""
     found: dict[str, str] = {}
     for name, item in problems.mapping(key, value, "a mapping of factors to one level each").items():
@@ -216,7 +216,7 @@ def read_baseline(problems: Problems, key: Key, value: Any, factors: tuple[Facto
 
 
 def read_condition(
-    problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...], also: tuple[str, ...] = ()
+    problems: Problems, key: Key, value: object, factors: tuple[Factor, ...], also: tuple[str, ...] = ()
 ) -> Condition:
     """`{FACTOR: level | [levels] | {not: level or list}}` as {factor: levels that match}. Keys in `also` are left alone."""
     condition: dict[str, tuple[str, ...]] = {}
@@ -235,7 +235,7 @@ def read_condition(
     return condition
 
 
-def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: Any) -> set[str] | None:
+def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: object) -> set[str] | None:
     """The levels that stand in a condition, under `not` or plainly; None after a mistake."""
     if isinstance(wanted, dict):
         problems.known_keys(key, wanted, ("not",))
@@ -245,7 +245,7 @@ def _named_levels(problems: Problems, key: Key, factor: Factor, wanted: Any) -> 
             return None
         key, wanted = (*key, "not"), wanted["not"]
     if wanted == []:
-        problems.add(key, "empty", "names no level.")
+        problems.add(key, "empty", "selects no level.")
         return None
     texts = problems.names(key, wanted, "a level, a list of levels, or {not: ...}")
     found = {read_level(problems, key, factor, text) for text in texts}

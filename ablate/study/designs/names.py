@@ -43,13 +43,13 @@ def resolve(
     parts = [] if text == "baseline" else text.split("/")
     if len(parts) > len(factors):
         there = ", ".join(factor.name for factor in factors) or "no factor"
-        raise UnclearName(f"{text[:200]!r} has {len(parts)} levels, for the factors {there}.")
+        raise UnclearName(f"{text[:200]!r} has {len(parts)} levels; the factors are {there}.")
     options = [_options(part, factors) for part in parts]
     stepped = [part for part in parts if steps and part in steps]
     if steps and stepped and not _on_path(options, factors, [baseline, *steps.values()]):
         if len(stepped) > 1:
             raise UnclearName(
-                f"{text!r} names two steps, {' and '.join(stepped)}; an arm has one last step.", "ambiguous"
+                f"{text!r} names two steps, {' and '.join(stepped)}; name only the last one.", "ambiguous"
             )
         rest = [part for part in parts if part != stepped[0]]
         found = resolve("/".join(rest) or "baseline", [f for f in factors if f.name not in baseline], {})
@@ -88,7 +88,7 @@ def _resolve(
         raise UnclearName(_unknown(text, parts, options, factors))
     wanted = next(f for f in factors if f.name not in first and f.name not in baseline)
     raise UnclearName(
-        f"{text!r} leaves {wanted.name} open, and the baseline does not name one; "
+        f"{text!r} does not say which {wanted.name}, and neither does the baseline; "
         f"add one of {', '.join(level.name for level in wanted.levels[:20])}.",
         "ambiguous",
     )
@@ -156,6 +156,6 @@ def _unknown(
         named, equals, level = part.rpartition("=")
         if equals and named not in [factor.name for factor in factors]:
             names = [factor.name for factor in factors]
-            return f"{text!r} names no row: there is no factor {named!r} here.{nearest(named, names)} Factors: {', '.join(names)}."
-        return f"{text!r} names no row: {part!r} is no level.{nearest(level, known)} Levels: {shown or 'none'}."
-    return f"{text!r} names one factor twice; a name has at most one level of each of {', '.join(f.name for f in factors)}."
+            return f"no row matches {text!r}: unknown factor {named!r}.{nearest(named, names)} Factors: {', '.join(names)}."
+        return f"no row matches {text!r}: unknown level {part!r}.{nearest(level, known)} Levels: {shown or 'none'}."
+    return f"{text!r} names two levels of one factor; write at most one level of each of {', '.join(f.name for f in factors)}."

@@ -40,7 +40,7 @@ class Parents:
         self._runs: dict[str, dict[int, Run]] = {}
         self._known: dict[str, Run] = {}
 
-    def resolve(self, path: str, init: Any) -> Any:
+    def resolve(self, path: str, init: str | Mapping[str, Any] | None) -> Any:
         """The form in which the weights that a field names are hashed: an entry of torchvision, a file's digest, or another arm.
 
         One distinct value is resolved once and comes back as the same object.
@@ -74,7 +74,7 @@ class Parents:
         for link in reversed(chain):
             self.needed.setdefault(link.run_id, link)
 
-    def _resolve(self, path: str, init: Any) -> Any:
+    def _resolve(self, path: str, init: str | Mapping[str, Any] | None) -> Any:
         place = self.problems.place(path, init)
         if init is None or init == "scratch":
             return init
@@ -95,7 +95,7 @@ class Parents:
             self.problems.add(
                 place,
                 "absent-file",
-                f"there is no file {name!r} beside the study that can be read. Allowed: {', '.join(named)}, a file of "
+                f"cannot find or read a file {name!r} beside the study. Allowed: {', '.join(named)}, a file of "
                 "weights, or a run {study: ..., arm: ...}. To plan without the file, give {file: ..., sha256: ...}.",
             )
         return {"file": os.path.normpath(name), "sha256": found or declared}
@@ -132,7 +132,7 @@ class Parents:
             self.problems.add(
                 (*place, "study"),
                 "unsupported",
-                f"{study.name} has a trainer of its own, whose weights nobody here can load.",
+                f"{study.name} uses its own trainer, so its weights cannot be loaded.",
             )
             return None, None
         arm = next((arm for arm in study.arms if arm.levels == levels), None)

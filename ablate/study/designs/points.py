@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ablate.study.designs.design import MAX_ARMS, Design, Point, count_points, points
 from ablate.study.designs.factors import matches, read_condition
@@ -22,7 +21,7 @@ class Rule:
     may_miss: bool = False
 
 
-def read_rules(problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]) -> list[Rule]:
+def read_rules(problems: Problems, key: Key, value: object, factors: tuple[Factor, ...]) -> list[Rule]:
     """A list of exclude rules."""
     if value is None:
         return []
@@ -49,7 +48,7 @@ def build_grid(
     factors: tuple[Factor, ...],
     baseline: Mapping[str, str],
     rules: Sequence[Rule],
-    include: Any,
+    include: object,
 ) -> Grid | None:
     """The points of the study, counted before any is built. None where a mistake keeps it from being built."""
     told = len(problems.errors)
@@ -59,7 +58,7 @@ def build_grid(
         _check_start(problems, design, factors, baseline)
     total = count_points(design, factors, baseline)
     if total > MAX_ARMS:
-        message = f"the grid has {total:,} arms; at most {MAX_ARMS:,} are planned. Use fewer levels, or another design."
+        message = f"the grid has {total:,} arms; at most {MAX_ARMS:,} are allowed. Use fewer levels, or another design."
         problems.add(("factors",), "too-many", message)
     if len(problems.errors) > told:
         return None
@@ -67,9 +66,9 @@ def build_grid(
     kept, hits, taken = _exclude(everything, rules)
     for rule, matched in zip(rules, hits, strict=True):
         if matched == 0 and not rule.may_miss:
-            problems.add(rule.key, "no-effect", "this rule matches no arm of the grid; mend it or take it out.")
+            problems.add(rule.key, "no-effect", "this rule matches no arm; fix or remove it.")
     if everything and not kept:
-        problems.add(("exclude",), "empty", f"the rules take out all {len(everything)} arms; nothing is left to run.")
+        problems.add(("exclude",), "empty", f"the rules exclude all {len(everything)} arms; nothing is left to run.")
         return None
     kept += _included(problems, factors, baseline, kept, include)
     _check_baseline(problems, factors, baseline, kept)
@@ -114,22 +113,21 @@ def _check_baseline(
     groups: dict[tuple[str, ...], bool] = {}
     for point in kept:
         group = tuple(point.levels[name] for name in matched)
-        is_baseline = all(point.levels[name] == level for name, level in baseline.items())
+        is_baseline = baseline.items() <= point.levels.items()
         groups[group] = groups.get(group, False) or is_baseline
     without = [group for group, found in groups.items() if not found]
     if len(without) == len(groups):
         problems.add(
             ("baseline",),
             "not-in-grid",
-            f"the baseline {'/'.join(baseline.values())} is not in the grid: an exclude rule takes it out. "
-            "Choose another or mend the rule.",
+            f"an exclude rule leaves out the baseline {'/'.join(baseline.values())}. Choose another, or fix the rule.",
         )
     elif without:
         named = ", ".join("/".join(group) for group in without[:3]) + (", ..." if len(without) > 3 else "")
         problems.warn(
             ("baseline",),
             "not-in-grid",
-            f"the arms of {named} have no baseline in the grid, so nothing is compared there.",
+            f"the arms of {named} have no baseline in the grid, so they are not compared.",
         )
 
 
@@ -155,7 +153,7 @@ def _check_start(problems: Problems, design: Design, factors: Sequence[Factor], 
 
 
 def _included(
-    problems: Problems, factors: tuple[Factor, ...], baseline: Mapping[str, str], kept: Sequence[Point], value: Any
+    problems: Problems, factors: tuple[Factor, ...], baseline: Mapping[str, str], kept: Sequence[Point], value: object
 ) -> list[Point]:
     if value is None:
         return []
@@ -173,12 +171,14 @@ def _included(
         unclear = [name for name, names in levels.items() if len(names) != 1 or not names[0]]
         if unclear:
             problems.add(
-                ("include", index), "ambiguous", f"one arm has one level a factor; say which {', '.join(unclear)}."
+                ("include", index),
+                "ambiguous",
+                f"an arm has one level of each factor; give one for {', '.join(unclear)}.",
             )
             continue
         point = Point({name: names[0] for name, names in levels.items()})
         if tuple(point.levels.values()) in there:
-            problems.warn(("include", index), "no-effect", "this arm is in the grid already.")
+            problems.warn(("include", index), "no-effect", "this arm is already in the grid.")
         else:
             there.add(tuple(point.levels.values()))
             found.append(point)

@@ -31,22 +31,20 @@ class Profile:
     design: Design | None = None
 
 
-def read_profiles(problems: Problems, value: Any, factors: tuple[Factor, ...]) -> tuple[Profile, ...]:
+def read_profiles(problems: Problems, value: object, factors: tuple[Factor, ...]) -> tuple[Profile, ...]:
     """The `profiles` block; every profile is checked, whichever is used."""
     found = []
     for name, spec in problems.mapping(("profiles",), value, "a mapping of profile names").items():
         key: Key = ("profiles", name)
         if not name.strip() or not name.isprintable() or len(name) > 100:
-            problems.add(key, "bad-name", "a profile's name has 1 to 100 printable characters.")
+            problems.add(key, "bad-name", "a profile name must have 1 to 100 printable characters.")
         spec = problems.mapping(key, spec, f"a mapping with some of {', '.join(PROFILE)}")
         problems.known_keys(key, spec, PROFILE)
         recipe = read_settings(problems, (*key, "recipe"), spec.get("recipe"))
         levels = _read_levels(problems, (*key, "levels"), spec.get("levels"), factors)
         for path in recipe:
             if factor := fixed_by(factors, path):
-                message = (
-                    f"every level of {factor} sets {path}, so this would change nothing; use profiles.{name}.levels."
-                )
+                message = f"every level of {factor} sets {path}, so this has no effect; use profiles.{name}.levels."
                 problems.add((*key, "recipe", path), "no-effect", message)
         rules = read_rules(problems, (*key, "exclude"), spec.get("exclude"), factors)
         seeds, design = spec.get("seeds"), spec.get("design")
@@ -93,7 +91,7 @@ def fixed_by(factors: tuple[Factor, ...], path: str) -> str:
 
 
 def _read_levels(
-    problems: Problems, key: Key, value: Any, factors: tuple[Factor, ...]
+    problems: Problems, key: Key, value: object, factors: tuple[Factor, ...]
 ) -> dict[tuple[str, str], Mapping[str, Any]]:
     changes: dict[tuple[str, str], Mapping[str, Any]] = {}
     for name, spec in problems.mapping(key, value, "a mapping of factors").items():

@@ -48,11 +48,11 @@ def read_sets(
         own = Problems(document, free=problems.free, stored=problems.stored)
         for name, item in read_settings(own, (), document.data).items():
             if name in settings:
-                own.add((), "duplicate", f"{name} is set twice on the command line.")
+                own.add((), "duplicate", f"{name} is set twice on the command line; keep one.")
             elif wrong := problems.free and unknown_path(name, known):
                 own.add((), "unknown-field", wrong)
             elif factor := fixed_by(factors, name):
-                own.add((), "no-effect", f"every level of {factor} sets {name}, so this would change nothing.")
+                own.add((), "no-effect", f"every level of {factor} sets {name}, so this has no effect.")
             settings[name] = item
         problems.absent |= own.absent
         problems.errors += [Problem(shown, None, "", problem.message, problem.code) for problem in own.errors]
@@ -107,7 +107,7 @@ def _document(path: str, value: str, shown: str) -> Document:
         try:
             document = parse(line, shown)
         except StudyError as error:
-            hint = " A text that begins like this is put in quotes."
+            hint = " Quote text that begins like this."
             raise StudyError(
                 [replace(problem, message=problem.message.rstrip(".") + "." + hint) for problem in error.problems]
             ) from None
@@ -150,12 +150,12 @@ def _is_whole(value: str, line: str) -> bool:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def _text(path: str, value: Any, is_filled: bool) -> str:
+def _text(path: str, value: object, is_filled: bool) -> str:
     if isinstance(value, Written):
         if is_filled and value.text is not None and not isinstance(value.value, str):
             return value.text if isinstance(value.text, str) else _listed(value.value, value.text)
         value = value.value
-    if path in weights_paths() and value is not None:
+    if path in weights_paths() and isinstance(value, str | Mapping):
         value = same_init(value)
     if not isinstance(value, str):
         return _flow(value)
@@ -169,7 +169,7 @@ def _listed(values: Sequence[Any], texts: Sequence[str]) -> str:
     return f"[{', '.join(items)}]"
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     """A value in one line of YAML."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_flow(name)}: {_flow(value[name])}" for name in sorted(value)) + "}"

@@ -27,7 +27,9 @@ def find(name: str | Path) -> Path:
             raise NotFound(f"{name} could be {' or '.join(map(str, below))}; name one of them.")
     hint = nearest(str(name), [other.name for other in there])
     listed = f" Study files here: {', '.join(map(str, there[:50]))}." if there else ""
-    raise NotFound(f"{str(name)[:200]}: no such study file, neither here nor in experiments/.{hint}{listed}")
+    raise NotFound(
+        f"{str(name)[:200]}: no such study file, neither here nor in experiments/.{hint}{listed}", code="absent-study"
+    )
 
 
 def files_of(study: str) -> list[Path]:

@@ -72,7 +72,7 @@ class Problems:
                 hint = nearest(name, names)
                 self.add((*key, name), "unknown-key", f"unknown key.{hint} Allowed here: {', '.join(names)}.")
 
-    def mapping(self, key: Key, value: Any, what: str) -> dict[str, Any]:
+    def mapping(self, key: Key, value: object, what: str) -> dict[str, Any]:
         """`value` where it is a mapping, else a problem and an empty one. Nothing at all is an empty mapping."""
         if value is None:
             return {}
@@ -81,8 +81,8 @@ class Problems:
         self.add(key, "wrong-type", f"must be {what}, not {show(value)}.")
         return {}
 
-    def names(self, key: Key, value: Any, what: str) -> list[str]:
-        """A name or a list of names as a list of their texts, as they stand in the file."""
+    def names(self, key: Key, value: object, what: str) -> list[str]:
+        """A name or a list of names as a list of their texts, as written in the file."""
         places: list[Key] = [(*key, index) for index in range(len(value))] if isinstance(value, list) else [key]
         if not all(self.document.is_scalar(place) for place in places):
             self.add(key, "wrong-type", f"must be {what}, not {show(value)}.")
@@ -90,7 +90,7 @@ class Problems:
         return [self.document.scalar_text(place) for place in places]
 
     def text(self, key: Key, what: str) -> str:
-        """A single value's text as it stands in the file; empty for nothing, a problem for a list or a mapping."""
+        """A single value's text as written in the file; empty for nothing, a problem for a list or a mapping."""
         node = self.document.node(key)
         if node is None or (node.kind == "scalar" and node.plain and node.text in ("", "~", "null")):
             return ""
@@ -98,7 +98,7 @@ class Problems:
             self.add(key, "wrong-type", f"must be {what}, not a {'list' if node.kind == 'list' else 'mapping'}.")
         return node.text
 
-    def field_value(self, key: Key, field: RecipeField, value: Any) -> Any:
+    def field_value(self, key: Key, field: RecipeField, value: object) -> Any:
         """`value` as the recipe field's own type; a problem and the default where it cannot be."""
         try:
             found = field.parse(value)
@@ -112,7 +112,7 @@ class Problems:
         self.places.setdefault((field.path, repr(found)), key)
         return found
 
-    def place(self, path: str, value: Any) -> Key:
+    def place(self, path: str, value: object) -> Key:
         """Where the recipe field `path` was given `value`; the recipe itself where that is not known."""
         return self.places.get((path, repr(value)), ("recipe",))
 
@@ -133,7 +133,7 @@ def code_of(error: ValidationError) -> str:
     return "wrong-value" if kind in ("value_error", "literal_error") else "wrong-type"
 
 
-def explain(error: ValidationError, value: Any) -> str:
+def explain(error: ValidationError, value: object) -> str:
     """What is wrong with a value, what is allowed and what was found, in a sentence without a subject."""
     details = _first(error)
     kind, context = details["type"], details.get("ctx", {})
@@ -162,7 +162,7 @@ def _first(error: ValidationError) -> ErrorDetails:
     return next((d for d in error.errors() if d["type"] != "none_required"), error.errors()[0])
 
 
-def show(value: Any) -> str:
+def show(value: object) -> str:
     """A value as one would write it, shortened to 60 characters."""
     if isinstance(value, str):
         text = repr(value[:100])

@@ -88,17 +88,17 @@ class Document:
         return line
 
     def scalar_text(self, key: Key) -> str:
-        """The text of a scalar as it stands in the file; empty where there is none."""
+        """The text of a scalar as written in the file; empty where there is none."""
         node = self.node(key)
         return node.text if node else ""
 
     def is_scalar(self, key: Key) -> bool:
-        """Whether a single value stands there, null included."""
+        """Whether there is a single value, null included."""
         node = self.node(key)
         return node is not None and node.kind == "scalar"
 
     def flow(self, key: Key) -> str:
-        """What stands there as one line of YAML, scalars as they are in the file."""
+        """The value as one line of YAML, scalars as written in the file."""
         node = self.node(key)
         return _flow(node) if node else ""
 
@@ -117,7 +117,7 @@ def flow_scalar(text: str) -> str:
 
 
 def is_plain_word(text: str) -> bool:
-    """Whether a text can stand inside `{}` and `[]` without quotes."""
+    """Whether a text can be written inside `{}` and `[]` without quotes."""
     return _PLAIN.fullmatch(text) is not None
 
 
@@ -128,7 +128,7 @@ def read(path: Path) -> Document:
             raw = stream.read(MAX_BYTES + 1)
             size = max(len(raw), path.stat().st_size)
     except FileNotFoundError:
-        raise NotFound(f"{path}: no such study file.") from None
+        raise NotFound(f"{path}: no such study file.", code="absent-study") from None
     except IsADirectoryError:
         raise NotFound(f"{path} is a folder; name the YAML file in it.") from None
     except (OSError, ValueError) as error:
@@ -215,7 +215,7 @@ class _Plain:
 
 
 class _Builder:
-    """Builds the tree from YAML events with a stack of its own, so that depth cannot exhaust Python's."""
+    """Builds the tree from YAML events with an explicit stack, so that depth cannot exhaust Python's."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -252,7 +252,7 @@ class _Builder:
             self.stack.pop()
             self.pending.pop()
 
-    def _open(self, event: Any, node: Node, line: int) -> None:
+    def _open(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, node: Node, line: int) -> None:
         if event.tag is not None and event.tag != "!":
             raise self._error(line, f"the tag {event.tag!r} is not allowed; a study file holds plain values only")
         if event.anchor is not None:

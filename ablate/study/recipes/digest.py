@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from ablate.study.recipes.recipe import RECIPE_VERSION
 
@@ -16,7 +15,7 @@ SHORT = 12
 """Characters of an id that people see and type."""
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: object) -> str:
     """The one JSON text of a value: sorted keys, no blanks, no NaN. Raises ValueError for NaN and infinities."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 

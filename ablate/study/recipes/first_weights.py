@@ -11,12 +11,12 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ablate.parts.packages import weights_folders
 from ablate.study.recipes.digest import SHORT
 from ablate.study.recipes.places import expand, variable
-from ablate.study.recipes.recipe import setting, weights_paths
+from ablate.study.recipes.recipe import weights_paths
+from ablate.study.values.recipe import AnyRecipe
 
 URL = "https://download.pytorch.org/models/"
 """Where torchvision's `Weights.url` points to, without the file's name."""
@@ -46,7 +46,7 @@ def torch_cache() -> Path:
     return expand(given, "torch's folder of weights") / "hub" / "checkpoints"
 
 
-def absent(recipe: Mapping[str, Any], *, home: Path, folders: Iterable[Path] = ()) -> str:
+def absent(recipe: AnyRecipe, *, home: Path, folders: Iterable[Path] = ()) -> str:
     """Why weights that a stored recipe names are not here and what to do, in one line; '' where they are.
 
     `home` is ABLATE_HOME; `folders` are those of the study file and of the studies that its parents come from. Only the
@@ -57,12 +57,12 @@ def absent(recipe: Mapping[str, Any], *, home: Path, folders: Iterable[Path] = (
     return next(filter(None, (_absent(recipe, path, home, places) for path in weights_paths())), "")
 
 
-def _absent(recipe: Mapping[str, Any], path: str, home: Path, folders: Iterable[Path]) -> str:
-    init = setting(recipe, path)
+def _absent(recipe: AnyRecipe, path: str, home: Path, folders: Iterable[Path]) -> str:
+    init = recipe.get(path)
     if not isinstance(init, Mapping):
         return ""
     if "entry" in init:
-        name = TORCHVISION.get((recipe["model"]["arch"], str(init["entry"]).rpartition(".")[2]))
+        name = TORCHVISION.get((recipe.get("model.arch"), str(init["entry"]).rpartition(".")[2]))
         if name is None or any((place / name).is_file() for place in (folder(home), torch_cache())):
             return ""
         return f"no weights: fetch {URL}{name} into {folder(home)}"

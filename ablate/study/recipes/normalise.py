@@ -77,7 +77,7 @@ def normalise(flat: Mapping[str, Any]) -> tuple[Flat, Reasons]:
     return result, reasons
 
 
-def _drop(flat: Flat, reasons: Reasons, path: str, value: Any, why: str) -> None:
+def _drop(flat: Flat, reasons: Reasons, path: str, value: object, why: str) -> None:
     if flat[path] != value:
         flat[path] = value
         reasons[path] = why
@@ -242,10 +242,15 @@ def has_validation(name: str) -> bool:
     return data_set is None or data_set.official is None or "val" in data_set.official
 
 
-def unknown_name(path: str, name: Any) -> str:
+def unknown_name(path: str, name: object) -> str:
     """What is wrong with a name given to one of the fields in `known_names`; empty for a known name and for all other fields."""
     names = known_names().get(path)
-    if names is None or name in names.known or any(re.fullmatch(form, name) for form in names.forms.values()):
+    if (
+        names is None
+        or not isinstance(name, str)
+        or name in names.known
+        or any(re.fullmatch(form, name) for form in names.forms.values())
+    ):
         return ""
     also = f"; or {', '.join(names.forms)}" if names.forms else ""
     return (
@@ -268,13 +273,11 @@ def contradictions(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("data.name", f"data.name {flat['data.name']} needs data.path, relative to ABLATE_DATA."))
     place = PurePath(flat["data.path"] or "")
     if place.is_absolute() or ".." in place.parts:
-        message = "data.path is a place in ABLATE_DATA: no absolute path and no '..'. Set ABLATE_DATA, or link the data into it."
+        message = "data.path must be a relative path within ABLATE_DATA, without '..'. Set ABLATE_DATA, or link the data into it."
         found.append(("data.path", message))
     warmup, epochs = flat["schedule.warmup_epochs"], flat["epochs"]
     if warmup >= epochs:
-        message = (
-            f"the warm-up of {warmup:g} epochs leaves none of {epochs}; schedule.warmup_epochs must be below epochs."
-        )
+        message = f"a warm-up of {warmup:g} epochs leaves nothing of the {epochs}; schedule.warmup_epochs must be below epochs."
         found.append(("schedule.warmup_epochs", message))
     found += [("data.split", _split_trouble(flat)), ("model.init", _weights_trouble(flat))]
     found += _two_parents(flat)
@@ -296,9 +299,9 @@ def _split_trouble(flat: Mapping[str, Any]) -> str:
         return ""
     chooser = "select" if flat["select"] != "last" else "early_stopping"
     if isinstance(split, Mapping) and "val" not in split:
-        return f"{chooser} needs validation images and data.split has none; as in data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
+        return f"{chooser} needs validation images, but data.split has none; write, for example, data.split: {{train: 0.64, val: 0.16, test: 0.2}}."
     if split == OFFICIAL and not has_validation(name):
-        return f"{chooser} needs validation images and the official split of {name} has none; as in data.split: {{val: 0.1, test: official}}."
+        return f"{chooser} needs validation images, but the official split of {name} has none; write, for example, data.split: {{val: 0.1, test: official}}."
     return ""
 
 
@@ -320,7 +323,7 @@ def _two_parents(flat: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (
             path,
-            f"{first} and {path} both name a run, and a run has one parent; give one of the two as a file of weights.",
+            f"{first} and {path} both name a run, but a run has one parent; give one of them as a file of weights.",
         )
         for path in others
     ]
@@ -351,6 +354,6 @@ def selects(flat: Mapping[str, Any]) -> bool:
     return flat["select"] != "last" or flat["early_stopping.patience"] is not None
 
 
-def dict_get(value: Any, key: str) -> Any:
+def dict_get(value: object, key: str) -> Any:
     """`value[key]` where value is a mapping that has it, else None."""
     return value.get(key) if isinstance(value, Mapping) else None

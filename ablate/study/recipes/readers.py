@@ -13,12 +13,12 @@ SPLITS = ("train", "val", "test")
 OFFICIAL = "official"
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """A finite number that is no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def read_split(value: Any) -> Any:
+def read_split(value: object) -> Any:
     if value is None or value == OFFICIAL:
         return value
     if not isinstance(value, Mapping) or not value or set(value) - set(SPLITS):
@@ -27,7 +27,7 @@ def read_split(value: Any) -> Any:
         )
     shares = {name: share for name, share in value.items() if share != OFFICIAL}
     if any(name != "test" for name, share in value.items() if share == OFFICIAL):
-        raise ValueError("only test can be 'official', as in {val: 0.1, test: official}")
+        raise ValueError("can only have 'official' for test, as in {val: 0.1, test: official}")
     for name, share in shares.items():
         if not is_number(share) or not 0 < share < 1:
             raise ValueError(f"{name} must be a fraction between 0 and 1, not {share!r}")
@@ -42,13 +42,13 @@ def read_split(value: Any) -> Any:
 
 def _beside_official(shares: Mapping[str, float]) -> dict[str, Any]:
     if "val" not in shares:
-        raise ValueError("say 'official' alone where nothing is cut from train")
+        raise ValueError("must be just 'official' if nothing is split off train")
     if "train" in shares and abs(sum(shares.values()) - 1) > 1e-6:
         raise ValueError("train and val must add up to 1 beside an official test set")
     return {"val": float(shares["val"]), "test": OFFICIAL}
 
 
-def read_normalize(value: Any) -> Any:
+def read_normalize(value: object) -> Any:
     if value in ("imagenet", "dataset"):
         return value
     if isinstance(value, Mapping) and set(value) == {"mean", "std"}:
@@ -56,10 +56,10 @@ def read_normalize(value: Any) -> Any:
     raise ValueError("must be 'imagenet', 'dataset' or {mean: ..., std: ...}")
 
 
-def _channels(name: str, value: Any) -> list[float]:
-    numbers = list(value) if isinstance(value, list | tuple) else [value] * 3
+def _channels(name: str, value: object) -> list[float]:
+    numbers: list[Any] = list(value) if isinstance(value, list | tuple) else [value] * 3
     if len(numbers) not in (1, 3) or not all(is_number(number) for number in numbers):
-        raise ValueError(f"{name} must be one number or one a channel")
+        raise ValueError(f"{name} must be one number, or one for each channel")
     if name == "std" and min(numbers) <= 0:
         raise ValueError("std must be above 0")
     return [float(number) + 0.0 for number in numbers]
@@ -69,7 +69,7 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
 """What the largest class weight may be: the loss is summed in float32, where others vanish or overflow."""
 
 
-def read_class_weights(value: Any) -> Any:
+def read_class_weights(value: object) -> Any:
     if value in ("none", "balanced"):
         return value
     if isinstance(value, list | tuple) and all(is_number(w) and w >= 0 for w in value) and any(value):
@@ -79,10 +79,10 @@ def read_class_weights(value: Any) -> Any:
                 "only their ratios count, so write them around 1"
             )
         return tuple(float(w) + 0.0 for w in value)
-    raise ValueError("must be 'none', 'balanced' or a list of one weight a class, none negative and not all 0")
+    raise ValueError("must be 'none', 'balanced' or a list with one weight for each class, none negative and not all 0")
 
 
-def read_globs(value: Any) -> Any:
+def read_globs(value: object) -> Any:
     if value == "all":
         return value
     names = [value] if isinstance(value, str) else value
@@ -91,20 +91,20 @@ def read_globs(value: Any) -> Any:
     raise ValueError("must be 'all' or a list of layer names or globs, as in [layer4, fc]")
 
 
-def read_groups(value: Any) -> Any:
+def read_groups(value: object) -> Any:
     if isinstance(value, Mapping) and all(is_number(rate) and rate >= 0 for rate in value.values()):
         return {str(name): float(rate) + 0.0 for name, rate in value.items()}
     raise ValueError("must map globs of parameter names to learning rates, as in {'layer1.*': 1e-5}")
 
 
-def read_arguments(value: Any) -> Any:
+def read_arguments(value: object) -> Any:
     """A mapping that JSON can hold: no NaN and no infinity, however deep."""
     if not isinstance(value, Mapping):
         raise ValueError("must be a mapping of arguments")
     return {str(name): finite(item) for name, item in value.items()}
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> Any:
     """`value` where every number in it is finite, else ValueError."""
     if isinstance(value, Mapping):
         return {str(name): finite(item) for name, item in value.items()}

@@ -29,6 +29,7 @@ from ablate.study.recipes.field import RecipeField as RecipeField
 from ablate.study.recipes.field import recipe_field
 from ablate.study.recipes.forms import Arguments, ClassWeights, Globs, Groups, Normalize, Split
 from ablate.study.recipes.transforms import Transforms, transforms, without_later
+from ablate.study.values.recipe import AnyRecipe
 
 RECIPE_VERSION = 1
 """Raised when the meaning of a recipe changes, so that old results keep theirs."""
@@ -94,7 +95,7 @@ class Data(_Section):
 
 class Model(_Section):
     arch: str = Field("resnet18", description="a registered network or package.module:callable")
-    args: Arguments = Field({}, description="arguments of the network's own")
+    args: Arguments = Field({}, description="the network's own arguments")
     tweak: Tweak | None = Field("B", description="A, B, C, D as He et al. 2019 stack them; C-only and D-only on A")
     stride_in_3x3: bool | None = Field(
         None, description="stride on the bottleneck's 3x3 (B) instead of its first 1x1 (A)"
@@ -157,7 +158,7 @@ class Recipe(_Core):
     values: Mapping[str, Any] = Field(repr=False)
 
     def get(self, path: str) -> Any:
-        """The value of any field by its dotted path, JSON-ready. Raises KeyError for what is no field."""
+        """The value of any field by its dotted path, JSON-ready. Raises KeyError for anything else."""
         return self.values[path]
 
 
@@ -214,7 +215,7 @@ def written(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"optimizer": {"lr": 1}}` -> `{"optimizer.lr": 1}`: the fields that stand there, and no others."""
+    """`{"optimizer": {"lr": 1}}` -> `{"optimizer.lr": 1}`: only the fields that are given."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping) and name not in fields():
@@ -231,23 +232,22 @@ def filled(nested: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def setting(nested: Mapping[str, Any], path: str) -> Any:
-    """One value of a stored recipe; None where it is left out."""
-    section, _, leaf = path.rpartition(".")
-    place = nested.get(section) if section else nested
-    return place.get(leaf) if isinstance(place, Mapping) else None
+def shape_of(recipe: AnyRecipe) -> tuple[Any, ...]:
+    """What the cost of an epoch depends on, as far as a recipe tells."""
+    paths = ("model.arch", "data.image_size", "batch_size", "precision", "data.name", "data.fraction", "data.limit")
+    return tuple(recipe.get(path) for path in paths)
 
 
-def replaced(nested: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+def replaced(nested: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
     """A stored recipe with another value in one field of a section."""
     section, _, leaf = path.rpartition(".")
     return {**nested, section: {**nested.get(section, {}), leaf: value}}
 
 
-def start_of(nested: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def start_of(recipe: AnyRecipe) -> tuple[str, Mapping[str, Any]]:
     """The field of a stored recipe that names a run whose weights are needed, and what it says; ("", {}) for none."""
     for path in weights_paths():
-        value = setting(nested, path)
+        value = recipe.get(path)
         if names_run(value):
             return path, value
     return "", {}
@@ -276,7 +276,7 @@ def _section(path: str) -> str:
 
 def _no_field(path: str) -> str:
     return (
-        f"is no field of a recipe here.{nearest(path, fields())} The part that declares it is absent: "
+        f"is not a recipe field here.{nearest(path, fields())} The part that declares it is absent: "
         "install its package, or put its file back."
     )
 
@@ -341,4 +341,4 @@ def _field(part: Part, path: str, declared: Declared) -> RecipeField:
     try:
         return recipe_field(path, declared.type, declared.default, declared.about, is_first=is_first)
     except ValidationError as error:
-        raise Unfit(part, f"the default of {path} is no value of it: {error}") from None
+        raise Unfit(part, f"the default of {path} is not valid: {error}") from None

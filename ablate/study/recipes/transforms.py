@@ -35,17 +35,17 @@ def _argument(part: Transform, name: str) -> RecipeField:
         is_first = declared.before == FIRST
         return recipe_field(name, declared.type, declared.default, declared.about, is_first=is_first)
     except ValidationError as error:
-        raise Unfit(part, f"the default of {name} is no value of it: {error}") from None
+        raise Unfit(part, f"the default of {name} is not valid: {error}") from None
 
 
-def read_transforms(value: Any) -> Any:
+def read_transforms(value: object) -> Any:
     """`[flip]`, `[{flip: {p: 0.5}}]` -> `({"flip": {"p": 0.5}},)` with every argument written out."""
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list of transforms, as in [{random_crop: {padding: 4}}, horizontal_flip]")
     return tuple(_transform(item) for item in value)
 
 
-def read_stored(value: Any) -> tuple[list[Any], list[str]]:
+def read_stored(value: Sequence[str | Mapping[str, Any]]) -> tuple[list[Any], list[str]]:
     """A list that was valid once, and the names in it that no transform has: those keep the arguments that they were given."""
     items = [
         {item: {}} if isinstance(item, str) else {name: dict(given or {}) for name, given in item.items()}
@@ -66,28 +66,28 @@ def without_later(value: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict
     return found
 
 
-def _transform(item: Any) -> dict[str, dict[str, Any]]:
+def _transform(item: object) -> dict[str, dict[str, Any]]:
     if isinstance(item, str):
         item = {item: {}}
     if not isinstance(item, Mapping) or len(item) != 1:
-        raise ValueError("each transform is a name or one {name: {argument: value}}")
+        raise ValueError("must give each transform as a name or as {name: {argument: value}}")
     ((name, given),) = item.items()
     given = {} if given is None else given
     known = transforms().get(name)
     if known is None:
         raise ValueError(
-            f"unknown transform {name!r}; allowed: {', '.join(transforms())}.{nearest(str(name), transforms())}"
+            f"has an unknown transform {name!r}; allowed: {', '.join(transforms())}.{nearest(str(name), transforms())}"
         )
     if not isinstance(given, Mapping):
         example = f"{{{name}: {{{next(iter(known))}: ...}}}}" if known else name
-        raise ValueError(f"the arguments of {name} are a mapping, as in {example}")
+        raise ValueError(f"must give the arguments of {name} as a mapping, as in {example}")
     for argument in given:
         if argument not in known:
             raise ValueError(f"{name} has no argument {argument!r}; allowed: {', '.join(known) or 'none'}")
     return {name: {key: _value(name, field, given.get(key, field.default)) for key, field in known.items()}}
 
 
-def _value(name: str, field: RecipeField, value: Any) -> Any:
+def _value(name: str, field: RecipeField, value: object) -> Any:
     shape = field.adapter.json_schema()
     if shape.get("type") == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -111,7 +111,7 @@ def _wanted(shape: Mapping[str, Any]) -> str:
 
 
 class _Schema:
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, core_schema: object, handler: object) -> dict[str, Any]:
         """Written when it is asked for: which transforms there are may change until then."""
         shapes = [_shape(name, arguments) for name, arguments in transforms().items()]
         return {"type": "array", "items": {"anyOf": [{"enum": list(transforms())}, *shapes]}}

@@ -81,7 +81,7 @@ def parse_claim(text: str, context: ClaimContext) -> Claim:
         kind = found["which"]
         ours = METRICS[metric].better if metric in METRICS else ""
         if context.better.get(metric, ours) == "neither":
-            raise ClaimError(f"{text!r}: {metric} has no better and worse; compare with > or <.")
+            raise ClaimError(f"{text!r}: {metric} has no better direction; compare with > or <.")
         subject = term(found["a"])
         others = [term(row.strip()) for row in found["rest"].split(",")] if found["rest"] else context.rows(where)
         terms = (subject, *(other for other in others if other.levels != subject.levels))
@@ -124,5 +124,5 @@ def _margin(text: str | None, metric: str, percent: frozenset[str]) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf or "_" in text:
-        raise ClaimError(f"'by {text}' is no number from 0; write it as the metric is, as in 'by 0.05'.")
+        raise ClaimError(f"'by {text}' must be a number from 0 in the metric's unit, as in 'by 0.05'.")
     return number

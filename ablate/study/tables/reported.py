@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ablate.study.designs.names import Levels, UnclearName, resolve
 from ablate.study.document.problems import Problems
@@ -45,7 +44,7 @@ class ReportedReader:
     ) -> None:
         self.problems, self.table, self.shown, self.defaults, self.steps = problems, table, shown, defaults, steps
 
-    def read(self, key: Key, value: Any) -> dict[str, tuple[Reported | None, ...]]:
+    def read(self, key: Key, value: object) -> dict[str, tuple[Reported | None, ...]]:
         columns = self.table.columns
         reported: dict[str, tuple[Reported | None, ...]] = {}
         for text, figures in self.problems.mapping(key, value, "a mapping of rows to figures").items():
@@ -62,7 +61,7 @@ class ReportedReader:
                 continue
             row = tuple(self._figure(at, self._metric(i)) for i, at in enumerate(places))
             if name in reported:
-                self.problems.add(place, "duplicate", f"names the row {name}, which is there already.")
+                self.problems.add(place, "duplicate", f"is the row {name}, which is already given.")
             reported[name] = row
         return reported
 
@@ -78,11 +77,11 @@ class ReportedReader:
             return self._levels_name(key, text)
         before, _, last = text.rpartition("/")
         if self.table.kind == "epoch" and not EPOCH.fullmatch(last):
-            self.problems.add(key, "bad-format", f"a row of epochs is named by a whole number from 1, not {last!r}.")
+            self.problems.add(key, "bad-format", f"an epoch row must be a whole number from 1, not {last!r}.")
         picked = self.table.row_where
         if picked and last not in picked:
             self.problems.add(
-                key, "unknown-name", f"{last!r} is no row of this table; where picks {', '.join(picked[:20])}."
+                key, "unknown-name", f"{last!r} is not a row of this table; where selects {', '.join(picked[:20])}."
             )
         return self._levels_name(key, before or "baseline") + "/" + last if self.shown else text
 
@@ -94,7 +93,7 @@ class ReportedReader:
             return text
         if left_out := left_out_by(self.table, levels):
             self.problems.add(
-                key, "unknown-name", f"{text!r} is no row of this table; its where leaves out {left_out}."
+                key, "unknown-name", f"{text!r} is not a row of this table; its where excludes {left_out}."
             )
         return "/".join(levels.values())
 

@@ -51,15 +51,15 @@ class TableReader:
         self.better = better or {}
         self.usual = usual
 
-    def read(self, value: Any) -> dict[str, TableSpec]:
+    def read(self, value: object) -> dict[str, TableSpec]:
         tables = self.problems.mapping(("tables",), value, "a mapping of table names")
         return {name: self.table(name, spec) for name, spec in tables.items()}
 
-    def table(self, name: str, spec: Any) -> TableSpec:
+    def table(self, name: str, spec: object) -> TableSpec:
         key: Key = ("tables", name)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name) or not name.strip("."):
             self.problems.add(
-                key, "bad-name", "a table's name has only letters, digits, '.', '_' and '-', at most 80 of them."
+                key, "bad-name", "a table name may only contain letters, digits, '.', '_' and '-', at most 80 of them."
             )
         spec = self.problems.mapping(key, spec, "a mapping with rows and columns")
         self.problems.known_keys(key, spec, TABLE)
@@ -88,9 +88,7 @@ class TableReader:
         if test not in TESTS:
             self.problems.add((*key, "test"), "wrong-value", f"must be one of {', '.join(TESTS)}, not {show(test)}.")
         if baseline is not None and not baseline:
-            self.problems.add(
-                (*key, "baseline"), "empty", "names no factor; leave it out where the study's own is meant."
-            )
+            self.problems.add((*key, "baseline"), "empty", "is empty; leave it out to use the study's baseline.")
         return TableSpec(
             name=name,
             factors=rows,
@@ -116,14 +114,14 @@ class TableReader:
             place = (*key, "rows", index) if isinstance(spec["rows"], list) else (*key, "rows")
             if name in KINDS:
                 self.problems.add(
-                    place, "conflict", f"{name} stands last in rows, and only one of {', '.join(KINDS)} does."
+                    place, "conflict", f"{name} must come last in rows; only one of {', '.join(KINDS)} is allowed."
                 )
             elif name not in self.factors:
                 known = [*self.factors, *KINDS]
-                message = f"there is no factor {name!r}.{nearest(name, known)} Allowed: {', '.join(known)}."
+                message = f"unknown factor {name!r}.{nearest(name, known)} Allowed: {', '.join(known)}."
                 self.problems.add(place, "unknown-name", message)
         if len(set(factors)) < len(factors):
-            self.problems.add((*key, "rows"), "duplicate", "a factor is there twice.")
+            self.problems.add((*key, "rows"), "duplicate", "a factor is listed twice.")
         return tuple(name for name in dict.fromkeys(factors) if name in self.factors), kind
 
     def _columns(self, key: Key, spec: Mapping[str, Any], kind: str) -> tuple[tuple[str, ...], str | None, str | None]:
@@ -136,16 +134,16 @@ class TableReader:
         )
         metric = self.problems.text((*key, "metric"), "a metric") or None
         if not names and value is not None and isinstance(value, list) and not value:
-            self.problems.add((*key, "columns"), "empty", "names no column.")
+            self.problems.add((*key, "columns"), "empty", "needs at least one column.")
         if len(set(names)) < len(names):
-            self.problems.add((*key, "columns"), "duplicate", "a column is there twice.")
+            self.problems.add((*key, "columns"), "duplicate", "a column is listed twice.")
         if len(names) == 1 and names[0] in self.factors:
             factor = self.factors[names[0]]
             metric = metric or ("f1" if kind == "class" else self.usual)
             self._check_metric((*key, "metric"), metric, kind)
             return tuple(level.name for level in factor.levels), factor.name, metric
         if metric is not None:
-            self.problems.add((*key, "metric"), "unsupported", "is only for tables whose columns are a factor.")
+            self.problems.add((*key, "metric"), "unsupported", "only works if the columns are a factor.")
         for index, name in enumerate(names):
             self._check_metric((*key, "columns", index) if isinstance(value, list) else (*key, "columns"), name, kind)
         return tuple(names), None, None
@@ -154,9 +152,7 @@ class TableReader:
         allowed = CLASS_METRICS if kind == "class" else tuple(m for m in self.metrics if m not in CLASS_METRICS)
         if name not in allowed:
             hint = nearest(name, [*allowed, *self.factors])
-            self.problems.add(
-                key, "unknown-metric", f"{name!r} is no metric here.{hint} Metrics: {', '.join(allowed)}."
-            )
+            self.problems.add(key, "unknown-metric", f"unknown metric {name!r}.{hint} Metrics: {', '.join(allowed)}.")
 
     def _all_placed(
         self, key: Key, rows: Sequence[str], kind: str, column_factor: str | None, where: Condition
@@ -164,22 +160,22 @@ class TableReader:
         for name in self.factors:
             kept = where.get(name)
             if name in rows and name == column_factor:
-                self.problems.add(key, "conflict", f"the factor {name} is in both rows and columns.")
+                self.problems.add(key, "conflict", f"factor {name} is in both rows and columns; keep one.")
             elif kept == ():
-                self.problems.add((*key, "where", name), "empty", f"leaves no level of {name}.")
+                self.problems.add((*key, "where", name), "empty", f"selects no level of {name}.")
             elif name in rows or name == column_factor or kind == "effect":
                 continue
             elif kept is None:
                 self.problems.add(
                     key,
                     "ambiguous",
-                    f"the factor {name} is in neither rows, columns nor where; nothing is averaged silently. Add it.",
+                    f"factor {name} must be in rows, columns or where; ablate does not average over it.",
                 )
             elif len(kept) != 1:
                 self.problems.add(
                     (*key, "where", name),
                     "ambiguous",
-                    f"must come to one level of {name}, or {name} must stand in rows or columns.",
+                    f"must select one level of {name}, or put {name} in rows or columns.",
                 )
 
     def _row_where(self, key: Key, spec: Mapping[str, Any], kind: str) -> tuple[str, ...]:
@@ -188,17 +184,17 @@ class TableReader:
             if isinstance(where, dict) and name in where:
                 place = (*key, "where", name)
                 if name != kind or kind == "effect":
-                    self.problems.add(place, "unsupported", f"picks rows only where `rows` ends in {name}.")
+                    self.problems.add(place, "unsupported", f"only works if `rows` ends in {name}.")
                     return ()
                 picked = self.problems.names(place, where[name], "a row or a list of rows")
                 if kind == "epoch" and not all(EPOCH.fullmatch(text) for text in picked):
-                    self.problems.add(place, "out-of-range", "epochs are whole numbers from 1.")
+                    self.problems.add(place, "out-of-range", "epochs must be whole numbers from 1.")
                 elif where[name] == []:
-                    self.problems.add(place, "empty", "picks no row.")
+                    self.problems.add(place, "empty", "selects no row.")
                 return tuple(dict.fromkeys(picked))
         return ()
 
-    def _claims(self, key: Key, value: Any, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
+    def _claims(self, key: Key, value: object, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
         if value is None:
             return ()
         if not isinstance(value, list):
@@ -228,19 +224,21 @@ class TableReader:
         def levels(name: str, text: str) -> str:
             if name not in by_name:
                 listed = ", ".join(by_name) or "none"
-                raise ClaimError(f"where {name}={text}: the rows have no factor {name!r}. Factors: {listed}.")
+                raise ClaimError(f"where {name}={text}: unknown factor {name!r}. Factors: {listed}.", "unknown-name")
             level = match_level(by_name[name], text)
             if level is None:
                 known = [level.name for level in by_name[name].levels]
-                raise ClaimError(f"where {name}={text}: {name} has no level {text!r}.{nearest(text, known)}")
+                raise ClaimError(
+                    f"where {name}={text}: {name} has no level {text!r}.{nearest(text, known)}", "unknown-name"
+                )
             return level.name
 
         def row(text: str, fixed: Levels) -> Levels:
             found = resolve(text, shown, {**defaults, **fixed}, self.steps)
             if other := next((f"{name}={level}" for name, level in fixed.items() if found[name] != level), None):
-                raise ClaimError(f"{text!r} is no row where {other}.")
+                raise ClaimError(f"{text!r} is not a row where {other}.", "unknown-name")
             if left_out := left_out_by(table, found):
-                raise ClaimError(f"{text!r} is no row of this table; its where leaves out {left_out}.")
+                raise ClaimError(f"{text!r} is not a row of this table; its where excludes {left_out}.", "unknown-name")
             return found
 
         metrics = (table.metric,) if table.metric else table.columns

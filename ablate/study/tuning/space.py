@@ -20,7 +20,7 @@ _FORMS = "{float: [LOW, HIGH]}, {int: [LOW, HIGH]} or {values: [...]}"
 MAX_VALUES = 10_000
 
 
-def read_space(problems: Problems, value: Any, factors: tuple[Factor, ...] | None) -> tuple[Dimension, ...]:
+def read_space(problems: Problems, value: object, factors: tuple[Factor, ...] | None) -> tuple[Dimension, ...]:
     """The fields that are sampled, in the file's order. Without `factors`, conditions are not looked at."""
     spec = problems.mapping(("space",), value, f"a mapping of recipe fields to {_FORMS}")
     if not spec and not isinstance(value, list | str | int | float):
@@ -29,7 +29,7 @@ def read_space(problems: Problems, value: Any, factors: tuple[Factor, ...] | Non
     return tuple(dimension for dimension in found if dimension is not None)
 
 
-def _dimension(problems: Problems, path: str, spec: Any, factors: tuple[Factor, ...] | None) -> Dimension | None:
+def _dimension(problems: Problems, path: str, spec: object, factors: tuple[Factor, ...] | None) -> Dimension | None:
     key: Key = ("space", path)
     if not check_path(problems, key, path):
         return None
@@ -37,7 +37,7 @@ def _dimension(problems: Problems, path: str, spec: Any, factors: tuple[Factor, 
         problems.add(key, "unsupported", "weights cannot be sampled; make them a factor of the study.")
         return None
     kinds = [kind for kind in KINDS if isinstance(spec, dict) and kind in spec]
-    if len(kinds) != 1:
+    if not isinstance(spec, dict) or len(kinds) != 1:
         problems.add(key, "wrong-type", f"must be one of {_FORMS}, not {show(spec)}.")
         return None
     kind = kinds[0]
@@ -55,7 +55,7 @@ def _dimension(problems: Problems, path: str, spec: Any, factors: tuple[Factor, 
     return Dimension(path, kind, *bounds, log, step, only=only) if len(problems.errors) == told else None
 
 
-def _values(problems: Problems, key: Key, path: str, value: Any) -> tuple[Any, ...]:
+def _values(problems: Problems, key: Key, path: str, value: object) -> tuple[Any, ...]:
     place = (*key, "values")
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_VALUES:
         problems.add(place, "wrong-type", f"must be a list of 1 to {MAX_VALUES:,} values, not {show(value)}.")
@@ -73,7 +73,7 @@ def _values(problems: Problems, key: Key, path: str, value: Any) -> tuple[Any, .
         if path in read:
             found.append(read[path])
     if len({(type(item), item) for item in found}) < len(found):
-        problems.add(place, "duplicate", f"holds one value twice: {show(value)}.")
+        problems.add(place, "duplicate", f"lists a value twice: {show(value)}.")
     return tuple(found)
 
 
@@ -84,7 +84,7 @@ def _log(problems: Problems, key: Key, spec: dict[str, Any]) -> bool:
     return value is True
 
 
-def _range(problems: Problems, key: Key, path: str, kind: str, value: Any, log: bool) -> tuple[float, float] | None:
+def _range(problems: Problems, key: Key, path: str, kind: str, value: object, log: bool) -> tuple[float, float] | None:
     """Both bounds, each a value that the field takes."""
     place = (*key, kind)
     if not isinstance(value, list) or len(value) != 2 or not all(_is_number(item, kind) for item in value):
@@ -93,7 +93,7 @@ def _range(problems: Problems, key: Key, path: str, kind: str, value: Any, log: 
         return None
     low, high = value
     if low >= high:
-        what = "empty" if low == high else "upside down"
+        what = "empty" if low == high else "reversed"
         problems.add(place, "out-of-range", f"the range {show(value)} is {what}; LOW must be below HIGH.")
         return None
     if log and low <= 0:
@@ -119,7 +119,7 @@ def _is_whole(path: str) -> bool:
     return "integer" in types and "number" not in types
 
 
-def _is_number(value: Any, kind: str) -> bool:
+def _is_number(value: object, kind: str) -> bool:
     wanted = int if kind == "int" else int | float
     return isinstance(value, wanted) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -134,7 +134,7 @@ def _step(problems: Problems, key: Key, spec: dict[str, Any], bounds: Sequence[f
             place, "out-of-range", f"must be a number above 0 and at most {bounds[1] - bounds[0]:g}, not {show(value)}."
         )
     elif log:
-        problems.add(place, "conflict", "a logarithmic range has no step; take out one of `log` and `step`.")
+        problems.add(place, "conflict", "a logarithmic range cannot have a step; remove `log` or `step`.")
     elif (bounds[1] - bounds[0]) / value > MAX_VALUES:
         problems.add(place, "too-many", f"makes more than {MAX_VALUES:,} values; use a larger step.")
     else:

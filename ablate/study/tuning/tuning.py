@@ -22,7 +22,6 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, read
 from ablate.study.loader import Settings, load
 from ablate.study.recipes.normalise import SELECTORS, has_validation
-from ablate.study.recipes.recipe import flatten
 from ablate.study.tuning.space import read_space
 from ablate.study.values.metrics import METRICS
 from ablate.study.values.study import Arm, Study
@@ -55,9 +54,7 @@ class _Reader:
         """In two rounds: what the file says by itself, then what it says of its study."""
         problems, data = self.problems, self.data
         if "factors" in data and "space" not in data:
-            problems.add(
-                (), "wrong-file", "this is a study, not a tuning file: it has factors. `ablate grid run` takes it."
-            )
+            problems.add((), "wrong-file", "this is a study, not a tuning file; use `ablate grid run`.")
             problems.stop()
         problems.known_keys((), data, TUNING)
         recipe = read_settings(problems, ("recipe",), data.get("recipe"))
@@ -75,7 +72,7 @@ class _Reader:
             problems.add(
                 ("study",),
                 "unsupported",
-                f"{study.name} has a trainer of its own; only studies of the built-in trainer can be tuned.",
+                f"{study.name} uses its own trainer; only studies with the built-in trainer can be tuned.",
             )
             problems.stop()
         space = read_space(problems, data.get("space"), study.factors)
@@ -130,12 +127,12 @@ class _Reader:
                     continue
                 arm = by_levels.get(tuple(levels.items()))
                 if arm is None:
-                    message = f"{text!r} is no arm of {study.name}: its design or an exclude rule leaves it out."
+                    message = f"{text!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."
                     self.problems.add(key, "not-in-grid", f"{message} Arms: {_few([arm.name for arm in study.arms])}.")
                 else:
                     found.append(arm)
             if value == []:
-                self.problems.add(("arms",), "empty", "names no arm; say all, or list some.")
+                self.problems.add(("arms",), "empty", "lists no arm; write all, or list some.")
         first = {arm.arm_id: arm for arm in reversed(study.arms)}
         return tuple({arm.arm_id: first[arm.arm_id] for arm in found}.values())
 
@@ -152,15 +149,13 @@ class _Reader:
             message = f"is missing: name the number that is tuned, one of {', '.join(allowed)}."
         elif name in METRICS and (name.startswith("test_") or f"val_{name}" in METRICS):
             message = (
-                f"{name} is of the split that is reported, and what selects is never what is reported. "
+                f"{name} is measured on the split that is reported, which must not choose settings. "
                 f"Allowed: {', '.join(allowed)}."
             )
         elif name.startswith("train_") and name in METRICS:
-            message = f"{name} says nothing of new images. Allowed: {', '.join(allowed)}."
+            message = f"{name} is measured on training images, which says nothing about new ones. Allowed: {', '.join(allowed)}."
         else:
-            message = (
-                f"{name!r} is no metric of the validation set.{nearest(name, allowed)} Allowed: {', '.join(allowed)}."
-            )
+            message = f"{name!r} is not a validation metric.{nearest(name, allowed)} Allowed: {', '.join(allowed)}."
         self.problems.add(("metric",), "unknown-metric", message)
         return SELECTORS[0], "higher"
 
@@ -175,11 +170,11 @@ class _Reader:
             seed = 0
         return self._choice(("sampler", "name"), value.get("name", "tpe"), SAMPLERS, "sampler"), seed
 
-    def _choice(self, key: tuple[str, ...], value: Any, known: Sequence[str], what: str) -> str:
+    def _choice(self, key: tuple[str, ...], value: object, known: Sequence[str], what: str) -> str:
         if value in known:
             return str(value)
         hint = nearest(str(value), known)
-        self.problems.add(key, "wrong-value", f"there is no {what} {show(value)}.{hint} Allowed: {', '.join(known)}.")
+        self.problems.add(key, "wrong-value", f"unknown {what} {show(value)}.{hint} Allowed: {', '.join(known)}.")
         return known[0]
 
     def _budget(self, sampler: str) -> Budget | None:
@@ -213,27 +208,26 @@ class _Reader:
         for path in recipe:
             if factor := fixed_by(study.factors, path):
                 problems.add(
-                    ("recipe", path), "no-effect", f"every level of {factor} sets {path}, so this would change nothing."
+                    ("recipe", path), "no-effect", f"every level of {factor} sets {path}, so this has no effect."
                 )
         sampled = {dimension.path for dimension in space}
         for path in sampled & set(recipe):
-            problems.add(("recipe", path), "conflict", f"{path} is in `space` too, which would always win; keep one.")
+            problems.add(("recipe", path), "conflict", f"{path} is also in `space`, which always wins; keep one.")
         for dimension in space:
             self._check_dimension(study, arms, dimension, sampler)
         for arm in arms:
-            if message := _selection_trouble(arm):
-                (problems.warn if "flatter" in message else problems.add)(("metric",), "selects-on-reported", message)
+            if _select_on(problems, arm):
                 return
 
     def _check_dimension(self, study: Study, arms: Sequence[Arm], dimension: Dimension, sampler: str) -> None:
         key = ("space", dimension.path)
         tuned = [arm for arm in arms if all(arm.levels[name] in levels for name, levels in dimension.only.items())]
         if not tuned:
-            self.problems.add(
-                (*key, "only"), "no-effect", "matches no arm that is tuned; mend it or take the field out."
-            )
+            self.problems.add((*key, "only"), "no-effect", "matches no tuned arm; fix or remove it.")
         if sampler == "grid" and not dimension.cells:
-            self.problems.add(key, "conflict", "a grid has no end of values here; give a step, or `values`.")
+            self.problems.add(
+                key, "conflict", "has infinitely many values, so a grid cannot try all; give a step, or `values`."
+            )
         levels = {factor.name: {level.name: level for level in factor.levels} for factor in study.factors}
         losing = {
             f"{name}={level}"
@@ -246,21 +240,19 @@ class _Reader:
         }  # fmt: skip
         if losing and not dimension.only:  # whoever says `only` means those levels
             self.problems.warn(
-                key, "no-effect", f"{', '.join(sorted(losing))} set{'s' if len(losing) == 1 else ''} this field, and the space is applied "
-                "after the levels: what they set there is never used."
+                key, "no-effect", f"{', '.join(sorted(losing))} set{'s' if len(losing) == 1 else ''} this field, but the space is applied "
+                "after the levels, so their value is never used."
             )  # fmt: skip
 
     def _check_arms(self, tuning: Tuning, budget: Budget | None) -> None:
         same: dict[str, list[str]] = {}
         for arm in tuning.arms:
             sampled = {dimension.path for dimension in tuning.space_of(arm)}
-            rest = {path: value for path, value in flatten(arm.recipe).items() if path not in sampled}
+            rest = {path: arm.recipe.get(path) for path in arm.recipe.paths() if path not in sampled}
             same.setdefault(repr(rest), []).append(arm.name)
         for names in same.values():
             if len(names) > 1:
-                message = (
-                    f"arms {', '.join(names)} differ in these fields alone, so they are tuned into one and the same."
-                )
+                message = f"arms {', '.join(names)} differ only in these fields, so tuning makes them the same."
                 self.problems.warn(("space",), "no-effect", message)
         for arm in tuning.arms:
             space = tuning.space_of(arm)
@@ -268,7 +260,7 @@ class _Reader:
                 self.problems.add(
                     ("space",),
                     "no-effect",
-                    f"arm {arm.name} has nothing to tune: every field has an `only` that leaves it out.",
+                    f"arm {arm.name} has nothing to tune: the `only` of every field leaves it out.",
                 )
                 continue
             numeric = [
@@ -283,7 +275,7 @@ class _Reader:
                 return
             epochs = most_epochs(arm, space) * len(tuning.seeds)
             if budget and budget.kind == "epochs" and budget.amount < epochs:
-                message = f"one trial of arm {arm.name} may take {epochs} epochs, so {budget.amount:g} are not enough for any."
+                message = f"one trial of arm {arm.name} may take {epochs} epochs, so a budget of {budget.amount:g} is too small."
                 self.problems.add(("budget", "epochs"), "out-of-range", message)
                 return
             if tuning.sampler == "grid":
@@ -316,19 +308,21 @@ def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
     for dimension in space:
         if dimension.path == "epochs":
             return int(max(dimension.values) if dimension.kind == "values" else dimension.high)
-    return int(arm.recipe["epochs"])
+    return int(arm.recipe.get("epochs"))
 
 
-def _selection_trouble(arm: Arm) -> str:
-    """What is wrong with selecting on this arm's validation set; empty where nothing is."""
-    data = arm.recipe["data"]
-    split, name = data["split"], data["name"]
-    mend = "give this file a recipe such as {data.split: {train: 0.64, val: 0.16, test: 0.2}}."
+def _select_on(problems: Problems, arm: Arm) -> bool:
+    """Report what is wrong with selecting on this arm's validation set; whether anything is."""
+    split, name = arm.recipe.get("data.split"), arm.recipe.get("data.name")
+    fix = "give this file a recipe such as {data.split: {train: 0.64, val: 0.16, test: 0.2}}."
     if (isinstance(split, dict) and "val" not in split) or (split == "official" and not has_validation(name)):
-        return f"arm {arm.name} has no validation images to select on; {mend}"
+        problems.add(("metric",), "missing", f"arm {arm.name} has no validation images to select on; {fix}")
+        return True
     if isinstance(split, dict) and "test" not in split:
-        return f"in arm {arm.name} the validation set both selects and is reported, so the best figures flatter; {mend}"
-    return ""
+        message = f"in arm {arm.name} the validation set selects and is also reported, so the best figures are optimistic; {fix}"
+        problems.warn(("metric",), "selects-on-reported", message)
+        return True
+    return False
 
 
 def _few(names: Sequence[str]) -> str:

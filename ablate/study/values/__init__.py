@@ -1,1 +1,1 @@
-"""Plain frozen values that every room shares: studies, runs, metrics, trials."""
+"""Plain frozen values that all layers share: studies, runs, metrics, trials."""

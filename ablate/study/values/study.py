@@ -8,6 +8,7 @@ from typing import Any
 
 from ablate.errors import Problem
 from ablate.study.values.labels import Labels
+from ablate.study.values.recipe import AnyRecipe, recipe_of
 from ablate.study.values.run import Run
 
 FULL = "full"
@@ -129,12 +130,16 @@ class Arm:
     name: str
     levels: Mapping[str, str]
     arm_id: str
-    recipe: Mapping[str, Any]
+    recipe: AnyRecipe
     step: str | None = None
     previous: str | None = None
     merged_into: str | None = None
     why: str = ""
     trainer: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.recipe, Mapping):
+            object.__setattr__(self, "recipe", recipe_of(self.recipe, self.trainer))
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def check(archive: Path) -> int:
     return total
 
 
-ADVICE = "Delete the archive and fetch it from the official place"
+ADVICE = "Delete the archive and fetch it from its official source"
 
 
 def _safe_name(archive: Path, entry: Entry) -> PurePosixPath:
@@ -108,7 +108,7 @@ def _unsafe(archive: Path, entry: Entry, why: str) -> BadData:
 
 def _too_large(archive: Path) -> BadData:
     return BadData(
-        f"{archive}: unpacks to more than {MAX_BYTES / 2**20:,.0f} MiB or {MAX_FILES:,} files, so it is no known data "
+        f"{archive}: unpacks to more than {MAX_BYTES / 2**20:,.0f} MiB or {MAX_FILES:,} files, so it is not a known data "
         f"set; nothing was unpacked. {ADVICE}"
     )
 
@@ -117,7 +117,7 @@ def _require_room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise NoSpaceOrPermission(
-            f"{folder.parent}: {wanted / 1e6:,.0f} MB are needed for the unpacked files and {free / 1e6:,.0f} MB are "
+            f"{folder.parent}: {wanted / 1e6:,.0f} MB are needed to unpack the files, but only {free / 1e6:,.0f} MB are "
             "free; free some space there, or point ABLATE_DATA to a disk with room"
         )
 
@@ -134,7 +134,7 @@ def _readable(archive: Path) -> Iterator[None]:
         if not broken:
             raise
         raise BadData(
-            f"{archive}: not a readable archive ({error or type(error).__name__}): cut short? {ADVICE}"
+            f"{archive}: not a readable archive ({error or type(error).__name__}); it may be truncated. {ADVICE}"
         ) from None
 
 

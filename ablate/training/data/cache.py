@@ -2,7 +2,7 @@
 
 A data set lies decoded in `HOME/cache/<key>/`: `images.u8` (raw uint8, N x 3 x H x W), `labels.npy`, `ids.npy`,
 `sums.npy` and `meta.json`. The key holds the name, the files with sizes and modification times, the image size and
-`DECODE_VERSION`, so a changed file is decoded anew. The folder appears by one rename; two processes that need it at
+`DECODE_VERSION`, so a changed file is decoded again. The folder appears by one rename; two processes that need it at
 once wait for a file lock and decode once. Images are mapped copy-on-write: all processes share the page cache, nothing
 reaches the file, and a data set larger than memory is read as it is used.
 
@@ -71,7 +71,7 @@ def decode(source: Source, image_size: int | None, home: Path) -> Decoded:
             _decode_to(folder, source, image_size)
             found = _open(folder)
     if found is None:
-        raise NoSpaceOrPermission(f"{folder}: vanished while it was read; is another process clearing the cache?")
+        raise NoSpaceOrPermission(f"{folder}: disappeared while it was read; is another process clearing the cache?")
     return found
 
 
@@ -139,7 +139,7 @@ class _Sink:
         if self.shape and shape != self.shape:
             raise BadData(
                 f"images differ in shape (channels, height, width): {shape} in {block.part}, {self.shape} before; "
-                "set data.image_size to the side of the square that all are brought to"
+                "set data.image_size to resize all images to one square size"
             )
         self.shape = shape
         images = np.ascontiguousarray(block.images)
@@ -254,7 +254,7 @@ def require_space(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise NoSpaceOrPermission(
-            f"{folder.parent}: {_size(wanted)} are needed for the decoded images and {_size(free)} are free; "
+            f"{folder.parent}: {_size(wanted)} are needed for the decoded images, but only {_size(free)} are free; "
             "free some space there, or point ABLATE_HOME to a disk with room"
         )
 
@@ -286,7 +286,7 @@ def _open(folder: Path) -> Decoded | None:
 def map_images(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
     """uint8 images of `shape` mapped copy-on-write from `path`; raises `ValueError` where the file has another size."""
     if path.stat().st_size != int(np.prod(shape, dtype=np.int64)):
-        raise ValueError(f"{path} is not whole")
+        raise ValueError(f"{path} is incomplete")
     return torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="c", shape=shape))
 
 

@@ -45,20 +45,21 @@ def find_source(name: str, path: str | None, data_root: Path) -> Source:
     if known is None:
         allowed = ", ".join(parts(DataSet))
         raise NotFound(
-            f"unknown data set {name!r}; allowed: {allowed} and package.module:callable.{nearest(name, parts(DataSet))}"
+            f"unknown data set {name!r}; allowed: {allowed} and package.module:callable.{nearest(name, parts(DataSet))}",
+            code="unknown-data-set",
         )
     if path is None and known.needs_path:
         raise BadData(f"data set {name!r} needs data.path, relative to ABLATE_DATA ({data_root}): {known.get}")
     places = ["."] if known.embedded else [path] if path is not None else list(known.places)
     source = next((found for place in places if (found := known.open(data_root / place)) is not None), None)
     if source is None:
-        raise NotFound(_missing(known, places, data_root))
+        raise NotFound(_missing(known, places, data_root), code="absent-data-set")
     return source
 
 
 def _missing(known: DataSet, places: list[str], data_root: Path) -> str:
     return (
-        f"data set {known.name!r} is not there: looked for {', '.join(places)} in {data_root} "
+        f"data set {known.name!r} was not found: looked for {', '.join(places)} in {data_root} "
         f"(the folder that ABLATE_DATA names). To get it: {known.get}; or set ABLATE_DATA to the folder that holds it"
     )
 
@@ -72,8 +73,8 @@ def callable_source(name: str, path: Path) -> Source:
         function: Callable[[Path], Arrays] = find_callable(name)
     except (ImportError, LookupError, ValueError) as error:
         raise NotFound(
-            f"data.name {name!r}: {error}; it must be package.module:callable, with the package installed, or in the "
-            "study's folder or the one that ablate is started from"
+            f"data.name {name!r}: {error}; it must be package.module:callable, importable from the environment, the "
+            "study's folder or the current folder"
         ) from None
 
     def read(image_size: int | None) -> Reading:

@@ -67,7 +67,7 @@ def download(url: str, part: Path, watch: Watch, advice: str, sleep: Callable[[f
             except _Broken as broken:
                 if number == TRIES:
                     raise NotFound(
-                        f"{url}: no whole file after {TRIES} tries, the last one: {broken}. {kept(part)} "
+                        f"{url}: download incomplete after {TRIES} tries; last error: {broken}. {kept(part)} "
                         f"Run the same command again to continue. {advice}"
                     ) from None
                 wait = 2 ** (number - 1)
@@ -143,7 +143,7 @@ def _ask(url: str, part: Path, have: int, memo: Memo, advice: str) -> Any:
             if error.headers.get("Content-Range") == f"bytes */{have}":
                 return None
             discard(part)
-            raise _Broken("the file on the server is another one by now, starting again") from None
+            raise _Broken("the file on the server has changed, starting again") from None
         if error.code in OVERLOADED:
             raise _Broken(f"the server answered {error.code} {error.reason}") from None
         raise NotFound(f"{url}: the server answered {error.code} {error.reason}. {advice}") from None
@@ -185,7 +185,7 @@ def _position(response: Any, part: Path, have: int, memo: Memo) -> tuple[int, Me
         or (memo.validator is not None and validator not in (None, memo.validator))
     ):
         discard(part)
-        raise _Broken("the file on the server is another one by now, starting again")
+        raise _Broken("the file on the server has changed, starting again")
     return have, Memo(memo.url, memo.validator or validator, memo.total if total is None else total)
 
 
@@ -199,7 +199,7 @@ def _require_room(part: Path, start: int, total: int | None) -> None:
     free = shutil.disk_usage(part.parent).free + _size(part)
     if total is not None and free < total:
         raise NoSpaceOrPermission(
-            f"{part.parent}: {megabytes(total - start)} are still to come and {megabytes(free - _size(part))} are "
+            f"{part.parent}: {megabytes(total - start)} are still missing, but only {megabytes(free - _size(part))} are "
             "free; free some space there, or point ABLATE_DATA to a disk with room"
         )
 
@@ -222,6 +222,6 @@ def _receive(response: Any, part: Path, start: int, total: int | None, watch: Wa
             here += len(content)
             if here > archives.MAX_BYTES:
                 raise BadData(
-                    f"{response.url}: more than {megabytes(archives.MAX_BYTES)}, so it is no known data set; "
-                    f"delete {part} and use the official place"
+                    f"{response.url}: more than {megabytes(archives.MAX_BYTES)}, so it is not a known data set; "
+                    f"delete {part} and use the official source"
                 )

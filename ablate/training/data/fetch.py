@@ -46,8 +46,8 @@ def fetch(
         raise UsageError(f"{name} cannot be fetched: {known.get}. ablate data fetch knows {_fetched()}")
     if url is not None and urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(
-            f"--url {url}: must begin with http:// or https://; a file that is here already goes to "
-            f"{root / archive.file}, where ablate data fetch {name} takes it from"
+            f"--url {url}: must begin with http:// or https://; put a file that you already have into "
+            f"{root / archive.file}, where ablate data fetch {name} finds it"
         )
     with writing(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -55,8 +55,8 @@ def fetch(
             there = None if force else _there(known, archive, root)
             if there is not None:
                 watch.say(
-                    f"{name} is already there; nothing was downloaded. ablate data verify {name} looks whether it is "
-                    "whole, --force fetches the official files again."
+                    f"{name} is already there; nothing was downloaded. ablate data verify {name} checks that it is "
+                    "complete, --force fetches the official files again."
                 )
                 return there
             return _fetch(known, archive, url or archive.url, root, watch, sleep)
@@ -66,10 +66,12 @@ def official(name: str) -> DataSet:
     """The data set `name`, which is not the user's own. Raises `NotFound` and `UsageError`."""
     known = parts(DataSet).get(name)
     if known is None:
-        raise NotFound(f"unknown data set {name!r}; allowed: {_fetched()}.{nearest(name, parts(DataSet))}")
+        raise NotFound(
+            f"unknown data set {name!r}; allowed: {_fetched()}.{nearest(name, parts(DataSet))}", code="unknown-data-set"
+        )
     if known.needs_path:
         raise UsageError(
-            f"{name} is your own data, there is nothing to fetch: in the study file, {known.get}. "
+            f"{name} is your own data, so there is nothing to fetch: in the study file, {known.get}. "
             f"ablate data fetch knows {_fetched()}"
         )
     return known
@@ -94,7 +96,7 @@ def _there(known: DataSet, archive: Archive, root: Path) -> Path | None:
         raise BadData(f"{error}; or put the official files in its place with {replace}") from None
     target = root / archive.place
     if there is None and (target.is_file() or (target.is_dir() and any(target.iterdir()))):
-        raise BadData(f"{target}: holds something else than {known.name}; move it away, or replace it with {replace}")
+        raise BadData(f"{target}: does not hold {known.name}; move it away, or replace it with {replace}")
     return there
 
 
@@ -119,7 +121,7 @@ def _fetch(
     discard(part)
     first = _first_looked_at(known, root)
     if first != str(place):
-        watch.say(f"note: {first} is looked at before {place}; move it away, or it is what runs will use.")
+        watch.say(f"note: {first} comes before {place}; move it away, or runs will use it.")
     return place
 
 
@@ -127,7 +129,7 @@ def _checked_by_hand(path: Path, archive: Archive, watch: Watch) -> Path:
     got = md5(path)
     if got != archive.md5:
         raise BadData(
-            f"{path}: not the official archive, or cut short: its MD5 is {got}, expected {archive.md5}. "
+            f"{path}: not the official archive, or truncated: its MD5 is {got}, expected {archive.md5}. "
             "Move it away and run the same command again"
         )
     watch.say(f"{path} is already there with the right checksum; nothing was downloaded.")
@@ -142,8 +144,8 @@ def _require_md5(url: str, part: Path, archive: Archive, name: str) -> None:
         part.replace(wrong)
         discard(part)
         raise BadData(
-            f"{url}: not the official archive: its MD5 is {got}, expected {archive.md5}. What came is kept as {wrong}; "
-            f"look at it, delete it, and run ablate data fetch {name} again, or with --url URL for another place"
+            f"{url}: not the official archive: its MD5 is {got}, expected {archive.md5}. It is kept as {wrong}; "
+            f"inspect it, delete it, and run ablate data fetch {name} again, or with --url URL for another place"
         )
 
 
@@ -201,8 +203,8 @@ def writing(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise NoSpaceOrPermission(
-            f"{error.filename or root}: {error.strerror or error}; free some space there or give leave to write, "
-            "or point ABLATE_DATA to a folder that is writable and has room. What was downloaded until then is kept"
+            f"{error.filename or root}: {error.strerror or error}; free some space, make it writable, "
+            "or point ABLATE_DATA to another folder. Finished downloads are kept"
         ) from error
 
 
@@ -217,7 +219,7 @@ def alone(path: Path, name: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise NotFound(
-                f"{name} is not here yet: another process is fetching it ({path} is locked). "
-                f"Wait until it is done; then ablate data fetch {name} says that it is there"
+                f"another process is already fetching {name} ({path} is locked). "
+                f"Wait for it, then run ablate data fetch {name} again"
             ) from None
         yield

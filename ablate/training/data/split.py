@@ -79,7 +79,7 @@ def _require(decoded: Decoded, name: str, wanted: set[str], unlabelled: Mapping[
         raise BadData(
             f"data set {name!r}: {folder}/ has no class folders, so its images have no labels and cannot be scored; give "
             f"fractions of the labelled images, as in data.split: {FRACTIONS}, and use `ablate predict RUN FOLDER` for "
-            f"{folder}/; or put one folder a class into it"
+            f"{folder}/; or put one folder for each class into it"
         )
     raise BadData(
         f"data set {name!r} has no official {part} set (it has {', '.join(decoded.parts)}); "
@@ -116,7 +116,7 @@ def _cut(decoded: Decoded, pool: Labels, shares: Mapping[str, float], keys: npt.
     if small:
         raise BadData(
             f"data set {name!r} cannot be split into {', '.join(shares)}: too few images of class {some(small)}; "
-            f"each class needs at least {len(shares)}, one a part: "
+            f"each class needs at least {len(shares)}, one for each part: "
             "add images, leave the class out, or ask for fewer parts"
         )
     chosen: dict[str, list[Labels]] = {part: [] for part in shares}

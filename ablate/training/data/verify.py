@@ -190,5 +190,5 @@ def require_any(verdicts: list[Verdict], root: Path) -> None:
     if not verdicts:
         raise NotFound(
             f"none of the known data sets is in {root} (the folder that ABLATE_DATA names). "
-            "ablate data list says what is looked for, ablate data fetch NAME gets one"
+            "ablate data list shows what is looked for, ablate data fetch NAME gets one"
         )

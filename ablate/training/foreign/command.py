@@ -56,7 +56,7 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
     """As `fit`; `grace` and `clock` are for tests."""
     words, folder = words_of(run, context), study_folder(context)
     if not folder.is_dir():
-        raise NotFound(f"the study's folder {folder} is not there, and the command runs in it")
+        raise NotFound(f"the study's folder {folder}, in which the command runs, does not exist")
     environment = environment_of(run, context)
     measured = Measured(run, context, clock)
     output = Output(measured, shlex.join(words))
@@ -107,7 +107,7 @@ def environment_of(run: Run, context: Context) -> Mapping[str, str]:
     """The command's environment; writes the recipe where `ABLATE_RECIPE` says."""
     folder = own_folder(run, context)
     recipe = folder / RECIPE_FILE
-    text = json.dumps(run.recipe, indent=1, ensure_ascii=False)
+    text = json.dumps(run.recipe.json, indent=1, ensure_ascii=False)
     part = recipe.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
     part.replace(recipe)

@@ -52,8 +52,8 @@ class JsonLines:
             return
         if unknown is not None:
             raise RunFailure(
-                f"{_written(unknown)} is no split: it is one of {', '.join(SPLIT_WORDS)}. Print one of these, or no split at all: "
-                "then the number counts as the test set's."
+                f"{_written(unknown)} is not a split: use one of {', '.join(SPLIT_WORDS)}. Without a split a number "
+                "counts as the test set's."
             )
         self._take(known, self._count(told, known), split)
 
@@ -65,7 +65,7 @@ class JsonLines:
             place = self._measured.place(name, split)
             assert place is not None
             if not _same(places.setdefault(place, number.value), number.value):
-                raise RunFailure(f"{name} stands there twice, with different numbers: print it once a line.")
+                raise RunFailure(f"{name} is there twice, with different numbers: print it once per line.")
         epoch, by = count or (None, "")
         self._measured.take({name: number.value for name, number in known.items()}, epoch, split, by=by)
 
@@ -94,7 +94,7 @@ class JsonLines:
         place = self._measured.place(name, split)
         if isinstance(item, Twice) and place is not None:
             if any(value != item[0] for value in item):
-                raise RunFailure(f"{name} stands there twice, as {_written(item)}: print it once a line.")
+                raise RunFailure(f"{name} is there twice, as {_written(item)}: print it once per line.")
             item = item[0]
         if isinstance(item, int | float) and not isinstance(item, bool):
             return Number(_float(item), 0)
@@ -103,9 +103,9 @@ class JsonLines:
         except Unreadable as why:
             if place is None:
                 return None
-            raise RunFailure(f"{name}: {_written(item)} is not read as a number. {why.advice}") from None
+            raise RunFailure(f"{name}: {_written(item)} cannot be read as a number. {why.advice}") from None
         if number is None:
-            self._measured.not_read(name, f"it was printed as {_written(item)}, which is no number", split=split)
+            self._measured.not_read(name, f"it was printed as {_written(item)}, which is not a number", split=split)
         return number
 
     def _count(self, told: Mapping[str, Any], known: Mapping[str, Number]) -> tuple[int, str] | None:
@@ -115,8 +115,8 @@ class JsonLines:
                 return count, name
         for name, item in given.items():
             raise RunFailure(
-                f'"{name}": {_written(item)} is no whole number from 0, so nobody can say where {", ".join(known)} belongs. Print whole '
-                f"epochs, or the step beside it; a number without both is final."
+                f'"{name}": {_written(item)} is not a whole number from 0, so {", ".join(known)} cannot be assigned to an epoch. Print whole '
+                "epochs, or the step as well; a number with neither is final."
             )
         return None
 

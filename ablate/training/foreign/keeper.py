@@ -151,7 +151,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _tell(control: socket.socket, **message: object) -> None:
-    with contextlib.suppress(OSError):  # nobody is left who would listen
+    with contextlib.suppress(OSError):  # nobody is listening any more
         control.sendall(json.dumps(message).encode() + b"\n")
 
 

@@ -131,7 +131,7 @@ class Measured:
         final = {name: value for name, (value, _) in self._last.items() if math.isfinite(value)}
         if not final:
             said = "; ".join(f"{name}: {why}" for name, why in self._not_read.items())
-            raise RunFailure(f"no metric came: {said or self._nothing()}")
+            raise RunFailure(f"no metric was reported: {said or self._nothing()}")
         reported = PLAIN if PLAIN in self._splits or "val" not in self._splits else "val"
         for name, value in list(final.items()):
             if name.startswith(f"{reported}_"):
@@ -188,17 +188,17 @@ class Measured:
         pattern = self.declared[name]
         place = self.place(name)
         if place is not None and place[1] in self._not_read:
-            return f"the metric {name} never came: {self._not_read[place[1]]}"
+            return f"the metric {name} was not reported: {self._not_read[place[1]]}"
         if f"train_{name}" in self._last:
-            return f"the metric {name} came for the training split alone: print it for {PLAIN} or val, too, or declare train_{name}"
+            return f"the metric {name} was reported only for the training split: print it for {PLAIN} or val, too, or declare train_{name}"
         if pattern is None:
-            return f"the metric {name} never came: {self._nothing()}"
-        return f"the metric {name} never came: no line of the output matched its pattern {pattern!r}"
+            return f"the metric {name} was not reported: {self._nothing()}"
+        return f"the metric {name} was not reported: no line of the output matched its pattern {pattern!r}"
 
     def _nothing(self) -> str:
         if self.unknown:
-            return f"reported were {', '.join(self.unknown)}, which trainer.metrics does not declare{self._slashes()}"
-        return "nothing was reported by that name" if self.declared else "nothing was reported"
+            return f"{', '.join(self.unknown)} were reported, which trainer.metrics does not declare{self._slashes()}"
+        return "nothing was reported under that name" if self.declared else "nothing was reported"
 
     def _slashes(self) -> str:
         slashed = next((name for name in self.unknown if "/" in name), "")

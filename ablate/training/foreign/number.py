@@ -35,18 +35,20 @@ _CLOSED = r"(?:%?[.,]?\s*[)\]}])"
 _ANY_NUMBER = re.compile(r"(?<![\w.])(?<!\w-)[-+−]?\.?\d")
 _REST = re.compile(r"\s*%?[\s)\]}\"'`]*")
 
-COMMA = "A comma may mark decimals or thousands: print 0.85, or 1234 without it."
-BEFORE = r"The group begins in the middle of it: let the group take in the whole of it, as in '(\S+)'."
+COMMA = "A comma is ambiguous: print 0.85, or 1234 without a comma."
+BEFORE = r"The group starts in the middle of it: match all of it, as in '(\S+)'."
 AFTER = (
-    "After a number comes a blank, the end, %, a bracket, a quote, or one of . , ; : before a blank. What else follows it has "
-    r"to stand in the pattern behind the group, as in '(\S+)s'."
+    "After a number comes a blank, the end, %, a bracket, a quote, or one of . , ; : before a blank. Put anything else "
+    r"that follows it into the pattern, after the group, as in '(\S+)s'."
 )
-NO_NUMBER = "Let the group begin where the number does, and print one plain number there, as 0.5, -3, 1e-05 or 1,234.5."
-SEVERAL = "More than one number stands in the brackets: print one, or let the pattern say which."
+NO_NUMBER = (
+    "Start the group where the number starts, and print one plain number there, such as 0.5, -3, 1e-05 or 1,234.5."
+)
+SEVERAL = "There are several numbers in the brackets: print one, or make the pattern choose."
 
 
 class Unreadable(ValueError):
-    """Something that has digits, and is not one plain number: `text` as it stands there, `advice` what to write."""
+    """Something that has digits, and is not one plain number: `text` as written, `advice` what to write."""
 
     def __init__(self, text: str, advice: str) -> None:
         super().__init__(text, advice)
@@ -55,7 +57,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it stands in a text, `end` behind its last character; `percent` where a % follows."""
+    """A number as written in a text, `end` behind its last character; `percent` where a % follows."""
 
     value: float
     end: int

@@ -57,11 +57,11 @@ class Output:
             found = pattern.find(line)
         except Unreadable as why:
             raise RunFailure(
-                f"{name}: {why.text!r} is not read as a number by the pattern {pattern.text!r}. {why.advice}"
+                f"{name}: {why.text!r} cannot be read as a number by the pattern {pattern.text!r}. {why.advice}"
             ) from None
         except NoCount as why:
             raise RunFailure(
-                f"{name}: {why} is no whole number from 0. Let the pattern name whole epochs or steps, or none: then its matches are counted."
+                f"{name}: {why} is not a whole number from 0. Make the pattern capture whole epochs or steps, or none, to count its matches."
             ) from None
         if found is None:
             return

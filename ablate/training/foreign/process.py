@@ -36,9 +36,9 @@ class Ending:
         return self.status == 0 and self.signal == 0
 
     def said(self) -> str:
-        """`left with status 3`, `was killed by signal 9 (SIGKILL), perhaps out of memory`."""
+        """`exited with status 3`, `was killed by signal 9 (SIGKILL), perhaps out of memory`."""
         if not self.signal:
-            return f"left with status {self.status}"
+            return f"exited with status {self.status}"
         with contextlib.suppress(ValueError):
             name = signal.Signals(self.signal).name
             hint = ", perhaps out of memory" if self.signal == signal.SIGKILL else ""

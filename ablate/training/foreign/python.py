@@ -43,12 +43,10 @@ def fit(run: Run, context: Context) -> Outcome:
         given = {"seed": run.seed, "run_dir": own_folder(run, context), "report": report}
         _check_signature(name, function, given)
         try:
-            returned = function(copy.deepcopy(dict(run.recipe)), **given)
+            returned = function(copy.deepcopy(dict(run.recipe.json)), **given)
         except StopRun:
             if not report.stopped:
-                raise RunFailure(
-                    f"{name} raised StopRun, and nobody had asked the run to end; return instead"
-                ) from None
+                raise RunFailure(f"{name} raised StopRun, but the run was not asked to end; return instead") from None
             returned = None
     if report.stopped:
         measured.hand_on()
@@ -86,11 +84,11 @@ class Reporter:
         """Numbers of an epoch or step, counted as the function likes; without one, final ones. Raises StopRun."""
         count = epoch if epoch is not None else step
         if count is not None and (isinstance(count, bool) or not hasattr(count, "__index__") or int(count) < 0):
-            raise RunFailure(f"report(epoch={count!r}): an epoch or step is a whole number from 0")
+            raise RunFailure(f"report(epoch={count!r}): an epoch or step must be a whole number from 0")
         where = split_of(split) if isinstance(split, str) else None
         if split is not None and where is None:
             raise RunFailure(
-                f"report(split={split!r}): a split is one of {', '.join(SPLIT_WORDS)}.{nearest(str(split), SPLIT_WORDS)}"
+                f"report(split={split!r}): the split must be one of {', '.join(SPLIT_WORDS)}.{nearest(str(split), SPLIT_WORDS)}"
             )
         numbers = _numbers("report", metrics, self._measured, "was given", where)
         by = "step" if epoch is None else "epoch"
@@ -108,7 +106,7 @@ def find(name: str, folder: Path) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and something that it needs is not
-        raise NotFound(f"there is no module {error.name!r} of {name}; it is looked for in {folder} first") from None
+        raise NotFound(f"cannot find module {error.name!r} of {name}; looked in {folder} first") from None
     function = getattr(module, attribute, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -156,13 +154,13 @@ def _numbers(who: str, metrics: Any, measured: Measured, verb: str, split: str |
         if not isinstance(name, str) or not measured.knows(name, split):
             known = [*measured.declared]
             raise RunFailure(
-                f"{who} {verb} the metric {name!r}, which is neither declared in trainer.metrics nor one of ablate's own."
+                f"{who} {verb} the metric {name!r}, which is neither declared in trainer.metrics nor built in."
                 f"{nearest(str(name), known)} Declare it: metrics: {{{name}: {{better: higher}}}}."
             )
         try:
             found[name] = float(_refuse_text(value))
         except (TypeError, ValueError, OverflowError):
-            raise RunFailure(f"{who} {verb} {name}={value!r:.80}, which is no number") from None
+            raise RunFailure(f"{who} {verb} {name}={value!r:.80}, which is not a number") from None
     return found
 
 

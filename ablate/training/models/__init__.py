@@ -117,7 +117,7 @@ def build_model(
         raise recipe_error(
             "data.name",
             "conflict",
-            f"{model.arch} takes images of {source.channels} channels, the data has {image_shape[0]}",
+            f"{model.arch} takes images with {source.channels} channels, but the data has {image_shape[0]}",
         )
     network = _construct(model.arch, source, arguments, seed, settings)
     ignored = tuple(name for name in _OF_MODEL if name not in accepted and _differs(model, name))
@@ -129,7 +129,7 @@ def _arguments(model: Model, accepted: Mapping[str, inspect.Parameter], offered:
     taken = [name for name in model.args if name in offered]
     if taken:
         raise recipe_error(
-            "model.args", "conflict", f"{taken[0]!r} follows from the data or has a recipe field; take it out of args"
+            "model.args", "conflict", f"{taken[0]!r} follows from the data or has a recipe field; remove it from args"
         )
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
     unknown = [] if takes_all else [name for name in model.args if name not in accepted]

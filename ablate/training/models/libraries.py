@@ -38,11 +38,9 @@ def from_library(
         raise recipe_error("model.arch", "not-installed", trouble)
     for name in args:
         if name in _FROM_DATA:
-            raise recipe_error("model.args", "conflict", f"{name!r} follows from the data; take it out of args")
+            raise recipe_error("model.args", "conflict", f"{name!r} follows from the data; remove it from args")
         if name in _WEIGHTS:
-            raise recipe_error(
-                "model.args", "conflict", f"{name!r}: weights are named by model.init, as a file or a run"
-            )
+            raise recipe_error("model.args", "conflict", f"{name!r}: weights are set by model.init, as a file or a run")
     package, _, name = arch.partition("/")
     make = _timm if package == "timm" else _torchvision
     with warnings.catch_warnings():
@@ -76,19 +74,19 @@ def _torchvision(arch: str, name: str, args: dict[str, Any], classes: int, shape
             f"torchvision {torchvision.__version__} has no {name!r}.{nearest(name, known)}",
         )
     if shape[0] != 3:
-        raise recipe_error("data.name", "conflict", f"{arch} takes images of 3 channels, the data has {shape[0]}")
+        raise recipe_error("data.name", "conflict", f"{arch} takes images with 3 channels, but the data has {shape[0]}")
     builder = torchvision.models.get_model_builder(name)
     given: dict[str, Any] = {"num_classes": classes}
     if builder.__module__.endswith("vision_transformer"):
         if shape[1] != shape[2]:
             raise recipe_error(
-                "data.image_size", "conflict", f"{arch} takes squares, the images are {shape[2]}x{shape[1]}"
+                "data.image_size", "conflict", f"{arch} takes square images, but they are {shape[2]}x{shape[1]}"
             )
         given["image_size"] = shape[1]
     network = _called(arch, builder, weights=None, **given, **args)
     if getattr(network, "aux_logits", False):
         raise recipe_error(
-            "model.args", "unsupported", f"{arch} gives several outputs in training; write args: {{aux_logits: false}}"
+            "model.args", "unsupported", f"{arch} has several outputs in training; write args: {{aux_logits: false}}"
         )
     return network
 
@@ -113,13 +111,15 @@ def _try(arch: str, network: nn.Module, classes: int, shape: tuple[int, int, int
             raise recipe_error(
                 "data.image_size",
                 "conflict",
-                f"{arch} does not take images of {shape[2]}x{shape[1]} pixels: {_first_line(error)}; give another image_size",
+                f"{arch} does not take images of {shape[2]}x{shape[1]} pixels: {_first_line(error)}; set another image_size",
             ) from error
     network.train()
     if not isinstance(out, torch.Tensor) or out.shape != (1, classes):
         had = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise recipe_error(
-            "model.arch", "unsupported", f"{arch} gives {had} for an image, not one logit for each of {classes} classes"
+            "model.arch",
+            "unsupported",
+            f"{arch} returns {had} for an image, not one logit for each of the {classes} classes",
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from golden_texts import raising
 
 from ablate.errors import BadData, NoSpaceOrPermission
 from ablate.training.data import archives
@@ -90,12 +91,8 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, out: Path, form
     else:
         archive = write_zip(tmp_path / "a.zip", ("set/good", b"x"), (name, b"x"))
     before = everything(tmp_path)
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         unpack(archive, out)
-    assert str(caught.value) == (
-        f"{archive}: the entry {name!r} {why}; nothing was unpacked. "
-        "Delete the archive and fetch it from the official place"
-    )
     assert everything(tmp_path) == before
     assert not Path("/tmp/evil").exists()
 
@@ -113,7 +110,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, out: Path, form
 )
 def test_links_and_devices_are_refused(tmp_path: Path, out: Path, kind: bytes, link: str, why: str) -> None:
     archive = write_tar(tmp_path / "a.tar.gz", member("set/good"), member("set/odd", b"", kind, link), member("set/odd/x"))  # fmt: skip
-    with pytest.raises(BadData, match=rf"the entry 'set/odd' {why}; nothing was unpacked"):
+    with raising(BadData):
         unpack(archive, out)
     assert not out.exists()
 
@@ -121,17 +118,17 @@ def test_links_and_devices_are_refused(tmp_path: Path, out: Path, kind: bytes, l
 @pytest.mark.parametrize(("mode", "why"), [(stat.S_IFLNK, "is a link"), (stat.S_IFCHR, "is a device")])
 def test_links_and_devices_in_a_zip_are_refused(tmp_path: Path, out: Path, mode: int, why: str) -> None:
     archive = write_zip(tmp_path / "a.zip", ("set/odd", b"/etc"), mode=mode | 0o777)
-    with pytest.raises(BadData, match=rf"the entry 'set/odd' {why}; nothing was unpacked"):
+    with raising(BadData):
         unpack(archive, out)
     assert not out.exists()
 
 
 def test_one_name_twice_is_refused(tmp_path: Path, out: Path) -> None:
     archive = write_tar(tmp_path / "a.tar.gz", member("set/one"), member("./set/one", b"other"))
-    with pytest.raises(BadData, match=r"the entry './set/one' is there twice; nothing was unpacked"):
+    with raising(BadData):
         unpack(archive, out)
     archive = write_tar(tmp_path / "b.tar.gz", member("set/one"), member("set/one/two"))
-    with pytest.raises(BadData, match=r"b.tar.gz: set/one is a file and a folder; nothing was unpacked"):
+    with raising(BadData):
         unpack(archive, out)
     assert not out.exists()
 
@@ -161,7 +158,7 @@ def bomb_of_headers(tmp_path: Path) -> Path:
 def test_bombs_are_refused(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, bomb: Callable[[Path], Path]) -> None:  # fmt: skip
     monkeypatch.setattr(archives, "MAX_BYTES", 100_000)
     monkeypatch.setattr(archives, "MAX_FILES", 10)
-    with pytest.raises(BadData, match=r"unpacks to more than 0 MiB or 10 files, so it is no known data set; nothing"):
+    with raising(BadData):
         unpack(bomb(tmp_path), out)
     assert not out.exists()
 
@@ -169,12 +166,8 @@ def test_bombs_are_refused(tmp_path: Path, out: Path, monkeypatch: pytest.Monkey
 def test_no_room_is_said_before_unpacking(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = write_tar(tmp_path / "a.tar.gz", member("set/one", bytes(3_000_000)))
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: archives.shutil._ntuple_diskusage(1, 1, 1_000_000))
-    with pytest.raises(NoSpaceOrPermission) as caught:
+    with raising(NoSpaceOrPermission):
         unpack(archive, out)
-    assert str(caught.value) == (
-        f"{out.parent}: 3 MB are needed for the unpacked files and 1 MB are free; "
-        "free some space there, or point ABLATE_DATA to a disk with room"
-    )
     assert everything(out) == []
 
 
@@ -184,7 +177,7 @@ def test_a_truncated_tar_is_refused(tmp_path: Path, out: Path, left: int) -> Non
     archive = write_tar(tmp_path / "a.tar.gz", member("set/one", noise), member("set/two", noise[::-1]))
     assert archive.stat().st_size > 4100
     archive.write_bytes(archive.read_bytes()[:left])
-    with pytest.raises(BadData, match=r"a.tar.gz: not a readable archive \(.+\): cut short\? Delete the archive and"):
+    with raising(BadData):
         unpack(archive, out)
     assert not out.exists()
 
@@ -193,7 +186,7 @@ def test_a_truncated_tar_is_refused(tmp_path: Path, out: Path, left: int) -> Non
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
 def test_something_else_is_no_archive(tmp_path: Path, out: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadData, match=rf"{name}: not a readable archive"):
+    with raising(BadData):
         unpack(tmp_path / name, out)
     assert not out.exists()
 
@@ -203,5 +196,5 @@ def test_a_flipped_byte_in_a_zip_is_noticed(tmp_path: Path, out: Path) -> None:
     content = bytearray(archive.read_bytes())
     content[60] ^= 0xFF
     archive.write_bytes(content)
-    with pytest.raises(BadData, match=r"a.zip: not a readable archive"):
+    with raising(BadData):
         unpack(archive, out)

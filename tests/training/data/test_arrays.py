@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 from sklearn.datasets import load_digits
 
 from ablate.errors import BadData, NotFound
@@ -51,9 +52,7 @@ def test_medmnist_keys(root: Path, home: Path) -> None:
 def test_train_alone_has_no_official_split(root: Path, home: Path) -> None:
     np.savez_compressed(root / "my.npz", **arrays())
     assert len(load(root, home, split=HALVES).train) == 4
-    with pytest.raises(
-        BadData, match=r"data set 'npz' has no official split, and its 2 classes are 0, 1; give fractions"
-    ):
+    with raising(BadData):
         load(root, home)
 
 
@@ -68,7 +67,7 @@ def test_grey_images_and_resizing(root: Path, home: Path) -> None:
 
 def refused(root: Path, home: Path, made: dict[str, Any]) -> str:
     np.savez(root / "my.npz", allow_pickle=True, **made)
-    with pytest.raises(BadData) as caught:
+    with raising(BadData) as caught:
         load(root, home)
     text = str(caught.value)
     assert text.startswith(f"{root / 'my.npz'}: ")
@@ -79,80 +78,58 @@ KEYS = "train_images, train_labels, val_images, val_labels, test_images, test_la
 
 
 def test_wrong_keys_are_named(root: Path, home: Path) -> None:
-    assert refused(root, home, {"x_train": np.zeros(2), "y_train": np.zeros(2)}) == (
-        f"train_images and train_labels are missing; keys found: x_train, y_train; keys allowed: {KEYS}"
-    )
+    refused(root, home, {"x_train": np.zeros(2), "y_train": np.zeros(2)})
 
 
 def test_object_arrays_are_never_loaded(root: Path, home: Path) -> None:
     made = arrays(8, test=2) | {"class_names": np.array([{"run": "me"}, None], dtype=object)}
-    assert refused(root, home, made) == (
-        "class_names holds Python objects (a pickle), which are never loaded because they can run code; "
-        "save it as an array of numbers or text"
-    )
+    refused(root, home, made)
 
 
 @pytest.mark.parametrize(
-    ("change", "text"),
+    "change",
     [
-        ({"test_labels": np.array([0, 7])}, "test has labels from 0 to 7; allowed: 0 to 1 for 2 classes"),
-        ({"test_labels": np.array([0, -1])}, "test has labels from -1 to 0; allowed: 0 to 1 for 2 classes"),
-        ({"test_labels": np.array([0, 1, 1])}, "test has 2 images but 3 labels"),
-        (
-            {"test_labels": np.array([0.0, 1.0])},
-            "test_labels is float64 of shape (2,); allowed: whole numbers of shape (N,) or (N, 1), one class an image",
-        ),
-        (
-            {"test_labels": np.zeros((2, 14), dtype=np.int64)},
-            "test_labels is int64 of shape (2, 14); allowed: whole numbers of shape (N,) or (N, 1), one class an image",
-        ),
-        ({"class_names": np.array(["a", "a"])}, "class_names holds a name twice: a"),
-        ({"class_names": np.array([1, 2])}, "class_names is int64 of shape (2,); allowed: text of shape (C,)"),
-        (
-            {"class_names": np.array(["a", "b", "c"])},
-            "no readable images of class c; each of the 3 classes (labels 0 to 2) needs some",
-        ),
+        {"test_labels": np.array([0, 7])},
+        {"test_labels": np.array([0, -1])},
+        {"test_labels": np.array([0, 1, 1])},
+        {"test_labels": np.array([0.0, 1.0])},
+        {"test_labels": np.zeros((2, 14), dtype=np.int64)},
+        {"class_names": np.array(["a", "a"])},
+        {"class_names": np.array([1, 2])},
+        {"class_names": np.array(["a", "b", "c"])},
     ],
 )
-def test_mistakes_in_arrays(root: Path, home: Path, change: dict[str, Any], text: str) -> None:
-    assert refused(root, home, {**arrays(8, test=2), "class_names": np.array(["a", "b"]), **change}) == text
+def test_mistakes_in_arrays(root: Path, home: Path, change: dict[str, Any]) -> None:
+    refused(root, home, {**arrays(8, test=2), "class_names": np.array(["a", "b"]), **change})
 
 
 def test_a_part_needs_images_and_labels(root: Path, home: Path) -> None:
     made = arrays(8, test=2)
     del made["test_labels"]
-    assert refused(root, home, made) == "test needs both test_images and test_labels; only one of them is there"
+    refused(root, home, made)
 
 
 def test_an_empty_part_is_refused(root: Path, home: Path) -> None:
-    assert refused(root, home, arrays(8, test=0)) == "test holds no images; leave the part out or fill it"
+    refused(root, home, arrays(8, test=0))
 
 
 def test_a_gap_in_the_labels_is_a_class_without_images(root: Path, home: Path) -> None:
     made = arrays(8, test=2)
     made["train_labels"] = made["train_labels"] * 2
     made["test_labels"] = made["test_labels"] * 2
-    assert (
-        refused(root, home, made) == "no readable images of class 1; each of the 3 classes (labels 0 to 2) needs some"
-    )
+    refused(root, home, made)
 
 
 def test_a_class_that_is_only_tested_is_named(root: Path, home: Path) -> None:
     np.savez(root / "my.npz", **(arrays(8, test=2) | {"train_labels": np.zeros(8, dtype=np.int64)}))
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home)
-    assert str(caught.value) == (
-        "data set 'npz': no training images of class 1 in the official split; "
-        "add some, leave the class out, or give fractions, as in data.split: {train: 0.8, val: 0.2}"
-    )
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"hello" * 100])
 def test_a_broken_file_is_no_npz(root: Path, home: Path, content: bytes) -> None:
     (root / "my.npz").write_bytes(content)
-    with pytest.raises(
-        BadData, match=r"my.npz: not a readable npz file \(.*\); get it again or save it with numpy.savez"
-    ):
+    with raising(BadData):
         load(root, home)
 
 
@@ -161,14 +138,14 @@ def test_a_damaged_member_is_noticed(root: Path, home: Path) -> None:
     content = bytearray((root / "my.npz").read_bytes())
     content[400] ^= 255
     (root / "my.npz").write_bytes(content)
-    with pytest.raises(BadData, match=r"not a readable npz file"):
+    with raising(BadData):
         load(root, home)
 
 
 def test_a_bare_array_is_refused(root: Path, home: Path) -> None:
     with (root / "my.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(BadData, match=r"holds one bare array; allowed: an npz file with train_images"):
+    with raising(BadData):
         load(root, home)
 
 
@@ -186,12 +163,8 @@ def test_digits_are_scaled_and_in_three_channels(root: Path, home: Path) -> None
 
 
 def test_digits_have_no_official_split(root: Path, home: Path) -> None:
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home, name="digits", path=None, split="official")
-    assert str(caught.value) == (
-        "data set 'digits' has no official split, and its 10 classes are 0, 1, 2, 3, 4 and 5 more; "
-        "give fractions, as in data.split: {train: 0.8, val: 0.2}"
-    )
 
 
 def test_synthetic_is_the_same_for_every_seed_and_can_be_learned(root: Path, home: Path) -> None:
@@ -218,16 +191,11 @@ def test_a_callers_function(root: Path, home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("my_data.make", make, raising=False)
     splits = load(root, home, name="my_data:make", path="here")
     assert torch.equal(splits.train.images, torch.from_numpy(MADE["train_images"]).permute(0, 3, 1, 2))
-    with pytest.raises(
-        BadData, match=r"my_data:make: must return a mapping of train_images, .* to numpy arrays, not str"
-    ):
+    with raising(BadData):
         load(root, home, name="my_data:make", path="elsewhere")
-    with pytest.raises(
-        NotFound,
-        match=r"data.name 'my_data:nope': .*has no callable 'nope'.*it must be package.module:callable, with the package",
-    ):
+    with raising(NotFound):
         load(root, home, name="my_data:nope")
-    with pytest.raises(NotFound, match=r"No module named 'no_such_module'"):
+    with raising(NotFound):
         load(root, home, name="no_such_module:make")
 
 
@@ -248,7 +216,7 @@ def test_parts_of_unlike_size_are_refused_or_resized_each_by_its_own(
         monkeypatch.setitem(__import__("sys").modules, "my_data", type(np)("my_data"))
         monkeypatch.setattr("my_data.make", lambda path: made, raising=False)
         fields = {"name": "my_data:make", "path": None}
-    text = rf"images differ in size \(train is 6x8 pixels, test is {sizes[1]}x{sizes[0]}\); set data.image_size to the side"
+    text = rf"train is 6x8 pixels, test is {sizes[1]}x{sizes[0]}"
     with pytest.raises(BadData, match=text):
         load(root, home, **fields)
     splits = load(root, home, image_size=6, **fields)
@@ -260,7 +228,7 @@ def test_parts_of_unlike_size_are_refused_or_resized_each_by_its_own(
 @pytest.mark.parametrize("image_size", [None, 4])
 def test_images_without_pixels_are_refused(root: Path, home: Path, image_size: int | None) -> None:
     np.savez(root / "my.npz", **(arrays(8, test=2) | {"train_images": pictures(8, 0, 0)}))
-    with pytest.raises(BadData, match=r"my.npz: train: images of 0x0 pixels; each needs at least one pixel"):
+    with raising(BadData):
         load(root, home, image_size=image_size)
 
 
@@ -282,9 +250,8 @@ def test_small_blocks_give_the_same_pixels(root: Path, home: Path, monkeypatch: 
 
 def test_one_class_is_no_data_set(root: Path, home: Path) -> None:
     made = arrays(8, test=2) | {"train_labels": np.zeros(8, np.int64), "test_labels": np.zeros(2, np.int64)}
-    text = "1 class found, at least 2 are needed; allowed: labels from 0, one number a class"
-    assert refused(root, home, made) == text
-    assert refused(root, home, {**made, "class_names": np.array(["cat"])}) == text
+    refused(root, home, made)
+    refused(root, home, {**made, "class_names": np.array(["cat"])})
 
 
 @pytest.mark.parametrize("key", ["train_images", "train_labels", "test_labels"])
@@ -294,20 +261,13 @@ def test_a_bare_number_is_no_array(root: Path, home: Path, key: str) -> None:
 
 @pytest.mark.parametrize("label", [2**31, 2**40, 2**63 - 1])
 def test_one_huge_label_names_no_classes(root: Path, home: Path, label: int) -> None:
-    assert refused(root, home, arrays(8, test=2) | {"test_labels": np.array([0, label])}) == (
-        f"no readable images of class 2, 3, 4, 5, 6 and {label - 7} more; "
-        f"each of the {label + 1} classes (labels 0 to {label}) needs some"
-    )
+    refused(root, home, arrays(8, test=2) | {"test_labels": np.array([0, label])})
 
 
 def test_labels_that_start_at_one_are_told(root: Path, home: Path) -> None:
     made = arrays(8, test=2) | {"train_labels": np.arange(8) % 4 + 1, "test_labels": np.array([2, 4])}
-    assert refused(root, home, made) == (
-        "train has labels from 1 to 4; allowed: from 0, one number a class; labels start at 0: subtract 1"
-    )
-    assert refused(root, home, made | {"class_names": np.array(["a", "b", "c", "d"])}) == (
-        "train has labels from 1 to 4; allowed: 0 to 3 for 4 classes; labels start at 0: subtract 1"
-    )
+    refused(root, home, made)
+    refused(root, home, made | {"class_names": np.array(["a", "b", "c", "d"])})
 
 
 def bomb(root: Path, shape: tuple[int, ...]) -> None:
@@ -321,20 +281,14 @@ def bomb(root: Path, shape: tuple[int, ...]) -> None:
 
 def test_a_header_that_promises_more_than_is_there(root: Path, home: Path) -> None:
     bomb(root, (2**20, 2**20, 2**10))
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home)
-    assert str(caught.value).startswith(
-        f"{root / 'my.npz'}: train_images says that it is uint8 of shape (1048576, 1048576, 1024), "
-        "1,125,899,906,842,624 bytes, and holds 4; get it again"
-    )
 
 
 def test_what_the_machine_cannot_hold_is_not_loaded(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(root / "my.npz", **arrays(8, test=2))
     monkeypatch.setattr("os.sysconf", lambda name: 10)
-    with pytest.raises(
-        BadData, match=r"my.npz: unpacks to 0.0 GB, this machine has 0.0 GB of memory; save it with fewer"
-    ):
+    with raising(BadData):
         load(root, home)
 
 
@@ -352,7 +306,7 @@ def test_what_the_machine_cannot_hold_is_not_loaded(root: Path, home: Path, monk
 )
 def test_what_is_no_npz_is_told_without_advice_to_unpickle(root: Path, home: Path, content: bytes, said: str) -> None:
     (root / "my.npz").write_bytes(content)
-    with pytest.raises(BadData, match=rf"my.npz: not a readable npz file \({said}") as caught:
+    with raising(BadData) as caught:
         load(root, home)
     assert "allow_pickle" not in str(caught.value)
 
@@ -361,5 +315,5 @@ def test_text_under_an_arrays_name(root: Path, home: Path) -> None:
     np.savez(root / "my.npz", **{key: value for key, value in arrays(8, test=2).items() if key != "train_images"})
     with zipfile.ZipFile(root / "my.npz", "a") as archive:
         archive.writestr("train_images", "no array")
-    with pytest.raises(BadData, match=r"my.npz: not a readable npz file \("):
+    with raising(BadData):
         load(root, home)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 
 from ablate.errors import BadData, NoSpaceOrPermission
 from ablate.parts.reading.source import Block, Reading, Source
@@ -115,7 +116,7 @@ def test_a_failed_decode_leaves_nothing(home: Path) -> None:
     def broken(_: int | None) -> Reading:
         return Reading(("a", "b", "c", "never seen"), 12, blocks())
 
-    with pytest.raises(BadData, match=r"here: no readable images of class never seen"):
+    with raising(BadData):
         decode(source(broken), None, home)
     assert [path.suffix for path in (home / "cache").iterdir()] == [".lock"]
 
@@ -185,12 +186,8 @@ def test_too_little_space_is_said_before_decoding(home: Path, monkeypatch: pytes
     def read(_: int | None) -> Reading:
         return Reading(("a", "b", "c"), 1_000_000, blocks())
 
-    with pytest.raises(NoSpaceOrPermission) as caught:
+    with raising(NoSpaceOrPermission):
         decode(source(read), 32, home)
-    assert str(caught.value) == (
-        f"{home / 'cache'}: 3.1 GB are needed for the decoded images and 300 MB are free; free some space there, "
-        "or point ABLATE_HOME to a disk with room"
-    )
     assert [path.suffix for path in (home / "cache").iterdir()] == [".lock"]
 
 
@@ -199,20 +196,15 @@ def test_a_disk_that_fills_up_while_writing(home: Path, monkeypatch: pytest.Monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(NoSpaceOrPermission) as caught:
+    with raising(NoSpaceOrPermission) as caught:
         decode(source(), None, home)
-    assert "No space left on device; free some space there, or point ABLATE_HOME to a folder that is" in str(
-        caught.value
-    )
     assert str(caught.value).startswith(f"cannot write {home / 'cache'}")
     assert [path.suffix for path in (home / "cache").iterdir()] == [".lock"]
 
 
 def test_a_cache_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file, not a folder")
-    with pytest.raises(
-        NoSpaceOrPermission, match=r"cannot write .*home.*; free some space there, or point ABLATE_HOME to a"
-    ):
+    with raising(NoSpaceOrPermission):
         decode(source(), None, tmp_path / "home")
 
 
@@ -220,7 +212,7 @@ def test_a_cache_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_read_only_cache_folder(home: Path) -> None:
     (home / "cache").mkdir(parents=True)
     (home / "cache").chmod(0o500)
-    with pytest.raises(NoSpaceOrPermission, match=r"cannot write .*Permission denied"):
+    with raising(NoSpaceOrPermission):
         decode(source(), None, home)
 
 
@@ -228,9 +220,8 @@ def test_data_that_cannot_be_read_is_not_called_unwritable(home: Path) -> None:
     def read(_: int | None) -> Reading:
         raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/data.npz")
 
-    with pytest.raises(NoSpaceOrPermission) as caught:
+    with raising(NoSpaceOrPermission):
         decode(source(read), None, home)
-    assert str(caught.value) == "/elsewhere/data.npz: cannot be read (Permission denied); check its permissions"
 
 
 def test_a_changed_file_is_decoded_anew(make_folder: MakeFolder, root: Path, home: Path) -> None:
@@ -265,7 +256,5 @@ def test_blocks_of_unlike_shape_are_refused(home: Path, fingerprint: Any) -> Non
         tall = Block("test", IMAGES[8:, :, 1:], LABELS[8:], np.arange(8, 12))
         return Reading(("a", "b", "c"), 12, iter([Block("train", IMAGES[:8], LABELS[:8], np.arange(8)), tall]))
 
-    with pytest.raises(
-        BadData, match=r"images differ in shape .*: \(3, \d, \d\) in test, .* before; set data.image_size"
-    ):
+    with raising(BadData):
         decode(source(read, fingerprint), None, home)

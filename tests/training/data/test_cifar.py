@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 
 from ablate.errors import BadData, NotFound
 from ablate.parts.reading.cifar import CIFAR10, _make_dtype, load_pickle
@@ -112,17 +113,14 @@ def test_a_truncated_batch_is_named(root: Path, home: Path) -> None:
     write_binary(root / "cifar-10-batches-bin")
     path = root / "cifar-10-batches-bin" / "data_batch_3.bin"
     path.write_bytes(path.read_bytes()[:30_000])
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home)
-    assert str(caught.value) == (
-        f"{path}: 30,000 bytes is no whole number of rows of 3073 bytes: cut short? unpack it again"
-    )
 
 
 def test_missing_batches_are_named(root: Path, home: Path) -> None:
     write_python(root / "cifar-10-batches-py")
     (root / "cifar-10-batches-py" / "data_batch_2").unlink()
-    with pytest.raises(BadData, match=r"the official python files are incomplete; missing: data_batch_2; unpack again"):
+    with raising(BadData):
         load(root, home)
 
 
@@ -130,7 +128,7 @@ def test_labels_outside_the_classes(root: Path, home: Path) -> None:
     write_binary(root / "cifar-10-batches-bin")
     path = root / "cifar-10-batches-bin" / "test_batch.bin"
     path.write_bytes(b"\x63" + path.read_bytes()[1:])
-    with pytest.raises(BadData, match=r"test has labels from 1 to 99; allowed: 0 to 9 for 10 classes"):
+    with raising(BadData):
         load(root, home)
 
 
@@ -148,9 +146,7 @@ def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(root: Path, home: P
     write_python(root / "cifar-10-batches-py")
     target = tmp_path / "made_by_the_pickle"
     (root / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps({b"data": Runs(str(target))}))
-    with pytest.raises(
-        BadData, match=r"data_batch_1: not a readable batch: it names posix.mkdir, which is not loaded because"
-    ):
+    with raising(BadData):
         load(root, home)
     assert not target.exists()
 
@@ -158,16 +154,14 @@ def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(root: Path, home: P
 @pytest.mark.parametrize("content", [b"", b"\x80\x04", b"garbage", pickle.dumps([1])[:-1]])
 def test_a_broken_pickle_is_bad_data(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "batch").write_bytes(content)
-    with pytest.raises(BadData, match=r"batch: not a readable batch: .*; unpack the official archive again"):
+    with raising(BadData):
         load_pickle(tmp_path / "batch")
 
 
 def test_a_batch_of_something_else(root: Path, home: Path) -> None:
     write_python(root / "cifar-10-batches-py")
     (root / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps({b"data": [1, 2]}))
-    with pytest.raises(
-        BadData, match=r"not an official batch: needs data, uint8 \(N, 3072\), and labels, a list of whole"
-    ):
+    with raising(BadData):
         load(root, home)
 
 
@@ -176,12 +170,5 @@ def test_dtypes_of_old_pickles_give_no_warning() -> None:
 
 
 def test_missing_cifar_says_how_to_get_it(root: Path, home: Path) -> None:
-    with pytest.raises(NotFound) as caught:
+    with raising(NotFound):
         load(root, home)
-    assert str(caught.value) == (
-        "data set 'cifar10' is not there: looked for cifar-10-batches-bin, cifar-10-batches-py, "
-        "cifar10/cifar-10-batches-bin, cifar10/cifar-10-batches-py, cifar10.npz, cifar10/cifar10.npz in "
-        f"{root} (the folder that ABLATE_DATA names). To get it: ablate data fetch cifar10, or unpack cifar-10-binary.tar.gz or "
-        "cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html there; "
-        "or set ABLATE_DATA to the folder that holds it"
-    )

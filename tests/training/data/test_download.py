@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import raising
 
 from ablate.errors import BadData, NoSpaceOrPermission, NotFound
 from ablate.training.data import archives, download
@@ -21,13 +22,6 @@ def names(folder: Path) -> list[str]:
 def by_hand(url: str, root: Path) -> str:
     file = root / "cifar-10-python.tar.gz"
     return f"To do it by hand: download {url} to {file}, then run ablate data fetch cifar10 again."
-
-
-def no_space(place: Path) -> str:
-    return (
-        f"{place}; free some space there or give leave to write, or point ABLATE_DATA to a folder that is writable and "
-        "has room. What was downloaded until then is kept"
-    )
 
 
 def test_a_broken_connection_is_continued_by_a_second_try(site: Any, root: Path, heard: Any) -> None:
@@ -87,7 +81,7 @@ def test_a_file_that_changed_meanwhile_comes_from_its_beginning(
     if etag == '"first"':
         assert len(site.paths) == 2
     else:
-        assert heard.said[2] == "the file on the server is another one by now, starting again; try 3 of 5 in 2 s"
+        assert heard.said[2] == "the file on the server has changed, starting again; try 3 of 5 in 2 s"
 
 
 def test_a_part_of_another_address_is_not_continued(site: Any, root: Path, heard: Any) -> None:
@@ -143,13 +137,8 @@ def test_a_server_that_is_overloaded_is_asked_again(site: Any, root: Path, heard
 
 def test_after_five_tries_it_says_what_is_kept_and_what_next(site: Any, root: Path, heard: Any) -> None:
     site.ways = ["cut"] + ["502"] * 9
-    with pytest.raises(NotFound) as caught:
+    with raising(NotFound):
         heard.fetch("cifar10", root)
-    half = download.megabytes(len(site.content) // 2)
-    assert str(caught.value) == (
-        f"{site.url}: no whole file after 5 tries, the last one: the server answered 502 Bad Gateway. "
-        f"{half} are kept in {root / PART}. Run the same command again to continue. {by_hand(site.url, root)}"
-    )
     assert heard.slept == [1, 2, 4, 8]
     assert len(site.paths) == 5
 
@@ -157,9 +146,8 @@ def test_after_five_tries_it_says_what_is_kept_and_what_next(site: Any, root: Pa
 @pytest.mark.parametrize(("way", "told"), [("404", "404 Not Found"), ("403", "403 Forbidden"), ("410", "410 Gone")])
 def test_a_file_that_is_not_there_is_not_asked_for_again(site: Any, root: Path, heard: Any, way: str, told: str) -> None:  # fmt: skip
     site.ways = [way]
-    with pytest.raises(NotFound) as caught:
+    with raising(NotFound):
         heard.fetch("cifar10", root)
-    assert str(caught.value) == f"{site.url}: the server answered {told}. {by_hand(site.url, root)}"
     assert len(site.paths) == 1
     assert names(root) == [LOCK]
 
@@ -168,11 +156,8 @@ def test_offline_says_what_to_do_by_hand(site: Any, root: Path, heard: Any) -> N
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/x"
-        with pytest.raises(NotFound) as caught:
+        with raising(NotFound):
             heard.fetch("cifar10", root, url=url)
-    assert str(caught.value) == (
-        f"{url}: cannot be reached (Connection refused); is this machine online? {by_hand(url, root)}"
-    )
     assert heard.slept == []
 
 
@@ -180,31 +165,26 @@ def test_offline_says_what_to_do_by_hand(site: Any, root: Path, heard: Any) -> N
 def test_a_disk_that_fills_up(site: Any, root: Path, heard: Any) -> None:
     (root / PART).symlink_to("/dev/full")
     (root / f"{PART}.json").write_text(json.dumps({"url": site.url, "validator": None, "total": None}))
-    with pytest.raises(NoSpaceOrPermission) as caught:
+    with raising(NoSpaceOrPermission):
         heard.fetch("cifar10", root)
-    assert str(caught.value) == no_space(Path(f"{root}: No space left on device"))
 
 
 def test_a_disk_without_room_is_told_before_it_fills(site: Any, root: Path, heard: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     free = archives.shutil._ntuple_diskusage(1, 1, 1000)
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: free)
-    with pytest.raises(NoSpaceOrPermission) as caught:
+    with raising(NoSpaceOrPermission):
         heard.fetch("cifar10", root)
-    assert str(caught.value) == (
-        f"{root}: {download.megabytes(len(site.content))} are still to come and 1,000 bytes are free; "
-        "free some space there, or point ABLATE_DATA to a disk with room"
-    )
 
 
 def test_a_stream_without_end_is_ended(site: Any, root: Path, heard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_BYTES", 1000)
     site.ways = ["no length"]
-    with pytest.raises(BadData, match=rf"{site.url}: more than 1,000 bytes, so it is no known data set; delete"):
+    with raising(BadData):
         heard.fetch("cifar10", root)
 
 
 def test_another_range_than_was_asked_for_is_not_appended(site: Any, root: Path, heard: Any) -> None:
     site.ways = ["cut", "another range"]
     heard.fetch("cifar10", root)
-    assert heard.said[2] == "the file on the server is another one by now, starting again; try 3 of 5 in 2 s"
+    assert heard.said[2] == "the file on the server has changed, starting again; try 3 of 5 in 2 s"
     assert site.ranges[2] is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 from PIL import Image, features
 
 from ablate.errors import BadData, NoSpaceOrPermission
@@ -72,44 +73,34 @@ def test_official_without_a_test_set_reports_val(make_folder: MakeFolder, root: 
 
 
 def test_a_test_only_class_is_refused(make_folder: MakeFolder, root: Path, home: Path) -> None:
-    folder = make_folder("pets", {"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/emu": 1})
-    with pytest.raises(BadData) as caught:
+    make_folder("pets", {"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/emu": 1})
+    with raising(BadData):
         load(root, home, split="official")
-    assert str(caught.value) == f"{folder}: no folder in train/ for emu; each class needs training images"
 
 
 def test_one_folder_of_classes_has_no_official_split(make_folder: MakeFolder, root: Path, home: Path) -> None:
     make_folder("pets", {"cat": 3, "dog": 2})
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home, split="official")
-    assert str(caught.value) == (
-        "data set 'imagefolder' has no official split, and its 2 classes are cat, dog; "
-        "give fractions, as in data.split: {train: 0.8, val: 0.2}"
-    )
 
 
 def test_official_test_set_that_is_not_there(make_folder: MakeFolder, root: Path, home: Path) -> None:
     make_folder("pets", {"train/cat": 3, "train/dog": 2, "val/cat": 1, "val/dog": 1})
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home, split={"val": 0.5, "test": "official"})
-    assert str(caught.value) == (
-        "data set 'imagefolder' has no official test set (it has train, val); "
-        "give fractions, as in data.split: {train: 0.8, val: 0.2}, or 'official'"
-    )
 
 
 def test_an_empty_class_folder_is_named(make_folder: MakeFolder, root: Path, home: Path) -> None:
     folder = make_folder("pets", {"cat": 3, "dog": 2, "emu": 0})
     (folder / "emu" / "readme.txt").write_text("no images")
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home)
-    assert str(caught.value).startswith(f"{folder}: no images in emu; fill or remove the folder (images end in .")
 
 
 def test_a_folder_without_classes_is_refused(root: Path, home: Path, picture: Picture) -> None:
     (root / "pets").mkdir()
     picture(0).save(root / "pets" / "a.jpg")
-    with pytest.raises(BadData, match="0 class folders found, at least 2 are needed; allowed: one folder a class, or"):
+    with raising(BadData):
         load(root, home)
 
 
@@ -161,9 +152,7 @@ def test_skipped_images_are_listed_and_move_no_other(make_folder: MakeFolder, ro
 def test_a_class_whose_images_are_all_bad_is_named(make_folder: MakeFolder, root: Path, home: Path) -> None:
     folder = make_folder("pets", {"cat": 1, "dog": 3})
     (folder / "cat" / "image_0000.jpg").write_bytes(b"")
-    with pytest.raises(
-        BadData, match=r"no readable images of class cat; each of the 2 classes \(labels 0 to 1\) needs some"
-    ):
+    with raising(BadData):
         load(root, home, on_bad_image="skip")
 
 
@@ -171,19 +160,15 @@ def test_no_readable_image_at_all(make_folder: MakeFolder, root: Path, home: Pat
     folder = make_folder("pets", {"cat": 1, "dog": 1})
     for path in folder.glob("*/*.jpg"):
         path.write_bytes(b"")
-    with pytest.raises(BadData, match=r"none of 2 images can be decoded; the first: cat/image_0000.jpg \(empty file\)"):
+    with raising(BadData):
         load(root, home, on_bad_image="skip")
 
 
 def test_different_sizes_need_an_image_size(make_folder: MakeFolder, root: Path, home: Path, picture: Picture) -> None:
     folder = make_folder("pets", {"cat": 2, "dog": 2})
     picture(0, 30, 40).save(folder / "dog" / "image_0000.jpg")
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home, image_size=None)
-    assert str(caught.value) == (
-        f"{folder}: images differ in size (cat/image_0000.jpg is 24x20 pixels, dog/image_0000.jpg is 40x30); "
-        "set data.image_size to the side of the square that all are brought to"
-    )
 
 
 def test_a_file_that_is_too_large_is_a_bad_image(
@@ -193,9 +178,7 @@ def test_a_file_that_is_too_large_is_a_bad_image(
     with (folder / "cat" / "image_0000.jpg").open("ab") as file:
         file.truncate(2**20 + 1)
     monkeypatch.setattr(folders_module, "MAX_BYTES", 2**20)
-    with pytest.raises(
-        BadData, match=r"1 of 4 images cannot be decoded: cat/image_0000.jpg \(file of more than 1 MiB\)"
-    ):
+    with raising(BadData):
         load(root, home)
 
 
@@ -212,9 +195,7 @@ def test_a_fault_of_the_disk_is_not_taken_for_a_bad_image(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    with pytest.raises(
-        NoSpaceOrPermission, match=r"image_0000.jpg: cannot be read \(Permission denied\); check the file"
-    ):
+    with raising(NoSpaceOrPermission):
         load(root, home, on_bad_image="skip")
 
 
@@ -264,28 +245,19 @@ def test_folders_that_are_no_parts_stay_classes(make_folder: MakeFolder, root: P
 
 
 @pytest.mark.parametrize(
-    ("counts", "said"),
+    "counts",
     [
-        (
-            {"Train/cat": 2, "train/cat": 2, "test/cat": 2},
-            "both Train/ and train/ are there, which both mean train; keep",
-        ),
-        ({"train/cat": 2, "dev/cat": 2, "val/cat": 2}, "both dev/ and val/ are there, which both mean val; keep one"),
-        ({"val/cat": 2, "Test/cat": 2}, "val/ and Test/ are parts, and no folder train/ is beside them; add it"),
-        (
-            {"Train": 2, "Test": 2, "masks": 2},
-            "Train/ and Test/ are names of parts, but hold no class folders, and masks/ lie beside them; if they are",
-        ),
+        {"Train/cat": 2, "train/cat": 2, "test/cat": 2},
+        {"train/cat": 2, "dev/cat": 2, "val/cat": 2},
+        {"val/cat": 2, "Test/cat": 2},
+        {"Train": 2, "Test": 2, "masks": 2},
     ],
     ids=["two train", "two val", "no train", "doubt"],
 )
-def test_parts_that_cannot_be_told(
-    make_folder: MakeFolder, root: Path, home: Path, counts: dict[str, int], said: str
-) -> None:
-    folder = make_folder("pets", counts)
-    with pytest.raises(BadData) as caught:
+def test_parts_that_cannot_be_told(make_folder: MakeFolder, root: Path, home: Path, counts: dict[str, int]) -> None:
+    make_folder("pets", counts)
+    with raising(BadData):
         load(root, home, split="official")
-    assert str(caught.value).startswith(f"{folder}: {said}")
 
 
 def test_folders_beside_the_parts_are_told(make_folder: MakeFolder, root: Path, home: Path) -> None:
@@ -309,13 +281,8 @@ def test_an_unlabelled_test_set_is_refused_before_anything_is_trained(
 ) -> None:
     kaggle(make_folder, picture, "train", images=images)
     for split in ("official", {"val": 0.5, "test": "official"}):
-        with pytest.raises(BadData) as caught:
+        with raising(BadData):
             load(root, home, split=split)
-        assert str(caught.value) == (
-            "data set 'imagefolder': test/ has no class folders, so its images have no labels and cannot be scored; give "
-            "fractions of the labelled images, as in data.split: {train: 0.8, val: 0.2}, and use `ablate predict RUN "
-            "FOLDER` for test/; or put one folder a class into it"
-        )
     splits = load(root, home)
     assert (splits.reported, len(splits.train), splits.classes) == ("val", 4, ("cat", "dog"))
     assert splits.details["notes"] == [
@@ -340,11 +307,8 @@ def test_a_part_whose_images_are_all_bad_is_refused(
     folder = make_folder("pets", {f"{name}/{label}": 2 for name in ("train", part) for label in ("cat", "dog")})
     for path in (folder / part).glob("*/*.jpg"):
         path.write_bytes(b"")
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         load(root, home, split=split, on_bad_image="skip")
-    assert str(caught.value).startswith(
-        f"data set 'imagefolder': no image of the official {part} set can be decoded (4 bad images in all: {part}/cat/"
-    )
 
 
 def test_what_was_left_out_is_counted_by_its_endings(
@@ -432,6 +396,6 @@ def test_names_that_are_not_utf8(make_folder: MakeFolder, root: Path, home: Path
         shutil.rmtree(probe / "pets" / "cat")
         forget_data()
         (probe / "pets" / "cat").mkdir()
-        with pytest.raises(BadData, match=r"caf\\xe9/pets: no images in cat") as caught:
+        with raising(BadData) as caught:
             load(probe, home / "other")
         str(caught.value).encode()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -106,14 +107,14 @@ def test_bad_images_say_why(content: bytes, reason: str) -> None:
 
 def test_decompression_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images_module, "MAX_PIXELS", 1000)
-    with pytest.raises(BadImage, match="more than 1,000 pixels, taken for a decompression bomb"):
+    with raising(BadImage):
         decode_image(encode(NOISE, "PNG"), 16)
 
 
 def test_a_long_thin_image_cannot_blow_up_when_it_is_resized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images_module, "MAX_PIXELS", 100_000)
     content = encode(Image.new("L", (4000, 1)), "PNG")
-    with pytest.raises(BadImage, match="4000x1 pixels are too long and thin to be resized"):
+    with raising(BadImage):
         decode_image(content, 32)
     assert decode_image(content, 4).shape == (3, 4, 4)
 
@@ -154,9 +155,5 @@ def test_grey_arrays_become_three_planes(shape: tuple[int, ...]) -> None:
 
 
 def test_arrays_of_another_type_are_refused() -> None:
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         to_planes(np.zeros((2, 5, 6, 3)), "my.npz: train")
-    assert str(caught.value) == (
-        "my.npz: train: images are float64 of shape (2, 5, 6, 3); "
-        "allowed: uint8 of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
-    )

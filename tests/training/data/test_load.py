@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 
 from ablate.errors import BadData, NotFound
 from ablate.parts.declare import DataSet
@@ -132,32 +133,20 @@ def test_replicates_share_an_official_split(root: Path, home: Path) -> None:
 
 
 def test_an_unknown_name_suggests_one(root: Path, home: Path) -> None:
-    with pytest.raises(NotFound) as caught:
+    with raising(NotFound):
         load(root, home, name="cifar-10")
-    assert str(caught.value) == (
-        f"unknown data set 'cifar-10'; allowed: {', '.join(parts(DataSet))} "
-        "and package.module:callable. Did you mean 'cifar10'?"
-    )
 
 
 def test_missing_caltech_says_where_and_how(root: Path, home: Path) -> None:
-    with pytest.raises(NotFound) as caught:
+    with raising(NotFound):
         load(root, home, name="caltech101", image_size=32)
-    assert str(caught.value) == (
-        "data set 'caltech101' is not there: looked for caltech101/101_ObjectCategories, "
-        f"caltech-101/101_ObjectCategories, 101_ObjectCategories in {root} (the folder that ABLATE_DATA names). "
-        "To get it: ablate data fetch caltech101, or unpack caltech-101.zip from "
-        "https://data.caltech.edu/records/mzrjq-6wc02 there, and the 101_ObjectCategories.tar.gz in it; or set ABLATE_DATA to the folder that holds it"
-    )
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "npz"])
 def test_sets_that_the_user_brings_need_a_path(root: Path, home: Path, name: str) -> None:
-    with pytest.raises(
-        BadData, match=rf"data set '{name}' needs data.path, relative to ABLATE_DATA \(.*\): set data.path to a"
-    ):
+    with raising(BadData):
         load(root, home, name=name)
-    with pytest.raises(NotFound, match=rf"data set '{name}' is not there: looked for nothing/here in "):
+    with raising(NotFound):
         load(root, home, name=name, path="nothing/here")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_texts import raising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,12 +93,8 @@ def test_fractions_of_an_official_set_take_all_images() -> None:
 
 @pytest.mark.parametrize(("labels", "text"), [([0, 0, 0, 1], "c1 (1)"), ([0, 1, 1, 2, 2, 3], "c0 (1), c3 (1)")])
 def test_a_class_that_is_too_small_is_named(labels: list[int], text: str) -> None:
-    with pytest.raises(BadData) as caught:
+    with raising(BadData):
         split_rows(decoded(labels), {"train": 0.5, "val": 0.5}, 0, "pets")
-    assert str(caught.value) == (
-        f"data set 'pets' cannot be split into train, val: too few images of class {text}; "
-        "each class needs at least 2, one a part: add images, leave the class out, or ask for fewer parts"
-    )
 
 
 shares = st.lists(st.floats(0.01, 1), min_size=2, max_size=3).map(lambda s: [x / sum(s) for x in s])
@@ -189,7 +186,5 @@ def test_an_official_split_is_not_saved(home: Path) -> None:
 
 def test_splits_that_cannot_be_saved(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
-    with pytest.raises(
-        NoSpaceOrPermission, match=r"cannot write .*home.*; free some space there, or point ABLATE_HOME"
-    ):
+    with raising(NoSpaceOrPermission):
         saved_rows(decoded(LABELS), SPLITS[0], 0, "x", tmp_path / "home")

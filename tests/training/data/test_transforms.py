@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from golden_texts import raising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
@@ -77,7 +78,7 @@ def test_any_list_follows_from_seed_epoch_and_id_alone(
 )
 def test_a_bad_argument_is_named_with_what_is_allowed(name: str, argument: str) -> None:
     for value in (-1, "much", None, [1], math.nan, math.inf, True):
-        with pytest.raises(ValidationError, match=rf"{name}\.{argument} must be a (whole )?number .*, not ") as caught:
+        with raising(ValidationError) as caught:
             Data(augment=[{name: {argument: value}}])
         assert repr(value) in str(caught.value)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_texts import golden, raising
 
 from ablate.errors import NotFound, UsageError
 from ablate.parts.declare import DataSet
@@ -134,30 +135,20 @@ def test_other_parts_than_the_official_ones_are_told(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrays", "problem"),
+    "arrays",
     [
-        (
-            {"test_images": np.zeros((10, 28, 28, 3), np.uint8)},
-            "{file}: images differ in size (train is 32x32 pixels, test is 28x28); "
-            "set data.image_size to the side of the square that all are brought to",
-        ),
-        ({"class_names": np.array([*CIFAR10, "unicorn"])}, "11 classes, expected 10"),
-        (
-            {"test_labels": np.arange(10) + 1},
-            "{file}: test has labels from 1 to 10; allowed: 0 to 9 for 10 classes; labels start at 0: subtract 1",
-        ),
-        ({"test_labels": np.arange(9)}, "{file}: test has 10 images but 9 labels"),
-        (
-            {"test_images": np.zeros((11, 32, 32, 3), np.uint8), "test_labels": np.arange(11) % 10},
-            "test: 11 of 10 images; more than the official ones: 1 of airplane",
-        ),
+        {"test_images": np.zeros((10, 28, 28, 3), np.uint8)},
+        {"class_names": np.array([*CIFAR10, "unicorn"])},
+        {"test_labels": np.arange(10) + 1},
+        {"test_labels": np.arange(9)},
+        {"test_images": np.zeros((11, 32, 32, 3), np.uint8), "test_labels": np.arange(11) % 10},
     ],
 )
-def test_a_copy_of_something_else_is_broken(root: Path, arrays: dict[str, Any], problem: str) -> None:
+def test_a_copy_of_something_else_is_broken(root: Path, arrays: dict[str, Any]) -> None:
     write_npz(root, **arrays)
     found = look("cifar10", root)
     assert found.state == "broken"
-    assert found.problems == (problem.format(file=root / "cifar10.npz"),)
+    golden("messages", found.problems)
 
 
 def test_a_copy_that_is_cut_is_broken(root: Path) -> None:
@@ -227,24 +218,18 @@ def test_all_that_are_here(root: Path, caltech: Path) -> None:
 
 
 def test_what_is_not_here_says_how_to_get_it(root: Path) -> None:
-    with pytest.raises(
-        NotFound, match=r"data set 'cifar100' is not there: .* To get it: ablate data fetch cifar100, or"
-    ):
+    with raising(NotFound):
         verify.verify("cifar100", root)
     assert verify.verify_all(root) == []
-    with pytest.raises(NotFound) as caught:
+    with raising(NotFound):
         verify.require_any([], root)
-    assert str(caught.value) == (
-        f"none of the known data sets is in {root} (the folder that ABLATE_DATA names). "
-        "ablate data list says what is looked for, ablate data fetch NAME gets one"
-    )
-    with pytest.raises(NotFound, match=r"unknown data set 'caltech'.* Did you mean 'caltech101'\?"):
+    with raising(NotFound):
         verify.verify("caltech", root)
 
 
 def test_what_is_made_and_what_is_ones_own(root: Path) -> None:
     assert verify.verify("digits", root) is None
-    with pytest.raises(UsageError, match="imagefolder is your own data"):
+    with raising(UsageError):
         verify.verify("imagefolder", root)
 
 

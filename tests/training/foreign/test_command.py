@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import golden, raising
 
 from ablate.errors import Diverged, Interrupted, NotFound, RunFailure
 from ablate.study.records import Context
@@ -85,7 +86,7 @@ def test_a_status_other_than_0_fails_with_the_last_lines(script: Any) -> None:
 
 
 def test_a_status_other_than_0_fails_whatever_was_measured(script: Any, told: Any) -> None:
-    with pytest.raises(RunFailure, match="the command exited with status 3"):
+    with raising(RunFailure):
         script(LEAVE + "print(json.dumps({'epoch': 1, 'top1': 0.5})); sys.exit(3)")
     assert told.epochs("top1") == [(1, "test", 0.5)]
 
@@ -95,19 +96,14 @@ def test_a_status_other_than_0_fails_whatever_was_measured(script: Any, told: An
     [(signal.SIGKILL, "signal 9 (SIGKILL), perhaps out of memory"), (signal.SIGSEGV, "signal 11 (SIGSEGV)"), (signal.SIGTERM, "signal 15 (SIGTERM)")],
 )  # fmt: skip
 def test_a_command_killed_by_a_signal_says_so(script: Any, number: int, said: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+    with raising(RunFailure):
         script(f"import os; print('so far', flush=True); os.kill(os.getpid(), {int(number)})")
-    assert str(failure.value).splitlines()[-1] == f"the command was killed by {said}: so far"
 
 
 def test_a_program_that_is_not_there(context: Context) -> None:
     run = Run("a" * 64, "b" * 64, 0, {}, {"command": ["pyhton3", "train.py"], "metrics": {}})
-    with pytest.raises(NotFound) as failure:
+    with raising(NotFound):
         command.fit(run, context)
-    assert str(failure.value) == (
-        "the command cannot be started: 'pyhton3': No such file or directory; is it on the PATH, and is the study's "
-        "environment active?"
-    )
 
 
 def test_a_script_that_may_not_be_executed(context: Context, tmp_path: Path) -> None:
@@ -119,7 +115,7 @@ def test_a_script_that_may_not_be_executed(context: Context, tmp_path: Path) -> 
 
 def test_a_study_folder_that_is_gone(script: Any, context: Context) -> None:
     context.options = {"study_dir": "/no/such/folder"}
-    with pytest.raises(NotFound, match="the study's folder /no/such/folder is not there"):
+    with raising(NotFound):
         script("")
 
 
@@ -128,13 +124,13 @@ def test_a_metric_that_never_came_shows_what_was_printed_instead(script: Any) ->
         script("print('accuracy: 0.5')", metrics={"acc": "acc ([0-9.]+)"})
     lines = str(failure.value).splitlines()
     assert lines[1] == "  accuracy: 0.5"
-    assert lines[-1] == "the metric acc never came: no line of the output matched its pattern 'acc ([0-9.]+)'"
-    with pytest.raises(RunFailure, match=r"\(it printed nothing\)\nno metric came: nothing was reported"):
+    golden("messages", lines[-1:])
+    with raising(RunFailure):
         script("pass")
 
 
 def test_a_loss_that_is_no_number_at_the_end_is_divergence(script: Any) -> None:
-    with pytest.raises(Diverged, match="val_loss is not finite: nan at epoch 2"):
+    with raising(Diverged):
         script("print('loss 2.5'); print('loss nan')", metrics={"val_loss": "loss ([0-9.]+)"})
 
 
@@ -220,7 +216,7 @@ def test_an_error_of_ours_ends_the_command_too(script: Any, told: Any, tmp_path:
 
     told.then = fail
     source = LEFT_BEHIND + 'print(\'{"epoch": 1, "top1": 0.5}\', flush=True); import signal; signal.pause()'
-    with pytest.raises(RuntimeError, match="the store is gone"):
+    with raising(RuntimeError):
         script(source)
     assert all(gone(int(pid)) for pid in (tmp_path / "study" / "pids").read_text().split())
 
@@ -254,9 +250,7 @@ with Command([sys.executable, "train.py"], Path({str(tmp_path)!r}), os.environ) 
 
 def test_a_keeper_that_is_killed_fails_the_run_and_not_more(script: Any, tmp_path: Path) -> None:
     source = "import os, signal; open('pid', 'w').write(str(os.getpid())); os.kill(os.getppid(), 9); signal.pause()"
-    with pytest.raises(
-        RunFailure, match="the process that watches over the command was killed, and the command with it"
-    ):
+    with raising(RunFailure):
         script(source)
     assert gone(int((tmp_path / "study" / "pid").read_text()))
 
@@ -307,17 +301,12 @@ def test_a_number_that_cannot_be_read_ends_the_run_with_its_line(script: Any, to
         script("print('acc 0.5')\n" + source, metrics={"acc": r"acc (\S+)"})
     first, *lines = str(failure.value).splitlines()
     assert first.endswith("train.py")
-    assert lines == [
-        "  acc 0.5",
-        "  epoch 1 acc 0,85",
-        r"acc: '0,85' is not read as a number by the pattern 'acc (\\S+)'. A comma may mark decimals or thousands: print 0.85, or "
-        "1234 without it. The line: epoch 1 acc 0,85",
-    ]
+    golden("messages", lines)
     assert told.epochs("acc") == [(1, "test", 0.5)]
 
 
 def test_a_line_that_a_failing_command_left_unfinished_is_not_read(script: Any) -> None:
-    with pytest.raises(RunFailure, match=r"left with status 3: acc 9\.8e-$"):
+    with raising(RunFailure):
         script(
             "import sys; sys.stdout.write('acc 9.8e-'); sys.stdout.flush(); sys.exit(3)", metrics={"acc": r"acc (\S+)"}
         )

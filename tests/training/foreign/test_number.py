@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from golden_texts import raising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,11 +201,8 @@ def test_what_could_mean_two_things_ends_the_run_though_other_lines_are_read(tex
     run = Run("a" * 64, "b" * 64, 0, {}, {"command": ["x"], "metrics": {"m": pattern}})
     output = Output(Measured(run, Context(Path("."))))
     output.take("val loss 0.5", stdout=True)
-    with pytest.raises(RunFailure) as failure:
+    with raising(RunFailure):
         output.take(f"val loss {text}", stdout=False)
-    said = str(failure.value)
-    assert said.startswith(f"m: {text!r} is not read as a number by the pattern {pattern!r}. ")
-    assert said.endswith(f" The line: val loss {text}")
 
 
 @pytest.mark.parametrize("text", ["3:4", "3/4", "2026-11-26", "12:30:01", "1.2.3", "0.5/1.0", "0.5±0.1", "12.5s"])
@@ -254,7 +252,7 @@ def test_a_number_that_is_none_is_seen_whatever_the_pattern_asks_for(text: str, 
     output = Output(measured)
     output.take("val loss 0.5000, lr 1", stdout=True)
     output.take(f"val loss {text}, lr 1", stdout=True)
-    with pytest.raises(Diverged, match=r"^m is not finite: -?(nan|inf) at epoch 2$"):
+    with raising(Diverged):
         measured.outcome()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import raising
 
 from ablate.errors import Diverged, RunFailure
 from ablate.study.records import Context, Outcome
@@ -92,7 +93,7 @@ def test_what_is_no_json_line_is_ordinary_output(line: str) -> None:
 
 
 def test_json_lines_are_read_from_stdout_and_patterns_from_both() -> None:
-    with pytest.raises(RunFailure, match="no metric came: nothing was reported"):
+    with raising(RunFailure):
         read(['{"top1": 0.5}'], stdout=False)
     outcome, _ = read(["acc 0.5"], {"top1": "acc ([0-9.]+)"}, stdout=False)
     assert outcome.metrics["top1"] == 0.5
@@ -121,7 +122,7 @@ def test_a_number_of_no_epoch_is_final_whatever_comes_after() -> None:
 @pytest.mark.parametrize("word", ["nan", "NaN", "inf", "-inf", "Infinity"])
 def test_a_number_that_is_none_is_seen_whatever_the_pattern_says(word: str) -> None:
     metrics = {"val_loss": r"val loss (-?[0-9.]+)"}
-    with pytest.raises(Diverged, match=r"^val_loss is not finite: -?(nan|inf) at epoch 2$"):
+    with raising(Diverged):
         read(["val loss 2.0", f"val loss {word}, lr 0.1"], metrics)
     outcome, records = read([f"val loss {word}", "val loss 2.0, grad nan", "nancy inferred"], metrics)
     assert outcome.metrics["val_loss"] == 2.0
@@ -134,31 +135,30 @@ def test_json_numbers_that_are_none() -> None:
     )
     assert outcome.metrics == {"top1": 0.5}
     assert len(records) == 3
-    with pytest.raises(Diverged, match=r"^top1 is not finite: nan at epoch 1$"):
+    with raising(Diverged):
         read(['{"epoch": 1, "top1": NaN, "top5": 0.5}'], {"top1": None})
-    with pytest.raises(Diverged, match=r"^top1 is not finite: inf$"):
+    with raising(Diverged):
         read(['{"top1": 1' + "0" * 400 + "}"], {"top1": None})
 
 
 @pytest.mark.parametrize(
-    ("lines", "metrics", "message"),
+    ('lines', 'metrics'),
     [
-        (["acc 0.5"], {"acc": "accuracy ([0-9.]+)"}, "the metric acc never came: no line of the output matched its pattern 'accuracy ([0-9.]+)'"),
-        (["acc x"], {"acc": "acc (.)"}, "the metric acc never came: its pattern 'acc (.)' matched a line without a number: acc x"),
-        (['{"acc": true}'], {"acc": None}, "the metric acc never came: it was printed as true, which is no number"),
-        (['{"acc": "n/a"}', '{"lr": 1}'], {"acc": None}, 'the metric acc never came: it was printed as "n/a", which is no number'),
-        (['{"metrics": {"acc": 0.5}}'], {"acc": None}, "the metric acc never came: it was printed inside 'metrics'; print it outside, or inside one of train, training, val, validation, valid, dev, eval, test"),
-        (['{"val/acc@5": 0.5}'], {"acc": None}, "the metric acc never came: reported were val/acc@5, which trainer.metrics does not declare (val/acc@5 is declared as val_acc@5)"),
-        (['{"accuracy": 0.5, "lr": 1}'], {"acc": None}, "the metric acc never came: reported were accuracy, lr, which trainer.metrics does not declare"),
-        (['{"top1": 0.5}'], {"acc": None}, "the metric acc never came: nothing was reported by that name"),
-        (["hello"], {}, "no metric came: nothing was reported"),
-        (['{"accuracy": 0.5}'], {}, "no metric came: reported were accuracy, which trainer.metrics does not declare"),
+        (["acc 0.5"], {"acc": "accuracy ([0-9.]+)"}),
+        (["acc x"], {"acc": "acc (.)"}),
+        (['{"acc": true}'], {"acc": None}),
+        (['{"acc": "n/a"}', '{"lr": 1}'], {"acc": None}),
+        (['{"metrics": {"acc": 0.5}}'], {"acc": None}),
+        (['{"val/acc@5": 0.5}'], {"acc": None}),
+        (['{"accuracy": 0.5, "lr": 1}'], {"acc": None}),
+        (['{"top1": 0.5}'], {"acc": None}),
+        (["hello"], {}),
+        (['{"accuracy": 0.5}'], {}),
     ],
 )  # fmt: skip
-def test_a_metric_that_never_came_is_named(lines: list[str], metrics: Any, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_a_metric_that_never_came_is_named(lines: list[str], metrics: Any) -> None:
+    with raising(RunFailure):
         read(lines, metrics)
-    assert str(failure.value) == message
 
 
 def test_a_declared_metric_may_come_on_the_reported_split() -> None:
@@ -218,41 +218,38 @@ def test_progress_is_told_where_the_recipe_says_how_many_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    'line',
     [
-        ('{"split": "holdout", "top1": 0.5}', '"holdout" is no split: it is one of train, training, val, validation, valid, dev, eval, test.'),
-        ('{"split": 3, "top1": 0.5}', "3 is no split"),
-        ('{"epoch": 0.5, "top1": 0.5}', '"epoch": 0.5 is no whole number from 0, so nobody can say where top1 belongs.'),
-        ('{"epoch": "three", "top1": 0.5}', '"epoch": "three" is no whole number from 0'),
-        ('{"epoch": -1, "top1": 0.5}', '"epoch": -1 is no whole number from 0'),
-        ('{"top1": 0.5, "top1": 0.6}', "top1 stands there twice, as 0.5 and 0.6: print it once a line."),
-        ('{"val_loss": 0.5, "val/loss": 0.6}', "val/loss stands there twice, with different numbers"),
-        ('{"loss": "0,5"}', 'loss: "0,5" is not read as a number. A comma may mark decimals or thousands'),
-        ('{"loss": "0.5 s"}', 'loss: "0.5 s" is not read as a number.'),
-        ('{"top1": 93.75}', "top1 is a fraction from 0 to 1, and 93.75 was reported. Declare it: metrics: {top1: {unit: percent}}; or print the fraction."),
-        ('{"split": "val", "top1": 93.75}', "top1 is a fraction from 0 to 1, and 93.75 was reported. Declare it: metrics: {top1: {unit: percent}}"),
-        ('{"top1": "0.9%"}', "top1 is a fraction from 0 to 1, and a percentage was printed."),
+        '{"split": "holdout", "top1": 0.5}',
+        '{"split": 3, "top1": 0.5}',
+        '{"epoch": 0.5, "top1": 0.5}',
+        '{"epoch": "three", "top1": 0.5}',
+        '{"epoch": -1, "top1": 0.5}',
+        '{"top1": 0.5, "top1": 0.6}',
+        '{"val_loss": 0.5, "val/loss": 0.6}',
+        '{"loss": "0,5"}',
+        '{"loss": "0.5 s"}',
+        '{"top1": 93.75}',
+        '{"split": "val", "top1": 93.75}',
+        '{"top1": "0.9%"}',
     ],
 )  # fmt: skip
-def test_a_json_line_that_cannot_be_understood_ends_the_run(line: str, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_a_json_line_that_cannot_be_understood_ends_the_run(line: str) -> None:
+    with raising(RunFailure):
         read([line, '{"top1": 0.75}'])
-    assert str(failure.value).startswith(message)
-    assert str(failure.value).endswith(f"The line: {line}")
 
 
 @pytest.mark.parametrize(
-    ("lines", "pattern", "message"),
+    ('lines', 'pattern'),
     [
-        (["epoch 1.5 loss 2"], r"epoch (?P<epoch>\d+).* loss (\S+)", "loss: epoch 1.5 is no whole number from 0."),
-        (["epoch one loss 2"], r"epoch (?P<epoch>\S+) loss (\S+)", "loss: epoch 'one' is no whole number from 0."),
-        (['{"split": "train", "loss": 2}'], None, "the metric loss came for the training split alone: print it for test or val, too"),
+        (["epoch 1.5 loss 2"], r"epoch (?P<epoch>\d+).* loss (\S+)"),
+        (["epoch one loss 2"], r"epoch (?P<epoch>\S+) loss (\S+)"),
+        (['{"split": "train", "loss": 2}'], None),
     ],
 )  # fmt: skip
-def test_what_is_said_of_a_metric_is_true_of_the_output(lines: list[str], pattern: str | None, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_what_is_said_of_a_metric_is_true_of_the_output(lines: list[str], pattern: str | None) -> None:
+    with raising(RunFailure):
         read(lines, {"loss": pattern})
-    assert str(failure.value).startswith(message)
 
 
 def read_percent(lines: list[str], metrics: dict[str, str | None], *names: str) -> tuple[Outcome, list[Any]]:
@@ -265,14 +262,14 @@ def test_percentages_are_kept_as_fractions() -> None:
     assert outcome.metrics == {"acc": 0.07}
     outcome, _ = read_percent(['{"split": "val", "top1": 93.8, "top5": 0.99}'], {"top1": None}, "top1")
     assert outcome.metrics == {"val_top1": 0.938, "top1": 0.938, "val_top5": 0.99, "top5": 0.99}
-    with pytest.raises(RunFailure, match=r"^top1 is a percentage from 0 to 100, and 938 was reported\."):
+    with raising(RunFailure):
         read_percent(["top1 938"], {"top1": r"top1 (\S+)"}, "top1")
 
 
 def test_a_percentage_of_ours_has_to_be_declared_and_one_of_theirs_stays_as_it_is() -> None:
     assert read(["acc 93.75%"], {"acc": r"acc ([0-9.]+)"})[0].metrics == {"acc": 93.75}
     for line in ("top1 93.75", "top1 0.5%"):
-        with pytest.raises(RunFailure, match=r"Declare it: metrics: \{top1: \{unit: percent\}\}"):
+        with raising(RunFailure):
             read([line], {"top1": r"top1 ([0-9.]+)"})
     assert read(["top1 1.0000001"], {"top1": r"top1 (\S+)"})[0].metrics == {"top1": 1.0000001}
 
@@ -303,10 +300,9 @@ def test_epochs_are_read_whole(line: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
-    [("epoch 1,000 loss 1", "loss: '1,000' is not read"), ("epoch 1.5 loss 1", "loss: epoch 1.5 is no whole number"), ("epoch -1 loss 1", "loss: '-1' is not read"), ("epoch 12k loss 1", "loss: '12k' is not read")],
+    'line',
+    ["epoch 1,000 loss 1", "epoch 1.5 loss 1", "epoch -1 loss 1", "epoch 12k loss 1"],
 )  # fmt: skip
-def test_epochs_that_would_be_cut_end_the_run(line: str, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_epochs_that_would_be_cut_end_the_run(line: str) -> None:
+    with raising(RunFailure):
         read([line], {"loss": r"epoch\W+(?P<epoch>\d+).*loss (\S+)"})
-    assert str(failure.value).startswith(message)

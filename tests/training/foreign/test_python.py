@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import raising
 
 import ablate
 from ablate.errors import Diverged, Interrupted, NotFound, RunFailure, StopRun
@@ -52,34 +53,31 @@ def test_the_recipe_is_the_functions_own_to_change(function: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "error", "message"),
+    ('body', 'error'),
     [
-        ("return 0.5", RunFailure, "{name} returned float; a trainer returns a mapping of final metrics, or None"),
-        ("return [('top1', 1)]", RunFailure, "{name} returned list; a trainer returns a mapping of final metrics, or None"),
-        ("return {'top1': 'good'}", RunFailure, "{name} returned top1='good', which is no number"),
-        ("return {'top1': '0.5'}", RunFailure, "{name} returned top1='0.5', which is no number"),
-        ("return {'top1': None}", RunFailure, "{name} returned top1=None, which is no number"),
-        ("return {'top1': True}", RunFailure, "{name} returned top1=True, which is no number"),
-        ("return {'top1': [1]}", RunFailure, "{name} returned top1=[1], which is no number"),
-        ("return {3: 1.0}", RunFailure, "{name} returned the metric 3, which is neither declared in trainer.metrics nor one of ablate's own. Declare it: metrics: {{3: {{better: higher}}}}."),
-        ("return {'accu': 1.0}", RunFailure, "{name} returned the metric 'accu', which is neither declared in trainer.metrics nor one of ablate's own. Did you mean 'acc'? Declare it: metrics: {{accu: {{better: higher}}}}."),
-        ("report(epoch=1, accu=1.0)", RunFailure, "report was given the metric 'accu', which is neither declared in trainer.metrics nor one of ablate's own. Did you mean 'acc'? Declare it: metrics: {{accu: {{better: higher}}}}."),
-        ("report(epoch=1, acc='x')", RunFailure, "report was given acc='x', which is no number"),
-        ("report(epoch=1.5, acc=1)", RunFailure, "report(epoch=1.5): an epoch or step is a whole number from 0"),
-        ("report(epoch=-1, acc=1)", RunFailure, "report(epoch=-1): an epoch or step is a whole number from 0"),
-        ("report(epoch=True, acc=1)", RunFailure, "report(epoch=True): an epoch or step is a whole number from 0"),
-        ("report(split='vla', acc=1)", RunFailure, "report(split='vla'): a split is one of train, training, val, validation, valid, dev, eval, test. Did you mean 'val'?"),
-        ("return {}", RunFailure, "the metric acc never came: nothing was reported by that name"),
-        ("return {'acc': float('nan')}", Diverged, "acc is not finite: nan"),
-        ("import ablate; raise ablate.StopRun('tired')", RunFailure, "{name} raised StopRun, and nobody had asked the run to end; return instead"),
+        ("return 0.5", RunFailure),
+        ("return [('top1', 1)]", RunFailure),
+        ("return {'top1': 'good'}", RunFailure),
+        ("return {'top1': '0.5'}", RunFailure),
+        ("return {'top1': None}", RunFailure),
+        ("return {'top1': True}", RunFailure),
+        ("return {'top1': [1]}", RunFailure),
+        ("return {3: 1.0}", RunFailure),
+        ("return {'accu': 1.0}", RunFailure),
+        ("report(epoch=1, accu=1.0)", RunFailure),
+        ("report(epoch=1, acc='x')", RunFailure),
+        ("report(epoch=1.5, acc=1)", RunFailure),
+        ("report(epoch=-1, acc=1)", RunFailure),
+        ("report(epoch=True, acc=1)", RunFailure),
+        ("report(split='vla', acc=1)", RunFailure),
+        ("return {}", RunFailure),
+        ("return {'acc': float('nan')}", Diverged),
+        ("import ablate; raise ablate.StopRun('tired')", RunFailure),
     ],
 )  # fmt: skip
-def test_what_a_function_gets_wrong_is_said(function: Any, body: str, error: Any, message: str) -> None:
-    with pytest.raises(error) as failure:
+def test_what_a_function_gets_wrong_is_said(function: Any, body: str, error: Any) -> None:
+    with raising(error):
         function(HEAD + body, metrics={"acc": None})
-    text = str(failure.value)
-    name = text.partition(" ")[0] if message.startswith("{name}") else ""
-    assert text == message.format(name=name)
 
 
 def test_an_error_of_the_functions_own_is_its_own(function: Any) -> None:
@@ -88,17 +86,16 @@ def test_an_error_of_the_functions_own_is_its_own(function: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "name", "message"),
+    ('source', 'name'),
     [
-        ("def train(recipe): pass", "train", "(recipe) cannot be called as a trainer: got an unexpected keyword argument 'seed'; a trainer is function(recipe, *, seed, run_dir, report)"),
-        ("def train(*, seed, run_dir, report): pass", "train", "(*, seed, run_dir, report) cannot be called as a trainer: too many positional arguments; a trainer is function(recipe, *, seed, run_dir, report)"),
-        ("def train(recipe, extra, **more): pass", "train", "(recipe, extra, **more) cannot be called as a trainer: missing a required argument: 'extra'; a trainer is function(recipe, *, seed, run_dir, report)"),
+        ("def train(recipe): pass", "train"),
+        ("def train(*, seed, run_dir, report): pass", "train"),
+        ("def train(recipe, extra, **more): pass", "train"),
     ],
 )  # fmt: skip
-def test_another_signature_is_told_before_anything_runs(function: Any, source: str, name: str, message: str) -> None:
-    with pytest.raises(RunFailure) as failure:
+def test_another_signature_is_told_before_anything_runs(function: Any, source: str, name: str) -> None:
+    with raising(RunFailure):
         function(source, name=name)
-    assert str(failure.value).partition(":train")[2] == message
 
 
 def test_a_signature_that_takes_anything_is_fine(function: Any) -> None:
@@ -107,12 +104,9 @@ def test_a_signature_that_takes_anything_is_fine(function: Any) -> None:
 
 def test_a_module_or_function_that_is_not_there(context: Context, function: Any, tmp_path: Path) -> None:
     run = Run("a" * 64, "b" * 64, 0, {}, {"python": "no_such.mod:train", "metrics": {}})
-    with pytest.raises(NotFound) as failure:
+    with raising(NotFound):
         python.fit(run, context)
-    assert str(failure.value) == (
-        f"there is no module 'no_such' of no_such.mod:train; it is looked for in {tmp_path / 'study'} first"
-    )
-    with pytest.raises(NotFound, match=r"has no function 'trian'. Did you mean 'train'\?"):
+    with raising(NotFound):
         function("def train(**more): pass", name="trian")
 
 
@@ -157,7 +151,7 @@ def train(recipe, *, seed, run_dir, report):
 
 def test_stop_run_is_ablates_own_name() -> None:
     assert ablate.StopRun is StopRun
-    with pytest.raises(AttributeError, match="module 'ablate' has no attribute 'StopRuns'"):
+    with raising(AttributeError):
         _ = ablate.StopRuns  # type: ignore[attr-defined]
 
 
