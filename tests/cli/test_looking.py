@@ -164,3 +164,15 @@ def test_frame_by_run_and_by_epoch(tiny: Path, fill) -> None:
     assert list(epochs["epoch"]) == [1, 2, 1, 2]
     with pytest.raises(NotFound, match="nothing: neither a study file nor a study in the database"):
         ablate.frame("nothing")
+
+
+def test_a_table_without_arms_is_passed_over_by_a_whole_report_and_an_error_by_name(call, tiny: Path, fill) -> None:
+    nothing = "exclude: [{smoothing: smooth}]\ntables:\n  smoothed: {rows: smoothing, where: {smoothing: smooth}, columns: [top1]}\n"
+    tiny.write_text(tiny.read_text(encoding="utf-8").replace("tables:\n", nothing), encoding="utf-8")
+    fill(tiny)
+    assert "tables.smoothed: shows no arm" in " ".join(call("grid", "plan", "tiny.yaml").out.split())
+    whole = call("report", "tiny", "--format", "json")
+    assert (whole.code, [one["table"] for one in whole.document["tables"]]) == (0, ["top1_top5", "curve"])
+    assert (call("report", "tiny").code, call("grid", "run", "tiny.yaml").code) == (0, 0)
+    alone = call("report", "tiny", "--table", "smoothed")
+    assert (alone.code, alone.error) == (3, "empty")
