@@ -97,6 +97,23 @@ def test_the_queue_goes_on_where_it_was(lived: Store, url: str, remote: Make, fa
         assert (here.run.run_id, here.attempt) == (there.run.run_id, there.attempt)
 
 
+def test_an_export_names_no_folder_of_the_machine_and_comes_home_as_what_it_was(
+    path: Path, other: Store, fake: Any, make_run: Make, make_study: Make, dump: Make, tmp_path: Path
+) -> None:
+    settings = {"folder": "/home/ada/thesis", "set": [], "seeds": [0]}
+    with Store.open(str(path), clock=fake.clock) as store:
+        for file in ("study.yaml", "/home/ada/thesis/study.yaml"):
+            study = replace(make_study([make_run("a")], f"s{len(file)}"), file=file)
+            store.save_study(study, settings=settings, folder="/home/ada/thesis")
+        store.export(tmp_path / "all.jsonl")
+        assert "ada" not in (tmp_path / "all.jsonl").read_text(encoding="utf-8")
+        before = dump(store)
+        store.import_from(str(tmp_path / "all.jsonl"))
+        assert dump(store) == before
+    other.import_from(str(path))
+    assert "ada" not in str(dump(other))
+
+
 def test_every_table_is_exported() -> None:
     assert {table.name for table in ORDER} == set(metadata.tables)
     for place, table in enumerate(ORDER):
