@@ -120,6 +120,8 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
             fits[", ".join([*fixed.values(), metric])] = found
             adjusted = single_step([1.0 if effect.p is None else effect.p for effect in found.effects])
             for effect, p in zip(found.effects, adjusted, strict=True):
+                if spec.row_where and " × " in effect.base:
+                    continue  # not shown, but of the family
                 name = "/".join([*at.values(), effect.name])
                 figures = _reported(spec, "/".join([*at.values(), effect.base]))
                 cell = _cell(effect, p, found, figures[index] if index < len(figures) else None)
@@ -367,6 +369,8 @@ def _notes(study: Study, spec: TableSpec, fits: Mapping[str, Fit]) -> list[str]:
         "that over the levels; of a × b, by how much one's effect, at that level of the other, exceeds its average.",
         *cautions.about_effects(study, spec, {found.test for found in fits.values() if found.test}),
     ]
+    if spec.row_where:
+        said.append("Interactions are left out of this table; they stay in the model, and p is adjusted for them too.")
     if RESIDUAL in {found.test for found in fits.values()}:
         said += filter(None, [suspect([found.samples for found in fits.values()])])
     for what, found in fits.items():

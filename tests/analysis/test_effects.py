@@ -10,6 +10,7 @@ from scipy import stats
 
 from ablate.analysis import build_table, effects_table
 from ablate.analysis.power import detectable_effect
+from ablate.study.values.study import TableSpec
 
 NAMES = ("none", "c", "l", "m", "c+l", "c+m", "l+m", "c+l+m")
 
@@ -357,6 +358,21 @@ def test_a_declared_table_has_a_column_a_metric(grid: Any) -> None:
     assert by_name(table, "loss")["l"].decided
     assert by_name(table, "top5")["c"].note == "no top5"
     assert (by_name(table)["c"].reported, by_name(table)["c"].reported_text) == (0.95, "0.95")
+
+
+def test_interactions_that_are_not_shown_stay_in_the_model_and_in_the_family(grid: Any) -> None:
+    made = grid(scores(np.random.default_rng(1), spread=0.05, c=0.1, c_l=0.05))
+    kept = {"refinements": NAMES}
+    both, main = (
+        build_table(
+            made.study,
+            TableSpec("t", (), kind="effect", where=kept, columns=("top1",), row_where=shown),
+            made.results,
+        )
+        for shown in ((), ("main",))
+    )
+    assert [row.name for row in main.rows] == ["c", "l", "m"]
+    assert by_name(main) == {name: cell for name, cell in by_name(both).items() if " × " not in name}
 
 
 def test_row_factors_and_columns_of_levels_have_fits_of_their_own(maker: Any, factor: Any) -> None:

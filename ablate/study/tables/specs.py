@@ -20,6 +20,8 @@ from ablate.study.values.metrics import CLASS_METRICS, METRICS, SPLITS
 from ablate.study.values.study import Claim, Condition, Factor, TableSpec, Term
 
 KINDS = ("epoch", "class", "effect")
+MAIN = "main"
+"""All that `where: {effect: ...}` can be: main effects are shown alone."""
 TESTS = ("moderated", "dunnett", "welch-holm")
 
 
@@ -183,9 +185,11 @@ class TableReader:
         for name in KINDS:
             if isinstance(where, dict) and name in where:
                 place = (*key, "where", name)
-                if name != kind or kind == "effect":
+                if name != kind:
                     self.problems.add(place, "unsupported", f"only works if `rows` ends in {name}.")
                     return ()
+                if kind == "effect":
+                    return self._main_alone(place, where[name])
                 picked = self.problems.names(place, where[name], "a row or a list of rows")
                 if kind == "epoch" and not all(EPOCH.fullmatch(text) for text in picked):
                     self.problems.add(place, "out-of-range", "epochs must be whole numbers from 1.")
@@ -193,6 +197,13 @@ class TableReader:
                     self.problems.add(place, "empty", "selects no row.")
                 return tuple(dict.fromkeys(picked))
         return ()
+
+    def _main_alone(self, place: Key, value: object) -> tuple[str, ...]:
+        if value != MAIN:
+            self.problems.add(
+                place, "wrong-value", f"must be {MAIN}, which leaves interactions out, not {show(value)}."
+            )
+        return (MAIN,)
 
     def _claims(self, key: Key, value: object, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
         if value is None:
