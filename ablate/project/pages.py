@@ -100,4 +100,5 @@ def study_report(
         ran=recipe_yaml(study.base) if study.sets else "",
         runs=runs,
         answer=answer,
+        file=study.file,
     )
