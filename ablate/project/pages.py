@@ -89,6 +89,7 @@ def study_report(
     study: Study, tables: Sequence[Table], runs: Sequence[RunResult], *, title: str, answer: Sequence[Sentence] = ()
 ) -> StudyReport:
     """All that is to be written of a study."""
+    from ablate.project.advice import command
     from ablate.study.designs.variants import recipe_yaml
 
     return StudyReport(
@@ -100,5 +101,5 @@ def study_report(
         ran=recipe_yaml(study.base) if study.sets else "",
         runs=runs,
         answer=answer,
-        file=study.file,
+        again="" if study.trainer else command("runs", "verify", study.file, profile=study.profile, sets=study.sets),
     )

@@ -33,8 +33,9 @@ def private(text: str) -> str:
     return _HOME.sub("~", text)
 
 
-def drawer(tables: Sequence[Table], runs: Sequence[RunResult], file: str = "") -> dict[str, Any]:
-    """The document: `runs` in order, each with its place in `arms` and `environments`; `metric` is that of the curves."""
+def drawer(tables: Sequence[Table], runs: Sequence[RunResult], again: str = "") -> dict[str, Any]:
+    """The document: `runs` in order, each with its place in `arms` and `environments`; `metric` is that of the curves, and
+    `again` the command that trains a run again, without the run."""
     places = _places(tables)
     metric = next((table.columns[0].metric for table in tables if table.kind != "class" and table.columns), "")
     bases = _baselines(tables, runs)
@@ -63,7 +64,7 @@ def drawer(tables: Sequence[Table], runs: Sequence[RunResult], file: str = "") -
             }
         )
     return {
-        "file": file,
+        "again": again,
         "metric": metric,
         "arms": told,
         "runs": rows,
@@ -133,20 +134,21 @@ def _metrics(result: RunResult) -> list[list[str]]:
     """[name, value] of the final numbers; the reported split's once, without its prefix."""
     again = f"{result.reported_split}_"
     own = {name.removeprefix(again): value for name, value in result.metrics.items()}
-    return [[fmt.plain(name), f"{value:.6g}"] for name, value in sorted(own.items())]
+    return [[fmt.plain(name), _number(name, value)] for name, value in sorted(own.items())]
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value / 2**20:,.0f} MiB" if name == "peak_memory" and fmt.known(value) else f"{value:.6g}"
 
 
 def _attempts(result: RunResult) -> list[list[Any]]:
     """[number, state, duration, first line of the error] of each."""
-    return [
-        [
-            one.number,
-            one.state,
-            fmt.duration(None if one.ended is None else one.ended - one.started),
-            fmt.plain(private((one.error or "").strip().partition("\n")[0])),
-        ]
-        for one in result.attempts
-    ]
+    told = []
+    for one in result.attempts:
+        error = one.error or (result.error if one is result.attempts[-1] and one.state != "done" else "") or ""
+        took = None if one.ended is None else one.ended - one.started
+        told.append([one.number, one.state, fmt.duration(took), fmt.plain(private(error.strip().partition("\n")[0]))])
+    return told
 
 
 def _environment(known: Mapping[str, Any]) -> list[list[str]]:

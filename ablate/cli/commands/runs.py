@@ -165,6 +165,10 @@ def verify(
             "--from", metavar="OTHER.db", help="Compare with a database that the old code trained on this machine."
         ),
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Train this run again, and no other: an id or its beginning."),
+    ] = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -183,7 +187,7 @@ def verify(
     loaded = stored_study(require_reader(db), study, profile, set_ or [])
     with Store.open(database_url(db)) as store:
         source = require_reader(from_) if from_ is not None else store
-        found = work.verify(loaded, store, source, sample)
+        found = work.verify(loaded, store, source, sample, run)
         planned = make_plan(loaded, store)
     work.say_left(found, loaded, db)
     if json_:

@@ -58,7 +58,7 @@
   const folded = (title, inner) => make("details", "", make("summary", title), inner);
   const commands = (run) => {
     const lines = [`ablate runs show ${short(run)}`];
-    if (known.file) lines.push(`ablate grid run ${known.file} --seeds ${run.seed},`);
+    if (known.again && run.state === "done") lines.push(`${known.again} --run ${short(run)}`);
     return make("div", "", ...lines.map((line) => {
       const copied = button("copy", () => copy(line, copied));
       return make("p", "", make("code", line), " ", copied);
