@@ -22,6 +22,7 @@ from ablate.project.telling import tell
 from ablate.project.text import duration, plural
 from ablate.study.code.provenance import Code, codes_of
 from ablate.study.code.verified import Evidence, Step, Verified, between, compare, numbers_of, steps, told
+from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
 
@@ -203,7 +204,7 @@ class Verifier:
 
         def on_epoch(records: Sequence[EpochRecord]) -> None:
             for record in records:
-                named = {f"{record.split}_{name}": value for name, value in record.metrics.items()}
+                named = {str(MetricName(record.split, name)): value for name, value in record.metrics.items()}
                 epochs.setdefault(record.epoch, {}).update(named)
 
         try:
@@ -211,7 +212,7 @@ class Verifier:
         except RunFailure as error:
             return None, f"it fails: {str(error).splitlines()[0]}"
         prefixed = {
-            epoch: {name: value for name, value in found.items() if name.partition("_")[0] in ("train", "val", "test")}
+            epoch: {name: value for name, value in found.items() if MetricName.parse(name).split}
             for epoch, found in old.result.epochs.items()
         }
         return compare(numbers_of(old.result.metrics, prefixed), numbers_of(outcome.metrics, epochs))

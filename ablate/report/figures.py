@@ -12,12 +12,10 @@ from dataclasses import dataclass
 
 from ablate.analysis.table import Column, ConfusionTable, Curve, Interval, Row, Table
 from ablate.report import format as fmt
+from ablate.study.values.metrics import MetricName
 
 NARROW = 0.25
 """Below this share of the axis that the values span, bars from zero would all look alike."""
-
-_SPLITS = ("train_", "val_", "test_")
-
 
 MOST_MATRICES = 64
 """Confusion matrices that a table's page draws: a thousand arms would take it minutes and no browser could show them."""
@@ -203,12 +201,12 @@ def curves(table: Table) -> tuple[CurvesInfo, ...]:
     """One figure for each metric of the curves, `train_top1` and `top1` in the same one."""
     families: dict[str, list[Curve]] = {}
     for curve in table.curves:
-        families.setdefault(_family(curve.metric), []).append(curve)
+        families.setdefault(MetricName.parse(curve.metric).name, []).append(curve)
     return tuple(_family_of_curves(table, name, members) for name, members in families.items())
 
 
 def _family_of_curves(table: Table, name: str, members: Sequence[Curve]) -> CurvesInfo:
-    percent = any(column.percent and _family(column.metric) == name for column in table.columns)
+    percent = any(column.percent and MetricName.parse(column.metric).name == name for column in table.columns)
     by, several = (100.0 if percent else 1.0), len({curve.arm for curve in members}) > 1
     lines = []
     for curve in members:
@@ -221,7 +219,7 @@ def _family_of_curves(table: Table, name: str, members: Sequence[Curve]) -> Curv
             Line(
                 name=f"{fmt.plain(curve.arm)}, {metric}" if several else metric,
                 arm=curve.arm,
-                split=next((split.rstrip("_") for split in _SPLITS if curve.metric.startswith(split)), ""),
+                split=MetricName.parse(curve.metric).split or "",
                 epochs=curve.epochs,
                 mean=tuple(value * by for value in curve.mean),
                 low=tuple(low * by for low, _ in band) if whole else (),
@@ -319,10 +317,6 @@ def _has_numbers(info: Info) -> bool:
     if isinstance(info, GroupsInfo):
         return any(map(_has_numbers, info.series))
     return not isinstance(info, EffectsInfo) or any(value is not None for value in info.effect)
-
-
-def _family(metric: str) -> str:
-    return next((metric.removeprefix(split) for split in _SPLITS if metric.startswith(split)), metric)
 
 
 def _scaled(value: float | None, column: Column) -> float | None:

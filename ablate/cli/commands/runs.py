@@ -13,6 +13,7 @@ from ablate.project.database import database_url
 from ablate.project.text import duration, plural
 from ablate.study.recipes.places import home
 from ablate.study.values.digits import brief
+from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import STATES
 
 if TYPE_CHECKING:
@@ -279,13 +280,10 @@ def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]
     """Metrics to print: each once (the reported split's without a prefix), sizes in MiB."""
     shown = {}
     for name, value in sorted(metrics.items()):
-        plain = name.removeprefix(f"{reported}_")
+        plain = MetricName.parse(name).inside(reported)
         if plain != name and metrics.get(plain) == value:
             continue
-        if name == "peak_memory":
-            shown[name] = f"{value / 2**20:,.0f} MiB"
-        else:
-            shown[name] = brief(value)
+        shown[name] = f"{value / 2**20:,.0f} MiB" if name == "peak_memory" else brief(value)
     return shown
 
 
@@ -310,8 +308,8 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _once(result: RunResult) -> dict[str, float]:
     """The final metrics, each under one name."""
-    again = f"{result.reported_split}_"
-    return {name: value for name, value in result.metrics.items() if name.removeprefix(again) == name}
+    split = result.reported_split
+    return {name: value for name, value in result.metrics.items() if MetricName.parse(name).inside(split) == name}
 
 
 def _of_training(result: RunResult) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.tables.claim_specs import ClaimContext, ClaimError, parse_claim
 from ablate.study.tables.reported import EPOCH, ReportedReader, left_out_by
-from ablate.study.values.metrics import CLASS_METRICS, METRICS, SPLITS
+from ablate.study.values.metrics import CLASS_METRICS, METRICS, SPLITS, MetricName
 from ablate.study.values.study import Claim, Condition, Factor, TableSpec, Term
 
 KINDS = ("epoch", "class", "effect")
@@ -297,5 +297,5 @@ def default_tables(factors: Sequence[Factor], declared: Sequence[str] = ()) -> d
 def known_metrics(declared: Mapping[str, Any]) -> tuple[str, ...]:
     """The metrics that tables may name: ours, and those that the study's own trainer declares, on any split."""
     own = [name for name in declared if name not in METRICS]
-    split = [f"{split}_{name}" for split in SPLITS for name in own]
-    return (*own, *METRICS, *(name for name in split if name not in METRICS and name not in declared))
+    split = [str(MetricName(split, name)) for split in SPLITS for name in own]
+    return tuple(dict.fromkeys((*own, *METRICS, *split)))
