@@ -48,7 +48,7 @@ def test_check_finds_what_disagrees_on_a_server_too(call, db: str, tiny: Path, f
     fill(tiny)
     with Store.open(db) as store:
         store._db.write(lambda tx: tx.execute(sa.text("UPDATE attempts SET state = 'lost'")))
-    call("db", "check", code=6).told()
+    call("db", "check", code=6).told("damaged")
 
 
 def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> 
     moved = f"sqlite:///{tmp_path / 'moved.db'}"
     said = call("db", "export", "all.jsonl.gz").told()
     assert secret(db) not in said.err
-    call("db", "export", "all.jsonl.gz", code=2).told()
+    call("db", "export", "all.jsonl.gz", code=2).told("exists")
     call("db", "export", "all.jsonl.gz", "--overwrite")
     call("db", "import", "all.jsonl.gz", "--dry-run", "--db", moved).told()
     assert not (tmp_path / "moved.db").exists()
@@ -68,10 +68,10 @@ def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> 
 
 def test_an_import_that_fails_makes_no_database(call, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("not results\n")
-    call("db", "import", "thesis.txt", code=6).told()
+    call("db", "import", "thesis.txt", code=6).told("store")
     assert not (tmp_path / "results.db").exists()
-    call("db", "import", "none.jsonl", code=5).told()
-    call("db", "export", "all.db", code=2).told()
+    call("db", "import", "none.jsonl", code=5).told("not-found")
+    call("db", "export", "all.db", code=2).told("usage")
 
 
 def test_an_export_of_a_grid_that_runs_says_so(call, tiny: Path, fill) -> None:
