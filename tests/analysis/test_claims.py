@@ -88,7 +88,7 @@ class TestUndecided:
         worded(prose.why, "prose: ")
         lr = court(claim("best", B, A, metric="lr"))
         assert lr.verdict == "not testable"
-        worded(lr.why, "lr ")
+        worded(lr.why, " lr ")
 
     def test_arms_that_are_the_same_run(self, maker: Any, factor: Any, claim: Any) -> None:
         made = maker([factor("tweak", "A", "B")], {"A": [0.1, 0.2, 0.3], "B": []}, merged={"B": "A"})

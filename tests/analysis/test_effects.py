@@ -239,7 +239,7 @@ class TestHoles:
         assert by_name(table)["c"].planned == 24
         assert by_name(table)["c"].delta == pytest.approx(1.0, abs=0.15)
         said = {(c.delta_ci95, c.p_adjusted, c.decided, c.detectable, c.note) for c in by_name(table).values()}
-        assert said == {(None, None, False, None, "m has 2 of 3 runs, and 1 more arms lack runs or are in doubt")}
+        assert said == {(None, None, False, None, "m has 2 of 3 runs; 1 other arm missing runs or in doubt")}
         said = (
             "Missing runs are left out of the model, and while there are any no effect is decided. "
             "m: 2 of 3 runs (1 diverged), c+l: 2 of 3 runs (1 not run)."
@@ -308,7 +308,7 @@ class TestNoP:
         cell = by_name(effects_table(made.study, made.results, "top1"))["b=1"]
         assert cell.delta == pytest.approx(0.3)
         assert (cell.delta_ci95, cell.p_adjusted, cell.decided) == (None, None, False)
-        worded(cell.note, "no p: ")
+        worded(cell.note, "no p: ", "degrees of freedom")
 
     def test_one_run_an_arm_is_judged_by_the_residual(self, maker: Any, factor: Any) -> None:
         rng = np.random.default_rng(2)

@@ -57,32 +57,25 @@ def test_settings_of_the_command_line(call, tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error", "said"),
     [
-        (["--retry", "everything"], "--retry everything: must be one of failed, lost, all, stale."),
-        (
-            ["--executor", "slum"],
-            "unknown executor 'slum'; allowed: command, inline, local, ray, slurm. Did you mean 'slurm'?",
-        ),
-        (["--slurm", "time=10"], "--slurm time=10: needs --executor slurm, not local."),
-        (["--executor", "inline", "--ray", "num_gpus=1"], "--ray num_gpus=1: needs --executor ray, not inline."),
-        (
-            ["--executor", "slurm", "--slurm", "tme=10"],
-            "--slurm tme=10: unknown key 'tme'. Did you mean 'time'? Allowed: partition, account,",
-        ),
-        (
-            ["--spool"],
-            "a spool is for the executors command and ray and slurm with a SQLite database. Leave out --spool.",
-        ),
-        (["--device", "gpu"], "unknown device 'gpu'; allowed: auto, cpu, mps, cuda, cuda:0, cuda:1 and so on"),
-        (["--limit", "0"], "'--limit'"),
-        (["--workers", "0"], "'--workers'"),
-        (["--threads", "many"], "'--threads'"),
-        (["--seeds", "1.5"], "seeds '1.5': must be a number of seeds such as 3, or a list such as 0,5,7."),
+        (["--retry", "everything"], "usage", "--retry everything: "),
+        (["--executor", "slum"], "usage", "'slurm'?"),
+        (["--slurm", "time=10"], "usage", "--slurm time=10: "),
+        (["--executor", "inline", "--ray", "num_gpus=1"], "usage", "--ray num_gpus=1: "),
+        (["--executor", "slurm", "--slurm", "tme=10"], "usage", "'time'? Allowed: partition, account,"),
+        (["--spool"], "spool-unsupported", "--spool."),
+        (["--device", "gpu"], "usage", "'gpu'; allowed: auto, cpu, mps, cuda, cuda:0"),
+        (["--limit", "0"], "", "'--limit'"),
+        (["--workers", "0"], "", "'--workers'"),
+        (["--threads", "many"], "", "'--threads'"),
+        (["--seeds", "1.5"], "bad-seeds", "'1.5'"),
     ],
 )
-def test_wrong_usage_leaves_with_2_and_writes_nothing(call, tiny: Path, options: list[str], said: str) -> None:
-    assert said in call("grid", "run", tiny, *options, code=2).err
+def test_wrong_usage_leaves_with_2_and_writes_nothing(
+    call, tiny: Path, options: list[str], error: str, said: str
+) -> None:
+    assert said in call("grid", "run", tiny, *options, code=2).told(error).err
     assert sorted(path.name for path in tiny.parent.iterdir()) == ["tiny.yaml"]
 
 

@@ -152,7 +152,7 @@ def test_a_result_is_never_replaced(
         before = dump(here)
         with pytest.raises(StoreError) as caught:
             here.import_from(str(tmp_path / "other.jsonl"))
-        worded(str(caught.value), "1 runs", study.runs[0].run_id[:12], "top1 is 0.5 here, 0.75", "--keep-existing")
+        worded(str(caught.value), "(1): ", study.runs[0].run_id[:12], "top1 is 0.5 here, 0.75", "--keep-existing")
         assert dump(here) == before
         found = here.import_from(str(tmp_path / "other.jsonl"), keep=True)
         assert (found.new, len(found.clashes)) == (1, 1)
