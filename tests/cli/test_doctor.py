@@ -221,7 +221,7 @@ def test_an_old_schema_says_how_to_upgrade(call, light, tiny: Path, fill, monkey
 def test_a_damaged_database_is_a_fault(call, light, tmp_path: Path) -> None:
     (tmp_path / "results.db").write_bytes(b"no database at all")
     said = call("doctor", code=1)
-    assert f"FAIL  database: {tmp_path}/results.db is not a " in said.out
+    assert f"FAIL  database: {tmp_path}/results.db\n      {tmp_path}/results.db is not " in said.out
     assert (tmp_path / "results.db").read_bytes() == b"no database at all"
     assert said.err.splitlines()[-1].startswith("1 fault")
 

@@ -241,7 +241,7 @@ def test_no_permission_to_write(filled: Path) -> None:
 def test_no_permission_to_create(path: Path) -> None:
     with (
         read_only_folder(path.parent),
-        raising(NoSpaceOrPermission, "results\\.db"),
+        pytest.raises(NoSpaceOrPermission, match=r"results\.db"),
     ):
         Store.open(str(path))
 
@@ -249,7 +249,7 @@ def test_no_permission_to_create(path: Path) -> None:
 def test_no_permission_to_read(filled: Path) -> None:
     with (
         read_only_folder(filled.parent, files=0),
-        raising(NoSpaceOrPermission, "permissions"),
+        pytest.raises(NoSpaceOrPermission, match="permissions"),
     ):
         Store.open(str(filled), read_only=True)
 
