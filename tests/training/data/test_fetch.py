@@ -246,7 +246,7 @@ def test_permission_denied(site: Any, root: Path, heard: Any, monkeypatch: pytes
 
 
 def test_an_unknown_name_suggests_the_nearest(root: Path, heard: Any) -> None:
-    with raising(NotFound):
+    with raising(NotFound, code="unknown-data-set"):
         heard.fetch("cifer10", root)
 
 

@@ -218,12 +218,12 @@ def test_all_that_are_here(root: Path, caltech: Path) -> None:
 
 
 def test_what_is_not_here_says_how_to_get_it(root: Path) -> None:
-    with raising(NotFound):
+    with raising(NotFound, code="absent-data-set"):
         verify.verify("cifar100", root)
     assert verify.verify_all(root) == []
     with raising(NotFound):
         verify.require_any([], root)
-    with raising(NotFound):
+    with raising(NotFound, code="unknown-data-set"):
         verify.verify("caltech", root)
 
 
