@@ -291,7 +291,7 @@ def test_weights_of_another_network_are_refused(file: Any, tmp_path: Path) -> No
 def test_imagenet_weights_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: pytest.fail("a download"))
-    with raising(NotFound):
+    with raising(NotFound, code="absent-weights"):
         load(Model(init="imagenet"), tmp_path)
     with raising(StudyError):
         load(Model(init="imagenet-v2"), tmp_path)
