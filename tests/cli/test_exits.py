@@ -75,7 +75,10 @@ def test_settings_of_the_command_line(call, tiny: Path) -> None:
 def test_wrong_usage_leaves_with_2_and_writes_nothing(
     call, tiny: Path, options: list[str], error: str, said: str
 ) -> None:
-    assert said in call("grid", "run", tiny, *options, code=2).told(error).err
+    told = call("grid", "run", tiny, *options, code=2)
+    assert (told.error, said in told.err) == (error, True)
+    if error:  # the others are the command line's own, whose wording is another library's
+        told.told(error)
     assert sorted(path.name for path in tiny.parent.iterdir()) == ["tiny.yaml"]
 
 

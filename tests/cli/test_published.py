@@ -199,7 +199,7 @@ def test_a_file_with_mistakes_is_left_out_named_and_leaves_with_3(call, run: Pat
     assert "experiments/tiny2020/again.yaml:2: seedz: " in said.err
     twin = "the study name 'child' is already used by experiments/child.yaml. Choose another."
     assert f"experiments/twin.yaml: {twin}" in said.err
-    assert "experiments/index.yaml: " in said.told().err
+    assert "experiments/index.yaml: " in said.told("study").err
     assert "'index'" in said.err
     pages = markdown(tmp_path / "reports")
     left_out = "`experiments/tiny2020/again.yaml` has mistakes and was skipped; `ablate grid check experiments/tiny2020/again.yaml` names them."  # fmt: skip
