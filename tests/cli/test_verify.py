@@ -350,7 +350,7 @@ def test_as_json(call: Any, study: Path) -> None:
 
 def test_what_is_of_the_present_code_needs_none(call: Any, study: Path) -> None:
     call("grid", "run", study, *INLINE, "--retry", "stale")
-    assert "\n0 done runs " in "\n" + call("runs", "verify", study).told().err
+    assert " 0 done runs " in call("runs", "verify", study).told().err
 
 
 def test_a_script_is_not_run_again(call: Any, tmp_path: Path) -> None:
