@@ -54,9 +54,9 @@ def list_(
         return
     _print_list(found, names)
     if not found:
-        say("No such run." if study or state else "No run yet: ablate grid run STUDY.yaml")
+        say("No matching runs." if study or state else "No runs yet: ablate grid run STUDY.yaml")
     elif len(found) == limit:
-        say(f"The newest {limit} only (--limit).")
+        say(f"Only the newest {plural(limit, 'run')} shown (--limit).")
     else:
         say(f"{plural(len(found), 'run')}. To show one: ablate runs show RUN")
 
