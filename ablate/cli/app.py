@@ -24,6 +24,7 @@ ADVICE = {
     "no-runs": "Or choose another database with --db.",
     "no-study-files": "Choose the folder with --experiments.",
     "not-a-folder": "Choose the folder with --out.",
+    "no-styles": "Write --format latex --style paper.",
     "nothing-done": "Or choose another database with --db.",
     "own-trainer": "To train stale runs again: ablate grid run STUDY --retry stale.",
     "spool-unsupported": "Leave out --spool.",

@@ -11,7 +11,7 @@ import typer
 from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
 from ablate.project.answers import answer_of
-from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render
+from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render, styled
 from ablate.project.text import plural
 from ablate.report.declare import Format
 
@@ -32,6 +32,14 @@ def report(
     ] = None,
     table: Annotated[str | None, typer.Option("--table", help="One table of the study.  [default: all]")] = None,
     format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
+    style: Annotated[
+        str | None,
+        typer.Option("--style", metavar="paper", help="With --format latex: paper, to fit a paper's column."),
+    ] = None,
+    width: Annotated[
+        float | None,
+        typer.Option("--width", metavar="PT", min=120, help="With --style: the width in points.  [default: 345]"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Output folder or file.  [default: reports/STUDY.html, else stdout]")
     ] = None,
@@ -53,7 +61,9 @@ def report(
     if format_ not in WRITTEN:
         message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
         raise UsageError(message, code="unknown-format")
-    written = WRITTEN[format_]
+    if width is not None and style is None:
+        raise UsageError("--width: only a style has a width.", code="no-styles")
+    written = styled(WRITTEN[format_], style, width)
     if all_:
         from ablate.project.publishing import publish
 
