@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
-from ablate.cli.sent import print_changes, print_methods, refuse
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
 from ablate.project.answers import answer_of
 from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render, styled
@@ -86,26 +85,35 @@ def report(
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
     if as_text:
+        from ablate.cli.sent import refuse
+
         refuse(as_text, {**given, "--out": out, "--since": methods and since})
     elif json_ and written.suffix != ".json":
         raise UsageError(f"--json is --format json, so it cannot be combined with --format {format_}.")
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
     if as_text:
-        tables, results = build_tables(
-            store, loaded, [table] if table else list(loaded.tables), alone=table is not None
-        )
-        _say_state(store, loaded, results, study)
-        if since is None:
-            print_methods(loaded, tables, results, json=json_)
-        else:
-            print_changes(since, loaded, tables, table, json=json_)
+        _print_text(store, loaded, study, table, since, json=json_)
         return
     scale = other_scale(store, loaded, study) if profile is not None else ""
     tables = _report(written, store, loaded, study, table, out, scale)
     planned = _say_what_is_left(store, loaded, study, db)
     if check:
         _leave(planned, tables)
+
+
+def _print_text(store: Store, loaded: Study, study: str | None, table: str | None, since: Path | None, *,
+                json: bool) -> None:  # fmt: skip
+    """What changed since a file was written; without one, the methods."""
+    from ablate.cli.sent import print_changes, print_methods
+
+    names = [table] if table else list(loaded.tables)
+    tables, results = build_tables(store, loaded, names, alone=table is not None)
+    _say_state(store, loaded, results, study)
+    if since is None:
+        print_methods(loaded, tables, results, json=json)
+    else:
+        print_changes(since, loaded, tables, table, json=json)
 
 
 def _written(format_: str, style: str | None, width: float | None) -> Format:
