@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.cli.common import print_json
-from ablate.errors import UsageError
+from ablate.cli.common import print_json, say
+from ablate.errors import UsageError, nearest
+from ablate.project.text import plural
 
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
@@ -50,3 +51,22 @@ def print_changes(file: Path, study: Study, tables: Sequence[Table], only: str |
         )
         return
     print("\n".join(changes.sentences) or f"Nothing has changed since {file}: verdicts, means and runs are the same.")
+
+
+def write_figures(tables: Sequence[Table], out: Path | None, study: Study, scale: str, kind: str) -> None:
+    """The figures as files in a folder; without what draws them, a word on what to install."""
+    from ablate.report import figure_files
+    from ablate.study.designs.variants import file_name
+
+    if kind not in figure_files.KINDS:
+        message = (
+            f"--figures {kind}: must be one of {', '.join(figure_files.KINDS)}.{nearest(kind, figure_files.KINDS)}"
+        )
+        raise UsageError(message, code="unknown-format")
+    folder = out or Path("reports")
+    try:
+        written = figure_files.write_figures(tables, folder, file_name(study.name, study.sets, scale), kind)
+    except figure_files.CannotDraw as why:
+        say(f"figures are skipped: {why}.")
+        return
+    say("\n".join(f"written: {path}" for path in written) or f"{plural(len(tables), 'table')} without a figure")

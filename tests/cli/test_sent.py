@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,15 @@ def test_a_file_of_another_study_and_one_that_is_not_there(call, three: Path, fi
     said = call("report", "tiny", "--json", "--format", "md", code=2)
     assert "--json is --format json, so it cannot be combined with --format md." in said.err
     assert call("report", "tiny", "--json").document["tables"]
+
+
+def test_figures_without_kaleido_are_skipped_with_a_word(
+    call, three: Path, fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(three)
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    said = call("report", "tiny", "--figures", "pdf", "--out", "figures")
+    assert "figures are skipped: kaleido is not installed: pip install 'ablate-studies[export]'." in said.err
+    assert not Path("figures").exists()
+    assert call("report", "tiny", "--figures", "png", code=2).error == "unknown-format"
+    assert "writes files of figures, so it" in call("report", "tiny", "--figures", "pdf", "--json", code=2).err

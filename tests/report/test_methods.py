@@ -23,7 +23,7 @@ def _published(found: Collected, label: str) -> tuple[Study, list[Table], dict[s
 def test_a_published_study_says_what_its_runs_recorded(published: Collected) -> None:
     study, tables, results = _published(published, "bag-of-tricks")
     found = methods(study, tables, results)  # type: ignore[arg-type]
-    done = sum(getattr(one, "state", "") == "done" for one in results.values())
+    done = sum(getattr(results.get(run.run_id), "state", "") == "done" for run in study.runs)
     assert found.text.startswith(
         f"Each of {len({run.arm_id for run in study.runs})} arms was trained at profile cpu with 3 seeds (0, 1 and 2), {done} runs"
     )

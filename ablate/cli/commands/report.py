@@ -62,14 +62,18 @@ def report(
         Path | None,
         typer.Option("--since", metavar="FILE", help="Print what changed since the report that --format json wrote."),
     ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option("--figures", metavar="pdf|svg", help="Write the figures as files into the folder --out."),
+    ] = None,
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON document: of --methods, of --since, else as --format json.")
     ] = False,
     db: Db = None,
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
-    as_text = "--methods" if methods else "--since" if since is not None else ""
-    written = _written("json" if json_ and not as_text and format_ == "html" else format_, style, width)
+    instead = "--methods" if methods else "--since" if since is not None else "--figures" if figures is not None else ""
+    written = _written("json" if json_ and not instead and format_ == "html" else format_, style, width)
     given = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
         named = {
@@ -78,38 +82,44 @@ def report(
             "--profile": profile,
             "--set": set_,
             "--json": json_,
-            as_text: as_text,
+            instead: instead,
         }
         _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
         return
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
-    if as_text:
+    if instead:
         from ablate.cli.sent import refuse
 
-        refuse(as_text, {**given, "--out": out, "--since": methods and since})
+        refuse(instead, {**given, "--since": methods and since, "--figures": instead != "--figures" and figures})
+        refuse(instead, {"--json": json_} if figures else {"--out": out})
     elif json_ and written.suffix != ".json":
         raise UsageError(f"--json is --format json, so it cannot be combined with --format {format_}.")
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
-    if as_text:
-        _print_text(store, loaded, study, table, since, json=json_)
-        return
     scale = other_scale(store, loaded, study) if profile is not None else ""
+    if instead:
+        names = [table] if table else list(loaded.tables)
+        tables, results = build_tables(store, loaded, names, alone=table is not None)
+        _say_state(store, loaded, results, study)
+        if figures is not None:
+            from ablate.cli.sent import write_figures
+
+            write_figures(tables, out, loaded, scale, figures)
+        else:
+            _print_text(loaded, tables, results, table, since, json=json_)
+        return
     tables = _report(written, store, loaded, study, table, out, scale)
     planned = _say_what_is_left(store, loaded, study, db)
     if check:
         _leave(planned, tables)
 
 
-def _print_text(store: Store, loaded: Study, study: str | None, table: str | None, since: Path | None, *,
-                json: bool) -> None:  # fmt: skip
+def _print_text(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
+                since: Path | None, *, json: bool) -> None:  # fmt: skip
     """What changed since a file was written; without one, the methods."""
     from ablate.cli.sent import print_changes, print_methods
 
-    names = [table] if table else list(loaded.tables)
-    tables, results = build_tables(store, loaded, names, alone=table is not None)
-    _say_state(store, loaded, results, study)
     if since is None:
         print_methods(loaded, tables, results, json=json)
     else:
