@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 def refuse(option: str, given: Mapping[str, object]) -> None:
     """Raises UsageError where options are given that `option` cannot be combined with."""
     if names := [name for name, value in given.items() if value]:
-        raise UsageError(
-            f"{option} prints text, or JSON with --json, so it cannot be combined with {', '.join(names)}."
-        )
+        does = "writes files of figures" if option == "--figures" else "prints text, or JSON with --json"
+        raise UsageError(f"{option} {does}, so it cannot be combined with {', '.join(names)}.")
 
 
 def print_methods(study: Study, tables: Sequence[Table], results: Mapping[str, RunResult], *, json: bool) -> None:

@@ -76,14 +76,8 @@ def report(
     written = _written("json" if json_ and not instead and format_ == "html" else format_, style, width)
     given = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
-        named = {
-            "STUDY": study,
-            "--table": table,
-            "--profile": profile,
-            "--set": set_,
-            "--json": json_,
-            instead: instead,
-        }
+        named = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
+        named |= {"--json": json_, instead: instead}
         _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
         return
     if experiments is not None:
@@ -99,15 +93,7 @@ def report(
     loaded = _which(store, study, table, profile, set_ or [])
     scale = other_scale(store, loaded, study) if profile is not None else ""
     if instead:
-        names = [table] if table else list(loaded.tables)
-        tables, results = build_tables(store, loaded, names, alone=table is not None)
-        _say_state(store, loaded, results, study)
-        if figures is not None:
-            from ablate.cli.sent import write_figures
-
-            write_figures(tables, out, loaded, scale, figures)
-        else:
-            _print_text(loaded, tables, results, table, since, json=json_)
+        _tell(store, loaded, study, table, out, scale, since, figures, json=json_)
         return
     tables = _report(written, store, loaded, study, table, out, scale)
     planned = _say_what_is_left(store, loaded, study, db)
@@ -115,15 +101,20 @@ def report(
         _leave(planned, tables)
 
 
-def _print_text(loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
-                since: Path | None, *, json: bool) -> None:  # fmt: skip
-    """What changed since a file was written; without one, the methods."""
-    from ablate.cli.sent import print_changes, print_methods
+def _tell(store: Store, loaded: Study, study: str | None, table: str | None, out: Path | None, scale: str,
+          since: Path | None, figures: str | None, *, json: bool) -> None:  # fmt: skip
+    """Files of figures; else what changed since a file was written; else the methods."""
+    from ablate.cli.sent import print_changes, print_methods, write_figures
 
-    if since is None:
-        print_methods(loaded, tables, results, json=json)
-    else:
+    names = [table] if table else list(loaded.tables)
+    tables, results = build_tables(store, loaded, names, alone=table is not None)
+    _say_state(store, loaded, results, study)
+    if figures is not None:
+        write_figures(tables, out, loaded, scale, figures)
+    elif since is not None:
         print_changes(since, loaded, tables, table, json=json)
+    else:
+        print_methods(loaded, tables, results, json=json)
 
 
 def _written(format_: str, style: str | None, width: float | None) -> Format:
