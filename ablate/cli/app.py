@@ -20,10 +20,13 @@ from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyEr
 from ablate.version import __version__
 
 ADVICE = {
+    "absent-report": "Write one with ablate report STUDY --format json --out FILE.json.",
+    "bad-report": "Write one with ablate report STUDY --format json --out FILE.json.",
     "no-database": "Run a study first (ablate grid run STUDY.yaml), or choose another database with --db.",
     "no-runs": "Or choose another database with --db.",
     "no-study-files": "Choose the folder with --experiments.",
     "not-a-folder": "Choose the folder with --out.",
+    "no-styles": "Write --format latex --style paper.",
     "nothing-done": "Or choose another database with --db.",
     "own-trainer": "To train stale runs again: ablate grid run STUDY --retry stale.",
     "spool-unsupported": "Leave out --spool.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import UsageError, nearest
 from ablate.project.answers import answer_of
 from ablate.report import FORMATS
-from ablate.report.declare import Format, StudyReport
+from ablate.report.declare import PAPER_WIDTH, Format, StudyReport
 
 if TYPE_CHECKING:
     from ablate.analysis.table import Table
@@ -40,6 +41,23 @@ def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     return f"{file_name(loaded.name, loaded.sets, scale)}{written.suffix}", render(
         written, loaded, tables, results, scale, answer_of(loaded, tables, results)
     )
+
+
+def styled(written: Format, style: str | None, width: float | None = None) -> Format:
+    """The format in one of its styles, no wider than `width` points. Raises UsageError where it has no such style."""
+    if style is None:
+        return written
+    if not written.styles:
+        have = "; ".join(f"{name} has {', '.join(one.styles)}" for name, one in OF_STUDIES.items() if one.styles)
+        raise UsageError(f"format {written.name} has no styles; {have}.", code="no-styles")
+    if style not in written.styles:
+        known = ", ".join(written.styles)
+        message = (
+            f"format {written.name} has no style {style!r}: must be one of {known}.{nearest(style, written.styles)}"
+        )
+        raise UsageError(message, code="unknown-style")
+    write, points = written.styles[style], PAPER_WIDTH if width is None else width
+    return replace(written, study=lambda report: write(report, points))
 
 
 def build_tables(

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ablate.study.values.trials import TuningResult
 
 
+PAPER_WIDTH = 345.0
+"""Points that a table in a paper's style may be wide unless told otherwise: the text of `article` at 10 pt."""
+
+
 @dataclass(frozen=True)
 class Sentence:
     """One sentence, and where its numbers stand: a table, the first of the rows that it names, a metric, a verdict."""
@@ -61,6 +65,7 @@ class Format:
     one_table   a document holds one table, so several need a folder
     page        a document is a page to look at: it is written to reports/ unless told otherwise, and holds all tables of a study
     importance  a tuning is written with the share of each setting, which takes a while to work out
+    styles      other ways to write a study's report, by name; each takes the width in points that it must keep to
     """
 
     name: str
@@ -70,3 +75,4 @@ class Format:
     one_table: bool = False
     page: bool = False
     importance: bool = False
+    styles: Mapping[str, Callable[[StudyReport, float], str]] = field(default_factory=dict)

@@ -84,7 +84,12 @@ def write_plotlyjs(folder: Path) -> Path:
 
 
 def write_report(path: Path, text: str) -> None:
-    """Writes `text` whole or not at all: a reader never sees half a page, and a failure leaves the old one.
+    """Writes a page as `write_whole` does."""
+    write_whole(path, text.encode("utf-8"))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes `data` whole or not at all: a reader never sees half a file, and a failure leaves the old one.
 
     Makes the folder. Raises `NoSpaceOrPermission` naming the path, and `UsageError` where the path can't be a file.
     """
@@ -93,8 +98,8 @@ def write_report(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -5,16 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from ablate.analysis.table import Cell, ClaimResult, Column, ConfusionTable, Curve, Row, Table
+from ablate.project.gathering import Collected, collect
 from ablate.study.records import AttemptResult, RunResult
 from ablate.study.values.run import Run
 
 TOP1 = Column("top1", "top1", "higher", "fraction")
 TOP5 = Column("top5", "top5", "higher", "fraction")
 SCALE = "caltech101, 224 px, 10 epochs, 6,907 training images, one GPU"
+
+
+ROOT = Path(__file__).resolve().parents[2]
+DATABASE = ROOT / "results.db"
+
+
+@pytest.fixture(scope="session")
+def published() -> Collected:
+    """All studies of `experiments/` with what `results.db` holds of them."""
+    if not DATABASE.exists():
+        pytest.skip("no results are published yet: there is no results.db")
+    return collect(ROOT / "experiments", str(DATABASE))
 
 
 def ids(arm: str, n: int = 3) -> tuple[str, ...]:

@@ -6,12 +6,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from ablate.analysis import build_table
 from ablate.analysis.labels import labelled
 from ablate.project.answers import answer_of
-from ablate.project.gathering import Collected, Gathered, collect
+from ablate.project.gathering import Collected, Gathered
 from ablate.report import format as fmt
 from ablate.report.answer import answer
 from ablate.report.published import StudyEntry
@@ -19,15 +17,7 @@ from ablate.study.loader import Settings, load
 from ablate.study.values.labels import Label, Labels
 
 ROOT = Path(__file__).resolve().parents[2]
-DATABASE = ROOT / "results.db"
 VERBS = re.compile(r"\b(helps|hurts|raises|lowers|is best)\b")
-
-
-@pytest.fixture(scope="module")
-def published() -> Collected:
-    if not DATABASE.exists():
-        pytest.skip("no results are published yet: there is no results.db")
-    return collect(ROOT / "experiments", str(DATABASE))
 
 
 def _entries(found: Collected) -> list[tuple[StudyEntry, Gathered]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -260,3 +263,51 @@ def test_an_epoch_that_exploded_leaves_the_others_to_be_seen() -> None:
     assert min(wide.data[0].y) == 1.75
     assert narrow.layout.yaxis.type is None
     assert min(narrow.data[0].y) == -900.0
+
+
+def _written(tables: list[Table], folder: Path, kind: str) -> list[Path]:
+    """The files; skips where they cannot be drawn."""
+    from ablate.report.figure_files import CannotDraw, write_figures
+
+    try:
+        return write_figures(tables, folder, "lee2024", kind)
+    except CannotDraw as why:
+        pytest.skip(f"figures are not written: {why}")
+
+
+@pytest.mark.parametrize("kind", ["pdf", "svg"])
+def test_figures_are_written_as_files_each_once(kind: str, tmp_path: Path, table1: Table, classes: Table) -> None:
+    files = _written([table1, replace(table1, name="again"), classes], tmp_path / "new", kind)
+    names = ["table1-top1-by-tweak", "table1-top5-by-tweak", "report-f1-by-class", "report-resnet18-test-counts"]
+    assert [file.name for file in files] == [
+        f"lee2024-{name}.{kind}" for name in [*names, "report-resnet18-test-shares"]
+    ]
+    assert sorted(files) == sorted((tmp_path / "new").iterdir())
+    for file in files:
+        data = file.read_bytes()
+        assert data.startswith(b"%PDF-" if kind == "pdf" else b"<svg")
+        assert b"http://127.0.0.1" not in data
+        assert not re.search(rb"https?://(?!www\.w3\.org)", data) or kind == "pdf"
+
+
+def test_without_kaleido_or_a_browser_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, table1: Table
+) -> None:
+    from ablate.report.figure_files import CannotDraw, write_figures
+
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    with pytest.raises(CannotDraw, match=r"^kaleido is not installed: pip install 'ablate-studies\[export\]'$"):
+        write_figures([table1], tmp_path, "lee2024", "pdf")
+    monkeypatch.undo()
+    kaleido = pytest.importorskip("kaleido")
+    from choreographer.errors import ChromeNotFoundError
+
+    def none(**_: object) -> None:
+        raise ChromeNotFoundError("nowhere")
+
+    monkeypatch.setattr(kaleido, "Kaleido", none)
+    with pytest.raises(
+        CannotDraw, match=r"^neither Chromium nor Chrome was found: install one, or say in BROWSER_PATH"
+    ):
+        write_figures([table1], tmp_path, "lee2024", "pdf")
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import typer
 from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
 from ablate.project.answers import answer_of
-from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render
+from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render, styled
 from ablate.project.text import plural
 from ablate.report.declare import Format
 
@@ -32,6 +32,14 @@ def report(
     ] = None,
     table: Annotated[str | None, typer.Option("--table", help="One table of the study.  [default: all]")] = None,
     format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
+    style: Annotated[
+        str | None,
+        typer.Option("--style", metavar="paper", help="With --format latex: paper, to fit a paper's column."),
+    ] = None,
+    width: Annotated[
+        float | None,
+        typer.Option("--width", metavar="PT", min=120, help="With --style: the width in points.  [default: 345]"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Output folder or file.  [default: reports/STUDY.html, else stdout]")
     ] = None,
@@ -47,57 +55,127 @@ def report(
         Path | None,
         typer.Option("--experiments", help="With --all: the folder of study files.  [default: experiments/]"),
     ] = None,
+    methods: Annotated[
+        bool, typer.Option("--methods", help="Print a paragraph for a paper's methods section, with BibTeX.")
+    ] = False,
+    since: Annotated[
+        Path | None,
+        typer.Option("--since", metavar="FILE", help="Print what changed since the report that --format json wrote."),
+    ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option("--figures", metavar="pdf|svg", help="Write the figures as files into the folder --out."),
+    ] = None,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document: of --methods, of --since, else as --format json.")
+    ] = False,
     db: Db = None,
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
-    if format_ not in WRITTEN:
-        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
-        raise UsageError(message, code="unknown-format")
-    written = WRITTEN[format_]
+    instead = "--methods" if methods else "--since" if since is not None else "--figures" if figures is not None else ""
+    written = _written("json" if json_ and not instead and format_ == "html" else format_, style, width)
+    given = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
-        from ablate.project.publishing import publish
-
-        given = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_, "--check": check}
-        given[f"--format {format_}"] = format_ != "html"
-        _refuse_with_all([name for name, value in given.items() if value])
-        published = publish(experiments or Path("experiments"), out or Path("reports"), db)
-        print(published.summary)
-        say(f"written: {published.index} (open it in a browser), {published.markdown}")
-        if published.problems:
-            raise StudyError(published.problems)
+        named = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
+        named |= {"--json": json_, instead: instead}
+        _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
         return
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
-    from ablate.analysis.layout import tables_of
+    if instead:
+        from ablate.cli.sent import refuse
 
+        refuse(instead, {**given, "--since": methods and since, "--figures": instead != "--figures" and figures})
+        refuse(instead, {"--json": json_} if figures else {"--out": out})
+    elif json_ and written.suffix != ".json":
+        raise UsageError(f"--json is --format json, so it cannot be combined with --format {format_}.")
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
-    whole = [spec.name for spec in tables_of(loaded)]
+    scale = other_scale(store, loaded, study) if profile is not None else ""
+    if instead:
+        _tell(store, loaded, study, table, out, scale, since, figures, json=json_)
+        return
+    tables = _report(written, store, loaded, study, table, out, scale)
+    planned = _say_what_is_left(store, loaded, study, db)
+    if check:
+        _leave(planned, tables)
+
+
+def _tell(store: Store, loaded: Study, study: str | None, table: str | None, out: Path | None, scale: str,
+          since: Path | None, figures: str | None, *, json: bool) -> None:  # fmt: skip
+    """Files of figures; else what changed since a file was written; else the methods."""
+    from ablate.cli.sent import print_changes, print_methods, write_figures
+
+    names = [table] if table else _shown(loaded)
+    tables, results = build_tables(store, loaded, names, alone=table is not None)
+    _say_state(store, loaded, results, study)
+    if figures is not None:
+        write_figures(tables, out, loaded, scale, figures)
+    elif since is not None:
+        print_changes(since, loaded, tables, table, json=json)
+    else:
+        print_methods(loaded, tables, results, json=json)
+
+
+def _written(format_: str, style: str | None, width: float | None) -> Format:
+    if format_ not in WRITTEN:
+        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
+        raise UsageError(message, code="unknown-format")
+    if width is not None and style is None:
+        raise UsageError("--width: only a style has a width.", code="no-styles")
+    return styled(WRITTEN[format_], style, width)
+
+
+def _publish(experiments: Path | None, out: Path | None, db: str | None, given: list[str]) -> None:
+    """The pages of all studies. `given` are the options that this cannot be combined with."""
+    from ablate.project.publishing import publish
+
+    _refuse_with_all(given)
+    published = publish(experiments or Path("experiments"), out or Path("reports"), db)
+    print(published.summary)
+    say(f"written: {published.index} (open it in a browser), {published.markdown}")
+    if published.problems:
+        raise StudyError(published.problems)
+
+
+def _report(written: Format, store: Store, loaded: Study, study: str | None, table: str | None, out: Path | None,
+            scale: str) -> list[Table]:  # fmt: skip
+    """Write the tables that are asked for, and give them."""
+    whole = _shown(loaded)
     names = [table] if table else whole
     if table and written.page and out is None:
         names += [name for name in whole if name != table]  # the study's page stays whole
     if written.one_table and len(names) > 1 and (out is None or out.suffix):
         raise UsageError(
-            f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each.",
+            f"{written.name.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each.",
             code="one-table",
         )
+    tables, results = build_tables(store, loaded, names, alone=table is not None)
+    _say_state(store, loaded, results, study)
+    found = answer_of(loaded, tables, results) if table is None or (written.page and out is None) else ()
+    _write_report(written, loaded, tables, results, table, out, scale, found)
+    return tables
+
+
+def _shown(loaded: Study) -> list[str]:
+    """The names of the tables that have an arm."""
+    from ablate.analysis.layout import tables_of
+
+    return [spec.name for spec in tables_of(loaded)]
+
+
+def _say_what_is_left(store: Store, loaded: Study, study: str | None, db: str | None) -> Plan:
     from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.project.planning import make_plan
     from ablate.project.stored import settings_of
 
-    tables, results = build_tables(store, loaded, names, alone=table is not None)
-    _say_state(store, loaded, results, study)
-    scale = other_scale(store, loaded, study) if profile is not None else ""
-    found = answer_of(loaded, tables, results) if table is None or (written.page and out is None) else ()
-    _write_report(written, loaded, tables, results, table, out, scale, found)
     planned = make_plan(loaded, store)
     say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
         say_troubles(planned, db)
         file, seeds = settings_of(store, loaded, study)
         say(next_step(planned, file, seeds, db))
-    if check:
-        _leave(planned, tables)
+    return planned
 
 
 def _say_state(store: Store, loaded: Study, results: Mapping[str, RunResult], study: str | None) -> None:

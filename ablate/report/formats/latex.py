@@ -11,4 +11,10 @@ def _study(report: StudyReport) -> str:
     return "\n\n".join(render(table) for table in report.tables)
 
 
-FORMAT = Format(name="latex", suffix=".tex", study=_study)
+def _paper(report: StudyReport, width: float) -> str:
+    from ablate.report.paper import render
+
+    return "\n\n".join(render(table, width) for table in report.tables)
+
+
+FORMAT = Format(name="latex", suffix=".tex", study=_study, styles={"paper": _paper})

@@ -1,0 +1,85 @@
+"""A study's figures as PDF or SVG files, drawn by kaleido in Chromium, which is kept from every network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container, Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.analysis.labels import labelled
+from ablate.analysis.table import Table
+from ablate.report.html import write_whole
+from ablate.report.page import slug
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+KINDS = ("pdf", "svg")
+WIDTH = 600
+"""Pixels, 96 to the inch: letters of 9 pt where a figure is set as wide as it is."""
+_NOWHERE = "http://127.0.0.1:9"
+"""The proxy of the browser: nobody listens there, so that whatever a page asks for stays unanswered."""
+
+
+class CannotDraw(Exception):
+    """Why there can be no files of figures here, and what to install."""
+
+
+def write_figures(tables: Sequence[Table], folder: Path, stem: str, kind: str) -> list[Path]:
+    """Write each figure of the tables into `folder`, as `STEM-TABLE-FIGURE.pdf`. Raises CannotDraw."""
+    try:
+        import kaleido
+        from choreographer.errors import ChromeNotFoundError
+    except ImportError:
+        raise CannotDraw("kaleido is not installed: pip install 'ablate-studies[export]'") from None
+    drawn = _drawn(tables)
+    try:
+        browser = kaleido.Kaleido(mathjax=False, proxy_server=_NOWHERE)
+    except ChromeNotFoundError:
+        raise CannotDraw(
+            "neither Chromium nor Chrome was found: install one, or say in BROWSER_PATH where it is"
+        ) from None
+    written = []
+    for (name, _), data in zip(drawn, asyncio.run(_render(browser, drawn, kind)), strict=True):
+        written.append(folder / f"{stem}-{name}.{kind}")
+        write_whole(written[-1], data)
+    return written
+
+
+def _drawn(tables: Sequence[Table]) -> list[tuple[str, go.Figure]]:
+    """The figures with the names of their files, each once: tables over the same arms have the same curves.
+
+    Confusion matrices are those of tables over classes.
+    """
+    from ablate.report import drawing, figures
+
+    read = [labelled(table) for table in tables]
+    slots = figures.colour_slots(read)
+    found: dict[str, go.Figure] = {}
+    seen: set[str] = set()
+    for table in read:
+        for info in figures.figures(table):
+            matrix = isinstance(info, figures.ConfusionInfo)
+            if matrix and table.kind != "class":
+                continue
+            for figure, part in zip(drawing.draw(info, slots), ("counts", "shares") if matrix else ("",), strict=True):
+                figure.data = [trace for trace in figure.data if trace.visible != "legendonly"]  # nobody can click
+                if (text := figure.to_json()) not in seen:
+                    seen.add(text)
+                    found[_free("-".join(filter(None, map(slug, (table.name, info.title, part)))), found)] = figure
+    return list(found.items())
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """`name`, or `name-2` and so on where that is taken."""
+    return next(each for each in chain([name], (f"{name}-{n}" for n in count(2))) if each not in taken)
+
+
+async def _render(browser: Any, drawn: Sequence[tuple[str, go.Figure]], kind: str) -> list[bytes]:
+    async with browser:
+        return [
+            await browser.calc_fig(figure, {"format": kind, "width": WIDTH, "height": figure.layout.height})
+            for _, figure in drawn
+        ]
