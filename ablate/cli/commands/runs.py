@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
+from ablate.cli.groups import Group
 from ablate.errors import UsageError, nearest
 from ablate.project.database import database_url
 from ablate.project.text import duration, plural
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ablate.store.values import Asker
     from ablate.study.records import RunResult
 
-app = typer.Typer(no_args_is_help=True, help="List, show, compare, cancel and verify runs.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, compare, cancel and verify runs.")
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")]
 SHOWN_METRICS = ("top1", "top5", "loss")

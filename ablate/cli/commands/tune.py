@@ -10,6 +10,7 @@ import typer
 
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, print_json_text, require_reader, say
 from ablate.cli.engines import AskedEngine, takes_engine
+from ablate.cli.groups import Group
 from ablate.errors import UsageError, nearest
 from ablate.project.advice import command
 from ablate.project.text import duration
@@ -19,7 +20,7 @@ from ablate.study.values.digits import brief
 if TYPE_CHECKING:
     from ablate.study.values.trials import TuningResult
 
-app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and report the results.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Tune the arms of a study, and report the results.")
 
 RETRY = {"failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}
 SHOWN = {"running": "open"}  # a trial counts as running until it ends, even while no worker trains it
