@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, say
 from ablate.project.advice import command
 from ablate.project.starting import DEFAULT, write_study
@@ -19,7 +20,12 @@ def init(
     ] = None,
     from_: Annotated[
         str | None,
-        typer.Option("--from", metavar="STUDY", help="Copy this study: a study file, or the name of one that was run."),
+        typer.Option(
+            "--from",
+            metavar="STUDY",
+            help="Copy this study: a study file, or the name of one that was run.",
+            autocompletion=completion.studies,
+        ),
     ] = None,
     db: Db = None,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
 from ablate.project.answers import answer_of
@@ -28,10 +29,23 @@ WRITTEN = OF_STUDIES
 
 def report(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="A study file, or the name of a study that was run.",
+            autocompletion=completion.studies,
+        ),
     ] = None,
-    table: Annotated[str | None, typer.Option("--table", help="One table of the study.  [default: all]")] = None,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
+    table: Annotated[
+        str | None,
+        typer.Option("--table", help="One table of the study.  [default: all]", autocompletion=completion.tables),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="|".join(WRITTEN), help="Output format.", autocompletion=completion.one_of(*WRITTEN)
+        ),
+    ] = "html",
     out: Annotated[
         Path | None, typer.Option("--out", help="Output folder or file.  [default: reports/STUDY.html, else stdout]")
     ] = None,

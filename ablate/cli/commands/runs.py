@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
 from ablate.cli.groups import Group
 from ablate.errors import UsageError, nearest
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, compare, cancel and verify runs.")
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.", autocompletion=completion.runs)
+]
 SHOWN_METRICS = ("top1", "top5", "loss")
 LOG_LINES = 40
 SHOWN_IMAGES = 5
@@ -33,9 +36,17 @@ SHOWN_CLASSES = 20
 
 @app.command("list")
 def list_(
-    study: Annotated[str | None, typer.Option("--study", help="Only runs of this study.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Only runs of this study.", autocompletion=completion.names)
+    ] = None,
     state: Annotated[
-        str | None, typer.Option("--state", metavar="|".join(STATES), help="Only runs in this state.")
+        str | None,
+        typer.Option(
+            "--state",
+            metavar="|".join(STATES),
+            help="Only runs in this state.",
+            autocompletion=completion.one_of(*STATES),
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="At most this many, the newest first.")] = None,
     db: Db = None,
@@ -133,7 +144,11 @@ def diff(first: RunArgument, second: RunArgument, db: Db = None) -> None:
 
 @app.command(short_help="Remove runs from the queue.")
 def cancel(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run ids, or beginnings of them.")], db: Db = None
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Run ids, or beginnings of them.", autocompletion=completion.runs),
+    ],
+    db: Db = None,
 ) -> None:
     """Remove queued runs from the queue; `grid run --retry all` puts them back. Done runs are not touched."""
     from ablate.store.store import Store
@@ -154,7 +169,14 @@ def cancel(
 
 @app.command(short_help="Check whether the current code gives the same numbers.")
 def verify(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a study that was run.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help="A study file, or the name of a study that was run.",
+            autocompletion=completion.studies,
+        ),
+    ],
     profile: ProfileOption = None,
     set_: SetOption = None,
     sample: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, print_json_text, require_reader, say
 from ablate.cli.engines import AskedEngine, takes_engine
 from ablate.cli.groups import Group
@@ -27,7 +28,12 @@ SHOWN = {"running": "open"}  # a trial counts as running until it ends, even whi
 WRITTEN = {name: one for name, one in FORMATS.all().items() if one.tuning is not None}
 """The formats of tunings."""
 
-TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning file, here or in experiments/.")]
+TuningArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TUNE", help="A tuning file, here or in experiments/.", autocompletion=completion.tuning_files
+    ),
+]
 
 
 @app.command()
@@ -76,7 +82,12 @@ def run(
 @app.command(short_help="Report a tuning: trials, best recipes, figures.")
 def report(
     tune: TuningArgument,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="|".join(WRITTEN), help="Output format.", autocompletion=completion.one_of(*WRITTEN)
+        ),
+    ] = "html",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Output folder or file.  [default: reports/STUDY-tuning.html, else stdout]"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import streams
+from ablate.cli import completion, streams
 from ablate.cli.common import Db, ProfileOption, SetOption, require_reader, stdout_console
 from ablate.project.text import duration, plural
 from ablate.study.values.digits import brief
@@ -50,7 +50,12 @@ class Frame:
 
 def watch(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="A study file, or the name of a study that was run.",
+            autocompletion=completion.studies,
+        ),
     ] = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
