@@ -80,6 +80,15 @@ def runs(ctx: typer.Context, incomplete: str) -> Values:
     return run_names(incomplete.lower(), _db(ctx))
 
 
+@_silent
+def columns(ctx: typer.Context, incomplete: str) -> Values:
+    """Columns of `runs list`, and metrics."""
+    from ablate.project.runs import COLUMNS
+    from ablate.study.values.metrics import METRICS
+
+    return [*COLUMNS, *METRICS]
+
+
 def one_of(*values: str) -> Completion:
     """One of these."""
 
