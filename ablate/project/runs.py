@@ -32,7 +32,7 @@ def list_runs(
     if arm is not None:
         known = dict.fromkeys(name for every in names.values() for name in every)
         if found and arm not in known:
-            _refuse("arm", arm, list(known), "unknown-arm")
+            raise UsageError(f"arm {arm!r}: {_allowed(arm, list(known))}", code="unknown-arm")
         found = [result for result in found if arm in names.get(result.run.run_id, ())]
     if sort is not None:
         found = _sorted(found, names, sort)
@@ -58,7 +58,7 @@ def _sorted(found: list[RunResult], names: Names, column: str) -> list[RunResult
     """By a column of the list or a metric, the best first; runs without a value come last, in their order."""
     metrics = dict.fromkeys(name for result in found for name in result.metrics)
     if found and column not in (*COLUMNS, *metrics):
-        _refuse("sort", column, [*COLUMNS, *metrics], "unknown-column")
+        raise UsageError(f"sort {column!r}: {_allowed(column, [*COLUMNS, *metrics])}", code="unknown-column")
     better = METRICS[column].better if column in METRICS else "lower" if column in COLUMNS else "higher"
 
     def value(result: RunResult) -> Any:
@@ -73,13 +73,13 @@ def _sorted(found: list[RunResult], names: Names, column: str) -> list[RunResult
     return [*sorted(there, key=value, reverse=better == "higher"), *missing]
 
 
-def _refuse(option: str, value: str, known: Sequence[str], code: str) -> None:
+def _allowed(value: str, known: Sequence[str]) -> str:
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    raise UsageError(f"--{option} {value}: must be one of {shown}.{nearest(value, known)}", code=code)
+    return f"must be one of {shown}.{nearest(value, known)}"
 
 
 def run_document(result: RunResult, names: Names, asked: Mapping[str, Sequence[Asker]]) -> dict[str, Any]:
-    """A run as `runs list --json` gives it. `asked_by` has every study, profile and variant that ever asked for it."""
+    """A run as a list of runs gives it. `asked_by` has every study, profile and variant that ever asked for it."""
     askers = dict.fromkeys((one.study, one.profile, one.sets) for one in asked.get(result.run.run_id, ()))
     return {
         "run_id": result.run.run_id,
@@ -97,7 +97,7 @@ def run_document(result: RunResult, names: Names, asked: Mapping[str, Sequence[A
 
 
 def details_document(result: RunResult) -> dict[str, Any]:
-    """What `runs show --json` has besides."""
+    """What the document of a single run has besides."""
     return {
         "recipe": result.run.recipe.json,
         "reported_split": result.reported_split,
