@@ -14,8 +14,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from ablate.cli import streams
-from ablate.cli.commands import clean, data, db, doctor, grid, predict, report, runs, status, tune, watch, worker
+from ablate.cli.commands import clean, data, db, doctor, grid, init, predict, report, runs, status, tune, watch, worker
 from ablate.cli.common import READERS, print_json, saying_what_is_told
+from ablate.cli.groups import HELP, Group
 from ablate.errors import AblateError, Interrupted, NoSpaceOrPermission, StudyError
 from ablate.version import __version__
 
@@ -39,11 +40,14 @@ NO_SPACE_OR_PERMISSION = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES,
 
 app = typer.Typer(
     name="ablate",
+    cls=Group,
+    context_settings=HELP,
     help="Run an ablation study from one YAML file and get the paper's table back, with error bars.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("init", short_help="Write a study file to start from.")(init.init)
 app.add_typer(grid.app, name="grid")
 app.command("status", short_help="Show how many runs are done, running, failed and left.")(status.status)
 app.command("watch", short_help="Show what is running, with losses and times left.")(watch.watch)

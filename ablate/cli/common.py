@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli import streams
+from ablate.cli import completion, streams
 from ablate.errors import UsageError
 from ablate.project.calls import parse_seeds
 from ablate.project.database import open_results, require_results
@@ -49,7 +49,9 @@ SeedsOption = Annotated[
     str | None, typer.Option("--seeds", metavar="N|A,B", help="Number of seeds, or a list of them: 3, or 0,5,7.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, here or in experiments/.")]
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, here or in experiments/.", autocompletion=completion.files)
+]
 
 
 def open_reader(db: str | None) -> Store | None:

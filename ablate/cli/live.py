@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.spinner import Spinner
 from rich.table import Table
 
 from ablate.cli.common import stderr_console
@@ -39,13 +40,16 @@ class LiveDisplay:
         self.ended = 0
         self.started = clock()
         self.live_runs: dict[int, tuple[str, float, records.Progress | None]] = {}
+        self.trials: tuple[int, int | None] | None = None
+        """Of a tuning, in place of runs: trials that have ended, and how many there will be where the budget counts them."""
+        self.spinner = Spinner("line")
         self.bar = Progress(
-            TextColumn("{task.completed}/{task.total} runs"),
+            TextColumn("{task.fields[count]}"),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[eta]}"),
             console=self.console,
         )
-        self.task = self.bar.add_task("runs", total=self.total, eta="")
+        self.task = self.bar.add_task("runs", total=self.total, eta="", count="")
         self.live: Live | None = None
 
     def __enter__(self) -> LiveDisplay:
@@ -96,6 +100,10 @@ class LiveDisplay:
         )
 
     def _render(self) -> Group:
+        done, total, noun = (
+            (self.ended, self.total or None, "runs") if self.trials is None else (*self.trials, "trials")
+        )
+        self.bar.update(self.task, completed=done, total=total, count=f"{done}{f'/{total}' if total else ''} {noun}")
         table = Table(box=None, pad_edge=False, show_header=False)
         for slot in sorted(self.live_runs):
             run_id, since, progress = self.live_runs[slot]
@@ -112,4 +120,11 @@ class LiveDisplay:
                     f"{duration(left)} left" if left is not None else "",
                 ]
             table.add_row(*cells)
-        return Group(self.bar, table)
+        return Group(self.bar, *([self._waiting()] if not self.ended else []), table)
+
+    def _waiting(self) -> Spinner:
+        """That something is going on, until the first run has ended."""
+        training = any(progress is not None for _, _, progress in self.live_runs.values())
+        what = "no result yet" if training else "starting workers"
+        self.spinner.update(text=f"{what}, {duration(self.clock() - self.started)}")
+        return self.spinner

@@ -177,13 +177,20 @@ def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = 
     asked = (*plan.runs, *plan.parents) if counts["blocked"] else plan.runs
     ended = [state for state in ("failed", "lost", "cancelled") if any(item.state == state for item in asked)]
     if counts["blocked"] and not ended:
-        return f"Once the weights are in place: {again}"
+        return f"Once {_waited_for(plan)} in place: {again}"
     if ended == ["cancelled"] and not counts["blocked"]:
         return f"Only cancelled runs are left: {again} --retry all"
     if ended:
         rule = ended[0] if ended in (["failed"], ["lost"]) else "all"
         return f"Once the cause is fixed: {again} --retry {rule}"
     return f"Nothing left to run. The report: {command('report', name, profile=plan.study.scale, sets=sets, db=db)}"
+
+
+def _waited_for(plan: Plan) -> str:
+    """What blocked runs wait for: `the weights are`, `the data is`, `data and weights are`."""
+    causes = [item.cause for item in plan.runs if item.state == "blocked"]
+    data, weights = (any(f"no {what}:" in cause for cause in causes) for what in ("data", "weights"))
+    return "data and weights are" if data and weights else "the data is" if data else "the weights are"
 
 
 def print_tables(

@@ -45,14 +45,24 @@ def _shown(session: Session, store: Store) -> Iterator[Callable[[events.Event], 
     with LiveDisplay(make_plan(session.runs, store), figures=(session.tuning.metric,)) as display:
         display.names |= session.names()
         display.total = total = session.runs_left
+        display.trials = trials_of(session)
 
         def show(event: events.Event) -> None:
             if isinstance(event, events.RunStarted) and event.run.run_id not in display.names:
                 display.names |= session.names()
             display.total = max(0, total - session.found)
             display.handle(event)
+            if isinstance(event, events.RunStarted | events.RunEnded):
+                display.trials = trials_of(session)
 
         yield show
+
+
+def trials_of(session: Session) -> tuple[int, int | None]:
+    """Trials that have ended, and how many the budget has; None where it counts minutes or epochs."""
+    counts, budget = session.counts(), session.tuning.budget
+    total = int(budget.amount) * len(counts) if budget.kind == "trials" else None
+    return sum(ended for ended, _ in counts.values()), total
 
 
 def _announce(session: Session, url: str) -> None:

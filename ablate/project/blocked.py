@@ -1,6 +1,6 @@
 """Which runs of a study cannot start on this machine now, and which done parents must train again for their children.
 
-None of this is stored: weights come and go, and another machine may have them.
+None of this is stored: data and weights come and go, and another machine may have them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import run_folder
+from ablate.project import absent_data
 from ablate.study.recipes.first_weights import absent
+from ablate.study.recipes.places import data_root
 from ablate.study.recipes.recipe import start_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
@@ -53,6 +55,7 @@ class Outlook:
         own = str(Path(study.file).parent)
         self._folders = [Path(folder).resolve() for folder in (own, *study.parent_folders)]
         self._absent: dict[str, str] = {}
+        self._no_data_of: dict[tuple[object, object], str] = {}
         self._looked: dict[str, Block | None] = {}
         blocks = {run_id: self._block(run) for run_id, run in self._known.items() if self._state(run_id) in WAITING}
         self.blocks = {run_id: block for run_id, block in blocks.items() if block is not None}
@@ -66,7 +69,7 @@ class Outlook:
         if self._state(run.run_id) == "done":
             return False
         freed = run.parent is not None and self._state(run.parent) == "done"
-        return bool(self._no_weights(run)) or (freed and run.run_id in self.blocks)
+        return bool(self._lacks(run)) or (freed and run.run_id in self.blocks)
 
     def _block(self, run: Run) -> Block | None:
         """Why `run` could not be trained now, whatever its state is."""
@@ -75,7 +78,7 @@ class Outlook:
         return self._looked[run.run_id]
 
     def _look(self, run: Run) -> Block | None:
-        if why := self._no_weights(run):
+        if why := self._lacks(run):
             return Block(why, why)
         parent = self._known.get(run.parent) if run.parent else None
         if parent is None:
@@ -94,12 +97,20 @@ class Outlook:
         inherited = block.cause if block.cause.startswith("its parent") else f"its parent has {block.cause}"
         return Block(f"{name} {what}: {block.why}", inherited)
 
-    def _no_weights(self, run: Run) -> str:
+    def _lacks(self, run: Run) -> str:
+        """What is not on this machine of what the run begins with: its data, or weights from a file."""
         if run.trainer is not None:  # ablate cannot read another trainer's recipe
             return ""
         if run.arm_id not in self._absent:
-            self._absent[run.arm_id] = absent(run.recipe, home=self._home, folders=self._folders)
+            weights = absent(run.recipe, home=self._home, folders=self._folders)
+            self._absent[run.arm_id] = "; ".join(filter(None, (self._no_data(run), weights)))
         return self._absent[run.arm_id]
+
+    def _no_data(self, run: Run) -> str:
+        data = (run.recipe.get("data.name"), run.recipe.get("data.path"))
+        if data not in self._no_data_of:
+            self._no_data_of[data] = absent_data.absent(run.recipe, data_root())
+        return self._no_data_of[data]
 
     def _kept(self, child: Run, parent: Run) -> bool:
         """Whether the parent's folder has the file that the child loads; where a recipe selects its last epoch, last is selected."""

@@ -17,6 +17,7 @@ from ablate.analysis.table import Table
 from ablate.report import format as fmt
 from ablate.study.code.verified import ITSELF
 from ablate.study.records import RunResult
+from ablate.study.values.metrics import MetricName
 from ablate.study.values.recipe import AnyRecipe
 
 SHORT = 12
@@ -132,8 +133,8 @@ def _text(value: object) -> str:
 
 def _metrics(result: RunResult) -> list[list[str]]:
     """[name, value] of the final numbers; the reported split's once, without its prefix."""
-    again = f"{result.reported_split}_"
-    own = {name.removeprefix(again): value for name, value in result.metrics.items()}
+    split = result.reported_split
+    own = {MetricName.parse(name).inside(split): value for name, value in result.metrics.items()}
     return [[fmt.plain(name), _number(name, value)] for name, value in sorted(own.items())]
 
 

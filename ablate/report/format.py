@@ -19,6 +19,7 @@ MARK = "†"
 
 _LEAST = 6  # decimals from which small numbers are written as powers of ten
 
+BOLD = "Bold: decided; everything else is undecided."
 EVERYTHING = ("n", "delta", "reported", "width")
 
 _UNITS = {"bytes": "MB"}
@@ -283,7 +284,7 @@ def legend(table: Table, shown: Container[str] = EVERYTHING) -> tuple[str, ...]:
     if "delta" in shown and any(known(cell.delta) for cell in cells):
         points = ", in points where the column is in percent" if any(column.percent for column in table.columns) else ""
         what = "Effects" if table.kind == "effect" else f"Δ: difference from {_from(table)}"
-        lines.append(f"{what}, with 95% intervals{points}. Bold: decided; everything else is undecided.")
+        lines.append(f"{what}, with 95% intervals{points}. {BOLD}")
     metrics = {plain(column.metric) for column in table.columns if column.metric != column.key}
     if metrics:
         lines.append(f"Each column shows {' and '.join(sorted(metrics))}.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -19,6 +21,17 @@ from ablate.report.grid import Grid, Head, grid, parts_of
 
 GAPS = (2, 1)
 """Blanks between columns, and how many there are where those would not fit."""
+
+WORD, STAR = "decided", "*"
+"""What stands beside a decided difference where bold does not show: the word where the width has room for it."""
+
+LEGEND = {
+    "": fmt.BOLD,
+    WORD: "Decided where it says so; all else is undecided.",
+    STAR: "* decided; all else is undecided.",
+}
+
+NOTHING = "None is decided."
 
 MIN_LABEL = 10
 """Characters that the rows' labels keep beside numbers that must not break."""
@@ -37,7 +50,7 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
     console.print()
     console.print(_line(console, f"{table.study}, {fmt.scale_line(table)}", "" if table.comparable else "yellow"))
     console.print(_line(console, f"{table.name}: {table.caption}" if table.caption else table.name, "bold"))
-    blocks = _blocks(table, console.width)
+    blocks, mark = _blocks(table, console)
     several = {column.key: column.metric for column in table.columns if column.metric != column.key}
     for block in blocks:
         console.print()
@@ -47,9 +60,9 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
             title = f"{several[group]}, {group}" if group in several else group
             console.print(_line(console, title, "bold"))
         console.print(_draw(console, block, len(groups) > 1, max_rows))
-    _print_left_out(table, blocks[0], console, max_rows)
+    _print_left_out(table, blocks[0], console, max_rows, mark)
     _print_claims(table.claims, console)
-    _print_notes(table, blocks[0], console)
+    _print_notes(table, blocks[0], console, mark)
 
 
 def print_answer(question: str, sentences: Sequence[Sentence], console: Console) -> None:
@@ -73,24 +86,54 @@ def _encodable(console: Console, text: str) -> str:
     return text.translate(_ASCII).encode(console.encoding, "replace").decode(console.encoding)
 
 
-def _blocks(table: Table, width: int) -> list[Grid]:
-    """Grids that fit the width: one if possible, else one a metric.
+def _blocks(table: Table, console: Console) -> tuple[list[Grid], str]:
+    """Grids that fit the width, one if possible, else one a metric; and how they mark what is decided: `""` is bold.
 
     Where four or more metrics fit beside each other as bare values, as in a classification report or with a factor as
     columns, that is preferred to four tables: the differences then stand in the other formats.
     """
+    width = console.width
+    marks = ("",) if console.color_system and not console.no_color else (WORD, STAR)
     whole = [grid(table, compact=True), grid(table, compact=True, width=False)]
     if len(table.columns) > 3:
         values = [("value", "reported"), ("value",)]
         whole += [grid(table, parts=parts, compact=True, width=False) for parts in values]
-    fitting = next((block for block in whole if _width(block) <= width), None)
-    return [fitting] if fitting is not None else [_block(table, column, width) for column in table.columns]
+    for block, mark in itertools.product(whole, marks):
+        if _width(marked := _marked(block, mark)) <= width:
+            return [marked], mark
+    several: list[Grid] = []
+    for mark in marks:
+        several = [_block(table, column, width, mark) for column in table.columns]
+        if all(_width(block) <= width for block in several):
+            break
+    return several, mark
 
 
-def _block(table: Table, column: Column, width: int) -> Grid:
+def _marked(block: Grid, mark: str) -> Grid:
+    """A block in which decided differences say so, beside their p where it is printed."""
+    if not mark:
+        return block
+    rows = []
+    for row in block.rows:
+        cells = list(row.cells)
+        for place, cell in enumerate(row.cells):
+            if cell.bold:
+                own = (
+                    at
+                    for at, head in enumerate(block.heads)
+                    if head.part == "p" and head.group == block.heads[place].group
+                )
+                at = next((at for at in own if at > place), place)
+                gap = "" if mark == STAR else ", " if at != place else " "
+                cells[at] = replace(cells[at], text=f"{cells[at].text}{gap}{mark}")
+        rows.append(replace(row, cells=tuple(cells)))
+    return replace(block, rows=tuple(rows))
+
+
+def _block(table: Table, column: Column, width: int, mark: str) -> Grid:
     """One metric, without the widths of the agreement intervals where those do not fit."""
-    wide = grid(table, columns=[column], compact=True)
-    return wide if _width(wide) <= width else grid(table, columns=[column], compact=True, width=False)
+    wide = _marked(grid(table, columns=[column], compact=True), mark)
+    return wide if _width(wide) <= width else _marked(grid(table, columns=[column], compact=True, width=False), mark)
 
 
 def _width(block: Grid, label: int | None = None, gap: int = GAPS[0]) -> int:
@@ -142,13 +185,13 @@ def _draw(console: Console, block: Grid, named: bool, max_rows: int) -> RichTabl
     return drawn
 
 
-def _print_left_out(table: Table, block: Grid, console: Console, max_rows: int) -> None:
+def _print_left_out(table: Table, block: Grid, console: Console, max_rows: int, mark: str) -> None:
     left = len(table.rows) - max_rows
     missing = [f"{left} more rows"] if left > 0 else []
     parts = {head.part for head in block.heads}
     hidden = {part for column in table.columns for part in parts_of(table, column)} - parts
     if "delta" in hidden:
-        missing.append("differences and p (bold: decided)")
+        missing.append({"": "differences and p (bold: decided)", STAR: "differences and p (*: decided)"}.get(mark, "differences and p"))  # fmt: skip
     if "reported" in hidden:
         missing.append("reported figures")
     if missing:
@@ -174,11 +217,14 @@ def _print_claims(claims: Sequence[ClaimResult], console: Console) -> None:
     console.print(drawn)
 
 
-def _print_notes(table: Table, block: Grid, console: Console) -> None:
+def _print_notes(table: Table, block: Grid, console: Console, mark: str) -> None:
     shown = {"n"} | {head.part for head in block.heads} | ({"width"} if block.has_width else set())
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
     console.print()
     # what is missing where stands at the marks already
     told = [IF_MISSING if notes and note.startswith(IF_MISSING) else note for note in table.notes]
-    for line in filter(None, [*notes, fmt.difference_from_paper(table), *fmt.legend(table, shown), *told]):
+    decided = any(cell.decided for row in table.rows for cell in row.cells.values())
+    reading = LEGEND[mark] if decided or not mark else NOTHING
+    legend = [line.replace(fmt.BOLD, reading) for line in fmt.legend(table, shown)]
+    for line in filter(None, [*notes, fmt.difference_from_paper(table), *legend, *told]):
         console.print(_line(console, line, "dim"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ablate.store import admin, backup, importing, migrate, portable, queries, queue, recorder
+from ablate.store import admin, backup, importing, migrate, names, portable, queries, queue, recorder
 from ablate.store import requests as asked
 from ablate.store import results as reading
 from ablate.store import studies as saving
@@ -179,6 +179,8 @@ class Store:
     results = _reads(reading.results)
     find = _reads(reading.find)
     list_runs = _reads(reading.list_runs)
+    run_names = _reads(names.run_names)
+    arm_names = _reads(names.arm_names)
     timings = _reads(queries.timings)
     events = _reads(queries.history)
 

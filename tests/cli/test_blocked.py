@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,58 @@ def test_a_plan_says_which_runs_are_blocked_and_what_to_fetch(call, tiny: Path, 
     folder.mkdir(parents=True)
     (folder / "resnet18-f37072fd.pth").touch()
     assert set(states(call, tiny).values()) == {"queued"}
+
+
+DATA = "smoothing: {path: data.name, levels: {plain: digits, smooth: cifar10}}"
+
+
+@pytest.fixture
+def half(tiny: Path) -> Path:
+    """The tiny study with an arm whose data set is not here."""
+    old = "smoothing: {path: loss.label_smoothing, levels: {plain: 0.0, smooth: 0.1}}"
+    tiny.write_text(tiny.read_text().replace(old, DATA))
+    return tiny
+
+
+def test_a_plan_says_which_data_is_absent_and_how_to_get_it(call, half: Path, tmp_path: Path) -> None:
+    document = call("grid", "plan", half, "--json").document
+    assert {name: document["counts"][name] for name in ("total", "blocked", "to_run")} == {"total": 4, "blocked": 2, "to_run": 2}  # fmt: skip
+    whys = {run["arm"]: run["why"] for run in document["runs"]}
+    assert whys["plain"] == ""
+    assert whys["smooth"].startswith(f"no data: cifar10 is not in {tmp_path}/data (ABLATE_DATA; looked for cifar-10-")
+    assert whys["smooth"].endswith("To get it: ablate data fetch cifar10")
+    call("grid", "plan", half).told()
+    (tmp_path / "data" / "cifar-10-batches-bin").mkdir(parents=True)
+    assert set(states(call, half).values()) == {"queued"}, "whatever is there is the trainer's to judge"
+
+
+def test_a_grid_trains_the_runs_whose_data_is_there(call, half: Path) -> None:
+    said = call("grid", "run", half, *INLINE, code=4)
+    assert sorted(attempts().values()) == [0, 0, 1, 1], "blocked, not failed"
+    assert said.err.splitlines()[-1] == f"Once the data is in place: ablate grid run {half}"
+    said = call("report", half, "--table", "top1_top5", "--format", "text")
+    assert "smooth: not run: no data" in said.out
+    assert "2 blocked" in call("status", "tiny").out
+    assert call("grid", "run", half, *INLINE, code=4).err.count("done") == 1, "nothing is left to start"
+
+
+@pytest.mark.parametrize("data", ["{name: imagefolder, path: pets}", "{name: npz, path: pets.npz}"])
+def test_your_own_images_block_where_they_are_not(call, tiny: Path, tmp_path: Path, data: str) -> None:
+    split = ", split: {train: 0.5, test: 0.5}}"
+    tiny.write_text(re.sub(r"data: .*", f"data: {data[:-1]}{split}", tiny.read_text()))
+    assert set(states(call, tiny).values()) == {"blocked"}
+    place = tmp_path / "data" / data.split()[-1][:-1]
+    assert f"looked for {place.name}). To get it: put it there" in call("grid", "plan", tiny).err
+    place.mkdir(parents=True)
+    assert set(states(call, tiny).values()) == {"queued"}
+
+
+def test_data_of_a_function_and_done_runs_are_never_blocked(call, half: Path, fill) -> None:
+    half.write_text(half.read_text().replace("smooth: cifar10", "smooth: 'package.module:images'"))
+    assert set(states(call, half).values()) == {"queued"}
+    half.write_text(half.read_text().replace("'package.module:images'", "cifar10"))
+    fill(half)
+    assert set(states(call, half).values()) == {"done"}
 
 
 def test_a_grid_trains_the_others_and_the_rest_once_the_weights_are_there(call, warm: Path, weights: bytes) -> None:

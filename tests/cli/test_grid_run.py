@@ -130,15 +130,6 @@ def test_retry_stale_runs_done_ones_of_other_code(call, tiny: Path, monkeypatch:
     assert "0 done, 4 to run" in call("grid", "run", tiny, *INLINE, "--retry", "stale", "--limit", "1").err
 
 
-def test_a_missing_data_set_stops_the_grid_and_says_how_to_get_it(call, tiny: Path, tmp_path: Path) -> None:
-    tiny.write_text(tiny.read_text().replace("name: digits", "name: cifar10").replace("seeds: 2", "seeds: 5"))
-    said = call("grid", "run", tiny, *INLINE, code=5)
-    error = next(line for line in said.err.splitlines() if line.startswith("error: "))
-    assert "3 runs in a row did not find what they need, so no more will be started: data set 'cifar10' was not found" in error  # fmt: skip
-    assert f"in {tmp_path / 'data'} (the folder that ABLATE_DATA names). To get it: ablate data fetch cifar10, or unpack" in error  # fmt: skip
-    assert counts(call, tiny) == {"failed": 3, "to_run": 7}
-
-
 @pytest.fixture
 def pictures(tiny: Path, tmp_path: Path) -> Path:
     """An image folder of two classes with one file that is no image; the tiny study trains on it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "grid plan", "grid check", "grid run", "grid schema", "status", "runs list", "runs show", "runs diff", "runs cancel", "runs verify",
+    "init", "grid plan", "grid check", "grid run", "grid schema", "status", "runs list", "runs show", "runs diff", "runs cancel", "runs verify",
     "report", "tune run", "tune report", "tune export", "predict", "data list", "data fetch", "data verify", "db info", "db check", "db upgrade", "db backup", "db restore",
     "db export", "db import", "watch", "clean", "doctor", "worker",
 )  # fmt: skip
@@ -73,6 +73,28 @@ def test_no_command_is_missing_from_the_list() -> None:
 def test_wrong_usage_leaves_with_2(cli) -> None:
     assert "No such option" in cli("grid", "plan", "x.yaml", "--nonsense", code=2).stderr
     assert "seeds 'x': must be a number of seeds" in cli("grid", "plan", "x.yaml", "--seeds", "x", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("run x.yaml", ["grid run"]), ("plan", ["grid plan"]), ("tables", ["report"]), ("grid plam", ["grid plan"]),
+        ("grid report", ["report"]), ("run list", ["runs list"]), ("data ls", ["data list"]), ("tune plan", ["grid plan"]),
+        ("rnus show", ["runs show"]), ("stat", ["status"]), ("export", ["tune export", "db export"]), ("x.yaml", ["grid run x.yaml"]),
+        ("qqqqq", []),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_gets_the_likely_one(call, typed: str, meant: list[str]) -> None:
+    said = call(*typed.split(), code=2).err
+    wrong = typed.split()[1] if typed.split()[0] in ("grid", "data", "tune") else typed.split()[0]
+    error = f"Error: No such command '{wrong}'."
+    shown = " or ".join(f"`ablate {path}`" for path in meant)
+    assert said.splitlines()[-1] == (f"{error} Did you mean {shown}?" if meant else error)
+
+
+@pytest.mark.parametrize("command", ["", "grid", "grid run", "runs list", "report"])
+def test_h_is_help(call, command: str) -> None:
+    assert call(*command.split(), "-h").out == call(*command.split(), "--help").out != ""
 
 
 def test_unknown_study_leaves_with_5(cli) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli.common import JsonOption, print_json, say, stderr_console, stdout_console
+from ablate.cli.groups import Group
 from ablate.errors import BadData
 from ablate.project.text import plural
 from ablate.study.recipes.places import data_root, home
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ablate.training.data.download import Watch
     from ablate.training.data.verify import Verdict
 
-app = typer.Typer(no_args_is_help=True, help="List, download and verify data sets.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="List, download and verify data sets.")
 
 
 @app.command("list", short_help="List data sets, and which of them are here.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli.common import Db, JsonOption, open_reader, print_json, require_reader, say
+from ablate.cli.groups import Group
 from ablate.errors import StoreError, UsageError
 from ablate.project.database import database_url, safe_url
 from ablate.project.text import plural
@@ -16,7 +17,7 @@ from ablate.project.text import plural
 if TYPE_CHECKING:
     from ablate.store.values import Imported
 
-app = typer.Typer(no_args_is_help=True, help="Inspect, back up and move the results database.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Inspect, back up and move the results database.")
 
 
 @app.command()

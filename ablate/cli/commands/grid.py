@@ -20,6 +20,7 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.cli.engines import AskedEngine, takes_engine
+from ablate.cli.groups import Group
 from ablate.cli.screens import OF_SCRIPTS, next_step, print_plan, say_stale, say_troubles
 from ablate.errors import UsageError
 from ablate.project.database import database_url
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ablate.store.store import Store
     from ablate.study.values.study import Study
 
-app = typer.Typer(no_args_is_help=True, help="Plan, check and run the grid of a study.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Plan, check and run the grid of a study.")
 
 RETRY = ("failed", "lost", "all", "stale")
 

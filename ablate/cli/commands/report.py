@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
 from ablate.project.answers import answer_of
@@ -28,10 +29,23 @@ WRITTEN = OF_STUDIES
 
 def report(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="A study file, or the name of a study that was run.",
+            autocompletion=completion.studies,
+        ),
     ] = None,
-    table: Annotated[str | None, typer.Option("--table", help="One table of the study.  [default: all]")] = None,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
+    table: Annotated[
+        str | None,
+        typer.Option("--table", help="One table of the study.  [default: all]", autocompletion=completion.tables),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="|".join(WRITTEN), help="Output format.", autocompletion=completion.one_of(*WRITTEN)
+        ),
+    ] = "html",
     style: Annotated[
         str | None,
         typer.Option("--style", metavar="paper", help="With --format latex: paper, to fit a paper's column."),
@@ -74,9 +88,9 @@ def report(
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
     instead = "--methods" if methods else "--since" if since is not None else "--figures" if figures is not None else ""
     written = _written("json" if json_ and not instead and format_ == "html" else format_, style, width)
-    given = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
+    given: dict[str, object] = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
-        named = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
+        named: dict[str, object] = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
         named |= {"--json": json_, instead: instead}
         _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
         return

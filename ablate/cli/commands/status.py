@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
 from ablate.project.advice import command
 from ablate.project.text import plural
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 def status(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="A study file, or the name of a study that was run.",
+            autocompletion=completion.studies,
+        ),
     ] = None,
     profile: ProfileOption = None,
     set_: SetOption = None,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, print_json_text, require_reader, say
 from ablate.cli.engines import AskedEngine, takes_engine
+from ablate.cli.groups import Group
 from ablate.errors import UsageError, nearest
 from ablate.project.advice import command
 from ablate.project.text import duration
@@ -19,14 +21,19 @@ from ablate.study.values.digits import brief
 if TYPE_CHECKING:
     from ablate.study.values.trials import TuningResult
 
-app = typer.Typer(no_args_is_help=True, help="Tune the arms of a study, and report the results.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Tune the arms of a study, and report the results.")
 
 RETRY = {"failed": ("failed",), "lost": ("lost",), "all": ("failed", "lost", "cancelled")}
 SHOWN = {"running": "open"}  # a trial counts as running until it ends, even while no worker trains it
 WRITTEN = {name: one for name, one in FORMATS.all().items() if one.tuning is not None}
 """The formats of tunings."""
 
-TuningArgument = Annotated[str, typer.Argument(metavar="TUNE", help="A tuning file, here or in experiments/.")]
+TuningArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TUNE", help="A tuning file, here or in experiments/.", autocompletion=completion.tuning_files
+    ),
+]
 
 
 @app.command()
@@ -75,7 +82,12 @@ def run(
 @app.command(short_help="Report a tuning: trials, best recipes, figures.")
 def report(
     tune: TuningArgument,
-    format_: Annotated[str, typer.Option("--format", metavar="|".join(WRITTEN), help="Output format.")] = "html",
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="|".join(WRITTEN), help="Output format.", autocompletion=completion.one_of(*WRITTEN)
+        ),
+    ] = "html",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Output folder or file.  [default: reports/STUDY-tuning.html, else stdout]"),

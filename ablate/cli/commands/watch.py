@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import streams
+from ablate.cli import completion, streams
 from ablate.cli.common import Db, ProfileOption, SetOption, require_reader, stdout_console
 from ablate.project.text import duration, plural
 from ablate.study.values.digits import brief
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     Plans = Callable[[], Sequence[Plan]]
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+SHOWN_EPOCHS = 12
+"""Epochs at most that a sparkline has."""
 SHOWN_RUNNING = 30
 """Running runs that a frame names; a screen holds no more."""
 
@@ -50,7 +55,12 @@ class Frame:
 
 def watch(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="A study file, or the name of a study that was run.")
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="A study file, or the name of a study that was run.",
+            autocompletion=completion.studies,
+        ),
     ] = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
@@ -132,8 +142,35 @@ def head(plan: Plan, rate: float | None) -> str:
     return text + (f"; {rate * 3600:.0f} runs/h" if rate else "")
 
 
-def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
-    """`plain seed 1  epoch 3/8  loss 0.532  top1 0.812  2 min  cpu  host:17:ab`: a run that runs now."""
+def sparkline(values: Sequence[float]) -> str:
+    """`▁▅▇█`: the last of the values that are finite, from the lowest to the highest; empty below two."""
+    known = [value for value in values if math.isfinite(value)][-SHOWN_EPOCHS:]
+    if len(known) < 2:
+        return ""
+    low, span = min(known), (max(known) - min(known)) or 1.0
+    return "".join(BLOCKS[round((value - low) / span * (len(BLOCKS) - 1))] for value in known)
+
+
+def headline(plan: Plan) -> str:
+    """The metric of the study's first table."""
+    first = next(iter(plan.study.tables.values()), None)
+    return (first.metric or next(iter(first.columns), "top1")) if first is not None else "top1"
+
+
+def slots(running: Sequence[RunResult]) -> str:
+    """`3 slots: far cuda:0 2, near cpu 1`: where runs are worked on; empty for one place."""
+    places = Counter(
+        f"{result.attempts[-1].worker.partition(':')[0]} {result.device or ''}".strip()
+        for result in running
+        if result.attempts
+    )
+    if len(places) < 2:
+        return ""
+    return f"  {places.total():,} slots: {', '.join(f'{place} {count}' for place, count in places.items())}"
+
+
+def line(item: PlannedRun, result: RunResult | None, now: float, metric: str = "top1") -> str:
+    """`plain seed 1  epoch 3/8  loss 0.532  top1 0.812 ▁▅█  2 min  cpu  host:17:ab`: a run that runs now. The metric has a sparkline."""
     parts = [f"  {_name(item)}"]
     if result is not None:
         last = max(result.epochs, default=0)
@@ -141,7 +178,13 @@ def line(item: PlannedRun, result: RunResult | None, now: float) -> str:
         parts.append(f"epoch {last}/{epochs}" if isinstance(epochs, int) else f"epoch {last}")
         figures = result.epochs.get(last, {})
         shown = {"loss": figures.get("train_loss", figures.get("loss")), "top1": figures.get("top1")}
-        parts += [f"{name} {brief(value)}" for name, value in shown.items() if value is not None]
+        shown |= {metric: figures.get(metric)}
+        curve = sparkline([known[metric] for _, known in sorted(result.epochs.items()) if metric in known])
+        parts += [
+            f"{name} {brief(value)}{f' {curve}' if curve and name == metric else ''}"
+            for name, value in shown.items()
+            if value is not None
+        ]
         attempt = result.attempts[-1]
         parts += [duration(max(0.0, now - attempt.started)), result.device or "", attempt.worker]
         if attempt.number > 1:
@@ -157,7 +200,12 @@ def lines(frame: Frame, rate: float | None = None) -> list[str]:
     for plan, idle in itertools.zip_longest(frame.plans, frame.idle):
         found.append(head(plan, rate if len(frame.plans) == 1 else None))
         running = [item for item in _runs(plan) if item.state == "running"]
-        found += [line(item, frame.running.get(item.run.run_id), frame.at) for item in running[:SHOWN_RUNNING]]
+        metric, results = headline(plan), [frame.running.get(item.run.run_id) for item in running]
+        if used := slots([result for result in results if result is not None]):
+            found.append(used)
+        found += [
+            line(item, result, frame.at, metric) for item, result in zip(running[:SHOWN_RUNNING], results, strict=False)
+        ]
         if len(running) > SHOWN_RUNNING:
             found.append(f"  and {len(running) - SHOWN_RUNNING:,} more")
         if idle:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ablate.cli import completion
 from ablate.cli.common import Db, ProfileOption, SetOption, say, say_errors
 from ablate.errors import LeaseLost, NotFound, UsageError
 from ablate.project.database import database_url
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 def worker(
     study: Annotated[
         str | None,
-        typer.Option("--study", metavar="NAME|KEY", help="A study in the database: train its open requests."),
+        typer.Option(
+            "--study",
+            metavar="NAME|KEY",
+            help="A study in the database: train its open requests.",
+            autocompletion=completion.names,
+        ),
     ] = None,
     grid: Annotated[
         Path | None,

@@ -1,0 +1,199 @@
+"""Runs for people: a list, one run, and two beside each other, at most 80 columns wide where names allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ablate.dispatch.contract.executor import attempt_log
+from ablate.project.runs import Names, first_name, flat
+from ablate.project.text import duration, plural
+from ablate.study.recipes.places import home
+from ablate.study.values.digits import brief
+from ablate.study.values.metrics import MetricName
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablate.study.records import RunResult
+
+SHOWN_METRICS = ("top1", "top5", "loss")
+LOG_LINES = 40
+SHOWN_IMAGES = 5
+SHOWN_CLASSES = 20
+FIRST = ("train_loss", "loss", "train_top1", "top1", "top5", "val_loss", "val_top1", "train_lr")
+"""Metrics of an epoch that get the room there is before others."""
+
+
+def print_list(found: Sequence[RunResult], names: Names, sort: str | None = None, *, errors: bool = False) -> None:
+    """One line per run, never cut; with `errors` what stopped it in the place of metrics. A table of rich would take half a minute
+    for 10,000 runs."""
+    shown = () if errors else _listed(found, sort)
+    rows: list[tuple[str, ...]] = [("run", "arm", "seed", "state", "tries", *shown, "time", *(["error"] * errors))]
+    for result in found:
+        run = result.run
+        metrics = [brief(result.metrics[name]) if name in result.metrics else "" for name in shown]
+        time = duration(result.seconds) if result.seconds is not None else ""
+        why = [(result.error or "").strip().rpartition("\n")[2]] if errors else []
+        name = first_name(names, result)
+        rows.append(
+            (run.run_id[:12], name, str(run.seed), result.state, str(len(result.attempts)), *metrics, time, *why)
+        )
+    _print_columns(rows, ("run", "arm", "state", "error"))
+
+
+def _listed(found: Sequence[RunResult], sort: str | None) -> tuple[str, ...]:
+    there = dict.fromkeys(name for result in found for name in result.metrics)
+    # ours, unless a custom trainer declares others: then those, by the names that it gave them
+    declared = [name for result in found for name in (result.run.trainer or {}).get("metrics", ()) if name in there]
+    known = [name for name in SHOWN_METRICS if name in there]
+    shown = tuple(dict.fromkeys([*declared, *known, *there]))[: len(SHOWN_METRICS)] or SHOWN_METRICS
+    return (*shown[: len(SHOWN_METRICS) - 1], sort) if sort in there and sort not in shown else shown
+
+
+def _print_columns(rows: Sequence[Sequence[str]], to_left: Sequence[str], indent: str = "") -> None:
+    """Rows below their titles; texts to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = [title in to_left for title in rows[0]]
+    for row in rows:
+        cells = zip(row, widths, left, strict=True)
+        line = "  ".join(cell.ljust(width) if is_left else cell.rjust(width) for cell, width, is_left in cells)
+        print(f"{indent}{line}".rstrip())
+
+
+def print_run(result: RunResult, names: Names, console: Console) -> None:
+    """Everything about one run."""
+    run = result.run
+    head = f"[bold]{run.run_id[:12]}[/bold]  {first_name(names, result)}  seed {run.seed}  {result.state}"
+    console.print(head, soft_wrap=True)
+    if result.studies:
+        console.print(f"studies  {', '.join(result.studies)}")
+    if result.metrics:
+        console.print("metrics")
+        _print_values(console, _shown(result.metrics, result.reported_split))
+    for attempt in result.attempts:
+        took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
+        device = attempt.environment.get("device", "")
+        console.print(f"attempt {attempt.number}  {attempt.state}{took}  {attempt.worker}  {device}", markup=False)
+    _print_environment(console, result)
+    _print_epochs(console, result)
+    _print_data(console, result.details.get("data", {}))
+    if resumed := result.details.get("resumed_at"):
+        console.print(f"resumed from a checkpoint at step {', '.join(map(str, resumed))}")
+    console.print("recipe")
+    for path, value in flat(run.recipe.json).items():
+        console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
+    if result.error:
+        console.print(f"error\n{result.error}", markup=False, soft_wrap=True)
+    if log := log_of(result):
+        console.print(f"log (the last {LOG_LINES} lines)\n{log}", markup=False, soft_wrap=True)
+
+
+def _print_environment(console: Console, result: RunResult) -> None:
+    """What the attempt that counts told of its machine, code and packages. Digests of parts are in the JSON document."""
+    told = dict(result.environment)
+    if not told:
+        return
+    commit = str(told.get("commit") or "")[:12]
+    packages = ", ".join(f"{name} {version}" for name, version in (told.get("packages") or {}).items())
+    python = " ".join(str(told[name]) for name in ("python", "platform") if told.get(name))
+    lines = {
+        "device": told.get("device"), "cpu": told.get("cpu") if told.get("cpu") != told.get("device") else None,
+        "cuda": told.get("cuda"), "threads": told.get("threads"), "host": told.get("host"), "python": python, "packages": packages,
+        "commit": f"{commit} with uncommitted changes" if commit and told.get("dirty") else commit,
+        "code": str(told.get("code") or "")[:12], "numerics": result.shown.fingerprint if result.shown else None,
+    }  # fmt: skip
+    console.print("environment")
+    for name, value in lines.items():
+        if value not in (None, ""):
+            console.print(f"  {name}: {value}", markup=False, soft_wrap=True)
+
+
+def _print_epochs(console: Console, result: RunResult) -> None:
+    """A row an epoch, with the metrics that fit the width; the others are named below."""
+    if not result.epochs:
+        return
+    split = result.reported_split or ("test" if "test_loss" in result.epochs[max(result.epochs)] else "val")
+    shown = {epoch: _shown(metrics, split) for epoch, metrics in sorted(result.epochs.items())}
+    there = dict.fromkeys(name for metrics in shown.values() for name in metrics)
+    room = console.width - len("  epoch ")
+    chosen: list[str] = []
+    for name in dict.fromkeys([*(name for name in FIRST if name in there), *there]):
+        width = 2 + max(len(name), *(len(metrics.get(name, "")) for metrics in shown.values()))
+        if width <= room:
+            chosen.append(name)
+            room -= width
+    marks = {result.selected_epoch: "*"} if result.selected_epoch else {}
+    rows = [("epoch", *chosen)]
+    rows += [
+        (f"{epoch}{marks.get(epoch, '')}", *(values.get(name, "") for name in chosen))
+        for epoch, values in shown.items()
+    ]
+    console.print(plural(len(shown), "epoch") + (f", * selected by {result.run.recipe.get('select')}" if marks else ""))
+    _print_columns(rows, ())
+    if left := [name for name in there if name not in chosen]:
+        console.print(f"also recorded, in --json: {', '.join(left)}", markup=False)
+
+
+def print_differences(rows: Sequence[tuple[str, str, str]], one: RunResult, other: RunResult, console: Console) -> None:
+    """Two runs beside each other."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", one.run.run_id[:12], other.run.run_id[:12], box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _print_data(console: Console, data: Mapping[str, Any]) -> None:
+    """The classes as they were found, what the run noted of its data, and images that it left out. Older runs have none of it."""
+    if names := data.get("class_names"):
+        more = ", ..." if len(names) > SHOWN_CLASSES else ""
+        shown = ", ".join(names[:SHOWN_CLASSES])
+        console.print(f"data  {len(names):,} classes: {shown}{more}", markup=False, soft_wrap=True)
+    for note in data.get("notes", ()):
+        console.print(f"data  {note}", markup=False, soft_wrap=True)
+    if skipped := data.get("skipped"):
+        console.print(f"data  skipped {plural(len(skipped), 'image')} that cannot be decoded (on_bad_image: skip)")
+        for image in skipped[:SHOWN_IMAGES]:
+            console.print(f"  {image['path']}: {image['reason']}", markup=False, soft_wrap=True)
+        if len(skipped) > SHOWN_IMAGES:
+            console.print(f"  and {len(skipped) - SHOWN_IMAGES:,} more; --json lists them")
+
+
+def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]:
+    """Metrics to print: each once (the reported split's without a prefix), sizes in MiB."""
+    shown = {}
+    for name, value in sorted(metrics.items()):
+        plain = MetricName.parse(name).inside(reported)
+        if plain != name and metrics.get(plain) == value:
+            continue
+        if name == "peak_memory":
+            shown[name] = f"{value / 2**20:,.0f} MiB"
+        else:
+            shown[name] = brief(value)
+    return shown
+
+
+def _print_values(console: Console, values: Mapping[str, str]) -> None:
+    from rich.columns import Columns
+    from rich.padding import Padding
+    from rich.text import Text
+
+    words = [Text(f"{name} {value}") for name, value in values.items()]
+    console.print(Padding(Columns(words, padding=(0, 3), column_first=True), (0, 0, 0, 2)))
+
+
+def log_of(result: RunResult) -> str | None:
+    """The end of the newest attempt's log, where it is on this machine."""
+    if not result.attempts:
+        return None
+    path = attempt_log(home(), result.run.run_id, result.attempts[-1].number)
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return None
+    return "\n".join(text.splitlines()[-LOG_LINES:]) or None
