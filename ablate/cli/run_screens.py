@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +105,12 @@ def _print_environment(console: Console, result: RunResult) -> None:
         "code": str(told.get("code") or "")[:12], "numerics": result.shown.fingerprint if result.shown else None,
     }  # fmt: skip
     console.print("environment")
+    wrap = textwrap.TextWrapper(
+        console.width, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
     for name, value in lines.items():
         if value not in (None, ""):
-            console.print(f"  {name}: {value}", markup=False, soft_wrap=True)
+            console.print(wrap.fill(f"{name}: {value}"), markup=False, soft_wrap=True)
 
 
 def _print_epochs(console: Console, result: RunResult) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ablate.store.store import Store
+from ablate.study.values.metrics import METRICS
 
 
 @pytest.fixture
@@ -63,6 +64,9 @@ def test_names_of_the_database_and_of_the_folder(tab, tiny: Path, fill, tmp_path
     assert tab("ablate grid run experiments/paper/p") == [files[1]]
     assert tab("ablate tune run ") == ["tune.yaml"]
     assert tab("ablate runs list --study ") == tab("ablate worker --study ") == ["tiny"]
+    assert tab("ablate runs list --arm ") == tab("ablate runs list --study tiny --arm ") == ["plain", "smooth"]
+    assert tab("ablate runs list --study other --arm ") == []
+    assert tab("ablate runs list --sort t") == ["tries", "time", *(name for name in METRICS if name.startswith("t"))]
     assert tab("ablate report --table ") == tab("ablate report tiny --table ") == ["top1_top5", "curve"]
     assert tab("ablate report experiments/paper/paper.yaml --table c") == ["curve"]
     assert tab("ablate report --format m") == ["md"]
