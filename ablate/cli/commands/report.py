@@ -76,7 +76,7 @@ def report(
     written = _written("json" if json_ and not instead and format_ == "html" else format_, style, width)
     given = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
-        named = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
+        named: dict[str, object] = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
         named |= {"--json": json_, instead: instead}
         _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
         return
