@@ -71,19 +71,20 @@ def read(path: Path) -> tuple[list[dict[str, Any]], bool]:
     return tables, whole
 
 
-_SHAPE: dict[str, Any] = {
+_ANY = "*"
+_SHAPE: dict[str, object] = {
     "tables": [
         {
             "study": str, "table": str, "columns": [str],
             "claims": [{"text": str, "verdict": str}],
-            "rows": [{"row": str, "cells": {...: {"mean?": float, "delta?": float, "p_adjusted?": float, "run_ids": [str]}}}],
+            "rows": [{"row": str, "cells": {_ANY: {"mean?": float, "delta?": float, "p_adjusted?": float, "run_ids": [str]}}}],
         }
     ]
 }  # fmt: skip
-"""What is read of a document: a list by the shape of its items, `...` for any key; a key with `?` may be null or absent."""
+"""What is read of a document: a list by the shape of its items, `_ANY` for any key; a key with `?` may be null or absent."""
 
 
-def _wrong(value: Any, shape: Any = _SHAPE, place: str = "") -> str:
+def _wrong(value: object, shape: object = _SHAPE, place: str = "") -> str:
     """The first place where a document has another shape; empty where there is none."""
     if isinstance(shape, list):
         if not isinstance(value, list):
@@ -93,14 +94,13 @@ def _wrong(value: Any, shape: Any = _SHAPE, place: str = "") -> str:
         if not isinstance(value, dict):
             return f"{place} is no object"
         return next(filter(None, (_wrong_key(value, key, inner, place) for key, inner in shape.items())), "")
-    fits = (
-        isinstance(value, int | float) and not isinstance(value, bool) if shape is float else isinstance(value, shape)
-    )
-    return "" if fits else f"{place} is no {'number' if shape is float else 'text'}"
+    if shape is float:
+        return "" if isinstance(value, int | float) and not isinstance(value, bool) else f"{place} is no number"
+    return "" if isinstance(value, str) else f"{place} is no text"
 
 
-def _wrong_key(value: dict[str, Any], key: Any, shape: Any, place: str) -> str:
-    if key is ...:
+def _wrong_key(value: dict[str, object], key: str, shape: object, place: str) -> str:
+    if key == _ANY:
         return next(filter(None, (_wrong(one, shape, f"{place}.{name}") for name, one in value.items())), "")
     name = key.removesuffix("?")
     if value.get(name) is None and key != name:

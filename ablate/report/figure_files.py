@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Container, Sequence
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.analysis.labels import labelled
 from ablate.analysis.table import Table
@@ -14,6 +14,7 @@ from ablate.report.html import write_whole
 from ablate.report.page import slug
 
 if TYPE_CHECKING:
+    import kaleido
     import plotly.graph_objects as go
 
 KINDS = ("pdf", "svg")
@@ -77,7 +78,7 @@ def _free(name: str, taken: Container[str]) -> str:
     return next(each for each in chain([name], (f"{name}-{n}" for n in count(2))) if each not in taken)
 
 
-async def _render(browser: Any, drawn: Sequence[tuple[str, go.Figure]], kind: str) -> list[bytes]:
+async def _render(browser: kaleido.Kaleido, drawn: Sequence[tuple[str, go.Figure]], kind: str) -> list[bytes]:
     async with browser:
         return [
             await browser.calc_fig(figure, {"format": kind, "width": WIDTH, "height": figure.layout.height})
