@@ -8,113 +8,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from ablate.analysis.table import Column, ConfusionTable, Curve, Interval, Row, Table
+from ablate.analysis.table import Column, ConfusionTable, Interval, Row, Table
 from ablate.report import format as fmt
+from ablate.report.curves import curves
+from ablate.report.infos import BarsInfo, Confused, ConfusionInfo, EffectsInfo, GroupsInfo, Info
 
 NARROW = 0.25
 """Below this share of the axis that the values span, bars from zero would all look alike."""
 
-_SPLITS = ("train_", "val_", "test_")
-
-
 MOST_MATRICES = 64
 """Confusion matrices that a table's page draws: a thousand arms would take it minutes and no browser could show them."""
-
-
-@dataclass(frozen=True)
-class BarsInfo:
-    """One metric by row, in the table's order.
-
-    `arms` are the keys of the colours. Values are None where nothing was measured, intervals where n is 1; `notes` says
-    why. `from_zero` is False where dots on an axis of their own show what bars from zero would hide.
-    """
-
-    title: str
-    axis: str
-    labels: tuple[str, ...]
-    arms: tuple[str, ...]
-    mean: tuple[float | None, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
-    reported: tuple[float | None, ...]
-    hover: tuple[str, ...]
-    notes: tuple[str, ...]
-    baseline: float | None
-    from_zero: bool
-
-
-@dataclass(frozen=True)
-class GroupsInfo:
-    """One metric of a table with a factor as columns: a series for each row, a point for each level."""
-
-    title: str
-    axis: str
-    levels: tuple[str, ...]
-    series: tuple[BarsInfo, ...]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One metric of one arm by epoch. `low` and `high` are empty where there is no band. `split` picks the dash."""
-
-    name: str
-    arm: str
-    split: str
-    epochs: tuple[int, ...]
-    mean: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    n: int
-    reported: tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True)
-class CurvesInfo:
-    """The lines of one metric, training and evaluation together."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Confused:
-    """A pair of classes that was mistaken: `share` is of the true class's examples."""
-
-    true: str
-    predicted: str
-    count: int
-    share: float
-
-
-@dataclass(frozen=True)
-class ConfusionInfo:
-    """Counts and row-normalised shares (None in the row of a class without examples), and the worst mistakes."""
-
-    title: str
-    arm: str
-    n: int
-    classes: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    shares: tuple[tuple[float | None, ...], ...]
-    worst: tuple[Confused, ...]
-
-
-@dataclass(frozen=True)
-class EffectsInfo:
-    """Effects with their intervals around zero."""
-
-    title: str
-    labels: tuple[str, ...]
-    effect: tuple[float | None, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
-    decided: tuple[bool, ...]
-    hover: tuple[str, ...]
-
-
-Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo
 
 
 def figures(table: Table) -> tuple[Info, ...]:
@@ -199,44 +103,6 @@ def effects(table: Table, column: Column) -> EffectsInfo:
     )
 
 
-def curves(table: Table) -> tuple[CurvesInfo, ...]:
-    """One figure for each metric of the curves, `train_top1` and `top1` in the same one."""
-    families: dict[str, list[Curve]] = {}
-    for curve in table.curves:
-        families.setdefault(_family(curve.metric), []).append(curve)
-    return tuple(_family_of_curves(table, name, members) for name, members in families.items())
-
-
-def _family_of_curves(table: Table, name: str, members: Sequence[Curve]) -> CurvesInfo:
-    percent = any(column.percent and _family(column.metric) == name for column in table.columns)
-    by, several = (100.0 if percent else 1.0), len({curve.arm for curve in members}) > 1
-    lines = []
-    for curve in members:
-        band = [
-            (low, high) for low, high in zip(curve.low, curve.high, strict=True) if low is not None and high is not None
-        ]
-        whole = len(band) == len(curve.epochs)
-        metric = fmt.plain(curve.metric)
-        lines.append(
-            Line(
-                name=f"{fmt.plain(curve.arm)}, {metric}" if several else metric,
-                arm=curve.arm,
-                split=next((split.rstrip("_") for split in _SPLITS if curve.metric.startswith(split)), ""),
-                epochs=curve.epochs,
-                mean=tuple(value * by for value in curve.mean),
-                low=tuple(low * by for low, _ in band) if whole else (),
-                high=tuple(high * by for _, high in band) if whole else (),
-                n=curve.n,
-                reported=tuple(
-                    (epoch, value * by)
-                    for epoch, value in zip(curve.epochs, curve.reported, strict=False)
-                    if value is not None
-                ),
-            )
-        )
-    return CurvesInfo(f"{fmt.plain(name)} (%) by epoch" if percent else f"{fmt.plain(name)} by epoch", tuple(lines))
-
-
 def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
     """Counts, row-normalised shares, and the `worst` mistakes by share of the true class."""
     classes = tuple(fmt.plain(name) for name in matrix.classes)
@@ -319,10 +185,6 @@ def _has_numbers(info: Info) -> bool:
     if isinstance(info, GroupsInfo):
         return any(map(_has_numbers, info.series))
     return not isinstance(info, EffectsInfo) or any(value is not None for value in info.effect)
-
-
-def _family(metric: str) -> str:
-    return next((metric.removeprefix(split) for split in _SPLITS if metric.startswith(split)), metric)
 
 
 def _scaled(value: float | None, column: Column) -> float | None:

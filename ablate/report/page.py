@@ -15,8 +15,8 @@ from ablate.analysis.table import Column, ConfusionTable, Row, Table
 from ablate.report import drawing, figures
 from ablate.report import format as fmt
 from ablate.report.declare import Sentence, StudyReport
-from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.report.grid import parts_of
+from ablate.report.infos import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.study.code.verified import ITSELF
 from ablate.study.records import RunResult
 
@@ -201,7 +201,7 @@ def figure_view(figure: go.Figure, name: str, title: str, caption: str, wide: bo
 def _is_wide(info: Info) -> bool:
     if isinstance(info, ConfusionInfo):
         return len(info.classes) > drawing.LARGE
-    return isinstance(info, CurvesInfo) and len(info.lines) > 6
+    return isinstance(info, CurvesInfo) and len(info.panels) > 1
 
 
 def _captions(info: Info) -> list[tuple[str, str]]:
@@ -210,12 +210,7 @@ def _captions(info: Info) -> list[tuple[str, str]]:
         axis = "" if info.from_zero else "; the axis does not begin at zero"
         return [(info.title, f"Mean with its 95% interval{line}{axis}.")]
     if isinstance(info, CurvesInfo):
-        runs = sorted({line.n for line in info.lines})
-        n = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
-        reported = "; diamonds: reported" if any(line.reported for line in info.lines) else ""
-        hidden = any(line.split == "train" for line in info.lines) and len(info.lines) > drawing.MANY
-        more = " Click the legend to show training curves." if hidden else ""
-        return [(info.title, f"Mean over n = {n} with its 95% band{reported}.{more}" if info.lines else "")]
+        return [(info.title, info.caption)]
     if isinstance(info, EffectsInfo):
         return [(info.title, "Filled: decided (adjusted p < .05). Open: undecided. Bars: 95% intervals.")]
     if isinstance(info, ConfusionInfo):

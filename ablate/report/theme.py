@@ -41,6 +41,11 @@ def symbol(slot: int) -> str:
     return SYMBOLS[(slot // len(LIGHT)) % len(SYMBOLS)]
 
 
+def diamond(colour: str) -> dict[str, Any]:
+    """The marker of a paper's figure."""
+    return {"symbol": "diamond-open", "size": 11, "color": colour, "line": {"width": 2}}
+
+
 def swaps() -> dict[str, str]:
     """Light colours to dark ones, for all that a figure names itself."""
     pairs = [*zip(LIGHT, DARK, strict=True), (INK["light"], INK["dark"]), (MUTED["light"], MUTED["dark"])]

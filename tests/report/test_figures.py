@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from ablate.analysis.table import ConfusionTable, Curve, Table
+from ablate.analysis.table import ConfusionTable, Table
 from ablate.report import drawing, figures, theme
-from ablate.report.drawing import draw_curves
-from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo, Line
+from ablate.report.infos import BarsInfo, ConfusionInfo, EffectsInfo, GroupsInfo
 
 
 def kinds(table: Table) -> list[str]:
@@ -63,26 +61,6 @@ def test_bars_begin_at_zero_unless_that_would_hide_all(table1: Table, classes: T
 def test_two_baselines_have_no_common_line(table1: Table) -> None:
     rows = tuple(replace(row, is_baseline=row.name in "AB") for row in table1.rows)
     assert figures.bars(replace(table1, rows=rows), table1.columns[0]).baseline is None
-
-
-def test_curves_of_one_metric_share_a_figure(epochs: Table) -> None:
-    loss, top1 = figures.curves(epochs)
-    assert (loss.title, top1.title) == ("loss by epoch", "top1 by epoch")
-    assert [line.name for line in top1.lines] == [
-        "resnet18, top1",
-        "resnet18, train_top1",
-        "resnet50, top1",
-        "resnet50, train_top1",
-    ]
-    assert [line.split for line in top1.lines] == ["", "train", "", "train"]
-    assert top1.lines[0].reported == ((1, 0.3311), (11, 0.7497), (21, 0.8123))
-    assert top1.lines[0].low == pytest.approx((0.301, 0.72, 0.782))
-
-
-def test_a_single_run_has_no_band() -> None:
-    curve = Curve("A", "top1", (1, 2), (0.1, 0.2), (None, None), (None, None), 1)
-    (info,) = figures.curves(Table("s", None, "t", "epoch", "", (), (), curves=(curve,)))
-    assert (info.lines[0].low, info.lines[0].name) == ((), "top1")
 
 
 def test_confusion_rows_are_normalised_and_the_worst_are_named(classes: Table) -> None:
@@ -143,24 +121,6 @@ def test_bars_from_zero_are_bars(classes: Table) -> None:
     assert isinstance(info, BarsInfo)
     (figure,) = drawing.draw(info, {})
     assert (figure.data[0].type, figure.layout.xaxis.rangemode) == ("bar", "tozero")
-
-
-def test_drawn_curves_have_band_line_and_diamonds(epochs: Table) -> None:
-    info = figures.figures(epochs)[1]
-    assert isinstance(info, CurvesInfo)
-    (figure,) = drawing.draw(info, figures.colour_slots([epochs]))
-    modes = [(trace.mode, trace.line.dash, trace.showlegend) for trace in figure.data[:3]]
-    assert modes == [("lines", None, False), ("lines+markers", "solid", None), ("markers", None, False)]
-    assert {trace.line.dash for trace in figure.data if trace.mode == "lines+markers"} == {"solid", "dot"}
-
-
-def test_of_many_curves_the_training_ones_wait_in_the_legend(epochs: Table) -> None:
-    many = tuple(replace(curve, arm=f"{curve.arm}/{copy}") for copy in range(3) for curve in epochs.curves)
-    info = figures.curves(replace(epochs, curves=many))[1]
-    (figure,) = drawing.draw(info, {})
-    waiting = {trace.name for trace in figure.data if trace.visible == "legendonly" and trace.name}
-    assert len(info.lines) == 12
-    assert waiting == {line.name for line in info.lines if line.split == "train"}
 
 
 def test_confusion_is_drawn_as_counts_and_as_shares(classes: Table) -> None:
@@ -245,18 +205,3 @@ def test_colours_stand_out_from_their_page(palette: tuple[str, ...], page: str) 
     for colour in palette:
         low, high = sorted([linear(colour) @ weights, ground])
         assert (high + 0.05) / (low + 0.05) >= 2.9
-
-
-def test_an_epoch_that_exploded_leaves_the_others_to_be_seen() -> None:
-    """One loss of a thousand beside others of four: the axis is logarithmic, and no band reaches below it."""
-
-    def drawn(first: float) -> Any:
-        line = Line("A, loss", "A", "test", (1, 2, 3), (first, 4.0, 3.5), (-900.0, 3.0, 3.0), (2000.0, 5.0, 4.0), 3, ())
-        return draw_curves(CurvesInfo("loss by epoch", (line,)), {"A": 1})
-
-    wide, narrow = drawn(1000.0), drawn(5.0)
-    assert wide.layout.yaxis.type == "log"
-    assert wide.layout.yaxis.title.text == "loss (log)"
-    assert min(wide.data[0].y) == 1.75
-    assert narrow.layout.yaxis.type is None
-    assert min(narrow.data[0].y) == -900.0
