@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ablate.report import theme
@@ -13,16 +14,28 @@ IN_PICKER = 30
 """Characters of an arm's name in the picker; the hover has all of it."""
 
 
-def switches(known: Iterable[tuple[str, list[int], bool]]) -> list[dict[str, Any]]:
-    """A button for each of these traces, which a click turns over; the last says whether they are there at first."""
+@dataclass(frozen=True)
+class Switch:
+    """A button that turns traces over, and the layout with them: `there` says whether it is on at first."""
+
+    name: str
+    traces: list[int]
+    there: bool = False
+    on: Mapping[str, Any] = field(default_factory=dict)
+    off: Mapping[str, Any] = field(default_factory=dict)
+
+
+def switches(known: Iterable[Switch]) -> list[dict[str, Any]]:
+    """Buttons beside each other, for those that have something to turn over."""
     menus: list[dict[str, Any]] = []
-    for name, traces, there in known:
-        if not traces:
+    for switch in known:
+        if not switch.traces:
             continue
-        on, off = ([{"visible": state}, traces] for state in (True, False))
-        button = {"label": name, "method": "restyle", "args": on, "args2": off}
+        on = [{"visible": True}, dict(switch.on), switch.traces]
+        off = [{"visible": False}, dict(switch.off), switch.traces]
+        button = {"label": switch.name, "method": "update", "args": on, "args2": off}
         left = {"l": 92} if menus else {}
-        menus.append(_menu([button]) | {"type": "buttons", "active": 0 if there else -1, "pad": left})
+        menus.append(_menu([button]) | {"type": "buttons", "active": 0 if switch.there else -1, "pad": left})
     return menus
 
 
@@ -93,7 +106,7 @@ def _menu(buttons: list[dict[str, Any]]) -> dict[str, Any]:
         "y": 1,
         "yanchor": "bottom",
         "bgcolor": theme.PAGE["light"],
-        "bordercolor": theme.MUTED["light"],
+        "bordercolor": theme.GRID["light"],
         "borderwidth": 1,
         "font": {"size": 11, "color": theme.INK["light"]},
     }

@@ -41,12 +41,18 @@ def _family_of_curves(table: Table, name: str, members: Sequence[Curve]) -> Curv
     share_out = _Panels(table, lines, lower=better == "lower")
     panels = share_out.panels()
     share = any(column.unit == "fraction" for column in columns) or (not columns and name.startswith("top"))
-    limits, log = _limits(lines, share=share, percent=percent)
+    shown = {place for panel in panels for place in panel.shown}
+    seen = [line for place, line in enumerate(lines) if place in shown or share_out.is_main(line)]
+    log = _is_wide(seen)
+    limits, wider = (
+        _limits(some, log=log, top=(100.0 if percent else 1.0) if share else None) for some in (seen, lines)
+    )
     info = CurvesInfo(
         title=f"{fmt.plain(name)} (%) by epoch" if percent else f"{fmt.plain(name)} by epoch",
-        lines=lines,
+        lines=share_out.labelled(),
         panels=panels,
         limits=limits,
+        wider=wider,
         log=log,
         bands=max((len(panel.shown) for panel in panels), default=0) <= 2,
         packed=share_out.packed,
@@ -84,21 +90,25 @@ def _digits(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _limits(lines: Sequence[Line], *, share: bool, percent: bool) -> tuple[tuple[float, float] | None, bool]:
-    """The axis that all panels share, about the means and the paper's figures, and whether it is logarithmic."""
+def _is_wide(lines: Sequence[Line]) -> bool:
+    """Whether the axis is to be logarithmic."""
     means = [value for line in lines for value in line.mean]
-    values = means + [value for line in lines for _, value in line.reported]
+    return bool(means) and min(means) > 0 and max(means) > WIDE * statistics.median(means)
+
+
+def _limits(lines: Sequence[Line], *, log: bool, top: float | None) -> tuple[float, float] | None:
+    """The axis that all panels share: about the means and the paper's figures, and up to `top`, all that a share can be."""
+    values = [value for line in lines for value in (*line.mean, *(paper for _, paper in line.reported))]
+    if log:
+        values = [value for value in values if value > 0]
     if not values:
-        return None, False
+        return None
     low, high = min(values), max(values)
-    if min(means) > 0 and max(means) > WIDE * statistics.median(means):
-        return (low / 2 if low > 0 else min(means) / 2, high * 1.5), True
+    if log:
+        return low / 2, high * 1.5
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    top = 100.0 if percent else 1.0
-    return (
-        max(low - room, 0.0) if low >= 0 else low - room,
-        min(high + room, top) if share and high <= top else high + room,
-    ), False
+    above = high + room
+    return max(low - room, 0.0) if low >= 0 else low - room, above if top is None or high > top else min(above, top)
 
 
 class _Panels:
@@ -111,10 +121,11 @@ class _Panels:
         self._levels = self._levels_of_arms()
         self._titles = list(dict.fromkeys(self._levels.values()))
         self._names = self._names_of_arms()
+        self._lines = self.labelled()
         self.packed = len(self._arms) > FEW_ARMS
         course = {line.split == "train" for line in lines if len(line.epochs) > 1}
         self._training = course == {True} or {line.split == "train" for line in lines} == {True}
-        self._with_main = {line.arm for line in lines if self._is_main(line)}
+        self._with_main = {line.arm for line in lines if self.is_main(line)}
         # the last evaluation, and the last training value only where there is no other
         self._score = {line.arm: line.mean[-1] for line in sorted(lines, key=lambda line: line.split != "train")}
 
@@ -142,17 +153,17 @@ class _Panels:
         places = [
             place
             for place, line in enumerate(self._lines)
-            if self._levels[line.arm] == title or (line.arm == baseline and self._is_main(line))
+            if self._levels[line.arm] == title or (line.arm == baseline and self.is_main(line))
         ]
         return baseline or "", sorted(places, key=lambda place: self._lines[place].arm != baseline)
 
-    def _is_main(self, line: Line) -> bool:
+    def is_main(self, line: Line) -> bool:
         """What a figure is about: the evaluated lines, or the training ones where those alone have a course."""
         return (line.split == "train") == self._training
 
     def _panel(self, title: str, baseline: str, places: Sequence[int], wait: bool) -> Panel:
         own = [(place, self._lines[place]) for place in places]
-        first = [p for p, line in own if not wait or self._is_main(line) or line.arm not in self._with_main]
+        first = [p for p, line in own if not wait or self.is_main(line) or line.arm not in self._with_main]
         chosen = self._chosen(first, baseline)
         arms = {self._lines[place].arm for place in chosen}
         return Panel(
@@ -183,10 +194,9 @@ class _Panels:
         ends = []
         for place in places:
             line = self._lines[place]
-            first = line.arm not in named and (self._is_main(line) or line.arm not in self._with_main)
+            first = line.arm not in named and (self.is_main(line) or line.arm not in self._with_main)
             named |= {line.arm} if first else set()
-            name = "baseline" if line.arm == baseline else fmt.plain(self._names[line.arm])
-            ends.append(name if first else "")
+            ends.append(("baseline" if line.arm == baseline else line.label) if first else "")
         return tuple(ends)
 
     def _names_of_arms(self) -> Mapping[str, str]:
@@ -198,6 +208,10 @@ class _Panels:
         names = {arm: " / ".join(parts[place] for place in vary) for arm, parts in known.items()}
         clear = all(names.values()) and len({(self._levels[arm], names[arm]) for arm in names}) == len(names)
         return names if clear else dict(zip(self._arms, self._arms, strict=True))
+
+    def labelled(self) -> tuple[Line, ...]:
+        """The lines with the names of their arms."""
+        return tuple(replace(line, label=line.label or fmt.plain(self._names[line.arm])) for line in self._lines)
 
     def second(self, panels: Sequence[Panel]) -> str:
         """What the lines behind the switch are called."""

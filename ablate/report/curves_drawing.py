@@ -12,9 +12,9 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ablate.report import theme
-from ablate.report.controls import IN_PICKER, Picker, hovered, switches
+from ablate.report.controls import IN_PICKER, Picker, Switch, hovered, switches
 from ablate.report.infos import CurvesInfo, Line, Panel
-from ablate.report.plotly_text import hover, shortened, text
+from ablate.report.plotly_text import hover, shortened, spread, text
 
 ALONE, BESIDE = 330, 210
 """Pixels that a panel is high, alone and as one of several."""
@@ -36,28 +36,16 @@ def draw_curves(info: CurvesInfo, slots: Mapping[str, int]) -> go.Figure:
     return drawing.finished()
 
 
-def spread(wanted: Sequence[float], gap: float, height: float) -> list[float]:
-    """Places as near to the wanted ones as `gap` between each two allows, from 0 to `height` where they fit."""
-    order = sorted(range(len(wanted)), key=lambda place: wanted[place])
-    blocks: list[list[float]] = []  # sum and count of what stands together, each less its own steps
-    for step, place in enumerate(order):
-        blocks.append([wanted[place] - step * gap, 1])
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
-            total, count = blocks.pop()
-            blocks[-1] = [blocks[-1][0] + total, blocks[-1][1] + count]
-    placed = [total / count for total, count in blocks for _ in range(int(count))]
-    most = height - (len(wanted) - 1) * gap
-    result = [0.0] * len(wanted)
-    for step, (place, at) in enumerate(zip(order, placed, strict=True)):
-        result[place] = max(min(at, most), 0.0) + step * gap
-    return result
-
-
 class _Curves:
     def __init__(self, info: CurvesInfo, slots: Mapping[str, int]) -> None:
         self._info, self._slots = info, slots
+        labels = dict.fromkeys(line.label for line in info.lines) if len(info.panels) > 1 else {}
+        self._hues = {
+            label: place for place, label in enumerate(labels, 1)
+        }  # what panels share looks alike in all of them
         self._data: list[dict[str, Any]] = []
         self._labels: list[dict[str, Any]] = []
+        self._wider: list[float] = []
         self._bands: list[int] = []
         self._second: list[int] = []
         self._picks = Picker()
@@ -86,7 +74,7 @@ class _Curves:
                 self._picks.draw(arm, self._add(line, panel, axes, visible=False, named=line is own[0]))
 
     def _look(self, line: Line, panel: Panel) -> tuple[str, str]:
-        slot = 0 if line.arm == panel.baseline else self._slots.get(line.arm, 1)
+        slot = 0 if line.arm == panel.baseline else self._hues.get(line.label) or self._slots.get(line.arm, 1)
         return theme.colour(slot), theme.symbol(slot)
 
     def _add(
@@ -127,7 +115,7 @@ class _Curves:
         return list(range(first, len(self._data)))
 
     def _band(self, line: Line, colour: str) -> dict[str, Any]:
-        low, high = self._info.limits or (-math.inf, math.inf)
+        low, high = self._both_limits()[0]
         edge = [*line.high, *reversed(line.low)]
         return {
             "type": "scatter",
@@ -144,26 +132,47 @@ class _Curves:
 
     def _label_ends(self, panel: Panel, axes: dict[str, str]) -> None:
         named = [(self._info.lines[place], end) for place, end in zip(panel.shown, panel.ends, strict=True) if end]
-        if self._info.limits is None:
-            return
-        scale = math.log10 if self._info.log else float
-        low, high = map(scale, self._info.limits)
-        at = [(scale(line.mean[-1]) - low) / ((high - low) or 1.0) * self._high for line, _ in named]
-        for (line, end), own, moved in zip(named, at, spread(at, LINE_OF_TEXT, self._high), strict=True):
+        shifts, wider = (self._shifts([line for line, _ in named], limits) for limits in self._both_limits())
+        for (line, end), shift, other in zip(named, shifts, wider, strict=True):
+            self._wider.append(other)
             self._labels.append(
                 {
                     "x": line.epochs[-1],
-                    "y": scale(line.mean[-1]),
+                    "y": self._scale(line.mean[-1]),
                     "xref": axes["xaxis"],
                     "yref": axes["yaxis"],
                     "xanchor": "left",
                     "xshift": 6,
-                    "yshift": round(moved - own, 1),
+                    "yshift": shift,
                     "text": text(shortened(end, AT_END)),
                     "showarrow": False,
                     "font": {"size": 11, "color": self._look(line, panel)[0]},
                 }
             )
+
+    def _both_limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        limits = self._info.limits or (1.0, 2.0)
+        return limits, self._info.wider or limits
+
+    def _scale(self, value: float) -> float:
+        return math.log10(value) if self._info.log else value
+
+    def _shifts(self, lines: Sequence[Line], limits: tuple[float, float]) -> list[float]:
+        """How many pixels above its line's end each label stands, so that none covers another."""
+        low, high = map(self._scale, limits)
+        at = [(self._scale(line.mean[-1]) - low) / ((high - low) or 1.0) * self._high for line in lines]
+        return [round(moved - own, 1) for own, moved in zip(at, spread(at, LINE_OF_TEXT, self._high), strict=True)]
+
+    def _axis(self, *, wider: bool) -> dict[str, Any]:
+        """What the switch of the second lines changes: the axis of all panels, and the labels that it moves."""
+        limits = self._both_limits()[wider]
+        if self._info.wider == self._info.limits:
+            return {}
+        names = ["yaxis", *(f"yaxis{number}" for number in range(2, len(self._info.panels) + 1))]
+        first = sum(bool(panel.title) for panel in self._info.panels)
+        shifts = self._wider if wider else [label["yshift"] for label in self._labels]
+        moved = {f"annotations[{first + place}].yshift": shift for place, shift in enumerate(shifts)}
+        return {f"{name}.range": [self._scale(limit) for limit in limits] for name in names} | moved
 
     def _add_packed(self, arms: Mapping[str, list[Line]], axes: dict[str, str]) -> None:
         """Empty traces, which the picker fills with the numbers that its buttons have."""
@@ -186,7 +195,9 @@ class _Curves:
             self._picks.pack(arm, own, list(range(first, first + most)))
 
     def finished(self) -> go.Figure:
-        menus = switches([("95% bands", self._bands, self._info.bands), (self._info.second, self._second, False)])
+        bands = Switch("95% bands", self._bands, self._info.bands)
+        second = Switch(self._info.second, self._second, False, self._axis(wider=True), self._axis(wider=False))
+        menus = switches([bands, second])
         picker = self._picks.menus()
         titled = TITLE if any(panel.title for panel in self._info.panels) else 0
         for menu in (*menus, *picker):
@@ -227,7 +238,6 @@ class _Curves:
         epochs = [epoch for line in info.lines for epoch in line.epochs] or [0]
         first, last = min(epochs), max(epochs)
         room = 0.03 * (last - first) or 0.5
-        scale = math.log10 if info.log else float
         name = text(info.title.removesuffix(" by epoch"))
         for place in range(max(count, 1)):
             down, right = divmod(place, across)
@@ -247,7 +257,7 @@ class _Curves:
                 "showticklabels": not right,
                 **({"matches": "y"} if place else {}),
                 **({"type": "log"} if info.log else {}),
-                **({"range": [scale(limit) for limit in info.limits]} if info.limits else {}),
+                **({"range": [self._scale(limit) for limit in info.limits]} if info.limits else {}),
             }
         return axes
 

@@ -44,7 +44,7 @@ class GroupsInfo:
 class Line:
     """One metric of one arm by epoch. `low` and `high` are empty where there is no band. `split` picks the dash.
 
-    `label` names it in a figure of one arm: the metric.
+    `label` is its arm without what its panel says, which lines of several panels may share; of a single arm the metric.
     """
 
     name: str
@@ -80,7 +80,8 @@ class Panel:
 class CurvesInfo:
     """The lines of one metric, training and evaluation together, in panels that share the axis `limits`.
 
-    `log` says that the axis is logarithmic. `bands` says whether the 95% bands are there at first or wait for a click. `packed` says
+    `wider` is the axis with the
+    second lines. `log` says that the axis is logarithmic. `bands` says whether the 95% bands are there at first or wait for a click. `packed` says
     that the lines behind the picker are too many to be drawn beforehand. `second` is what the switch is called.
     """
 
@@ -88,6 +89,7 @@ class CurvesInfo:
     lines: tuple[Line, ...]
     panels: tuple[Panel, ...]
     limits: tuple[float, float] | None
+    wider: tuple[float, float] | None = None
     log: bool = False
     bands: bool = False
     packed: bool = False

@@ -1,7 +1,8 @@
-"""Names as Plotly shows them: it reads a small HTML in every label and tooltip."""
+"""Names as Plotly shows them, which reads a small HTML in every label and tooltip, and room for those beside each other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 LONGEST = 34
@@ -38,4 +39,21 @@ def unique(names: list[str]) -> list[str]:
     for name in names:
         seen[name] = seen.get(name, 0) + 1
         result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result
+
+
+def spread(wanted: Sequence[float], gap: float, height: float) -> list[float]:
+    """Places as near to the wanted ones as `gap` between each two allows, from 0 to `height` where they fit."""
+    order = sorted(range(len(wanted)), key=lambda place: wanted[place])
+    blocks: list[list[float]] = []  # sum and count of what stands together, each less its own steps
+    for step, place in enumerate(order):
+        blocks.append([wanted[place] - step * gap, 1])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
+            total, count = blocks.pop()
+            blocks[-1] = [blocks[-1][0] + total, blocks[-1][1] + count]
+    placed = [total / count for total, count in blocks for _ in range(int(count))]
+    most = height - (len(wanted) - 1) * gap
+    result = [0.0] * len(wanted)
+    for step, (place, at) in enumerate(zip(order, placed, strict=True)):
+        result[place] = max(min(at, most), 0.0) + step * gap
     return result

@@ -18,13 +18,13 @@ PAGE = {"light": "#ffffff", "dark": "#14171c"}
 """The page's background, which figures let through."""
 
 DASHES = {"": "solid", "test": "solid", "val": "dash", "train": "dot"}
-SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "x", "star", "hexagon", "cross")
+SYMBOLS = ("circle", "square", "triangle-up", "x", "star", "triangle-down", "cross", "bowtie")
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK = {"light": "#1d2127", "dark": "#e4e7eb"}
 """Text and the paper's markers. Drawn figures name the light colours; a page in the dark swaps them."""
 MUTED = {"light": "#5b636e", "dark": "#a3abb6"}
-_GRID = {"light": "#e6e8eb", "dark": "#2b3037"}
+GRID = {"light": "#e6e8eb", "dark": "#2b3037"}
 _SCALE = {
     "light": ((0.0, "#ffffff"), (0.05, "#deeaf7"), (0.35, "#8fbce8"), (0.7, "#2f7fd0"), (1.0, "#0d3561")),
     "dark": ((0.0, "#14171c"), (0.05, "#1c2c40"), (0.35, "#23558a"), (0.7, "#4aa3ee"), (1.0, "#dcefff")),
@@ -37,8 +37,8 @@ def colour(slot: int) -> str:
 
 
 def symbol(slot: int) -> str:
-    """The marker of a slot, another one for each turn of the colours."""
-    return SYMBOLS[(slot // len(LIGHT)) % len(SYMBOLS)]
+    """The marker of a slot, another one for each turn of the colours: 56 arms beside the baseline never look alike."""
+    return SYMBOLS[(max(slot - 1, 0) // (len(LIGHT) - 1)) % len(SYMBOLS)]
 
 
 def diamond(colour: str) -> dict[str, Any]:
@@ -49,6 +49,7 @@ def diamond(colour: str) -> dict[str, Any]:
 def swaps() -> dict[str, str]:
     """Light colours to dark ones, for all that a figure names itself."""
     pairs = [*zip(LIGHT, DARK, strict=True), (INK["light"], INK["dark"]), (MUTED["light"], MUTED["dark"])]
+    pairs += [(GRID["light"], GRID["dark"])]
     return dict([*pairs, (PAGE["light"], PAGE["dark"])])
 
 
@@ -56,9 +57,9 @@ def swaps() -> dict[str, str]:
 def template(mode: str) -> go.layout.Template:
     """The template of `light` or `dark`: no frame, hairline grid, transparent ground."""
     axis: dict[str, Any] = {
-        "gridcolor": _GRID[mode],
-        "zerolinecolor": _GRID[mode],
-        "linecolor": _GRID[mode],
+        "gridcolor": GRID[mode],
+        "zerolinecolor": GRID[mode],
+        "linecolor": GRID[mode],
         "tickfont": {"color": MUTED[mode], "size": 12},
         "title": {"font": {"color": MUTED[mode], "size": 12}, "standoff": 10},
         "automargin": True,
@@ -83,7 +84,7 @@ def template(mode: str) -> go.layout.Template:
         },
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": MUTED[mode], "size": 12}},
         hovermode="closest",
-        modebar={"bgcolor": clear, "color": _GRID[mode], "activecolor": MUTED[mode]},
+        modebar={"bgcolor": clear, "color": GRID[mode], "activecolor": MUTED[mode]},
     )
     return go.layout.Template(layout=layout)
 

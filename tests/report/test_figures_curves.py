@@ -13,9 +13,9 @@ import pytest
 from ablate.analysis.table import Column, Curve, Row, Table
 from ablate.report import drawing, figures, theme
 from ablate.report.curves import curves
-from ablate.report.curves_drawing import LINE_OF_TEXT, draw_curves, spread
+from ablate.report.curves_drawing import LINE_OF_TEXT, draw_curves
 from ablate.report.infos import CurvesInfo
-from ablate.report.plotly_text import shortened
+from ablate.report.plotly_text import shortened, spread
 
 TOP1 = Column("top1", "top1", "higher", "fraction")
 
@@ -155,6 +155,24 @@ def test_the_axis_fits_the_means_and_no_share_leaves_its_range() -> None:
     assert (only(factorial({"tweak": "a"}, metrics=["top1"])).bands, info.bands) == (True, False)
 
 
+def test_the_second_lines_bring_their_own_axis() -> None:
+    table = factorial({"arch": "a", "tweak": "rstuvwxyz"})
+    high = tuple(replace(c, mean=(0.9, 0.9, 0.95)) if c.metric == "train_top1" else c for c in table.curves)
+    info = only(replace(table, curves=high))
+    assert info.limits is not None
+    assert info.wider is not None
+    assert info.limits[1] < 0.7 < 0.95 < info.wider[1]
+    on, off = buttons(draw_curves(info, {}))["training"][1], figure_button(info, "training").args2[1]
+    assert on["yaxis.range"] == pytest.approx(info.wider)
+    assert off["yaxis.range"] == pytest.approx(info.limits)
+    assert "annotations[5].yshift" in on
+
+
+def figure_button(info: CurvesInfo, name: str) -> Any:
+    menus = draw_curves(info, {}).layout.updatemenus
+    return next(button for menu in menus for button in menu.buttons if button.label == name)
+
+
 def test_labels_leave_out_what_all_lines_or_the_panel_say() -> None:
     one = only(factorial({"arch": "a", "tweak": "xyz"}, metrics=["top1"]))
     assert one.panels[0].ends == ("x", "y", "z")
@@ -201,6 +219,14 @@ def test_the_baseline_is_grey_in_each_panel() -> None:
     assert figure.layout.yaxis2.matches == "y"
 
 
+def test_what_panels_share_looks_alike_in_all_of_them() -> None:
+    info = only(factorial({"arch": "ab", "tweak": "wxyz"}, metrics=["top1"], baseline="a/w"))
+    figure = draw_curves(info, {f"{arch}/{tweak}": 9 for arch in "ab" for tweak in "wxyz"})
+    hues = [trace.line.color for trace in figure.data if (trace.name or "").startswith(("a/x", "b/x"))]
+    assert len(set(hues)) == 1
+    assert len({trace.line.color for trace in figure.data if trace.name and trace.yaxis == "y2"}) == 5
+
+
 def buttons(figure: Any) -> dict[str, list[Any]]:
     return {button.label: list(button.args) for menu in figure.layout.updatemenus for button in menu.buttons}
 
@@ -210,14 +236,14 @@ def test_bands_training_and_other_arms_come_by_a_click() -> None:
     figure = draw_curves(info, {})
     found = buttons(figure)
     assert list(found)[:3] == ["95% bands", "training", "other arms"]
-    bands, training = found["95% bands"][1], found["training"][1]
+    bands, training = found["95% bands"][2], found["training"][2]
     assert len(bands) == len(training) == 6
     assert all(figure.data[place].fill == "toself" and figure.data[place].visible is False for place in bands)
     assert {figure.data[place].line.dash for place in training} == {"dot"}
     assert {figure.data[place].name for place in found["t4"][1]} == {"t4, top1", "t4, train_top1"}
     seen = [trace for trace in figure.data if trace.visible is None]
     assert len(seen) == 6
-    assert figure.layout.updatemenus[0].buttons[0].args2 == ({"visible": False}, bands)
+    assert figure.layout.updatemenus[0].buttons[0].args2 == ({"visible": False}, {}, bands)
 
 
 def test_packed_arms_are_data_of_the_picker_and_no_traces() -> None:
