@@ -191,11 +191,23 @@ SIGHTS = {
 }
 
 
+def test_fifty_six_arms_and_the_baseline_never_look_alike() -> None:
+    looks = [(theme.colour(slot), theme.symbol(slot)) for slot in range(57)]
+    assert len(set(looks)) == 57
+    assert [colour for colour, _ in looks].count(theme.LIGHT[0]) == 1  # nothing else is grey
+    assert (theme.symbol(1), theme.symbol(7), theme.symbol(8), theme.symbol(15)) == (
+        *theme.SYMBOLS[:1] * 2,
+        *theme.SYMBOLS[1:3],
+    )
+    dark = theme.swaps()
+    assert len({(dark[colour], symbol) for colour, symbol in looks}) == 57
+
+
 @pytest.mark.parametrize("sight", SIGHTS)
 @pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK])
 def test_colours_stay_apart_for_everyone(palette: tuple[str, ...], sight: str) -> None:
     seen = {colour: lab(np.clip(SIGHTS[sight] @ linear(colour), 0, 1)) for colour in palette}
-    assert min(np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(palette, 2)) >= 10
+    assert min(np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(palette, 2)) >= 24
 
 
 @pytest.mark.parametrize(("palette", "page"), [(theme.LIGHT, "light"), (theme.DARK, "dark")])
@@ -204,4 +216,4 @@ def test_colours_stand_out_from_their_page(palette: tuple[str, ...], page: str) 
     ground = linear(theme.PAGE[page]) @ weights
     for colour in palette:
         low, high = sorted([linear(colour) @ weights, ground])
-        assert (high + 0.05) / (low + 0.05) >= 2.9
+        assert (high + 0.05) / (low + 0.05) >= 3.0
