@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # import mode importlib puts no folder of tests there
 
+from golden_texts import whole
 from postgres_server import Room, Server, running
 
 from ablate.parts import found
@@ -45,6 +46,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome, report.longrepr = "failed", f"{', '.join(sorted(missed))} is required here ({REQUIRED}): {why}"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    with whole():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

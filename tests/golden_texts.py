@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import pytest
 
-from ablate.errors import Problem
+from ablate.errors import AblateError, Problem
 
 ROOT = Path(__file__).resolve().parents[1]
 Raised = TypeVar("Raised", bound=BaseException)
@@ -30,6 +30,8 @@ _VARIES = {
     r"127\.0\.0\.1:\d+": "HOST",
     r"\b[0-9a-f]{32,64}\b|\b[0-9a-f]{12}(?=\.\.\.)": "HEX",
     r"\d+(,\d{3})+ bytes": "N bytes",
+    r"\b(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{12}\b": "HEX",
+    r"\bprocess \d{2,}\b": "process N",
 }
 _told: dict[tuple[str, str], list[str]] = {}
 
@@ -49,11 +51,41 @@ def golden(file: str, texts: Iterable[str]) -> None:
     )
 
 
+@contextmanager
+def whole() -> Iterator[None]:
+    """Around a test: once it has passed, no golden file of its folder says more of it than it was told."""
+    test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
+    for key in [key for key in _told if key[1] == test]:
+        del _told[key]
+    yield
+    place, _, name = test.partition("::")
+    folder = ROOT / Path(place).parent / "golden"
+    name = f"{Path(place).name}::{name}"
+    for path in _files(folder):
+        told, held = _told.get((path.stem, test), []), _sections(path).get(name, [])
+        if WRITE and held and not told:
+            _write(path, name, None)
+        assert WRITE or held == told, f"{path}: {name} has lines that the test is not told: {held[len(told) :]}"
+
+
+@cache
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.txt"))
+
+
 def _shown(text: str) -> str:
     text = _FOLDER.sub("TMP", text.replace(sys.executable, "PYTHON").replace(str(ROOT), "ROOT"))
     for pattern, word in _VARIES.items():
         text = re.sub(pattern, word, text)
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def worded(said: str | Iterable[str], *facts: str, file: str = "messages") -> None:
+    """The golden file holds the wording; the facts (a number, a name, a command) are in it whatever the wording."""
+    texts = [said] if isinstance(said, str) else list(said)
+    absent = [fact for fact in facts if not any(fact in text for text in texts)]
+    assert not absent, f"{absent} not in {texts}"
+    golden(file, texts)
 
 
 def coded(problems: Iterable[Problem], file: str = "grammar") -> list[str]:
@@ -65,11 +97,13 @@ def coded(problems: Iterable[Problem], file: str = "grammar") -> list[str]:
 
 @contextmanager
 def raising(
-    kind: type[Raised], match: str | None = None, file: str = "messages"
+    kind: type[Raised], match: str | None = None, file: str = "messages", code: str | None = None
 ) -> Iterator[pytest.ExceptionInfo[Raised]]:
-    """As `pytest.raises`; the golden file holds the message."""
+    """As `pytest.raises`; the golden file holds the message. `code` is the error's, where it is not that of its class."""
     with pytest.raises(kind, match=match) as caught:
         yield caught
+    if isinstance(caught.value, AblateError):
+        assert caught.value.code == (code or type(caught.value).code)
     golden(file, [str(caught.value)])
 
 
@@ -85,13 +119,16 @@ def _sections(path: Path) -> dict[str, list[str]]:
     return sections
 
 
-def _write(path: Path, name: str, lines: list[str]) -> None:
-    """One section, while other processes of the suite write theirs. Sections of tests that are gone are left out."""
+def _write(path: Path, name: str, lines: list[str] | None) -> None:
+    """One section (None: no longer any), while other processes of the suite write theirs. Sections of tests that are gone are left out."""
     folder = path.parent.parent
     os.makedirs(path.parent, exist_ok=True)
     with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sections = {**_sections.__wrapped__(path), name: lines}
+        sections = _sections.__wrapped__(path)
+        sections.pop(name, None)
+        if lines is not None:
+            sections[name] = lines
         there = {file: _text(folder / file) for file in os.listdir(folder) if file.startswith("test_")}
         parts = []
         for each in sorted(sections):

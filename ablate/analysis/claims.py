@@ -79,7 +79,7 @@ def _judge(
         return ClaimResult(claim.text, "not testable", "prose: no rows are named that could be compared")
     better, _ = direction(study, claim.metric)
     if claim.kind in ("best", "worst") and better not in ("higher", "lower"):
-        return ClaimResult(claim.text, "not testable", f"{claim.metric} has no better direction")
+        return ClaimResult(claim.text, "not testable", f"neither a higher nor a lower {claim.metric} is better")
     court = _Court(claim, study, spec, runs, families)
     contrasts = _contrasts(claim, better)
     found = [court.compare(weights, levels) for levels in court.settings() for weights in contrasts]

@@ -12,7 +12,7 @@ An effect is a weighted sum of the arms' means, w its least-squares weights. Its
 arms, q by the table's rule (see `variance`) with all arms of the model as the family. With one run an arm there is no
 such q, and under `dunnett` one variance is meant for all: then it is the model's residual. p is times the number of
 effects in the column, and the 95% intervals have the same critical value. There is no p where a level of the effect has
-fewer than three runs, where an arm's values are all equal, or where nothing is left over to judge by.
+fewer than three runs, where an arm's values are all equal, or where no residual degrees of freedom are left.
 
 While any arm of the model lacks a run, or is in doubt, the effects are estimated from what there is, and nothing is
 decided: what is left of an arm that lost runs is a selection.
@@ -120,6 +120,8 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
             fits[", ".join([*fixed.values(), metric])] = found
             adjusted = single_step([1.0 if effect.p is None else effect.p for effect in found.effects])
             for effect, p in zip(found.effects, adjusted, strict=True):
+                if spec.row_where and " × " in effect.base:
+                    continue  # not shown, but of the family
                 name = "/".join([*at.values(), effect.name])
                 figures = _reported(spec, "/".join([*at.values(), effect.base]))
                 cell = _cell(effect, p, found, figures[index] if index < len(figures) else None)
@@ -325,15 +327,16 @@ class _Judge:
         if self._rule is not None:
             return *standard_error([(weight, sample, self._rule) for weight, sample in parts]), ""
         if self._scale == 0:
-            return None, 0.0, "no p: no runs are left over to judge by"
+            return None, 0.0, "no p: no residual degrees of freedom"
         return float(self._scale * (weights @ weights)) ** 0.5, float(self.residual_df), ""
 
 
 def _all_unsound(samples: Sequence[Sample]) -> str:
     """Why the model decides nothing: the first arm that lacks a run or is in doubt, and how many more."""
     found = [why for sample in samples if (why := unsound(sample))]
-    more = f", and {len(found) - 1} more arms lack runs or are in doubt" if len(found) > 1 else ""
-    return found[0] + more if found else other_data(samples)
+    others = len(found) - 1
+    more = f"; {others} other arm{'s' * (others > 1)} missing runs or in doubt"
+    return found[0] + (more if others else "") if found else other_data(samples)
 
 
 def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None) -> Cell:
@@ -367,6 +370,8 @@ def _notes(study: Study, spec: TableSpec, fits: Mapping[str, Fit]) -> list[str]:
         "that over the levels; of a × b, by how much one's effect, at that level of the other, exceeds its average.",
         *cautions.about_effects(study, spec, {found.test for found in fits.values() if found.test}),
     ]
+    if spec.row_where:
+        said.append("Interactions are left out of this table; they stay in the model, and p is adjusted for them too.")
     if RESIDUAL in {found.test for found in fits.values()}:
         said += filter(None, [suspect([found.samples for found in fits.values()])])
     for what, found in fits.items():

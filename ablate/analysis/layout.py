@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ablate.analysis.classes import Average, reported_confusion
 from ablate.analysis.values import Replicates, epochs_with, share_rows
 from ablate.errors import Problem, StudyError
+from ablate.study.tables.reported import left_out_by
 from ablate.study.values.study import Arm, Reported, Study, TableSpec
 
 
@@ -27,17 +28,22 @@ class Line:
     average: Average | None = None
 
 
+def tables_of(study: Study) -> tuple[TableSpec, ...]:
+    """The study's tables without those of which the grid leaves out every arm; a plan warns of them."""
+    return tuple(spec for spec in study.tables.values() if _kept(study, spec))
+
+
 def arms_of(study: Study, spec: TableSpec) -> tuple[Arm, ...]:
     """The arms that the table's `where` keeps, in the study's order. Raises StudyError where none is left."""
-    arms = tuple(
-        arm
-        for arm in study.arms
-        if all(arm.levels[factor] in kept for factor, kept in spec.where.items() if factor in arm.levels)
-    )
+    arms = _kept(study, spec)
     if not arms:
         kept = "; ".join(f"{factor}: {', '.join(levels)}" for factor, levels in spec.where.items())
         raise _mistake(study, spec, "empty", f"no arm has these levels ({kept}); change the table's where")
     return arms
+
+
+def _kept(study: Study, spec: TableSpec) -> tuple[Arm, ...]:
+    return tuple(arm for arm in study.arms if not left_out_by(spec, arm.levels))
 
 
 def lines_of(study: Study, spec: TableSpec, runs: Replicates) -> tuple[Line, ...]:

@@ -13,7 +13,7 @@ from ablate.analysis.table import Row
 from ablate.analysis.values import Replicates, Sample, counted_by
 from ablate.study.code.verified import said
 from ablate.study.records import RunResult
-from ablate.study.values.metrics import SPLITS, is_cost
+from ablate.study.values.metrics import MetricName, is_cost
 from ablate.study.values.recipe import setting
 from ablate.study.values.study import Arm, Study, TableSpec
 
@@ -175,8 +175,8 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
         if stopping is not None and arm.recipe.get("early_stopping.patience") is not None:
             selectors.setdefault(str(stopping), "when to stop")
     for metric, what in selectors.items():
-        split = metric.partition("_")[0]
-        if split in SPLITS and (split in reported or split == "test"):
+        split = MetricName.parse(metric).split
+        if split in {*reported, "test"}:
             yield f"The {split} set also chose {what} (by {metric}), so the scores reported on it are optimistic."
     if study.tune and "val" in reported:
         yield "Tuning selects on the validation set, so the scores reported on it are optimistic."

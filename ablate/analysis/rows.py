@@ -15,7 +15,7 @@ from ablate.analysis.layout import Line, apart_from_rows, arms_of, column_keys, 
 from ablate.analysis.table import Cell, Column, Row
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
 from ablate.study.assign.foreign_trainer import unit_of
-from ablate.study.values.metrics import METRICS, SPLITS
+from ablate.study.values.metrics import METRICS, MetricName
 from ablate.study.values.study import Arm, Reported, Study, TableSpec
 
 
@@ -35,15 +35,12 @@ def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
 
 def direction(study: Study, metric: str) -> tuple[str, str]:
     """(better, unit) of a metric: the study's own, one of ours, or one of ours on a named split."""
-    if metric in study.metrics:
-        return study.metrics[metric], unit_of(study.trainer, metric)
-    known = METRICS.get(metric)
-    split, _, rest = metric.partition("_")
-    if known is None and split in SPLITS:
-        if rest in study.metrics:
-            return study.metrics[rest], unit_of(study.trainer, rest)
-        known = METRICS.get(rest)
-    return ("neither", "") if known is None else (known.better, known.unit)
+    for name in (metric, MetricName.parse(metric).name):
+        if name in study.metrics:
+            return study.metrics[name], unit_of(study.trainer, name)
+        if known := METRICS.get(name):
+            return known.better, known.unit
+    return "neither", ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ablate.analysis.mixed import data_asked, digest_of, why_mixed
 from ablate.study.records import RunResult
-from ablate.study.values.metrics import SPLITS
+from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Study
 
@@ -164,13 +164,12 @@ def final(metric: str) -> Reader:
 
     `test_top1` is `top1` where the reported split is test, and the same for val.
     """
-    split, _, rest = metric.partition("_")
+    name = MetricName.parse(metric)
 
     def read(result: RunResult) -> float | None:
-        if metric in result.metrics:
-            return result.metrics[metric]
-        if split in SPLITS and split == result.reported_split and rest in result.metrics:
-            return result.metrics[rest]
+        for text in (metric, name.inside(result.reported_split)):
+            if text in result.metrics:
+                return result.metrics[text]
         if metric == "seconds":
             return result.seconds
         if metric == "selected_epoch":
@@ -184,13 +183,11 @@ def final(metric: str) -> Reader:
 
 def at_epoch(metric: str, epoch: int) -> Reader:
     """Reads a number of one epoch; None where the run ended before it."""
-    split, _, rest = metric.partition("_")
+    name = MetricName.parse(metric)
 
     def read(result: RunResult) -> float | None:
         record = result.epochs.get(epoch, {})
-        if metric in record:
-            return record[metric]
-        return record.get(rest) if split in SPLITS and split == result.reported_split else None
+        return record[metric] if metric in record else record.get(name.inside(result.reported_split))
 
     return read
 
@@ -200,8 +197,8 @@ def counted_by(result: RunResult, metric: str) -> str:
     told = result.details.get("counted_by")
     if not isinstance(told, Mapping):
         return "epoch"
-    split, _, rest = metric.partition("_")
-    names = [metric, f"{result.reported_split}_{metric}", rest if split == result.reported_split else metric]
+    split = result.reported_split
+    names = [metric, str(MetricName(split, metric)), MetricName.parse(metric).inside(split)]
     return str(next((told[name] for name in names if name in told), "epoch"))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ablate.analysis.compare import LEAST_N
 from ablate.analysis.effects import planned
 from ablate.analysis.families import families_of
+from ablate.analysis.layout import tables_of
 from ablate.analysis.power import detectable, detectable_effect, replicates_needed
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Question:
 def print_power(study: Study, console: Console) -> None:
     """Print the smallest differences that are detected with 80% power, by number of seeds, in sd of one run."""
     asked: dict[str, tuple[Question, list[str]]] = {}
-    for spec in study.tables.values():
+    for spec in tables_of(study):
         for question in _questions(study, spec):
             asked.setdefault(question.text, (question, []))[1].append(spec.name)
     if not asked:

@@ -57,7 +57,7 @@ def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **
         message = f"the executor {name} cannot stop a run after a time, since it starts no worker processes."
         raise UsageError(message, code="timeout-unsupported")
     if given["spool"] and (engine.where != "elsewhere" or not is_sqlite(url)):
-        message = f"a spool is for the executors {' and '.join(elsewhere())} with a SQLite database."
+        message = f"a spool works only with a SQLite database and the executors {', '.join(elsewhere())}."
         raise UsageError(message, code="spool-unsupported")
     placed = (given["device"], given["workers"], given["threads"])
     executor.check(*placed, SPOOL if given["spool"] else url)

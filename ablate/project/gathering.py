@@ -220,13 +220,13 @@ def _database(db: str | None) -> str:
 def _entry(item: Gathered, db: str | None) -> StudyEntry:
     """A study with its tables; without them where nothing is done."""
     from ablate.analysis import build_table
-    from ablate.analysis.layout import arms_of
+    from ablate.analysis.layout import arms_of, tables_of
     from ablate.report.published import StudyEntry, TableEntry
 
     study, results, done = item.study, item.results, item.done
     finished = {result.run.run_id for result in done}
     tables = []
-    for spec in study.tables.values() if done else ():
+    for spec in tables_of(study) if done else ():
         arms = {arm.arm_id for arm in arms_of(study, spec)}
         own = [run.run_id for run in study.runs if run.arm_id in arms]
         tables.append(

@@ -133,7 +133,7 @@ class _Search:
         sizes = {entry.name: _size(entry) for entry in _entries(self.home)}
         for place in ("runs", "cache"):
             if (self.home / place).is_symlink():
-                self.notes.append(f"{self.home / place} is a link to another place: skipped")
+                self.notes.append(f"{self.home / place} is a link to another place: skipped.")
         self.runs()
         self.cache()
         for place in ("splits", "weights"):
@@ -216,7 +216,7 @@ class _Search:
         """Decoded copies are mapped by whoever trains on them; one that goes is made again when it is needed."""
         running = self.store.list_runs(states=["running"], limit=1) if self.store else []
         if running:
-            self.notes.append("decoded data is kept while a run is running")
+            self.notes.append("Decoded data is kept while runs are running.")
         for entry in _entries(self.home / "cache"):
             if running or self.is_open(entry):
                 continue

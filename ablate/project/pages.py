@@ -23,13 +23,14 @@ OF_STUDIES = {name: one for name, one in FORMATS.all().items() if one.study is n
 
 def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     """The file name and the text of all tables of a study. Raises UsageError for a format that there is not."""
+    from ablate.analysis.layout import tables_of
     from ablate.study.designs.variants import file_name
 
     if format_ not in OF_STUDIES:
         message = f"format {format_!r}: must be one of {', '.join(OF_STUDIES)}.{nearest(format_, OF_STUDIES)}"
         raise UsageError(message, code="unknown-format")
     written = OF_STUDIES[format_]
-    names = list(loaded.tables)
+    names = [spec.name for spec in tables_of(loaded)]
     if written.one_table and len(names) > 1:
         raise UsageError(
             f"{format_} holds one table, and {loaded.name} has {len(names)}: use another format.", code="one-table"
@@ -88,6 +89,7 @@ def study_report(
     study: Study, tables: Sequence[Table], runs: Sequence[RunResult], *, title: str, answer: Sequence[Sentence] = ()
 ) -> StudyReport:
     """All that is to be written of a study."""
+    from ablate.project.advice import command
     from ablate.study.designs.variants import recipe_yaml
 
     return StudyReport(
@@ -99,4 +101,5 @@ def study_report(
         ran=recipe_yaml(study.base) if study.sets else "",
         runs=runs,
         answer=answer,
+        again="" if study.trainer else command("runs", "verify", study.file, profile=study.profile, sets=study.sets),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ablate.analysis import build_table
+from ablate.analysis.layout import tables_of
 from ablate.analysis.table import Table
 from ablate.dispatch.contract.events import Event, GridReport
 from ablate.dispatch.contract.executor import GridRequest
@@ -121,5 +122,5 @@ def comparison_tables(study: Study, store: Store) -> tuple[list[Table], dict[str
     both, result = comparison(study, store)
     runs = study_results(both, store)
     looks = looks_of(both, store)
-    tables = [replace(build_table(both, spec, runs, **looks), study=study.name) for spec in both.tables.values()]
+    tables = [replace(build_table(both, spec, runs, **looks), study=study.name) for spec in tables_of(both)]
     return [replace(table, notes=(*table.notes, *costs(result))) for table in tables], runs

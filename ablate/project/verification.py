@@ -22,6 +22,7 @@ from ablate.project.telling import tell
 from ablate.project.text import duration, plural
 from ablate.study.code.provenance import Code, codes_of
 from ablate.study.code.verified import Evidence, Step, Verified, between, compare, numbers_of, steps, told
+from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
 
@@ -88,6 +89,7 @@ class Verifier:
         self._rows: list[Verified] = []
         self._trained: set[str] = set()
         self._lacking: dict[str, str] = {}
+        self._asked = ""
         codes = codes_of(study)
         self._runs = {run.run_id: run for run in (*study.parents, *study.runs)}
         self._names = {arm.arm_id: arm.name for arm in reversed(study.arms)}
@@ -132,6 +134,20 @@ class Verifier:
         absent = sum(run_id in own for run_id in self.absent)
         return Checked(tuple(self._rows), elsewhere, dict(self._lacking), absent)
 
+    def check_one(self, run_id: str) -> Checked:
+        """Train one done run again, whatever code and arithmetic it had. Raises NotFound where the study has no such run."""
+        found = [old for known, old in self._done.items() if known.startswith(run_id)]
+        if len(found) != 1:
+            what = f"{len(found)} done runs whose ids begin" if found else "no done run whose id begins"
+            raise NotFound(f"{self._study.full_name} has {what} with {run_id}.", code="unknown-run")
+        self._asked = found[0].run.run_id
+        if found[0].fingerprint != found[0].here:
+            tell(
+                f"it was trained under {found[0].fingerprint}; here it is {found[0].here}, so numbers may differ a little"
+            )
+        self._verify(found[0])
+        return Checked(tuple(self._rows), (), dict(self._lacking))
+
     def _tells_more(self, old: Old) -> bool:
         """Whether it has a part that no equal run had, and is not known to come out otherwise for parts that it has."""
         return bool(self._evidence.missing(old.steps)) and not self._evidence.doubts(old.steps)
@@ -164,14 +180,18 @@ class Verifier:
         except NotFound as error:
             self._lacking[old.run.run_id] = str(error)
             return
-        if old.run.run_id not in self.old:  # of the present code: trained for its weights alone
+        if old.run.run_id not in (*self.old, self._asked):  # of the present code: trained for its weights alone
             return
+        self._tell(old, difference, what)
+        if old.run.run_id in self.old and self._can(old):
+            self._store.add_verified(self._rows[-1])
+            self._evidence = Evidence(self._store.verified())
+
+    def _tell(self, old: Old, difference: float | None, what: str) -> None:
         row = Verified(
             old.run.run_id, old.code_x, old.now.digest, old.here, what == "", old.parts, difference, what,
         )  # fmt: skip
-        self._store.add_verified(row)
         self._rows.append(row)
-        self._evidence = Evidence(self._store.verified())
         took = f", {duration(old.result.seconds)} then" if old.result.seconds else ""
         name = self._names.get(old.run.arm_id, "parent")
         tell(f"{'bit-equal' if row.equal else told(row)}: {name} seed {old.run.seed} ({old.run.run_id[:12]}{took})")
@@ -184,7 +204,7 @@ class Verifier:
 
         def on_epoch(records: Sequence[EpochRecord]) -> None:
             for record in records:
-                named = {f"{record.split}_{name}": value for name, value in record.metrics.items()}
+                named = {str(MetricName(record.split, name)): value for name, value in record.metrics.items()}
                 epochs.setdefault(record.epoch, {}).update(named)
 
         try:
@@ -192,7 +212,7 @@ class Verifier:
         except RunFailure as error:
             return None, f"it fails: {str(error).splitlines()[0]}"
         prefixed = {
-            epoch: {name: value for name, value in found.items() if name.partition("_")[0] in ("train", "val", "test")}
+            epoch: {name: value for name, value in found.items() if MetricName.parse(name).split}
             for epoch, found in old.result.epochs.items()
         }
         return compare(numbers_of(old.result.metrics, prefixed), numbers_of(outcome.metrics, epochs))
@@ -219,8 +239,8 @@ class Verifier:
         )
 
 
-def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
-    """Verify a study in a scratch folder that is gone afterwards. Raises UsageError, NotFound, and Interrupted once the run that
+def verify(study: Study, store: Store, source: Store, sample: int, run_id: str | None = None) -> Checked:
+    """Verify a study, or one run of it, in a scratch folder that is gone afterwards. Raises UsageError, NotFound, and Interrupted once the run that
     trained has left."""
     if study.trainer is not None:
         raise UsageError(
@@ -231,6 +251,8 @@ def verify(study: Study, store: Store, source: Store, sample: int) -> Checked:
     stop = StopFlag()
     with tempfile.TemporaryDirectory(prefix="ablate-verify-") as scratch, listening(stop):
         verifier = Verifier(study, store, source, Path(scratch), stop)
+        if run_id is not None:
+            return verifier.check_one(run_id)
         if verifier.absent and not verifier.old:
             raise NotFound(_no_numbers(verifier, store, source))
         tell(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ablate.analysis.table import Curve, Table
 from ablate.report import format as fmt
 from ablate.report.infos import CurvesInfo, Line, Panel
+from ablate.study.values.metrics import MetricName
 
 SIX = 6
 """Lines that a panel shows at first."""
@@ -19,19 +20,17 @@ FEW_ARMS = 40
 WIDE = 30.0
 """A largest value so many times the median one leaves all others flat on a linear axis: a first epoch that exploded."""
 
-_SPLITS = ("train_", "val_", "test_")
-
 
 def curves(table: Table) -> tuple[CurvesInfo, ...]:
     """One figure for each metric of the curves, `train_top1` and `top1` in the same one."""
     families: dict[str, list[Curve]] = {}
     for curve in table.curves:
-        families.setdefault(_family(curve.metric), []).append(curve)
+        families.setdefault(MetricName.parse(curve.metric).name, []).append(curve)
     return tuple(_family_of_curves(table, name, members) for name, members in families.items())
 
 
 def _family_of_curves(table: Table, name: str, members: Sequence[Curve]) -> CurvesInfo:
-    columns = [column for column in table.columns if _family(column.metric) == name]
+    columns = [column for column in table.columns if MetricName.parse(column.metric).name == name]
     percent = any(column.percent for column in columns)
     several = len({curve.arm for curve in members}) > 1
     lines = tuple(_line(curve, 100.0 if percent else 1.0, several) for curve in members)
@@ -70,7 +69,7 @@ def _line(curve: Curve, by: float, several: bool) -> Line:
     return Line(
         name=f"{fmt.plain(curve.arm)}, {metric}" if several else metric,
         arm=curve.arm,
-        split=next((split.rstrip("_") for split in _SPLITS if curve.metric.startswith(split)), ""),
+        split=MetricName.parse(curve.metric).split or "",
         epochs=curve.epochs,
         mean=tuple(_digits(value * by) for value in curve.mean),
         low=tuple(_digits(low * by) for low, _ in band) if whole else (),
@@ -234,7 +233,3 @@ def _caption(info: CurvesInfo) -> str:
     if any(panel.others for panel in info.panels):
         return f"{first} At first the best and the worst by the last epoch are shown; the picker has the others."
     return first
-
-
-def _family(metric: str) -> str:
-    return next((metric.removeprefix(split) for split in _SPLITS if metric.startswith(split)), metric)

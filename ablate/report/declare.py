@@ -36,7 +36,8 @@ class StudyReport:
     """What is to be written of a study: its tables, and what stands around them on a page.
 
     `title` is the study's name, `about` its question, `cite` its citation, `source` its YAML, `ran` the recipe that ran where that
-    is another than the file's, as YAML, `runs` the runs behind the numbers, `answer` what they come to, for a whole study.
+    is another than the file's, as YAML, `runs` the runs behind the numbers, `answer` what they come to, for a whole study, `again` the
+    command that trains a run again, without the run.
     """
 
     tables: Sequence[Table]
@@ -47,6 +48,7 @@ class StudyReport:
     ran: str = ""
     runs: Sequence[RunResult] = ()
     answer: Sequence[Sentence] = ()
+    again: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ def render_html(report: StudyReport, *, plotlyjs: Literal["inline", "shared"] = 
 
 def fill(template: str, view: Mapping[str, Any], plotlyjs: Literal["inline", "shared"] = "inline") -> str:
     """A page from one of our templates, with the style, the script, the theme and the policy that all of them share."""
-    script = asset("report.js")
+    script = asset("report.js") + asset("tables.js")
     plotly = get_plotlyjs() if plotlyjs == "inline" and view["has_figures"] else ""
     scripts = [text for text in (plotly, script) if text]
     return environment().get_template(template).render(

@@ -10,15 +10,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ablate.analysis.labels import labelled
+from ablate.analysis.labels import Names, labelled
 from ablate.analysis.table import Column, ConfusionTable, Row, Table
-from ablate.report import drawing, figures
+from ablate.report import bars, drawing, figures
 from ablate.report import format as fmt
 from ablate.report.declare import Sentence, StudyReport
+from ablate.report.drawer import drawer
 from ablate.report.grid import parts_of
 from ablate.report.infos import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
-from ablate.study.code.verified import ITSELF
-from ablate.study.records import RunResult
 
 SHORT = 12
 """Characters of a run's id that people see."""
@@ -26,18 +25,27 @@ FEW = 24
 """So many runs are listed in plain sight; more are folded."""
 
 _SIGNS = {"holds": "✓", "agrees": "✓", "done": "✓", "contradicted": "✗", "differs": "≠", "failed": "✗", "lost": "✗"}
-_HEADS = {"value": "mean ±sd", "delta": "Δ [95%]", "total": "Δ total", "p": "p", "reported": "reported"}
+_HEADS = {"value": "mean ±sd", "delta": "Δ [95%]", "total": "Δ total", "reported": "reported"}
+PARTS = tuple(_HEADS)
+"""The parts of a cell that have a column; its p is in the tooltip."""
 
 
 def page(report: StudyReport) -> dict[str, Any]:
     """The template's values, all JSON-ready."""
+    headings = [_factor_headings(table) for table in report.tables]
     tables, runs, answer = [labelled(table) for table in report.tables], report.runs, report.answer
+    indexes = {run.run.run_id: place for place, run in enumerate(runs)}
     scales = list(dict.fromkeys((fmt.scale_line(table), _fair(table)) for table in tables))
     slots = figures.colour_slots(tables)
     drawn = zip(tables, matrices_once(tables), strict=True)
-    views = [_table(replace(table, confusions=own), place, slots) for place, (table, own) in enumerate(drawn, 1)]
+    views = [
+        _table(replace(table, confusions=own), place, slots, heads, indexes)
+        for place, ((table, own), heads) in enumerate(zip(drawn, headings, strict=True), 1)
+    ]
+    shared = _said_by_all(views)
     for view in views:
         view["own_scale"] = len(scales) > 1
+        view["notes"] = [note for note in view["notes"] if note not in shared]
     has_figures = any(view["figures"] or view["matrices"] for view in views)
     return {
         "title": fmt.plain(report.title),
@@ -48,8 +56,10 @@ def page(report: StudyReport) -> dict[str, Any]:
         "scales": [{"text": text, "comparable": comparable} for text, comparable in scales] if len(scales) == 1 else [],
         "tables": views,
         "has_figures": has_figures,
-        "runs": _runs(tables, runs),
+        "notes": shared,
+        "runs": len(runs),
         "runs_folded": len(runs) > FEW,
+        "drawer": drawer(tables, runs, report.again),
     }
 
 
@@ -91,8 +101,27 @@ def _fair(table: Table) -> bool:
     return table.comparable or not table.has_paper
 
 
-def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]:
-    columns = [(column, parts_of(table, column)) for column in table.columns]
+def _said_by_all(views: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The notes that every one of several tables has: they are told once, after the tables."""
+    if len(views) < 2:
+        return []
+    first, *rest = (view["notes"] for view in views)
+    return [note for note in first if all(note in notes for notes in rest)]
+
+
+def _factor_headings(table: Table) -> list[str]:
+    """The row factors that get a column each; none where a row is no combination of several factors' levels."""
+    several = table.kind != "effect" and len(table.factors) > 1
+    whole = several and all(factor in row.levels for row in table.rows for factor in table.factors)
+    return [fmt.plain(Names(table).factor(factor)) for factor in table.factors] if whole else []
+
+
+def _table(
+    table: Table, place: int, slots: Mapping[str, int], factors: Sequence[str], indexes: Mapping[str, int]
+) -> dict[str, Any]:
+    columns = [(column, parts_of(table, column, PARTS)) for column in table.columns]
+    axes = {column.key: bars.axis(table, column) for column in table.columns}
+    headings = fmt.row_headings(table)
     common_n = fmt.shared_n(table) or 0
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
     infos = enumerate(figures.figures(table), 1)
@@ -110,10 +139,11 @@ def _table(table: Table, place: int, slots: Mapping[str, int]) -> dict[str, Any]
         "scale": fmt.scale_line(table),
         "comparable": _fair(table),
         "stacked": sum("delta" in parts or "reported" in parts for _, parts in columns) > 1,
-        "labels": list(fmt.row_headings(table)),
+        "labels": [*factors, *headings[1:]] if factors else list(headings),
+        "filters": len(factors),
         "groups": [{"text": fmt.heading(column), "span": len(parts)} for column, parts in columns],
         "heads": [_head(table, part) | {"first": not i} for _, parts in columns for i, part in enumerate(parts)],
-        "rows": [_row(table, row, columns, common_n) for row in table.rows],
+        "rows": [_row(table, row, columns, common_n, factors, axes, indexes) for row in table.rows],
         "claims": [
             {"chip": chip(claim.verdict), "text": fmt.plain(claim.text), "why": fmt.plain(claim.why)}
             for claim in table.claims
@@ -130,13 +160,27 @@ def _head(table: Table, part: str) -> dict[str, Any]:
     return {"text": "effect [95%]" if effect else _HEADS[part], "part": part}
 
 
-def _row(table: Table, row: Row, columns: Sequence[tuple[Column, Sequence[str]]], common_n: int) -> dict[str, Any]:
-    cells = []
+def _row(
+    table: Table,
+    row: Row,
+    columns: Sequence[tuple[Column, Sequence[str]]],
+    common_n: int,
+    factors: Sequence[str],
+    axes: Mapping[str, bars.Axis | None],
+    indexes: Mapping[str, int],
+) -> dict[str, Any]:
+    cells: list[dict[str, Any]] = []
     for column, parts in columns:
         tip = "\n".join(figures.cell_lines(table, row, column))
+        behind = " ".join(str(indexes[run]) for run in row.cell(column.key).run_ids if run in indexes)
         for place, part in enumerate(parts):
-            cells.append({"part": part, "tip": tip, "first": not place} | _cell(table, row, column, part, common_n))
+            view = {"part": part, "tip": tip, "first": not place, "runs": behind if not place else "", "bar": None}
+            if part == "delta":
+                view["bar"] = bars.bar(table, row.cell(column.key), axes[column.key])
+            cells.append(view | _cell(table, row, column, part, common_n))
     labels = fmt.row_labels(table, row)
+    if factors:
+        labels = (*(fmt.plain(row.levels[factor]) for factor in factors), *labels[1:])
     return {"labels": [{"text": text, "sort": text} for text in labels], "cells": cells, "is_baseline": row.is_baseline}
 
 
@@ -157,10 +201,6 @@ def _cell(table: Table, row: Row, column: Column, part: str, common_n: int) -> d
         }  # fmt: skip
     if part == "total":
         return view | {"text": fmt.number(cell.total, column, signed=True), "sort": _number(cell.total)}
-    if part == "p":
-        undecided = fmt.verdict(cell) == "undecided"
-        text = fmt.p_value(cell.p_adjusted) if fmt.known(cell.p_adjusted) else "" if undecided else fmt.MISSING
-        return view | {"text": text, "more": "undecided" if undecided else "", "sort": _number(cell.p_adjusted)}
     word = fmt.agreement(cell, table.comparable)
     width = fmt.number(cell.agreement_width, column) if fmt.known(cell.agreement_width) else ""
     return view | {
@@ -187,7 +227,18 @@ def _figure(info: Info, slots: Mapping[str, int], table: int, number: int) -> li
                 "worst": _worst(info) if isinstance(info, ConfusionInfo) and part == 2 else [],
             }
         )
+    if isinstance(info, ConfusionInfo):
+        _share_counts(*views)
     return views
+
+
+def _share_counts(counts: dict[str, Any], shares: dict[str, Any]) -> None:
+    """Leave the shares of a matrix to the page's script, which has the counts: they are most of its bytes."""
+    first, second = counts["drawn"]["data"][0], shares["drawn"]["data"][0]
+    first["customdata"] = second["z"] = "shares"
+    for name in ("x", "y", "customdata"):
+        second.pop(name, None)
+    shares["drawn"]["of"] = counts["id"]
 
 
 def figure_view(figure: go.Figure, name: str, title: str, caption: str, wide: bool) -> dict[str, Any]:
@@ -230,37 +281,6 @@ def _worst(info: ConfusionInfo) -> list[dict[str, str]]:
         {"text": f"{pair.true} taken for {pair.predicted}", "share": f"{pair.share:.0%} ({pair.count})"}
         for pair in info.worst
     ]
-
-
-def _runs(tables: Sequence[Table], runs: Sequence[RunResult]) -> list[dict[str, Any]]:
-    places: dict[str, dict[str, None]] = {}
-    for table in tables:
-        for row in table.rows:
-            where = f"{fmt.plain(table.name)}: {fmt.plain(row.name if row.arm is None else row.arm)}"
-            for cell in row.cells.values():
-                for run_id in cell.run_ids:
-                    places.setdefault(run_id[:SHORT], {})[where] = None
-    return [
-        {
-            "id": run.run.run_id[:SHORT],
-            "full_id": run.run.run_id,
-            "where": _few(list(places.get(run.run.run_id[:SHORT], {}))),
-            "seed": run.run.seed,
-            "state": chip(run.state),
-            "stale": run.stale,
-            "verified": run.verified.startswith(ITSELF),
-            "attempts": len(run.attempts),
-            "time": fmt.duration(run.seconds),
-            "device": fmt.plain(run.device or fmt.MISSING),
-            "error": fmt.plain(run.error or ""),
-        }
-        for run in runs
-    ]
-
-
-def _few(places: list[str], most: int = 3) -> str:
-    more = f" and {len(places) - most} more" if len(places) > most else ""
-    return (", ".join(places[:most]) or fmt.MISSING) + more
 
 
 def _number(value: float | None) -> float | None:

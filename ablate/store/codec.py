@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
@@ -94,3 +95,17 @@ def stored_run(row: AnyRow) -> Run:
         path, start = start_of(recipe)
         recipe = recipe_of(replaced(recipe.json, path, {**start, "run": row.parent})) if path else recipe
     return Run(row.run_id, row.arm_id, row.seed, recipe, trainer, row.parent)
+
+
+def without_folder(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without the folder that its study was asked from, which means nothing, and tells too much, elsewhere."""
+    kept = dict(row)
+    if kept.get("folder"):
+        kept["folder"] = ""
+    if os.path.isabs(kept.get("file") or ""):
+        kept["file"] = os.path.basename(kept["file"])
+    if '"folder"' in (kept.get("settings") or ""):
+        settings = dict(from_json(kept["settings"]))
+        settings.pop("folder", None)
+        kept["settings"] = to_json(settings)
+    return kept

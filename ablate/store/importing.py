@@ -77,7 +77,7 @@ def _refuse_clashes(plan: merge.Plan, keep: bool) -> None:
     if plan.clashes and not keep:
         shown = "; ".join(plan.clashes[:3]) + ("; ..." if plan.clashes[3:] else "")
         raise StoreError(
-            f"{len(plan.clashes)} runs are done here and in the file, with different results: {shown}. "
+            f"Runs done here and in the file have different results ({len(plan.clashes):,}): {shown}. "
             "Nothing was imported. --keep-existing keeps the ones here and imports the rest."
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.store import merge
+from ablate.store.codec import without_folder
 from ablate.store.engine import Tx
 from ablate.store.queries import TUNING
 from ablate.store.schema import request_runs, requests, studies
@@ -80,7 +81,8 @@ _WAIT = (
 
 
 def _identity(row: Mapping[str, Any], name: str) -> tuple[Any, ...]:
-    said = () if name.startswith(TUNING) else (row["source"], row["file"], row["folder"], row["settings"], row["code"])
+    told = without_folder(row)  # an export leaves it out
+    said = () if name.startswith(TUNING) else (told["source"], told["file"], told["settings"], told["code"])
     return (row["study"], float(row["created"]), *said)
 
 

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store.backup import whole_file
+from ablate.store.codec import without_folder
 from ablate.store.engine import Database, Tx
 from ablate.store.schema import (
     REVISIONS,
@@ -103,7 +104,7 @@ def _write_rows(tx: Tx, file: BinaryIO, tables: Sequence[sa.Table], revision: st
             counts[table.name] = 0
             statement = sa.select(table).order_by(*table.primary_key.columns)
             for row in tx.connection.execute(statement, execution_options={"yield_per": 2_000}).mappings():
-                out.write(json.dumps({"table": table.name, **row}, allow_nan=False) + "\n")
+                out.write(json.dumps({"table": table.name, **without_folder(dict(row))}, allow_nan=False) + "\n")
                 counts[table.name] += 1
         out.write(json.dumps({"end": counts}) + "\n")
     return counts

@@ -24,6 +24,7 @@ from ablate.store.schema import (
 )
 from ablate.store.seen import Codes, look
 from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
+from ablate.study.values.metrics import MetricName
 
 
 def results(tx: Tx, run_ids: Collection[str], *, epochs: bool = True, code: Codes = None) -> dict[str, RunResult]:
@@ -175,7 +176,7 @@ def _epochs(
     found: dict[int, dict[str, float]] = {}
     for (epoch, split), (_, metrics) in sorted(newest.items()):
         place = found.setdefault(epoch, {})
-        place.update({f"{split}_{name}": value for name, value in metrics.items()})
+        place.update({str(MetricName(split, name)): value for name, value in metrics.items()})
         if split == reported:
             place.update(metrics)
     return found

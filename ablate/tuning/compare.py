@@ -14,6 +14,7 @@ from ablate.store.queries import TUNING
 from ablate.study.designs.arms import text_of
 from ablate.study.loader import Settings, load
 from ablate.study.values.digits import brief
+from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Factor, Level, Study, TableSpec
 from ablate.study.values.trials import Tuning, TuningResult
@@ -84,7 +85,7 @@ def _factor(name: str, levels: Sequence[str]) -> Factor:
 
 def _tables(names: tuple[str, ...], metric: str, baseline: str, budget: str) -> dict[str, TableSpec]:
     """Side by side; and what tuning gave each arm."""
-    reported = metric.removeprefix("val_")
+    reported = MetricName.parse(metric).inside("val")
     everything = {"arm": names, "tuning": (WRITTEN, TUNED)}
     caption = f"each arm as written, and at its own best of {budget}"
     return {

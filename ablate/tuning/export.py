@@ -47,7 +47,7 @@ def export(result: TuningResult, path: Path) -> tuple[str, ...]:
     Raises UsageError where the file is there already, NoSpaceOrPermission.
     """
     if path.exists():
-        raise UsageError(f"{path} already exists; name another file for --storage.")
+        raise UsageError(f"{path} already exists; name another file for --storage.", code="exists")
     names = []
     try:
         with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ablate.store.values import RunState
 from ablate.study.records import EpochRecord, RunResult
+from ablate.study.values.metrics import MetricName
 from ablate.tuning.budget import Cost
 
 DEAD = ("failed", "lost", "cancelled")
@@ -26,7 +27,7 @@ def measured(records: Sequence[EpochRecord], metric: str) -> tuple[int, float] |
     """The epoch and the value of a metric named with its split's prefix, where these records have it."""
     for record in records:
         for name, value in record.metrics.items():
-            if metric in (f"{record.split}_{name}", name):
+            if metric in (str(MetricName(record.split, name)), name):
                 return record.epoch, float(value)
     return None
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_texts import worded
 from scipy import stats
 
 from ablate.analysis.claims import Comparison, judge, p_text, verdict
@@ -83,19 +84,23 @@ def test_a_welch_contrast_is_scipys(court: Any, claim: Any) -> None:
 class TestUndecided:
     def test_prose_and_costs_without_direction(self, court: Any, claim: Any) -> None:
         prose = court(claim("prose"))
-        assert (prose.verdict, prose.why) == ("not testable", "prose: no rows are named that could be compared")
+        assert prose.verdict == "not testable"
+        worded(prose.why, "prose: ")
         lr = court(claim("best", B, A, metric="lr"))
-        assert (lr.verdict, lr.why) == ("not testable", "lr has no better direction")
+        assert lr.verdict == "not testable"
+        worded(lr.why, " lr ")
 
     def test_arms_that_are_the_same_run(self, maker: Any, factor: Any, claim: Any) -> None:
         made = maker([factor("tweak", "A", "B")], {"A": [0.1, 0.2, 0.3], "B": []}, merged={"B": "A"})
         spec = made.spec(claims=(claim(">", B, A), claim("best", B, A)))
         for found in judge(made.study, spec, Replicates(made.study, made.results)):
-            assert (found.verdict, found.why) == ("not testable", "B - A: B and A are the same run")
+            assert found.verdict == "not testable"
+            worded(found.why, "B - A: ", "same run")
 
     def test_a_gain_over_one_shared_run(self, court: Any, claim: Any) -> None:
         found = court(claim("gain", B, A, B, A))
-        assert (found.verdict, found.why) == ("not testable", "(B - A) - (B - A): B and A are the same run")
+        assert found.verdict == "not testable"
+        worded(found.why, "(B - A) - (B - A): ", "same run")
 
     def test_a_lost_run(self, court: Any, claim: Any) -> None:
         found = court(claim(">", B, A), TWEAKS | {"B": [0.79, 0.80]})
@@ -107,7 +112,8 @@ class TestUndecided:
 
     def test_bit_equal_replicates(self, court: Any, claim: Any) -> None:
         found = court(claim(">", B, A), TWEAKS | {"B": [0.9, 0.9, 0.9]})
-        assert (found.verdict, found.why) == ("undecided", "B - A = +0.23: no p: all 3 values of B are equal")
+        assert found.verdict == "undecided"
+        worded(found.why, "B - A = +0.23: no p: ", "3 values of B")
 
     def test_one_lost_arm_cannot_hide_a_contradiction(self, court: Any, claim: Any) -> None:
         found = court(claim("best", A, B, C, D), TWEAKS | {"D": []})
@@ -115,7 +121,8 @@ class TestUndecided:
 
     def test_an_arm_that_the_design_leaves_out(self, court: Any, claim: Any) -> None:
         found = court(claim(">", B, ("Z", {"tweak": "Z"})))
-        assert (found.verdict, found.why) == ("undecided", "B - Z: the design has no arm Z")
+        assert found.verdict == "undecided"
+        worded(found.why, "B - Z: ", "arm Z")
 
 
 def test_best_is_among_the_arms_that_there_are(maker: Any, factor: Any, claim: Any) -> None:
@@ -132,7 +139,8 @@ def test_best_is_among_the_arms_that_there_are(maker: Any, factor: Any, claim: A
     assert "B/on" not in found.why
     only = claim("best", *map(term, ("A/on", "B/on")))
     (found,) = judge(made.study, made.spec(claims=(only,)), Replicates(made.study, made.results))
-    assert (found.verdict, found.why) == ("undecided", "no row of the table matches")
+    assert found.verdict == "undecided"
+    worded(found.why)
 
 
 def test_where_wins_over_the_levels_that_a_row_left_out(maker: Any, factor: Any, claim: Any) -> None:
@@ -203,7 +211,7 @@ def test_a_factor_left_open_is_asked_at_each_level(maker: Any, factor: Any, clai
 
     everywhere = say(claim(">", on, off))
     assert everywhere.verdict == "contradicted"
-    assert everywhere.why.startswith("on - off at tweak=B = -0.0983 (p")
+    worded(everywhere.why, "on - off at tweak=B = -0.0983 (p")
     assert say(claim(">", on, off, where={"tweak": "A"})).verdict == "holds"
     assert say(claim(">", on, off), tweak=("A",)).verdict == "holds"
 

@@ -29,6 +29,7 @@ VARIES = {
     r"\b(process|pid) \d+": r"\1 N",
     r"postgresql\S*://\S+": "POSTGRESQL",
     r"(?m)^\[\d+(/\d+)?\] .*\n": "",
+    r"(?<=\S) {4,}": "   ",
 }
 """What differs from call to call, and what stands for it in golden files. Lines of runs that end are left out."""
 
@@ -44,8 +45,10 @@ class Said:
     error: str = ""
 
     def told(self, error: str = "", *, out: bool = False) -> Said:
-        """Compare what stderr says (with `out` stdout too) with the command's golden file. `error` is the code that it must have."""
-        assert not error or self.error == error
+        """Compare what stderr says (with `out` stdout too) with the command's golden file. `error` is the code that it must have:
+        by itself none.
+        """
+        assert self.error == error
         command = "-".join(self.args[: 2 if self.args[0] in GROUPS else 1])
         lines = [f"$ {shlex.join(['ablate', *self.args])}", f"exit {self.code} {self.error}", self.err]
         text = "\n".join([*lines, *(["stdout:", self.out] if out else [])])

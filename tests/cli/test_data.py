@@ -61,20 +61,17 @@ def test_fetch_then_verify(call, site: str, tmp_path: Path) -> None:
     place = tmp_path / "data" / "cifar-10-batches-py"
     found = call("data", "fetch", "cifar10")
     assert found.out == f"{place}\n"
-    assert found.err == (
-        f"fetching {site}\nunpacking cifar-10-python.tar.gz\nIn a study file: recipe: {{data: {{name: cifar10}}}}\n"
-    )
+    assert found.told().err.startswith(f"fetching {site}\n")
+    assert "recipe: {data: {name: cifar10}}" in found.err
     again = call("data", "fetch", "cifar10")
     assert again.out == f"{place}\n"
-    assert again.err.startswith("cifar10 is already there; nothing was downloaded. ")
+    assert again.told().err.startswith("cifar10 ")
     assert "\x1b" not in found.err + again.err
 
     found = call("data", "verify", "cifar10")
-    assert found.out == (
-        "cifar10      whole       60 of 60,000 images, 10 of 10 classes\n"
-        f"    {place} (official binary files)\n"
-    )  # fmt: skip
-    assert found.err == "1 data set checked, all whole.\n"
+    found.told(out=True)
+    for fact in ("cifar10 ", " whole ", "60 of 60,000", "10 of 10", f"    {place} "):
+        assert fact in found.out
     assert call("data", "verify").out == found.out
 
 
@@ -83,14 +80,10 @@ def test_what_is_not_whole_leaves_with_4(call, site: str, tmp_path: Path) -> Non
     place = tmp_path / "data" / "cifar-10-batches-py"
     (place / "test_batch.bin").write_bytes((place / "test_batch.bin").read_bytes()[: 9 * 3073])
     found = call("data", "verify", code=4)
-    assert found.out == (
-        "cifar10      incomplete  59 of 60,000 images, 10 of 10 classes\n"
-        f"    {place} (official binary files)\n"
-        "    test: 9 of 10 images; missing: 1 of truck\n"
-    )
-    assert found.err == (
-        "cifar10 is incomplete: ablate data fetch cifar10 --force gets the official files.\n"
-    )  # fmt: skip
+    found.told(out=True)
+    for fact in ("cifar10 ", " incomplete ", "59 of 60,000", f"    {place} ", "    test: 9 of 10", "1 of truck"):
+        assert fact in found.out
+    assert "ablate data fetch cifar10 --force" in found.err
     document = call("data", "verify", "cifar10", "--json", code=4).document
     assert document == {
         "schema": 1,
@@ -120,61 +113,52 @@ def test_images_that_fail_are_named(call, tmp_path: Path, change_part) -> None:
     for name in ("ant", "bass"):
         (place / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(place / name / "image_0001.jpg")
-    assert call("data", "verify", "caltech101").err == (
-        "1 data set checked, all whole; --decode opens every image as well.\n"
-    )
-    assert call("data", "verify", "caltech101", "--decode").err == "1 data set checked, all whole.\n"
+    assert "--decode" in call("data", "verify", "caltech101").told().err
+    assert "--decode" not in call("data", "verify", "caltech101", "--decode").told().err
     (place / "bass" / "image_0001.jpg").write_bytes(b"[data]")
     found = call("data", "verify", "caltech101", "--decode", code=4)
-    assert found.out == (
-        "caltech101   broken      2 of 2 images, 2 of 2 classes\n"
-        f"    {place} (image folder)\n"
-        "    bass/image_0001.jpg cannot be opened: not an image in a known format\n"
-    )
+    found.told(out=True)
+    for fact in ("caltech101 ", " broken ", "2 of 2", f"    {place} ", "    bass/image_0001.jpg "):
+        assert fact in found.out
 
 
 def test_a_file_that_cannot_be_counted(call, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "cifar10.npz").write_bytes(b"no archive")
-    assert call("data", "verify", code=4).out.startswith(
-        "cifar10      broken      ? of 60,000 images, ? of 10 classes\n"
-    )
+    first = call("data", "verify", code=4).told(out=True).out.splitlines()[0]
+    assert first.startswith("cifar10      broken      ? of 60,000 ")
 
 
 def test_what_is_not_here_leaves_with_5(call, site: str, tmp_path: Path) -> None:
     missing = site.replace("cifar-10", "cifar-11")
-    assert call("data", "fetch", "cifar10", "--url", missing, code=5).err == (
-        f"fetching {missing}\nerror: {missing}: the server answered 404 File not found. To do it by hand: download "
-        f"{missing} to {tmp_path / 'data' / 'cifar-10-python.tar.gz'}, then run ablate data fetch cifar10 again.\n"
-    )
-    assert "Did you mean 'cifar100'?" in call("data", "fetch", "cifar1000", code=5).err
-    assert "To get it: ablate data fetch cifar10, or" in call("data", "verify", "cifar10", code=5).err
-    assert "ablate data fetch NAME gets one" in call("data", "verify", code=5).err
+    said = call("data", "fetch", "cifar10", "--url", missing, code=5).told("not-found")
+    for fact in (f"error: {missing}: ", " 404 ", f"{tmp_path / 'data' / 'cifar-10-python.tar.gz'}", "ablate data fetch cifar10"):  # fmt: skip
+        assert fact in said.err
+    assert "'cifar100'?" in call("data", "fetch", "cifar1000", code=5).told("unknown-data-set").err
+    assert "ablate data fetch cifar10" in call("data", "verify", "cifar10", code=5).told("absent-data-set").err
+    assert "ablate data fetch NAME" in call("data", "verify", code=5).told("not-found").err
 
 
 def test_what_needs_no_fetching(call, tmp_path: Path) -> None:
-    assert call("data", "fetch", "digits").err == "digits: nothing to fetch (comes with scikit-learn).\n"
-    assert call("data", "verify", "synthetic").err == (
-        "synthetic is generated when used, so there is nothing to verify.\n"
-    )
+    call("data", "fetch", "digits").told()
+    call("data", "verify", "synthetic").told()
     assert call("data", "verify", "digits", "--json").document == {"schema": 1, "data": []}
-    assert "npz is your own data, so there is nothing to fetch: " in call("data", "fetch", "npz", code=2).err
-    assert "--url x: must begin with http:// or https://" in call("data", "fetch", "cifar10", "--url", "x", code=2).err
+    call("data", "fetch", "npz", code=2).told("usage")
+    assert "--url x: " in call("data", "fetch", "cifar10", "--url", "x", code=2).told("usage").err
     assert not (tmp_path / "data").exists()
 
 
 def test_a_wrong_checksum_leaves_with_4(call, site: str, tmp_path: Path) -> None:
     (tmp_path / "site" / "cifar-10-python.tar.gz").write_bytes(b"something else")
     found = call("data", "fetch", "cifar10", code=4)
-    assert f"error: {site}: not the official archive: its MD5 is " in found.err
+    assert f"error: {site}: " in found.told("bad-data").err
     assert found.out == ""
 
 
 def test_a_place_that_cannot_be_written_leaves_with_8(call, site: str, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
-    assert call("data", "fetch", "cifar10", code=8).err.startswith(
-        f"error: {tmp_path / 'data'}: File exists; free some"
-    )
+    said = call("data", "fetch", "cifar10", code=8).told("no-space-or-permission")
+    assert said.err.startswith(f"error: {tmp_path / 'data'}: ")
 
 
 def test_ctrl_c_leaves_with_130_and_says_what_is_kept(
@@ -188,7 +172,8 @@ def test_ctrl_c_leaves_with_130_and_says_what_is_kept(
         patched.setattr(download, "_receive", stop)
         found = call("data", "fetch", "cifar10", code=130)
     part = tmp_path / "data" / "cifar-10-python.tar.gz.part"
-    assert f"stopped. 100 bytes are kept in {part}. Run the same command again to continue.\n" in found.err
+    assert "100 bytes" in found.told().err
+    assert str(part) in found.err
     assert part.stat().st_size == 100
     call("data", "fetch", "cifar10")
     assert not part.exists()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from golden_texts import worded
 from postgres_server import Room, Server
 
 from ablate.store.schema import REVISIONS
@@ -39,7 +40,7 @@ def test_the_database_says_what_it_is_without_its_password(call, db: str, tiny: 
     assert (found["rows"]["runs"], found["revision"]) == (4, REVISIONS[-1])
     assert secret(db) not in str(found)
     assert call("db", "check").out == "ok\n"
-    assert call("db", "upgrade").err == f"already at schema {REVISIONS[-1]}; nothing to do\n"
+    assert f"schema {REVISIONS[-1]}" in call("db", "upgrade").err
 
 
 def test_check_finds_what_disagrees_on_a_server_too(call, db: str, tiny: Path, fill) -> None:
@@ -48,7 +49,7 @@ def test_check_finds_what_disagrees_on_a_server_too(call, db: str, tiny: Path, f
     fill(tiny)
     with Store.open(db) as store:
         store._db.write(lambda tx: tx.execute(sa.text("UPDATE attempts SET state = 'lost'")))
-    call("db", "check", code=6).told()
+    call("db", "check", code=6).told("damaged")
 
 
 def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> 
     moved = f"sqlite:///{tmp_path / 'moved.db'}"
     said = call("db", "export", "all.jsonl.gz").told()
     assert secret(db) not in said.err
-    call("db", "export", "all.jsonl.gz", code=2).told()
+    call("db", "export", "all.jsonl.gz", code=2).told("exists")
     call("db", "export", "all.jsonl.gz", "--overwrite")
     call("db", "import", "all.jsonl.gz", "--dry-run", "--db", moved).told()
     assert not (tmp_path / "moved.db").exists()
@@ -68,10 +69,10 @@ def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> 
 
 def test_an_import_that_fails_makes_no_database(call, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("not results\n")
-    call("db", "import", "thesis.txt", code=6).told()
+    call("db", "import", "thesis.txt", code=6).told("store")
     assert not (tmp_path / "results.db").exists()
-    call("db", "import", "none.jsonl", code=5).told()
-    call("db", "export", "all.db", code=2).told()
+    call("db", "import", "none.jsonl", code=5).told("not-found")
+    call("db", "export", "all.db", code=2).told("usage")
 
 
 def test_an_export_of_a_grid_that_runs_says_so(call, tiny: Path, fill) -> None:
@@ -115,47 +116,44 @@ def refused(call, tiny: Path, caplog: pytest.LogCaptureFixture) -> Callable[[str
 
 def test_a_port_where_nobody_listens(refused) -> None:
     said = refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results?sslpassword={HUSH}")
-    assert said.startswith("error: postgresql+psycopg://ada:***@127.0.0.1:1/results cannot be reached: ")
+    assert said.startswith("error: postgresql+psycopg://ada:***@127.0.0.1:1/results ")
     assert "refused" in said
-    assert said.endswith("Check that the server runs, and the URL in --db or ABLATE_DB.\n")
+    assert said.endswith("--db or ABLATE_DB.\n")
     assert said.count("\n") == 1
 
 
 def test_a_host_that_nobody_knows(refused) -> None:
     said = refused(f"postgresql+psycopg://ada:{HUSH}@no-such-host.invalid/results")
-    assert said.startswith("error: postgresql+psycopg://ada:***@no-such-host.invalid/results cannot be reached: ")
+    assert said.startswith("error: postgresql+psycopg://ada:***@no-such-host.invalid/results ")
     assert said.count("\n") == 1
 
 
 def test_a_driver_that_is_missing(refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    assert refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results") == (
-        "error: postgresql+psycopg://ada:***@127.0.0.1:1/results needs the driver psycopg, which is not installed: "
-        "pip install 'ablate-studies[postgres]'.\n"
-    )
+    said = refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results")
+    worded(said, "ada:***@127.0.0.1:1/results ", "pip install 'ablate-studies[postgres]'", file="db-url")
 
 
 @pytest.mark.postgres
 def test_a_wrong_password(refused, own_server: Server) -> None:
     said = refused(own_server.url(password=HUSH))
-    assert 'password authentication failed for user "ablate"' in said
-    assert said.endswith(" Check the user and the password in the URL of --db or ABLATE_DB.\n")
+    assert 'user "ablate"' in said
+    assert said.endswith("--db or ABLATE_DB.\n")
     assert said.count("\n") == 1
 
 
 @pytest.mark.postgres
 def test_a_database_that_does_not_exist(refused, own_server: Server) -> None:
     said = refused(own_server.url("nowhere"))
-    assert 'database "nowhere" does not exist' in said
-    assert said.endswith(" Make it first (`createdb nowhere`), or name another with --db or ABLATE_DB.\n")
+    assert 'database "nowhere"' in said
+    assert "(`createdb nowhere`)" in said
+    assert said.endswith("--db or ABLATE_DB.\n")
 
 
 def test_a_password_with_an_at_sign_is_explained(refused) -> None:
     """The rest of it would be taken for the host, and printed."""
-    assert refused(f"postgresql://ada:{HUSH}@{HUSH}@127.0.0.1/results") == (
-        "error: the database URL that starts with 'postgresql' cannot be read: a password's @, : and / are written %40, "
-        "%3A and %2F. Allowed: sqlite:///results.db, or postgresql+psycopg://user:password@host/name.\n"
-    )
+    said = refused(f"postgresql://ada:{HUSH}@{HUSH}@127.0.0.1/results")
+    worded(said, "'postgresql'", "%40, %3A and %2F", "postgresql+psycopg://user:password@host/name", file="db-url")
 
 
 @pytest.mark.postgres

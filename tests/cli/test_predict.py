@@ -212,7 +212,7 @@ def test_a_failed_write_leaves_the_old_file(look: Predict, here: Path, monkeypat
     (here / "out").mkdir()
     (here / "out" / "p.csv").write_text("old")
     monkeypatch.setattr(html.os, "fsync", full)
-    look(VAL, "--out", "out/p.csv", "--force", code=8).told()
+    look(VAL, "--out", "out/p.csv", "--force", code=8).told("no-space-or-permission")
     assert [path.read_text() for path in (here / "out").iterdir()] == ["old"]
 
 
@@ -222,16 +222,16 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(
     from ablate.cli.commands import predict as command
 
     monkeypatch.setattr(command.os, "access", lambda path, mode: False)
-    look(VAL, "--out", "new/deep/p.csv", code=8).told()
+    look(VAL, "--out", "new/deep/p.csv", code=8).told("no-space-or-permission")
 
 
 def test_the_same_id_in_two_folders(look: Predict, here: Path) -> None:
     shutil.copy(here / VAL / "green" / "green 9.png", here / VAL / "green 9.png")
     columns = ("--id-column", "id", "--label-column", "label")
-    look(VAL, *columns, "--out", "p.csv", code=2).told()
+    look(VAL, *columns, "--out", "p.csv", code=2).told("usage")
     Image.new("RGB", (9, 9)).save(here / VAL / "green" / "green 10.bmp")
     (here / VAL / "green 9.png").unlink()
-    look(VAL, *columns, "--id-stem", code=2).told()
+    look(VAL, *columns, "--id-stem", code=2).told("usage")
     assert len(read(look(VAL, *columns).out)) == 19
     assert not (here / "p.csv").exists()
 
@@ -239,7 +239,7 @@ def test_the_same_id_in_two_folders(look: Predict, here: Path) -> None:
 def test_bad_images(look: Predict, here: Path) -> None:
     (here / VAL / "green" / "empty.png").touch()
     (here / VAL / "text.jpg").write_text("no picture")
-    look(VAL, "--out", "p.csv", code=4).told()
+    look(VAL, "--out", "p.csv", code=4).told("bad-data")
     assert look(VAL, code=4).out == ""
     assert not (here / "p.csv").exists()
     left = look(VAL, "--out", "p.csv", "--skip-bad").err.splitlines()[2:]
@@ -252,13 +252,13 @@ def test_bad_images(look: Predict, here: Path) -> None:
 
 def test_nothing_to_predict(look: Predict, here: Path) -> None:
     (here / "empty").mkdir()
-    look("empty", code=5).told()
-    look("absent", code=5).told()
+    look("empty", code=5).told("not-found")
+    look("absent", code=5).told("not-found")
 
 
 def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) -> None:
-    call("predict", "zz", VAL, *LOOK, code=5).told()
-    call("predict", "zz", VAL, "--db", "other.db", code=5).told()
+    call("predict", "zz", VAL, *LOOK, code=5).told("unknown-run")
+    call("predict", "zz", VAL, "--db", "other.db", code=5).told("no-database")
     (here / "colours.yaml").write_text(STUDY.replace("[7]", "[7, 8]"))
     study = load(here / "colours.yaml")
     with Store.open(f"sqlite:///{here / 'results.db'}") as store:
@@ -266,7 +266,7 @@ def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) ->
         claim = store.claim(key, WorkerInfo.here(device="cpu"))
         assert claim is not None
         store.fail(claim, "the loss is not finite", "diverged")
-    call("predict", claim.run.run_id, VAL, *LOOK, code=5).told()
+    call("predict", claim.run.run_id, VAL, *LOOK, code=5).told("run-not-done")
     claim.run.run_id[:12]
 
 
@@ -293,12 +293,12 @@ def test_weights_are_checked_against_the_database(look: Predict, here: Path) -> 
     beside = weights.with_suffix(".json")
     notes = json.loads(beside.read_text())
     beside.write_text(json.dumps({**notes, "classes": ["x", "y", "z"]}))
-    look(VAL, code=4).told()
+    look(VAL, code=4).told("bad-data")
     beside.write_text(json.dumps(notes))
     weights.write_bytes(weights.read_bytes() + b"x")
-    look(VAL, code=4).told()
+    look(VAL, code=4).told("digest-differs")
     weights.unlink()
-    look(VAL, code=5).told()
+    look(VAL, code=5).told("absent-weights")
 
 
 def test_a_run_of_another_trainer(look: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,4 +309,4 @@ def test_a_run_of_another_trainer(look: Predict, monkeypatch: pytest.MonkeyPatch
         return replace(result, run=replace(result.run, trainer={"command": "python train.py"}))
 
     monkeypatch.setattr(Store, "find", find)
-    look(VAL, code=2).told()
+    look(VAL, code=2).told("trained-elsewhere")

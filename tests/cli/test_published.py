@@ -76,7 +76,8 @@ def test_a_page_for_each_study_that_was_run_and_one_for_each_paper(call, run: Pa
         "tiny2020 (full scale): 6 of 6 runs done; claims: 1 contradicted",
         "again (not run): 0 of 6 runs done; claims: —",
     ]
-    assert said.err == "written: reports/index.html (open it in a browser), reports/README.md\n"
+    assert "reports/index.html " in said.told().err
+    assert "reports/README.md" in said.err
 
 
 def test_a_papers_page_has_its_tables_and_what_differs(call, run: Path, tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_the_pages_do_not_depend_on_weights_of_this_machine(
     path = run / "pre.yaml"
     path.write_text(text[: start[0]] + "      imagenet: {model.init: imagenet}\n" + text[start[1] :])
     fill(path, lambda arm, seed: {"top1": 0.5 + 0.1 * seed} if arm == "scratch" else None)
-    assert "(not run: no weights" in call("report", path, "--format", "md").out
+    assert "(not run: " in call("report", path, "--format", "md").out
     call("report", "--all")
     first = markdown(tmp_path / "reports")
     assert "| imagenet | — (not run: no weights) |" in first["pre.md"]
@@ -198,10 +199,8 @@ def test_a_file_with_mistakes_is_left_out_named_and_leaves_with_3(call, run: Pat
     assert "experiments/tiny2020/again.yaml:2: seedz: " in said.err
     twin = "the study name 'child' is already used by experiments/child.yaml. Choose another."
     assert f"experiments/twin.yaml: {twin}" in said.err
-    assert (
-        "experiments/index.yaml: the study name 'index' is already used by the page of all studies. Choose another."
-        in (said.err)
-    )
+    assert "experiments/index.yaml: " in said.told("study").err
+    assert "'index'" in said.err
     pages = markdown(tmp_path / "reports")
     left_out = "`experiments/tiny2020/again.yaml` has mistakes and was skipped; `ablate grid check experiments/tiny2020/again.yaml` names them."  # fmt: skip
     assert left_out in pages["tiny2020.md"]
@@ -211,10 +210,9 @@ def test_a_file_with_mistakes_is_left_out_named_and_leaves_with_3(call, run: Pat
 
 def test_nothing_done_leaves_with_5_and_writes_nothing(call, papers: Path, fill, tmp_path: Path) -> None:
     fill(papers / "child.yaml", lambda arm, seed: None)
-    assert call("report", "--all", code=5).err == (
-        "error: No run of the 3 study files is done in results.db. Run one first: "
-        "ablate grid run experiments/child.yaml. Or choose another database with --db.\n"
-    )
+    said = call("report", "--all", code=5).told("nothing-done")
+    for fact in ("3 study files", "results.db", "ablate grid run experiments/child.yaml", "--db"):
+        assert fact in said.err
     assert not (tmp_path / "reports").exists()
     (papers / "tiny2020" / "again.yaml").write_text("study: again\nseedz: 3\n")
     assert "again.yaml:2: seedz: " in call("report", "--all", code=3).err
@@ -224,9 +222,7 @@ def test_a_changed_file_is_told(call, run: Path) -> None:
     path = run / "tiny2020" / "tiny2020.yaml"
     path.write_text(path.read_text().replace("lr: 0.02", "lr: 0.03"))
     said = call("report", "--all")
-    assert "experiments/tiny2020/tiny2020.yaml has changed since tiny2020 was last run, so its run ids changed" in (
-        said.err
-    )
+    assert "experiments/tiny2020/tiny2020.yaml " in said.told().err
     assert "tiny2020 (not run): 0 of 6 runs done" in said.out
 
 
@@ -240,31 +236,26 @@ def test_a_changed_file_is_told(call, run: Path) -> None:
     ],
 )
 def test_what_does_not_go_with_all_leaves_with_2(call, options: list[str], named: str) -> None:
-    assert call("report", "--all", *options, code=2).err == (
-        "error: --all writes the HTML and Markdown pages of every study, so it cannot be combined with "
-        f"{named}. Allowed: --out FOLDER, --experiments FOLDER, --db.\n"
-    )
+    said = call("report", "--all", *options, code=2).told("usage")
+    for fact in (f" {named}. ", "--out", "--experiments", "--db"):
+        assert fact in said.err
 
 
 def test_experiments_goes_with_all_only(call) -> None:
-    assert call("report", "--experiments", "x", code=2).err == (
-        "error: --experiments needs --all. For one study, give STUDY instead.\n"
-    )
+    said = call("report", "--experiments", "x", code=2).told("usage")
+    assert "--experiments" in said.err
+    assert "--all" in said.err
 
 
 def test_places_that_cannot_be_meant(call, run: Path, tmp_path: Path) -> None:
     said = call("report", "--all", "--out", "all.html", code=2).err
     assert said == "error: all.html: must be a folder, for the pages of all studies. Choose the folder with --out.\n"
-    assert call("report", "--all", "--experiments", "studies", code=5).err == (
-        "error: There is no folder of study files at studies. Choose the folder with --experiments.\n"
-    )
+    assert "--experiments" in call("report", "--all", "--experiments", "studies", code=5).told("no-study-files").err
     (tmp_path / "empty").mkdir()
-    assert call("report", "--all", "--experiments", "empty", code=5).err == (
-        "error: empty has no study files (*.yaml or PAPER/*.yaml) to publish. Choose the folder with --experiments.\n"
-    )
+    assert "--experiments" in call("report", "--all", "--experiments", "empty", code=5).told("no-study-files").err
     (tmp_path / "README.md").write_text("# My project\n")
-    assert call("report", "--all", "--out", ".", code=2).err == (
-        "error: README.md was not written by ablate and would be replaced. Use another folder, or move the file. Choose the folder with --out.\n"
-    )
+    said = call("report", "--all", "--out", ".", code=2).told("would-overwrite")
+    assert "README.md " in said.err
+    assert "--out" in said.err
     assert (tmp_path / "README.md").read_text() == "# My project\n"
     assert not (tmp_path / "plotly.min.js").exists()

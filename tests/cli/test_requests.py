@@ -98,7 +98,7 @@ def test_seeds_of_two_calls_are_one_study_and_each_call_speaks_of_its_own(call, 
     assert first.err.startswith("st: 4 runs, 0 done, 4 to run")
     second = call("grid", "run", st, "--seeds", "5,", *INLINE)
     assert second.err.startswith("st: 2 runs, 0 done, 2 to run")
-    assert "Nothing left to run." in second.err
+    second.told()
     assert states() == {"done": 3, "queued": 3}
     for named in ("st", st):
         assert call("status", named).out.startswith("st: 3 of 6 runs done, 3 to run")
@@ -131,9 +131,8 @@ def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp
     second = project(tmp_path / "B", levels="[1, 3]", base=0.9)
     call("grid", "run", first, "--limit", "1", *INLINE)
     said = call("grid", "run", second, "--limit", "1", *INLINE)
-    assert (
-        f"warning: st was last run from {first}, with a different design. The name now refers to {second}." in said.err
-    )
+    assert f"warning: st was last run from {first}, " in said.told().err
+    assert f" {second}." in said.err
     call("grid", "run", first, *INLINE)
     call("worker", "--study", "st", *ONE)
     assert values() == {0.11, 0.1101, 0.12, 0.1201, 0.93, 0.9301}, "x = 1 is one run, and the first to ask trained it"
@@ -197,7 +196,7 @@ def test_a_worker_bounds_the_runs_of_all_requests(call, st: Path) -> None:
     call("worker", "--study", "st", *ONE)
     assert states() == {"done": 6}
     assert call("worker", "--study", "st", *ONE).code == 0, "nothing is open, and that is no mistake"
-    assert "--profile and --set go with --study" in call("worker", "--grid", "x", "--set", "y=1", code=2).err
+    call("worker", "--grid", "x", "--set", "y=1", code=2).told("usage")
 
 
 # Variants -------------------------------------------------------------------------------------------------------------
@@ -210,7 +209,7 @@ def test_a_variant_is_named_shown_and_never_held_against_the_paper(call, st: Pat
     assert (plain["comparable"], plain["set"], plain["study"]) == (True, [], "st")
     done = call("grid", "run", st, "--set", "y=2", *INLINE)
     assert done.err.startswith("st [y=2]: 4 runs, 0 done, 4 to run")
-    assert f"The report: ablate report {st} --set y=2" in done.err
+    assert f"ablate report {st} --set y=2" in done.told().err
     variant = call("report", "st", "--set", "y=2", "--format", "json").document
     assert (variant["comparable"], variant["set"], variant["study"]) == (False, ["y=2"], "st")
     assert variant["rows"][0]["cells"]["top1"]["agrees"] is None
@@ -245,11 +244,10 @@ def test_a_name_that_was_only_run_with_settings_says_so(call, st: Path) -> None:
             "st has been run only with changed settings: st [y=3], st [y=2]. Name one of these variants. Repeat its settings with --set."
             in said
         )
-    assert (
-        "st [y=4] has not been run. Runs exist of st [y=3], st [y=2]."
-        in call("status", "st", "--set", "y=4", code=5).err
-    )
-    assert "Studies there: st [y=2], st [y=3]." in call("report", code=5).err
+    said = call("status", "st", "--set", "y=4", code=5).told("unknown-variant").err
+    assert "st [y=4] " in said
+    assert "st [y=3], st [y=2]" in said
+    assert "st [y=2], st [y=3]" in call("report", code=5).told("unknown-study").err
     with pytest.raises(NotFound, match="only with changed settings"):
         ablate.frame("st")
 
@@ -270,9 +268,7 @@ def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: 
     old.write_text(st.read_text())
     project(tmp_path, levels="[1, 2, 3]", seeds="1")
     said = call("grid", "run", st, *INLINE)
-    assert (
-        "note: the design of st has changed since it was last run. The name now refers to the new design." in said.err
-    )
+    assert "note: " in said.told().err
     assert call("status", "st").out.startswith("st: 3 of 3 runs done"), (
         "seeds of the old design are not asked of the new"
     )
@@ -281,7 +277,7 @@ def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: 
     assert all(run["studies"] == ["st"] for run in found), "whoever ever asked for a run is named"
     assert found[0]["asked_by"] == [{"study": "st", "profile": None, "set": []}]
     again = call("grid", "run", old, "--limit", "1", *INLINE)
-    assert f"warning: st was last run from {st}, with a different design" in again.err
+    assert f"warning: st was last run from {st}, " in again.told().err
 
 
 def test_the_same_file_from_another_folder_is_no_other_version(call, st: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +287,7 @@ def test_the_same_file_from_another_folder_is_no_other_version(call, st: Path, m
     said = call("grid", "run", "../st.yaml", "--limit", "1", *INLINE).err
     assert "warning" not in said
     assert "note" not in said
-    assert "2 runs left: ablate grid run ../st.yaml\n" in call("status", "st").err
+    assert ": ablate grid run ../st.yaml\n" in call("status", "st").told().err
     assert "t " in call("report", "st", "--format", "md").out
 
 
@@ -308,7 +304,9 @@ def test_a_table_that_a_file_gained_is_shown_by_name_from_anywhere(
     said = call("report", "st", "--table", "paper", "--format", "md", code=5).err
     assert f"st has no table 'paper'. Tables: t. {st} has changed since st was last run" in said
     st.unlink()
-    assert "st has no table 'paper'. Tables: t.\n" in call("report", "st", "--table", "paper", code=5).err
+    said = call("report", "st", "--table", "paper", code=5).told("unknown-table").err
+    assert "'paper'" in said
+    assert "Tables: t." in said
 
 
 PARENT = "study: parent\nrecipe: {data: {name: digits, limit: 20}, model.arch: three-layer-cnn, epochs: 1, batch_size: 10}\nseeds: 1\n"

@@ -26,15 +26,15 @@ def test_a_worker_trains_what_is_left_of_a_study(call, tiny: Path) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--study", "tiny", "--grid", "grid.json")])
 def test_one_thing_to_work_on_is_named(call, options: tuple[str, ...]) -> None:
-    call("worker", *options, code=2).told()
+    call("worker", *options, code=2).told("usage")
 
 
 def test_studies_that_are_not_there(call, tiny: Path, fill) -> None:
     fill(tiny)
-    call("worker", "--study", "tni", code=5).told()
-    call("worker", "--study", "7", code=5).told()
-    call("worker", "--study", "tiny", "--profile", "cpu", code=5).told()
+    call("worker", "--study", "tni", code=5).told("unknown-study")
+    call("worker", "--study", "7", code=5).told("unknown-study")
+    call("worker", "--study", "tiny", "--profile", "cpu", code=5).told("unknown-profile")
 
 
 def test_a_grid_file_that_is_not_there(call) -> None:
-    call("worker", "--grid", "grid.json", code=5).told()
+    call("worker", "--grid", "grid.json", code=5).told("not-found")

@@ -279,9 +279,10 @@ def hostile(table1: Table) -> Table:
 def runs() -> tuple[RunResult, ...]:
     """A done run, a failed one, and one that waits."""
     done = AttemptResult(1, "done", "host-1", 1_700_000_000.0, 1_700_000_725.0, None, {}, "f")
+    failed = AttemptResult(2, "failed", "host-1", 1_700_000_000.0, 1_700_000_060.0, None, {}, "f")
     (first, second, third) = ids("A")
     return (
         RunResult(Run(first, "a" * 64, 0, {}), "done", (done,), {"top1": 0.67}, seconds=725.0, device="cuda:0"),
-        RunResult(Run(second, "a" * 64, 1, {}), "failed", (done, done), error="diverged at epoch 3 <b>loss</b>"),
+        RunResult(Run(second, "a" * 64, 1, {}), "failed", (done, failed), error="diverged at epoch 3 <b>loss</b>"),
         RunResult(Run(third, "a" * 64, 2, {}), "queued"),
     )

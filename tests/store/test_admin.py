@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from golden_texts import raising, worded
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import migrate, schema
@@ -103,19 +104,16 @@ def test_an_older_database_says_what_to_do(filled: Path, next_revision: Callable
     next_revision("pass")
     with pytest.raises(StoreError) as caught:
         Store.open(str(filled), read_only=read_only)
-    assert str(caught.value) == (
-        f"{filled} was made by an older ablate (schema {NOW}, this one reads {NEXT}). "
-        "Run `ablate db upgrade`: it makes a backup first."
-    )
+    worded(str(caught.value), f"{filled} ", f"schema {NOW}, ", f"{NEXT}", "`ablate db upgrade`")
 
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_newer_database_is_refused_and_left_alone(filled: Path, read_only: bool) -> None:
     change(filled, "UPDATE alembic_version SET version_num = '0099'")
     before = filled.read_bytes()
-    with pytest.raises(StoreError, match=r"made by a newer ablate \(schema 0099, .* Update ablate to open it"):
+    with raising(StoreError, "schema 0099, "):
         Store.open(str(filled), read_only=read_only)
-    with pytest.raises(StoreError, match="made by a newer ablate"):
+    with raising(StoreError, "schema 0099, "):
         upgrade(str(filled))
     assert filled.read_bytes() == before
 
@@ -197,17 +195,17 @@ def test_a_backup_replaces_no_file_unasked(filled: Path, tmp_path: Path) -> None
     target = tmp_path / "copy.db"
     target.write_text("precious")
     with Store.open(str(filled), read_only=True) as store:
-        with pytest.raises(StoreError, match="already exists; name another file"):
+        with raising(StoreError, "copy"):
             store.backup(target)
         assert target.read_text() == "precious"
         store.backup(target, overwrite=True)
-        with pytest.raises(StoreError, match="cannot be that file itself"):
+        with raising(StoreError):
             store.backup(filled, overwrite=True)
-        with pytest.raises(NotFound, match=r"the folder .* does not exist"):
+        with raising(NotFound, "none "):
             store.backup(tmp_path / "none" / "copy.db")
     with Store.open(str(target)) as used, Store.open(str(filled), read_only=True) as store:
         used.cancel([run.run.run_id for run in used.list_runs()])
-        with pytest.raises(StoreError, match="is a database in use"):
+        with raising(StoreError, "-wal"):
             store.backup(target, overwrite=True)
 
 
@@ -305,12 +303,9 @@ def test_the_errors_of_a_server_are_put_in_words() -> None:
         error.sqlstate = state
         return dialect.translate(error)
 
-    assert str(said("55P03", "canceling")) == (
-        "postgresql+psycopg://u:***@h/d is locked: another session has been writing to it for 30 s. "
-        "Wait for that process or end it, then try again; nothing was lost."
-    )
+    worded(str(said("55P03", "canceling")), "postgresql+psycopg://u:***@h/d ", "30 s")
     assert isinstance(said("53100", "could not extend file"), NoSpaceOrPermission)
-    assert "cannot be reached: no *** here. Check that the server runs" in str(said(None, "no hush here"))
+    worded(str(said(None, "no hush here")), "no *** here")
     assert isinstance(said("42P01", "relation"), StoreError)
     deadlock = ServerError()
     deadlock.sqlstate = "40P01"

@@ -178,7 +178,7 @@ ROWS = "rows: tweak, where: {refine: none}"
         ("{rows: tweak, where: {refin: none}}", ['.where.refin: unknown-name', ': ambiguous']),
         ("{rows: tweak, where: {refine: non}}", ['.where.refine: unknown-name']),
         ("{rows: tweak, where: {refine: none, epoch: 3}}", ['.where.epoch: unsupported']),
-        ("{rows: effect, where: {effect: 3}}", ['.where.effect: unsupported']),
+        ("{rows: effect, where: {effect: 3}}", ['.where.effect: wrong-value']),
         ("{rows: [tweak, epoch], where: {refine: none, epoch: [0]}}", ['.where.epoch: out-of-range']),
         ("{rows: [tweak, epoch], where: {refine: none, epoch: ['²']}}", ['.where.epoch: out-of-range']),
         ("{rows: [tweak, epoch], where: {refine: none, epoch: []}}", ['.where.epoch: empty']),

@@ -68,7 +68,7 @@ def test_a_file_is_found_by_its_digest_and_beside_the_study(file: Any, tmp_path:
     home = tmp_path / "home"
     (home / "weights").mkdir(parents=True)
     relative = {"file": "elsewhere/resnet18.pt", "sha256": digest}
-    with raising(NotFound):
+    with raising(NotFound, code="absent-weights"):
         load(Model(init=relative), home)
     assert load(Model(init={"file": path.name, "sha256": digest}), home, study_dir=tmp_path)[1].loaded == 122
     (home / "weights" / "any-name.pt").write_bytes(path.read_bytes())
@@ -88,7 +88,7 @@ def test_of_files_with_one_name_the_one_that_was_hashed_is_taken(
 
 
 def test_a_file_with_other_bytes_is_refused(file: Any, tmp_path: Path) -> None:
-    with raising(BadData):
+    with raising(BadData, code="digest-differs"):
         load(Model(init={"file": str(file[0]), "sha256": "0" * 64}), tmp_path)
 
 
@@ -291,7 +291,7 @@ def test_weights_of_another_network_are_refused(file: Any, tmp_path: Path) -> No
 def test_imagenet_weights_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: pytest.fail("a download"))
-    with raising(NotFound):
+    with raising(NotFound, code="absent-weights"):
         load(Model(init="imagenet"), tmp_path)
     with raising(StudyError):
         load(Model(init="imagenet-v2"), tmp_path)
@@ -425,7 +425,7 @@ def test_a_parent_without_weights_or_of_another_variant(new_run: Any, watched: A
         fit(run, child.context)
     parent = watched("parent", keep="all")
     child.context.parent_dir = parent.context.run_dir
-    with raising(NotFound, match="abababababab has no model-last.pt"):
+    with raising(NotFound, match="abababababab has no model-last.pt", code="absent-weights"):
         fit(run, child.context)
     fit(new_run(model__arch="resnet18", model__small_stem=True, model__tweak="C", epochs=1), parent.context)
     with raising(StudyError):

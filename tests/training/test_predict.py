@@ -441,10 +441,10 @@ def test_weights_that_are_not_what_was_recorded(train: Train) -> None:
     trained = train(epochs=1)
     path, digest = trained.folder / "model-last.pt", trained.artifact("model-last.pt").sha256
     path.write_bytes(path.read_bytes()[:-1])
-    with raising(BadData):
+    with raising(BadData, code="digest-differs"):
         load_network(trained.run, path, digest)
     path.unlink()
-    with raising(NotFound):
+    with raising(NotFound, code="absent-weights"):
         load_network(trained.run, path, digest)
 
 

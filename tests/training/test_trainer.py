@@ -402,7 +402,7 @@ def test_running_out_of_memory_says_what_to_lower(new_run: Any, watched: Any, mo
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
 
     monkeypatch.setattr(loop_module.Loop, "_step", full)
-    with raising(RunFailure):
+    with raising(RunFailure, code="out-of-memory"):
         fit(new_run(), watched().context)
 
 

@@ -151,7 +151,7 @@ def import_(
 
 def _say_import(found: Imported, what: str, dry_run: bool) -> None:
     say(f"{what}: {'would import' if dry_run else 'imported'} {plural(found.new, 'new run')}"
-        f", and attempts of {found.added:,} that had no result here; {found.same:,} were already here")  # fmt: skip
+        f" and results of {plural(found.added, 'run')} that had none here; {found.same:,} were already here")  # fmt: skip
     if found.kept:
         ids = ", ".join(run_id[:12] for run_id in found.kept[:5]) + (", ..." if found.kept[5:] else "")
         say(f"kept as they are here: {plural(len(found.kept), 'run')} with a different history: {ids}")

@@ -138,12 +138,12 @@ def _finish(
     study: Study, after: Plan, store: Store, name: str, seeds: str | None, db: str | None, *, table: bool
 ) -> None:
     """The first table for people, unless they have just interrupted the grid, and what to do next."""
+    from ablate.analysis.layout import tables_of
     from ablate.cli.screens import print_tables
     from ablate.project.results import build
 
-    if after.counts["done"] and study.tables and table:
-        first = next(iter(study.tables))
-        tables = [build(study, study.tables[first], store)]
+    if after.counts["done"] and table and (shown := tables_of(study)):
+        tables = [build(study, shown[0], store)]
         if study.tune:
             from ablate.project.tunings import comparison_tables
 

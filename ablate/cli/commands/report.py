@@ -68,11 +68,14 @@ def report(
         return
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
+    from ablate.analysis.layout import tables_of
+
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
-    names = [table] if table else list(loaded.tables)
+    whole = [spec.name for spec in tables_of(loaded)]
+    names = [table] if table else whole
     if table and written.page and out is None:
-        names += [name for name in loaded.tables if name != table]  # the study's page stays whole
+        names += [name for name in whole if name != table]  # the study's page stays whole
     if written.one_table and len(names) > 1 and (out is None or out.suffix):
         raise UsageError(
             f"{format_.upper()} holds one table: add --table, one of {', '.join(names)}; or --out FOLDER for a file each.",
@@ -85,7 +88,7 @@ def report(
     tables, results = build_tables(store, loaded, names, alone=table is not None)
     _say_state(store, loaded, results, study)
     scale = other_scale(store, loaded, study) if profile is not None else ""
-    found = answer_of(loaded, tables, results) if len(names) == len(loaded.tables) else ()
+    found = answer_of(loaded, tables, results) if table is None or (written.page and out is None) else ()
     _write_report(written, loaded, tables, results, table, out, scale, found)
     planned = make_plan(loaded, store)
     say_stale(planned)

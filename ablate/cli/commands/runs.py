@@ -13,6 +13,7 @@ from ablate.project.database import database_url
 from ablate.project.text import duration, plural
 from ablate.study.recipes.places import home
 from ablate.study.values.digits import brief
+from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import STATES
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def list_(
         return
     _print_list(found, names)
     if not found:
-        say("No such run." if study or state else "No run yet: ablate grid run STUDY.yaml")
+        say("No matching runs." if study or state else "No runs yet: ablate grid run STUDY.yaml")
     elif len(found) == limit:
-        say(f"The newest {limit} only (--limit).")
+        say(f"Only the newest {plural(limit, 'run')} shown (--limit).")
     else:
         say(f"{plural(len(found), 'run')}. To show one: ablate runs show RUN")
 
@@ -165,6 +166,10 @@ def verify(
             "--from", metavar="OTHER.db", help="Compare with a database that the old code trained on this machine."
         ),
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Train this run again, and no other: an id or its beginning."),
+    ] = None,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -183,7 +188,7 @@ def verify(
     loaded = stored_study(require_reader(db), study, profile, set_ or [])
     with Store.open(database_url(db)) as store:
         source = require_reader(from_) if from_ is not None else store
-        found = work.verify(loaded, store, source, sample)
+        found = work.verify(loaded, store, source, sample, run)
         planned = make_plan(loaded, store)
     work.say_left(found, loaded, db)
     if json_:
@@ -275,13 +280,10 @@ def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]
     """Metrics to print: each once (the reported split's without a prefix), sizes in MiB."""
     shown = {}
     for name, value in sorted(metrics.items()):
-        plain = name.removeprefix(f"{reported}_")
+        plain = MetricName.parse(name).inside(reported)
         if plain != name and metrics.get(plain) == value:
             continue
-        if name == "peak_memory":
-            shown[name] = f"{value / 2**20:,.0f} MiB"
-        else:
-            shown[name] = brief(value)
+        shown[name] = f"{value / 2**20:,.0f} MiB" if name == "peak_memory" else brief(value)
     return shown
 
 
@@ -306,8 +308,8 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _once(result: RunResult) -> dict[str, float]:
     """The final metrics, each under one name."""
-    again = f"{result.reported_split}_"
-    return {name: value for name, value in result.metrics.items() if name.removeprefix(again) == name}
+    split = result.reported_split
+    return {name: value for name, value in result.metrics.items() if MetricName.parse(name).inside(split) == name}
 
 
 def _of_training(result: RunResult) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ablate.dispatch.contract.queue import WatchedQueue
 from ablate.errors import AblateError, DatabaseGone, LeaseLost, RunFailure, StoreError
 from ablate.store.values import Claim, Counts
 from ablate.study.records import AttemptResult, EpochRecord, Progress, RunResult
+from ablate.study.values.metrics import SPLITS, MetricName
 from ablate.study.values.run import Run
 
 SLACK = 15.0
@@ -293,11 +294,12 @@ class Watcher:
 
 def _records(epoch: int, names: Mapping[str, float]) -> list[EpochRecord]:
     """An epoch as its trainer told it, from what the store makes of it (`RunResult.epochs`)."""
-    found = [
-        EpochRecord(epoch, split, {name.removeprefix(f"{split}_"): value for name, value in names.items() if name.startswith(f"{split}_")})
-        for split in ("train", "val", "test")
-    ]  # fmt: skip
-    return [record for record in found if record.metrics]
+    found: dict[str, dict[str, float]] = {split: {} for split in SPLITS}
+    for text, value in names.items():
+        name = MetricName.parse(text)
+        if name.split is not None:
+            found[name.split][name.name] = value
+    return [EpochRecord(epoch, split, metrics) for split, metrics in found.items() if metrics]
 
 
 def nobody_left(said: str) -> RunFailure:

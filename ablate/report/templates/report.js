@@ -16,9 +16,32 @@
     return value;
   };
 
+  // Matrices come as counts; the shares of a row are made here.
+  const kinds = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array };
+  const rowsOf = (counts) => {
+    if (Array.isArray(counts)) return counts;
+    const bytes = Uint8Array.from(atob(counts.bdata), (character) => character.charCodeAt(0));
+    const all = new kinds[counts.dtype](bytes.buffer);
+    const [rows, columns] = counts.shape.split(",").map(Number);
+    return Array.from({ length: rows }, (_, row) => all.subarray(row * columns, (row + 1) * columns));
+  };
+  const withShares = (trace) => {
+    const [place, other] = trace.z === "shares" ? ["z", "customdata"] : ["customdata", "z"];
+    if (trace[place] !== "shares") return;
+    trace[place] = rowsOf(trace[other]).map((own) => {
+      const sum = own.reduce((total, count) => total + count, 0);
+      return Float32Array.from(own, (count) => (sum ? count / sum : NaN));
+    });
+  };
+
   const draw = (plot) => {
     if (typeof Plotly === "undefined") return;
     const source = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
+    if (source.of) { // the same matrix, as shares
+      const { z, ...rest } = JSON.parse(document.getElementById(`${source.of}-data`).textContent).data[0];
+      source.data[0] = { ...rest, customdata: z, ...source.data[0] };
+    }
+    source.data.filter((trace) => trace.type === "heatmap").forEach(withShares);
     const figure = dark.matches ? swapped(source) : source;
     figure.layout.template = theme[dark.matches ? "dark" : "light"];
     if (touch.matches) figure.layout.dragmode = false; // a finger on a figure scrolls the page

@@ -23,7 +23,7 @@ from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.recipes.normalise import CALLABLE
-from ablate.study.values.metrics import METRICS, SPLITS
+from ablate.study.values.metrics import METRICS, SPLITS, MetricName
 
 BETTER = ("lower", "higher", "neither")
 SEED = "env"
@@ -128,7 +128,7 @@ def _program(given: list[str]) -> list[str]:
 def known_names(declared: Mapping[str, Any]) -> set[str]:
     """The metrics that a trainer may report: those that it declares and ours, on any split."""
     names = {*METRICS, *declared}
-    return {*names, *(f"{split}_{name}" for split in SPLITS for name in names)}
+    return {*names, *(str(MetricName(split, name)) for split in SPLITS for name in names)}
 
 
 def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:

@@ -81,7 +81,7 @@ def parse_claim(text: str, context: ClaimContext) -> Claim:
         kind = found["which"]
         ours = METRICS[metric].better if metric in METRICS else ""
         if context.better.get(metric, ours) == "neither":
-            raise ClaimError(f"{text!r}: {metric} has no better direction; compare with > or <.")
+            raise ClaimError(f"{text!r}: neither a higher nor a lower {metric} is better; compare with > or <.")
         subject = term(found["a"])
         others = [term(row.strip()) for row in found["rest"].split(",")] if found["rest"] else context.rows(where)
         terms = (subject, *(other for other in others if other.levels != subject.levels))

@@ -16,10 +16,12 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.tables.claim_specs import ClaimContext, ClaimError, parse_claim
 from ablate.study.tables.reported import EPOCH, ReportedReader, left_out_by
-from ablate.study.values.metrics import CLASS_METRICS, METRICS, SPLITS
+from ablate.study.values.metrics import CLASS_METRICS, METRICS, SPLITS, MetricName
 from ablate.study.values.study import Claim, Condition, Factor, TableSpec, Term
 
 KINDS = ("epoch", "class", "effect")
+MAIN = "main"
+"""All that `where: {effect: ...}` can be: main effects are shown alone."""
 TESTS = ("moderated", "dunnett", "welch-holm")
 
 
@@ -183,9 +185,11 @@ class TableReader:
         for name in KINDS:
             if isinstance(where, dict) and name in where:
                 place = (*key, "where", name)
-                if name != kind or kind == "effect":
+                if name != kind:
                     self.problems.add(place, "unsupported", f"only works if `rows` ends in {name}.")
                     return ()
+                if kind == "effect":
+                    return self._main_alone(place, where[name])
                 picked = self.problems.names(place, where[name], "a row or a list of rows")
                 if kind == "epoch" and not all(EPOCH.fullmatch(text) for text in picked):
                     self.problems.add(place, "out-of-range", "epochs must be whole numbers from 1.")
@@ -193,6 +197,13 @@ class TableReader:
                     self.problems.add(place, "empty", "selects no row.")
                 return tuple(dict.fromkeys(picked))
         return ()
+
+    def _main_alone(self, place: Key, value: object) -> tuple[str, ...]:
+        if value != MAIN:
+            self.problems.add(
+                place, "wrong-value", f"must be {MAIN}, which leaves interactions out, not {show(value)}."
+            )
+        return (MAIN,)
 
     def _claims(self, key: Key, value: object, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
         if value is None:
@@ -286,5 +297,5 @@ def default_tables(factors: Sequence[Factor], declared: Sequence[str] = ()) -> d
 def known_metrics(declared: Mapping[str, Any]) -> tuple[str, ...]:
     """The metrics that tables may name: ours, and those that the study's own trainer declares, on any split."""
     own = [name for name in declared if name not in METRICS]
-    split = [f"{split}_{name}" for split in SPLITS for name in own]
-    return (*own, *METRICS, *(name for name in split if name not in METRICS and name not in declared))
+    split = [str(MetricName(split, name)) for split in SPLITS for name in own]
+    return tuple(dict.fromkeys((*own, *METRICS, *split)))

@@ -23,7 +23,7 @@ from ablate.study.document.source import Document, read
 from ablate.study.loader import Settings, load
 from ablate.study.recipes.normalise import SELECTORS, has_validation
 from ablate.study.tuning.space import read_space
-from ablate.study.values.metrics import METRICS
+from ablate.study.values.metrics import METRICS, MetricName
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Budget, Dimension, Tuning
 
@@ -141,18 +141,19 @@ class _Reader:
         name = self.problems.text(("metric",), "a metric")
         own = dict(study.metrics) if study else {}
         allowed = (*SELECTORS, *own)
+        split = MetricName.parse(name).split
         if name in own:
             return name, own[name]
         if name in SELECTORS:
             return name, METRICS[name].better
         if not name:
             message = f"is missing: name the number that is tuned, one of {', '.join(allowed)}."
-        elif name in METRICS and (name.startswith("test_") or f"val_{name}" in METRICS):
+        elif name in METRICS and (split == "test" or str(MetricName("val", name)) in METRICS):
             message = (
                 f"{name} is measured on the split that is reported, which must not choose settings. "
                 f"Allowed: {', '.join(allowed)}."
             )
-        elif name.startswith("train_") and name in METRICS:
+        elif name in METRICS and split == "train":
             message = f"{name} is measured on training images, which says nothing about new ones. Allowed: {', '.join(allowed)}."
         else:
             message = f"{name!r} is not a validation metric.{nearest(name, allowed)} Allowed: {', '.join(allowed)}."

@@ -19,6 +19,31 @@ def split_of(word: str) -> str | None:
     return SPLIT_WORDS.get(word.strip().casefold())
 
 
+@dataclass(frozen=True, slots=True)
+class MetricName:
+    """`loss` of the split `val` is written `val_loss`, in files and in the database: this alone makes that text, and reads it.
+
+    The split is one of `SPLITS`, or None where none is named: the reported split, or no split at all. The name is any word that is
+    not empty, with underscores or not.
+    """
+
+    split: str | None
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, split: str | None = None) -> MetricName:
+        """Read any text. Where it names no split (another word, a slash, a split alone), its split is the one that is given."""
+        head, _, tail = text.partition("_")
+        return cls(head, tail) if head in SPLITS and tail else cls(split, text)
+
+    def __str__(self) -> str:
+        return self.name if self.split is None else f"{self.split}_{self.name}"
+
+    def inside(self, split: str | None) -> str:
+        """The text among the metrics of a split, where its own stand without a prefix."""
+        return self.name if self.split == split else str(self)
+
+
 @dataclass(frozen=True)
 class Metric:
     """`better` is `higher`, `lower` or `neither`; `unit` is `fraction`, `nats`, `s`, `bytes`, `1/s` or empty."""
@@ -65,7 +90,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         *_OURS,
-        *(Metric(f"{split}_{m.name}", m.better, m.unit, f"{m.about} ({split})") for split in SPLITS for m in _OURS),
+        *(Metric(str(MetricName(s, m.name)), m.better, m.unit, f"{m.about} ({s})") for s in SPLITS for m in _OURS),
         *_CLASS,
         *_COSTS,
     )
@@ -76,6 +101,6 @@ _OF_COST = ("s", "1/s", "bytes")
 
 
 def is_cost(name: str) -> bool:
-    """Whether a metric says what a training cost: the one that no training gives again."""
+    """Whether a metric says what a training cost: the one that no training gives again. Any word may stand before it."""
     metric = METRICS.get(name) or METRICS.get(name.partition("_")[2])
     return metric is not None and metric.unit in _OF_COST

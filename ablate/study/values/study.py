@@ -88,7 +88,8 @@ class TableSpec:
     """A table as declared.
 
     `factors` are the row factors in order; `kind` is `arms`, `epoch`, `class` or `effect` (what stands below them).
-    `where` keeps, for every factor, the levels that belong to the table. `row_where` picks rows of epoch and class tables.
+    `where` keeps, for every factor, the levels that belong to the table. `row_where` picks rows of epoch and class tables, and
+    is `main` alone in a table of effects without interactions.
     `columns` are metrics; or, with `column_factor`, the levels of that factor, each showing `metric`.
     `baseline` holds the full levels of the table's own baseline, per factor; factors that are matched are absent.
     `reported` is keyed by row name, one entry a column, None where the paper has none.

@@ -9,7 +9,7 @@ from typing import Any
 
 from ablate.errors import RunFailure
 from ablate.study.assign.foreign_trainer import COUNTERS
-from ablate.study.values.metrics import SPLIT_WORDS, split_of
+from ablate.study.values.metrics import SPLIT_WORDS, MetricName, split_of
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.number import Number, Unreadable, number_of
 from ablate.training.foreign.patterns import whole
@@ -58,7 +58,7 @@ class JsonLines:
         self._take(known, self._count(told, known), split)
 
     def _take(self, known: Mapping[str, Number], count: tuple[int, str] | None, split: str | None) -> None:
-        places: dict[tuple[str | None, str], float] = {}
+        places: dict[MetricName, float] = {}
         for name, number in known.items():
             if number.percent:
                 self._measured.check_percent(name, split)

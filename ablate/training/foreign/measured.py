@@ -12,7 +12,7 @@ from typing import Any
 from ablate.errors import Diverged, RunFailure
 from ablate.study.assign.foreign_trainer import PERCENT, known_names
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
-from ablate.study.values.metrics import METRICS, SPLITS, split_of
+from ablate.study.values.metrics import METRICS, MetricName, split_of
 from ablate.study.values.run import Run
 
 FLUSH_SECONDS = 1.0
@@ -26,9 +26,6 @@ ROUNDING = 1e-6
 LONGEST_QUOTED = 120
 
 _PARTED = re.compile(r"([A-Za-z]+)[_/](.+)", re.DOTALL)
-
-Place = tuple[str | None, str]
-"""A split, where one is named, and a metric's name without it."""
 
 
 class Measured:
@@ -50,17 +47,17 @@ class Measured:
         self._not_read: dict[str, str] = {}
         self.unknown: dict[str, None] = {}
 
-    def place(self, name: str, split: str | None = None) -> Place | None:
-        """Where a number goes: (split, metric). `val_loss`, `val/loss`, `eval_loss` are the loss of `val`, whatever `split` says; a
+    def place(self, name: str, split: str | None = None) -> MetricName | None:
+        """Where a number goes. `val_loss`, `val/loss`, `eval_loss` are the loss of `val`, whatever `split` says; a
         name that the study declares is taken as it stands. None for a metric that the study cannot show."""
         for written in dict.fromkeys((name, name.replace("/", "_"))):
-            if written in self._known or (split and f"{split}_{written}" in self._known):
-                head, _, tail = written.partition("_")
-                return (head, tail) if head in SPLITS and tail else (split, written)
+            if written in self._known or str(MetricName(split, written)) in self._known:
+                return MetricName.parse(written, split)
         parted = _PARTED.fullmatch(name)
         where = split_of(parted[1]) if parted else None
-        rest = parted[2].replace("/", "_") if parted else ""
-        return (where, rest) if where and f"{where}_{rest}" in self._known else None
+        if parted and where and str(place := MetricName(where, parted[2].replace("/", "_"))) in self._known:
+            return place
+        return None
 
     def knows(self, name: str, split: str | None = None) -> bool:
         """Whether a metric is one that the study can show; a name that is not is remembered, for messages."""
@@ -75,12 +72,12 @@ class Measured:
         place = self.place(name, split)
         if place is not None:
             quote = f": {line.strip()[:LONGEST_QUOTED]}" if line else ""
-            self._not_read.setdefault(place[1], f"{why}{quote}")
+            self._not_read.setdefault(place.name, f"{why}{quote}")
 
     def check_percent(self, name: str, split: str | None = None) -> None:
         """Raises RunFailure where a number that is followed by % would be taken for a fraction."""
         place = self.place(name, split)
-        if place is not None and self._is_fraction(*place) and not self._unit(name, *place):
+        if place is not None and _is_fraction(place) and not self._unit(name, place):
             raise RunFailure(f"{name} is a fraction from 0 to 1, and a percentage was printed. {self._declare(name)}")
 
     def take(
@@ -92,15 +89,14 @@ class Measured:
             place = self.place(name, split)
             if place is None:
                 continue
-            where, rest = place
-            value = self._in_unit(name, where, rest, told)
-            self._splits.add(where or PLAIN)
-            final = f"{where}_{rest}" if where else rest
-            self._final(final, value, epoch)
+            value = self._in_unit(name, place, told)
+            where = place.split or PLAIN
+            self._splits.add(where)
+            self._final(str(place), value, epoch)
             if epoch is not None:
-                self._record(epoch, where or PLAIN, rest, value)
+                self._record(epoch, where, place.name, value)
                 if by != "epoch":
-                    self._counted[final] = by
+                    self._counted[str(place)] = by
         self.hand_on_if_due()
 
     def hand_on_if_due(self) -> None:
@@ -134,37 +130,30 @@ class Measured:
             raise RunFailure(f"no metric was reported: {said or self._nothing()}")
         reported = PLAIN if PLAIN in self._splits or "val" not in self._splits else "val"
         for name, value in list(final.items()):
-            if name.startswith(f"{reported}_"):
-                final.setdefault(name.removeprefix(f"{reported}_"), value)
+            final.setdefault(MetricName.parse(name).inside(reported), value)
         if self._records > MOST_RECORDS:
             details["records_left_out"] = self._records - MOST_RECORDS
         if self._counted:
             details["counted_by"] = self._counted
         return Outcome(final, reported_split=reported, details=details)
 
-    def _in_unit(self, name: str, where: str | None, rest: str, value: float) -> float:
+    def _in_unit(self, name: str, place: MetricName, value: float) -> float:
         """The value as it is kept: a fraction where it was told in percent."""
-        unit = self._unit(name, where, rest)
+        unit = self._unit(name, place)
         kept = float(Decimal(repr(value)).scaleb(-2)) if unit == PERCENT else value
-        if self._is_fraction(where, rest) and math.isfinite(kept) and kept > 1 + ROUNDING:
+        if _is_fraction(place) and math.isfinite(kept) and kept > 1 + ROUNDING:
             if unit == PERCENT:
                 raise RunFailure(f"{name} is a percentage from 0 to 100, and {value:g} was reported.")
             raise RunFailure(f"{name} is a fraction from 0 to 1, and {value:g} was reported. {self._declare(name)}")
         return kept
 
-    def _unit(self, name: str, where: str | None, rest: str) -> str:
-        for key in (name, f"{where}_{rest}", rest):
-            if key in self.declared:
-                return self._units.get(key, "")
-        return ""
-
-    def _is_fraction(self, where: str | None, rest: str) -> bool:
-        ours = METRICS.get(f"{where}_{rest}") or METRICS.get(rest)
-        return ours is not None and ours.unit == "fraction"
+    def _unit(self, name: str, place: MetricName) -> str:
+        keys = (name, str(place), place.name)
+        return next((self._units.get(key, "") for key in keys if key in self.declared), "")
 
     def _declare(self, name: str) -> str:
         place = self.place(name)
-        key = name if name in self.declared or place is None else place[1]
+        key = name if name in self.declared or place is None else place.name
         return f"Declare it: metrics: {{{key}: {{unit: percent}}}}; or print the fraction."
 
     def _final(self, name: str, value: float, epoch: int | None) -> None:
@@ -175,7 +164,7 @@ class Measured:
 
     def _of(self, name: str) -> tuple[float | None, int | None]:
         """A declared metric's final number: as it was told, or on the split that is reported."""
-        places = (name, *(f"{split}_{name}" for split in (PLAIN, "val")))
+        places = (name, *(str(MetricName(split, name)) for split in (PLAIN, "val")))
         return next((self._last[place] for place in places if place in self._last), (None, None))
 
     def _record(self, epoch: int, split: str, name: str, value: float) -> None:
@@ -187,9 +176,9 @@ class Measured:
     def _missing(self, name: str) -> str:
         pattern = self.declared[name]
         place = self.place(name)
-        if place is not None and place[1] in self._not_read:
-            return f"the metric {name} was not reported: {self._not_read[place[1]]}"
-        if f"train_{name}" in self._last:
+        if place is not None and place.name in self._not_read:
+            return f"the metric {name} was not reported: {self._not_read[place.name]}"
+        if str(MetricName("train", name)) in self._last:
             return f"the metric {name} was reported only for the training split: print it for {PLAIN} or val, too, or declare train_{name}"
         if pattern is None:
             return f"the metric {name} was not reported: {self._nothing()}"
@@ -208,3 +197,8 @@ class Measured:
         epochs = self._run.recipe.get("epochs")
         if isinstance(epochs, int) and 0 < epoch <= epochs:
             self._context.on_progress(Progress(self._run.run_id, epoch, epochs, epoch, epochs))
+
+
+def _is_fraction(place: MetricName) -> bool:
+    ours = METRICS.get(str(place)) or METRICS.get(place.name)
+    return ours is not None and ours.unit == "fraction"

@@ -170,5 +170,5 @@ def test_dtypes_of_old_pickles_give_no_warning() -> None:
 
 
 def test_missing_cifar_says_how_to_get_it(root: Path, home: Path) -> None:
-    with raising(NotFound):
+    with raising(NotFound, code="absent-data-set"):
         load(root, home)

@@ -133,12 +133,12 @@ def test_replicates_share_an_official_split(root: Path, home: Path) -> None:
 
 
 def test_an_unknown_name_suggests_one(root: Path, home: Path) -> None:
-    with raising(NotFound):
+    with raising(NotFound, code="unknown-data-set"):
         load(root, home, name="cifar-10")
 
 
 def test_missing_caltech_says_where_and_how(root: Path, home: Path) -> None:
-    with raising(NotFound):
+    with raising(NotFound, code="absent-data-set"):
         load(root, home, name="caltech101", image_size=32)
 
 
@@ -146,7 +146,7 @@ def test_missing_caltech_says_where_and_how(root: Path, home: Path) -> None:
 def test_sets_that_the_user_brings_need_a_path(root: Path, home: Path, name: str) -> None:
     with raising(BadData):
         load(root, home, name=name)
-    with raising(NotFound):
+    with raising(NotFound, code="absent-data-set"):
         load(root, home, name=name, path="nothing/here")
 
 

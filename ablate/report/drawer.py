@@ -1,0 +1,163 @@
+"""What a page knows of single runs: the drawer that a cell opens, and the list of runs at its end.
+
+It is one JSON document in the page. A home folder in an error reads `~`; of an environment only what `SHOWN` lists leaves
+the database, so that no host, user, path or variable does.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ablate.analysis.table import Table
+from ablate.report import format as fmt
+from ablate.study.code.verified import ITSELF
+from ablate.study.records import RunResult
+from ablate.study.values.recipe import AnyRecipe
+
+SHORT = 12
+"""Characters of a run id that are printed."""
+SHOWN = ("device", "cpu", "threads", "cuda", "python", "platform", "packages", "code", "commit", "dirty")
+LEVELS = 65_534
+"""Steps of a packed curve between its least and its greatest value; one code more says that there is no value."""
+
+_HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^/\\\s:'\"]+|/root(?![\w.-])")
+
+
+def private(text: str) -> str:
+    """`text` without the names of home folders."""
+    return _HOME.sub("~", text)
+
+
+def drawer(tables: Sequence[Table], runs: Sequence[RunResult], again: str = "") -> dict[str, Any]:
+    """The document: `runs` in order, each with its place in `arms` and `environments`; `metric` is that of the curves, and
+    `again` the command that trains a run again, without the run."""
+    places = _places(tables)
+    metric = next((table.columns[0].metric for table in tables if table.kind != "class" and table.columns), "")
+    bases = _baselines(tables, runs)
+    arms: dict[str, int] = {}
+    told: list[dict[str, Any]] = []
+    environments: dict[str, int] = {}
+    rows = []
+    for result in runs:
+        run = result.run
+        if run.arm_id not in arms:
+            arms[run.arm_id] = len(told)
+            told.append(_arm(result, bases, places.get(run.run_id, [])))
+        environment = json.dumps(_environment(result.environment))
+        rows.append(
+            {
+                "id": run.run_id,
+                "arm": arms[run.arm_id],
+                "seed": run.seed,
+                "state": result.state,
+                "mark": "stale" if result.stale else "verified" if result.verified.startswith(ITSELF) else "",
+                "time": fmt.duration(result.seconds),
+                "env": environments.setdefault(environment, len(environments)),
+                "metrics": _metrics(result),
+                "curve": pack([values.get(metric) for _, values in sorted(result.epochs.items())]),
+                "attempts": _attempts(result),
+            }
+        )
+    return {
+        "again": again,
+        "metric": metric,
+        "arms": told,
+        "runs": rows,
+        "environments": list(map(json.loads, environments)),
+    }
+
+
+def pack(values: Sequence[float | None]) -> list[Any] | None:
+    """A curve as [least, greatest, base64 of 16-bit steps between them]; None where it has no value."""
+    known = [float(value) for value in values if value is not None and fmt.known(value)]
+    if not known:
+        return None
+    low, high = min(known), max(known)
+    step = (high - low) / LEVELS or 1.0
+    codes = [LEVELS + 1 if value is None or not fmt.known(value) else round((value - low) / step) for value in values]
+    return [low, high, base64.b64encode(struct.pack(f"<{len(codes)}H", *codes)).decode()]
+
+
+def _places(tables: Sequence[Table]) -> dict[str, list[str]]:
+    """Where each run stands, by its id: `table1: A/c`."""
+    places: dict[str, dict[str, None]] = {}
+    for table in tables:
+        for row in table.rows if table.kind != "effect" else ():
+            where = f"{fmt.plain(table.name)}: {fmt.plain(row.name if row.arm is None else row.arm)}"
+            for cell in row.cells.values():
+                for run_id in cell.run_ids:
+                    places.setdefault(run_id, {})[where] = None
+    return {run_id: list(where) for run_id, where in places.items()}
+
+
+def _baselines(tables: Sequence[Table], runs: Sequence[RunResult]) -> dict[str, AnyRecipe]:
+    """The recipe that a run is held against, by run id: that of the first baseline of its table."""
+    recipes = {result.run.run_id: result.run.recipe for result in runs}
+    bases: dict[str, AnyRecipe] = {}
+    for table in tables:
+        first = [run for row in table.rows if row.is_baseline for cell in row.cells.values() for run in cell.run_ids]
+        base = next((recipes[run] for run in first if run in recipes), None)
+        if base is not None:
+            bases |= {run: base for row in table.rows for cell in row.cells.values() for run in cell.run_ids} | bases
+    return bases
+
+
+def _arm(result: RunResult, bases: Mapping[str, AnyRecipe], places: Sequence[str]) -> dict[str, Any]:
+    recipe, base = result.run.recipe, bases.get(result.run.run_id)
+    return {
+        "places": list(places),
+        "recipe": [[path, _text(recipe.get(path))] for path in recipe.paths()],
+        "differs": [] if base is None else list(_differs(base, recipe)),
+    }
+
+
+def _differs(base: AnyRecipe, own: AnyRecipe) -> Iterator[list[str]]:
+    """[setting, the baseline's value, its own] where they differ."""
+    for path in dict.fromkeys([*base.paths(), *own.paths()]):
+        left, right = base.get(path), own.get(path)
+        if left != right:
+            yield [path, _text(left), _text(right)]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return fmt.MISSING
+    return fmt.plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _metrics(result: RunResult) -> list[list[str]]:
+    """[name, value] of the final numbers; the reported split's once, without its prefix."""
+    again = f"{result.reported_split}_"
+    own = {name.removeprefix(again): value for name, value in result.metrics.items()}
+    return [[fmt.plain(name), _number(name, value)] for name, value in sorted(own.items())]
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value / 2**20:,.0f} MiB" if name == "peak_memory" and fmt.known(value) else f"{value:.6g}"
+
+
+def _attempts(result: RunResult) -> list[list[Any]]:
+    """[number, state, duration, first line of the error] of each."""
+    told = []
+    for one in result.attempts:
+        error = one.error or (result.error if one is result.attempts[-1] and one.state != "done" else "") or ""
+        took = None if one.ended is None else one.ended - one.started
+        told.append([one.number, one.state, fmt.duration(took), fmt.plain(private(error.strip().partition("\n")[0]))])
+    return told
+
+
+def _environment(known: Mapping[str, Any]) -> list[list[str]]:
+    """[name, value] of what may be told."""
+    flat: list[list[str]] = []
+    for name in SHOWN:
+        value = known.get(name)
+        if isinstance(value, Mapping):
+            flat += [[fmt.plain(str(key)), _text(inner)] for key, inner in value.items()]
+        elif value not in (None, False):
+            flat.append([name, _text(value)[:SHORT] if name in ("code", "commit") else _text(value)])
+    return flat
