@@ -151,6 +151,7 @@ def _table(
         "notes": notes,
         "figures": [view for view in views if not view["is_matrix"]],
         "matrices": [view for view in views if view["is_matrix"]],
+        "opens_as_figure": table.kind == "epoch" and any(not view["is_matrix"] for view in views),
         "arms_of_matrices": len(table.confusions),
     }
 

@@ -173,6 +173,15 @@ def figure_button(info: CurvesInfo, name: str) -> Any:
     return next(button for menu in menus for button in menu.buttons if button.label == name)
 
 
+def test_a_figure_shows_the_epochs_of_its_own_metric(epochs: Table) -> None:
+    late = tuple(
+        replace(c, epochs=tuple(epoch + 100 for epoch in c.epochs)) if "loss" in c.metric else c for c in epochs.curves
+    )
+    figure = draw_curves(curves(replace(epochs, curves=late))[1], {})
+    assert figure.layout.xaxis.range[0] > 0
+    assert figure.layout.xaxis.range[1] < 22
+
+
 def test_labels_leave_out_what_all_lines_or_the_panel_say() -> None:
     one = only(factorial({"arch": "a", "tweak": "xyz"}, metrics=["top1"]))
     assert one.panels[0].ends == ("x", "y", "z")

@@ -79,7 +79,7 @@
   plots.forEach((plot) => watcher.observe(plot));
   dark.addEventListener("change", () => drawn.forEach(draw));
   window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details.figures-of").forEach((details) => { details.open = true; });
+    document.querySelectorAll("details.figures-of, details.rows-of").forEach((details) => { details.open = true; });
     plots.forEach((plot) => { if (!drawn.has(plot)) draw(plot); });
   });
 
