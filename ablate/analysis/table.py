@@ -32,6 +32,7 @@ class Cell:
                      is `agreement_width`; None where the comparison means nothing
     total            in a path design: mean minus the baseline's, where delta is from the step before
     run_ids          the runs behind the cell; of an effect, all that its model was fitted to
+    values           what those runs have each, in their order; empty for an effect
     note             why a cell is empty or undecided, for people: "2 of 3 runs", "not run: no weights", "diverged"
     """
 
@@ -53,6 +54,7 @@ class Cell:
     total: float | None = None
     run_ids: tuple[str, ...] = ()
     note: str = ""
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
         "showlegend": False,
         "name": "measured",
     }
+    _add_singles(figure, info)
     if info.from_zero:
         figure.add_bar(orientation="h", marker={"color": colours}, width=0.62, **shared)
     else:
@@ -74,6 +75,22 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
     _add_reported(figure, info, places)
     _add_notes(figure, info, places)
     return figure
+
+
+def _add_singles(figure: go.Figure, info: BarsInfo) -> None:
+    """A dot for each run behind a mean, where there are several."""
+    points = [(value, place) for place, own in enumerate(info.singles) if len(own) > 1 for value in own]
+    if not points:
+        return
+    figure.add_scatter(
+        x=[value for value, _ in points],
+        y=[place for _, place in points],
+        mode="markers",
+        name="single runs",
+        marker={"color": theme.INK["light"], "size": 5, "opacity": 0.5},
+        hovertemplate="one run: %{x:.6g}<extra></extra>",
+        showlegend=False,
+    )
 
 
 def _add_reported(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> None:

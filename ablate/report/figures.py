@@ -83,6 +83,9 @@ def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Colum
             fmt.plain(cell.note) if value is None else "" for (cell, _), value in zip(cells, mean, strict=True)
         ),
         baseline=baselines[0] if len(baselines) == 1 else None,
+        singles=tuple(
+            tuple(value for one in cell.values if (value := _scaled(one, column)) is not None) for cell, column in cells
+        ),
         from_zero=not values or min(values) < 0 or max(values) - min(values) >= NARROW * max(values),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class BarsInfo:
     """One metric by row, in the table's order.
 
-    `arms` are the keys of the colours. Values are None where nothing was measured, intervals where n is 1; `notes` says
+    `arms` are the keys of the colours, `singles` the values of single runs. Values are None where nothing was measured, intervals where n is 1; `notes` says
     why. `from_zero` is False where dots on an axis of their own show what bars from zero would hide.
     """
 
@@ -28,6 +28,7 @@ class BarsInfo:
     notes: tuple[str, ...]
     baseline: float | None
     from_zero: bool
+    singles: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)

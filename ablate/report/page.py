@@ -260,7 +260,8 @@ def _captions(info: Info) -> list[tuple[str, str]]:
     if isinstance(info, BarsInfo):
         line = "; dotted: the baseline" if info.baseline is not None else ""
         axis = "" if info.from_zero else "; the axis does not begin at zero"
-        return [(info.title, f"Mean with its 95% interval{line}{axis}.")]
+        dots = "; dots: single runs" if any(len(own) > 1 for own in info.singles) else ""
+        return [(info.title, f"Mean with its 95% interval{dots}{line}{axis}.")]
     if isinstance(info, CurvesInfo):
         return [(info.title, info.caption)]
     if isinstance(info, EffectsInfo):

@@ -116,6 +116,20 @@ def test_drawn_bars_show_the_info(table1: Table) -> None:
     assert figure.layout.yaxis.ticktext == ("A", "B", "C", "D")
 
 
+def test_single_runs_are_dots_beside_their_mean(table1: Table) -> None:
+    rows = tuple(
+        replace(row, cells={"top1": replace(row.cells["top1"], values=values)})
+        for row, values in zip(table1.rows, [(0.66, 0.67, 0.683), (0.74, 0.744), (0.655,), ()], strict=True)
+    )
+    info = figures.bars(replace(table1, rows=rows), table1.columns[0])
+    assert info.singles == ((0.66, 0.67, 0.683), (0.74, 0.744), (0.655,), ())
+    (figure,) = drawing.draw(info, {})
+    assert [trace.name for trace in figure.data] == ["single runs", "measured", "reported by the paper"]
+    dots = figure.data[0]
+    assert tuple(dots.x) == (0.66, 0.67, 0.683, 0.74, 0.744)  # not of a row of one run: its mean is the run
+    assert tuple(dots.y) == (0, 0, 0, 1, 1)
+
+
 def test_bars_from_zero_are_bars(classes: Table) -> None:
     info = figures.figures(classes)[0]
     assert isinstance(info, BarsInfo)
