@@ -20,6 +20,8 @@ from ablate.report.plotly_text import hover, short, text, unique
 ROW = 30
 """Pixels that a row of bars, dots or effects takes; less in a figure that would be taller than `TALL`."""
 MIN_ROW, TALL = 14, 900
+BELOW = 0.19
+"""Rows by which single runs stand below their mean."""
 LARGE = 40
 """Confusion matrices of more classes are drawn across the page."""
 WRITTEN = 12
@@ -78,8 +80,8 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
 
 
 def _add_singles(figure: go.Figure, info: BarsInfo) -> None:
-    """A dot for each run behind a mean, where there are several."""
-    points = [(value, place) for place, own in enumerate(info.singles) if len(own) > 1 for value in own]
+    """A dot for each run behind a mean, where there are several: a little below it, clear of the interval."""
+    points = [(value, place + BELOW) for place, own in enumerate(info.singles) if len(own) > 1 for value in own]
     if not points:
         return
     figure.add_scatter(
@@ -87,7 +89,7 @@ def _add_singles(figure: go.Figure, info: BarsInfo) -> None:
         y=[place for _, place in points],
         mode="markers",
         name="single runs",
-        marker={"color": theme.INK["light"], "size": 5, "opacity": 0.5},
+        marker={"color": theme.PAGE["light"], "size": 6, "line": {"color": theme.INK["light"], "width": 1}},
         hovertemplate="one run: %{x:.6g}<extra></extra>",
         showlegend=False,
     )
@@ -133,16 +135,17 @@ def _add_notes(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> None
 
 def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
     """Dots with intervals by level, the rows side by side within each level."""
-    step = 0.6 / max(len(info.series), 1)
+    step = (0.12 if info.joined else 0.6) / max(len(info.series), 1)
     figure = _figure(10, {"title": {"text": short(info.axis)}}, _ticks([short(level) for level in info.levels]))
-    figure.update_layout(showlegend=True)
+    figure.update_layout(showlegend=True, xaxis_title_text=short(info.across))
     for place, series in enumerate(info.series):
         slot = slots.get(series.arms[0], place + 1) if series.arms else place + 1
         at = [level + (place - (len(info.series) - 1) / 2) * step for level in range(len(info.levels))]
         figure.add_scatter(
             x=at,
             y=series.mean,
-            mode="markers",
+            mode="lines+markers" if info.joined else "markers",
+            line={"color": theme.colour(slot), "width": 1.5},
             name=text(series.title),
             error_y=_errors(series.mean, series.low, series.high),
             marker={"color": theme.colour(slot), "size": 9, "symbol": theme.symbol(slot)},

@@ -17,6 +17,9 @@ from ablate.report.infos import BarsInfo, Confused, ConfusionInfo, EffectsInfo, 
 NARROW = 0.25
 """Below this share of the axis that the values span, bars from zero would all look alike."""
 
+MOST_LINES = 6
+"""Levels of the shorter factor up to which two factors have a figure of their interaction."""
+
 MOST_MATRICES = 64
 """Confusion matrices that a table's page draws: a thousand arms would take it minutes and no browser could show them."""
 
@@ -26,6 +29,7 @@ def figures(table: Table) -> tuple[Info, ...]:
     found: list[Info] = []
     if table.kind == "effect":
         found += [effects(table, column) for column in table.columns]
+        found += [info for column in table.columns for info in interaction(table, column)]
     elif table.kind == "class":
         shares = [column for column in table.columns if column.unit == "fraction"]
         found += [bars(table, column) for column in [c for c in shares if c.key == "f1"] or shares[:1]]
@@ -60,6 +64,33 @@ def groups(table: Table) -> GroupsInfo:
         for row in table.rows
     )
     return GroupsInfo(f"{axis} by column and {fmt.row_headings(table)[0]}", axis, levels, series)
+
+
+def interaction(table: Table, column: Column) -> tuple[GroupsInfo, ...]:
+    """The arms of a table of effects over the longer of its two factors, a line for each level of the other."""
+    levels: dict[str, list[str]] = {}
+    for row in table.behind:
+        for factor, level in row.levels.items():
+            levels.setdefault(factor, []).append(level)
+    varied = {factor: list(dict.fromkeys(found)) for factor, found in levels.items() if len(set(found)) > 1}
+    if len(varied) != 2:
+        return ()
+    (line, lines), (across, ats) = sorted(varied.items(), key=lambda one: len(one[1]))
+    if len(lines) > MOST_LINES:
+        return ()
+    at_both = {(row.levels[line], row.levels[across]): row for row in table.behind}
+    blank = Row("", None, {}, {})
+    series = tuple(
+        _bars(
+            table,
+            fmt.plain(level),
+            fmt.heading(column),
+            [(at_both.get((level, at), blank), column, fmt.plain(at), f"{line}={level}") for at in ats],
+        )
+        for level in lines
+    )
+    title = f"{fmt.heading(column)} by {fmt.plain(across)} and {fmt.plain(line)}"
+    return (GroupsInfo(title, fmt.heading(column), tuple(map(fmt.plain, ats)), series, fmt.plain(across), joined=True),)
 
 
 def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Column, str, str]]) -> BarsInfo:

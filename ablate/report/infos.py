@@ -33,12 +33,17 @@ class BarsInfo:
 
 @dataclass(frozen=True)
 class GroupsInfo:
-    """One metric of a table with a factor as columns: a series for each row, a point for each level."""
+    """One metric by the levels of a factor: a series for each row of a table with columns of levels, or each level of another factor.
+
+    `across` is what the levels are of; `joined` series are lines, whose slopes differ where the factors interact.
+    """
 
     title: str
     axis: str
     levels: tuple[str, ...]
     series: tuple[BarsInfo, ...]
+    across: str = ""
+    joined: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ablate.report import format as fmt
 from ablate.report.declare import Sentence, StudyReport
 from ablate.report.drawer import drawer
 from ablate.report.grid import parts_of
-from ablate.report.infos import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
+from ablate.report.infos import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo, Info
 
 SHORT = 12
 """Characters of a run's id that people see."""
@@ -272,7 +272,13 @@ def _captions(info: Info) -> list[tuple[str, str]]:
             (f"{info.title}: counts", f"Confusion matrix, {summed}."),
             (f"{info.title}: shares", "Each row sums to 1."),
         ]
-    return [(info.title, "Mean with its 95% interval.")]
+    joined = isinstance(info, GroupsInfo) and info.joined
+    return [
+        (
+            info.title,
+            f"Mean with its 95% interval.{' Where lines are not parallel the factors interact.' if joined else ''}",
+        )
+    ]
 
 
 def _worst(info: ConfusionInfo) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ablate.analysis.table import ConfusionTable, Table
+from ablate.analysis.table import Cell, ConfusionTable, Row, Table
 from ablate.report import drawing, figures, theme
 from ablate.report.infos import BarsInfo, ConfusionInfo, EffectsInfo, GroupsInfo
 
@@ -95,6 +95,35 @@ def test_a_factor_as_columns_is_one_figure(ranks: Table) -> None:
     assert info.series[0].mean == pytest.approx((3.6, 3.59, 3.58, 3.57, 3.56))
 
 
+def crossed(effects: Table, factors: dict[str, str]) -> Table:
+    """The table of effects with the arms of all combinations of levels behind it, but the last."""
+    combinations = [dict(zip(factors, levels, strict=True)) for levels in itertools.product(*factors.values())]
+    rows = []
+    for place, levels in enumerate(combinations[:-1]):
+        name, mean = "/".join(levels.values()), 0.5 + 0.01 * place
+        rows.append(Row(name, name, levels, {"top1": Cell(mean, 0.012, 3, 3, (mean - 0.03, mean + 0.03))}))
+    return replace(effects, behind=tuple(rows))
+
+
+def test_two_factors_have_a_figure_of_their_interaction(effects: Table) -> None:
+    table = crossed(effects, {"tweak": "AB", "cosine": "xyz", "width": "1"})
+    _, info = figures.figures(table)
+    assert isinstance(info, GroupsInfo)
+    assert (info.across, info.levels, info.title) == ("cosine", ("x", "y", "z"), "top1 by cosine and tweak")
+    assert [series.title for series in info.series] == ["A", "B"]
+    assert info.series[0].mean == pytest.approx((0.5, 0.51, 0.52))
+    assert info.series[1].mean == (0.53, 0.54, None)  # no such arm: a gap, not a guess
+    assert info.series[0].low[0] == pytest.approx(0.47)
+    (figure,) = drawing.draw(info, {})
+    assert {trace.mode for trace in figure.data} == {"lines+markers"}
+    assert figure.layout.xaxis.title.text == "cosine"
+
+
+@pytest.mark.parametrize("factors", [{"a": "xy"}, {"a": "xy", "b": "xy", "c": "xy"}, {"a": "abcdefg", "b": "abcdefg"}])
+def test_other_numbers_of_factors_have_no_such_figure(effects: Table, factors: dict[str, str]) -> None:
+    assert kinds(crossed(effects, factors)) == ["EffectsInfo"]
+
+
 def test_an_arm_has_one_colour_in_all_figures(table1: Table, table3: Table, epochs: Table) -> None:
     slots = figures.colour_slots([table1, table3, epochs])
     assert slots["A"] == 0  # the first table's baseline is grey
@@ -127,7 +156,7 @@ def test_single_runs_are_dots_beside_their_mean(table1: Table) -> None:
     assert [trace.name for trace in figure.data] == ["single runs", "measured", "reported by the paper"]
     dots = figure.data[0]
     assert tuple(dots.x) == (0.66, 0.67, 0.683, 0.74, 0.744)  # not of a row of one run: its mean is the run
-    assert tuple(dots.y) == (0, 0, 0, 1, 1)
+    assert tuple(map(round, dots.y)) == (0, 0, 0, 1, 1)
 
 
 def test_bars_from_zero_are_bars(classes: Table) -> None:
