@@ -13,8 +13,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ablate.report import theme
+from ablate.report.costs_drawing import draw_cost
 from ablate.report.curves_drawing import draw_curves
-from ablate.report.infos import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo, Info
+from ablate.report.infos import BarsInfo, ConfusionInfo, CostInfo, CurvesInfo, EffectsInfo, GroupsInfo, Info
 from ablate.report.plotly_text import hover, short, text, unique
 
 ROW = 30
@@ -40,6 +41,8 @@ def draw(info: Info, slots: Slots) -> tuple[go.Figure, ...]:
         return (draw_curves(info, slots),)
     if isinstance(info, EffectsInfo):
         return (draw_effects(info),)
+    if isinstance(info, CostInfo):
+        return (draw_cost(info, slots),)
     return (draw_confusion(info, shares=False), draw_confusion(info, shares=True))
 
 

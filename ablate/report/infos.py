@@ -139,4 +139,23 @@ class EffectsInfo:
     hover: tuple[str, ...]
 
 
-Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo
+@dataclass(frozen=True)
+class CostInfo:
+    """What each arm costs and brings, on devices of one type; `front` are the places of those that no other beats in both.
+
+    `limits` is the axis of the values.
+    """
+
+    title: str
+    axis: str
+    device: str
+    labels: tuple[str, ...]
+    arms: tuple[str, ...]
+    seconds: tuple[float, ...]
+    value: tuple[float, ...]
+    hover: tuple[str, ...]
+    front: tuple[int, ...]
+    limits: tuple[float, float]
+
+
+Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo | CostInfo
