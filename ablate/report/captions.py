@@ -24,7 +24,12 @@ def captions(info: Info) -> list[tuple[str, str]]:
         return [(info.title, info.caption)]
     if isinstance(info, CostInfo):
         line = "the line joins the arms that no other beats in both"
-        return [(info.title, f"Means on {info.device}; {line}. Of a run that was resumed its last attempt counts.")]
+        return [
+            (
+                info.title,
+                f"Means on {info.device}; {line}. Seconds as they were: what an earlier run left to use, or an earlier attempt did, is not counted.",
+            )
+        ]
     if isinstance(info, EffectsInfo):
         return [(info.title, "Filled: decided (adjusted p < .05). Open: undecided. Bars: 95% intervals.")]
     if isinstance(info, ConfusionInfo):

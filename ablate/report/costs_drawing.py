@@ -13,6 +13,8 @@ from ablate.report.plotly_text import hover, short, shortened, spread, text
 
 HIGH, LINE_OF_TEXT, RIGHT = 300, 14, 120
 """Pixels of the figure's height, of a label's, and of the room for labels at the right."""
+ABOVE = 12
+"""Pixels from a dot up to its label."""
 NAMED = 18
 """Characters of a label; the hover has all of it."""
 
@@ -57,17 +59,19 @@ def draw_cost(info: CostInfo, slots: Mapping[str, int]) -> go.Figure:
 
 def _labels(info: CostInfo) -> list[dict[str, Any]]:
     low, high = info.limits
+    # above its dot: what is dearer and no better lies below
     at = [(info.value[place] - low) / (high - low) * HIGH for place in info.front]
+    moved = spread([own + ABOVE for own in at], LINE_OF_TEXT, HIGH)
     return [
         {
             "x": info.seconds[place],
             "y": info.value[place],
             "xanchor": "left",
-            "xshift": 8,
-            "yshift": round(moved - own, 1),
+            "xshift": -4,
+            "yshift": round(to - own, 1),
             "text": text(shortened(info.labels[place], NAMED)),
             "showarrow": False,
             "font": {"size": 11, "color": theme.MUTED["light"]},
         }
-        for place, own, moved in zip(info.front, at, spread(at, LINE_OF_TEXT, HIGH), strict=True)
+        for place, own, to in zip(info.front, at, moved, strict=True)
     ]
