@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ablate.analysis import cautions, claims, digits, distributions, factorial, notes
+from ablate.analysis.aggregate import aggregate
 from ablate.analysis.compare import LEAST_N, obstacle, other_data, single_step, unsound
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.factorial import Part, Term
@@ -154,9 +155,24 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
         column_factor=spec.column_factor,
         arms={arm.name: arm.levels for arm in study.arms},
         labels=study.labels,
+        behind=() if spec.factors or spec.column_factor else _behind(arms, fits, column_keys(spec)),
         instead=_instead(study, spec, arms),
         scale=scale_of(study, runs, arms),
     )
+
+
+def _behind(arms: Sequence[Arm], fits: Mapping[str, Fit], columns: Sequence[tuple[str, str]]) -> tuple[Row, ...]:
+    """The arms with their means: a row each, also of those that are the same run."""
+    samples = {key: {sample.key: sample for sample in fits[metric].samples} for key, metric in columns}
+    rows = []
+    for arm in arms:
+        cells = {}
+        for key, by_arm in samples.items():
+            own = by_arm[arm.arm_id]
+            told = aggregate(own.values)
+            cells[key] = Cell(told.mean, told.sd, told.n, own.planned, told.ci95, run_ids=own.run_ids, note=own.note)
+        rows.append(Row(arm.name, arm.name, arm.levels, cells))
+    return tuple(rows)
 
 
 def _instead(study: Study, spec: TableSpec, arms: Sequence[Arm]) -> dict[str, str]:

@@ -28,6 +28,7 @@ def labelled(table: Table, form: Form = "text", mark: Callable[[str], str] = str
     return replace(
         table,
         rows=tuple(names.row(row) for row in table.rows),
+        behind=tuple(names.behind(row) for row in table.behind),
         columns=tuple(replace(column, label=names.column(column)) for column in table.columns),
         curves=tuple(replace(curve, arm=arms.get(curve.arm, curve.arm)) for curve in table.curves),
         confusions=tuple(replace(one, arm=arms.get(one.arm, one.arm)) for one in table.confusions),
@@ -84,6 +85,10 @@ class Names:
             name = "/".join(filter(None, [name, rest]))  # an epoch or a class
         levels = {self.factor(factor): self.level(factor, level) for factor, level in row.levels.items()}
         return replace(row, name=name or row.name, arm=None if row.arm is None else self.arm(row.arm), levels=levels)
+
+    def behind(self, row: Row) -> Row:
+        levels = {self.factor(factor): self.level(factor, level) for factor, level in row.levels.items()}
+        return replace(row, name=self.arm(row.name), arm=self.arm(row.name), levels=levels)
 
     def effect(self, name: str) -> str:
         """`cosine decay × ResNet-D`; a main effect of two levels says what it is instead of."""

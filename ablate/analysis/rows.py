@@ -158,6 +158,7 @@ class Filler:
             total=total,
             run_ids=slot.sample.run_ids if slot else (),
             note=(slot.sample.note or slot.sample.doubt or difference.note) if slot else "not in the design",
+            values=values,
         )
 
     def _row(self, line: Line, cells: Mapping[str, Cell]) -> Row:

@@ -32,6 +32,7 @@ class Cell:
                      is `agreement_width`; None where the comparison means nothing
     total            in a path design: mean minus the baseline's, where delta is from the step before
     run_ids          the runs behind the cell; of an effect, all that its model was fitted to
+    values           what those runs have each, in their order; empty for an effect
     note             why a cell is empty or undecided, for people: "2 of 3 runs", "not run: no weights", "diverged"
     """
 
@@ -53,6 +54,7 @@ class Cell:
     total: float | None = None
     run_ids: tuple[str, ...] = ()
     note: str = ""
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class Table:
     `scale` says in a line what was trained: profile, data, image size, epochs, hardware.
     `sets` is the variant of the study that `--set` made, as `path=value`.
     `factors` are those that make the rows, `column_factor` the one that makes the columns, `arms` the levels of each arm.
+    `behind` are the arms of a table of effects, a row each: what its model was fitted to.
     `instead` maps the effect of two levels, `tweak=D`, to the level that it starts from. `labels` are the study's.
     """
 
@@ -165,5 +168,6 @@ class Table:
     factors: tuple[str, ...] = ()
     column_factor: str | None = None
     arms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    behind: tuple[Row, ...] = ()
     instead: Mapping[str, str] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)

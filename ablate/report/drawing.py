@@ -1,4 +1,4 @@
-"""Draws the infos of `ablate.report.figures` with Plotly. No numbers are made here.
+"""Draws the infos of `ablate.report.infos` with Plotly. No numbers are made here.
 
 Figures name the light theme's colours; a page in the dark swaps them for the dark ones (`theme.swaps`). Text that comes
 from names is escaped, since Plotly reads a small HTML in labels.
@@ -6,24 +6,23 @@ from names is escaped, since Plotly reads a small HTML in labels.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from ablate.report import figures, theme
-from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo
+from ablate.report import theme
+from ablate.report.costs_drawing import draw_cost
+from ablate.report.curves_drawing import draw_curves
+from ablate.report.infos import BarsInfo, ConfusionInfo, CostInfo, CurvesInfo, EffectsInfo, GroupsInfo, Info
+from ablate.report.plotly_text import hover, short, text, unique
 
 ROW = 30
 """Pixels that a row of bars, dots or effects takes; less in a figure that would be taller than `TALL`."""
 MIN_ROW, TALL = 14, 900
-LONGEST = 34
-"""Characters of a label on an axis; the hover has all of it."""
-MANY = 8
-"""Lines of a figure of curves from which on the training ones are hidden at first."""
+BELOW = 0.19
+"""Rows by which single runs stand below their mean."""
 LARGE = 40
 """Confusion matrices of more classes are drawn across the page."""
 WRITTEN = 12
@@ -32,7 +31,7 @@ WRITTEN = 12
 Slots = Mapping[str, int]
 
 
-def draw(info: figures.Info, slots: Slots) -> tuple[go.Figure, ...]:
+def draw(info: Info, slots: Slots) -> tuple[go.Figure, ...]:
     """The figures of an info: one, or two for a confusion matrix (counts, shares). `slots` colours the arms."""
     if isinstance(info, BarsInfo):
         return (draw_bars(info, slots),)
@@ -42,6 +41,8 @@ def draw(info: figures.Info, slots: Slots) -> tuple[go.Figure, ...]:
         return (draw_curves(info, slots),)
     if isinstance(info, EffectsInfo):
         return (draw_effects(info),)
+    if isinstance(info, CostInfo):
+        return (draw_cost(info, slots),)
     return (draw_confusion(info, shares=False), draw_confusion(info, shares=True))
 
 
@@ -65,6 +66,7 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
         "showlegend": False,
         "name": "measured",
     }
+    _add_singles(figure, info)
     if info.from_zero:
         figure.add_bar(orientation="h", marker={"color": colours}, width=0.62, **shared)
     else:
@@ -80,6 +82,22 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
     return figure
 
 
+def _add_singles(figure: go.Figure, info: BarsInfo) -> None:
+    """A dot for each run behind a mean, where there are several: a little below it, clear of the interval."""
+    points = [(value, place + BELOW) for place, own in enumerate(info.singles) if len(own) > 1 for value in own]
+    if not points:
+        return
+    figure.add_scatter(
+        x=[value for value, _ in points],
+        y=[place for _, place in points],
+        mode="markers",
+        name="single runs",
+        marker={"color": theme.PAGE["light"], "size": 6, "line": {"color": theme.INK["light"], "width": 1}},
+        hovertemplate="one run: %{x:.6g}<extra></extra>",
+        showlegend=False,
+    )
+
+
 def _add_reported(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> None:
     points = [(value, place) for value, place in zip(info.reported, places, strict=True) if value is not None]
     if not points:
@@ -90,7 +108,7 @@ def _add_reported(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> N
         y=[place for _, place in points],
         mode="markers",
         name="reported by the paper",
-        marker=_diamond(theme.INK["light"]),
+        marker=theme.diamond(theme.INK["light"]),
         hovertext=[hover(info.hover[place]) for _, place in points],
         hoverinfo="text",
         showlegend=True,
@@ -120,16 +138,17 @@ def _add_notes(figure: go.Figure, info: BarsInfo, places: Sequence[int]) -> None
 
 def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
     """Dots with intervals by level, the rows side by side within each level."""
-    step = 0.6 / max(len(info.series), 1)
+    step = (0.12 if info.joined else 0.6) / max(len(info.series), 1)
     figure = _figure(10, {"title": {"text": short(info.axis)}}, _ticks([short(level) for level in info.levels]))
-    figure.update_layout(showlegend=True)
+    figure.update_layout(showlegend=True, xaxis_title_text=short(info.across))
     for place, series in enumerate(info.series):
         slot = slots.get(series.arms[0], place + 1) if series.arms else place + 1
         at = [level + (place - (len(info.series) - 1) / 2) * step for level in range(len(info.levels))]
         figure.add_scatter(
             x=at,
             y=series.mean,
-            mode="markers",
+            mode="lines+markers" if info.joined else "markers",
+            line={"color": theme.colour(slot), "width": 1.5},
             name=text(series.title),
             error_y=_errors(series.mean, series.low, series.high),
             marker={"color": theme.colour(slot), "size": 9, "symbol": theme.symbol(slot)},
@@ -142,88 +161,10 @@ def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
                 y=series.reported,
                 mode="markers",
                 name=f"{text(series.title)}, reported",
-                marker=_diamond(theme.colour(slot)),
+                marker=theme.diamond(theme.colour(slot)),
                 hoverinfo="skip",
             )
     return figure
-
-
-WIDE = 30.0
-"""A largest value so many times the median one leaves all others flat on a linear axis: a first epoch that exploded."""
-
-
-def _log_floor(values: Sequence[float]) -> float | None:
-    """Where a logarithmic axis begins; None where a linear one shows the values."""
-    if not values or min(values) <= 0 or max(values) <= WIDE * statistics.median(values):
-        return None
-    return min(values) / 2
-
-
-def draw_curves(info: CurvesInfo, slots: Slots) -> go.Figure:
-    """Means by epoch with their 95% bands: colour is the arm, dash the split, diamonds the paper's figures."""
-    figure = _figure(11, {"title": {"text": text(info.title.removesuffix(" by epoch"))}}, {"title": {"text": "epoch"}})
-    figure.update_layout(showlegend=True)
-    epochs = [epoch for line in info.lines for epoch in line.epochs]
-    if epochs and max(epochs) - min(epochs) <= 12:
-        figure.update_xaxes(dtick=1)  # there is no epoch 1.2
-    floor = _log_floor([value for line in info.lines for value in line.mean])
-    if floor is not None:
-        figure.update_yaxes(type="log", title={"text": f"{text(info.title.removesuffix(' by epoch'))} (log)"})
-    for line in info.lines:
-        slot = slots.get(line.arm, 1)
-        colour = theme.colour(slot)
-        # of many lines the training ones wait in the legend for a click
-        visible = "legendonly" if len(info.lines) > MANY and line.split == "train" else True
-        if line.low:
-            figure.add_scatter(
-                x=[*line.epochs, *reversed(line.epochs)],
-                y=[*line.high, *(low if floor is None else max(low, floor) for low in reversed(line.low))],
-                fill="toself",
-                fillcolor=colour,
-                line={"width": 0},
-                opacity=0.16,
-                visible=visible,
-                hoverinfo="skip",
-                showlegend=False,
-                legendgroup=text(line.name),
-                mode="lines",
-            )
-        figure.add_scatter(
-            x=line.epochs,
-            y=line.mean,
-            mode="lines+markers" if len(line.epochs) <= 20 else "lines",
-            name=text(line.name),
-            legendgroup=text(line.name),
-            visible=visible,
-            line={"color": colour, "width": 2, "dash": theme.DASHES[line.split]},
-            marker={"color": colour, "size": 5, "symbol": theme.symbol(slot)},
-            hovertext=[hover(point) for point in _points(line)],
-            hoverinfo="text",
-        )
-        if line.reported:
-            figure.add_scatter(
-                x=[epoch for epoch, _ in line.reported],
-                y=[value for _, value in line.reported],
-                mode="markers",
-                name=f"{text(line.name)}, reported",
-                showlegend=False,
-                legendgroup=text(line.name),
-                visible=visible,
-                marker=_diamond(colour),
-                hovertext=[
-                    hover(f"{line.name}, epoch {epoch}\nreported {value:.6g}") for epoch, value in line.reported
-                ],
-                hoverinfo="text",
-            )
-    return figure
-
-
-def _points(line: figures.Line) -> list[str]:
-    bands = zip(line.low, line.high, strict=True) if line.low else [None] * len(line.epochs)
-    return [
-        f"{line.name}, epoch {epoch}\n{mean:.4g} (n={line.n})" + (f"\n95% band [{b[0]:.4g}, {b[1]:.4g}]" if b else "")
-        for epoch, mean, b in zip(line.epochs, line.mean, bands, strict=True)
-    ]
 
 
 def draw_effects(info: EffectsInfo) -> go.Figure:
@@ -307,31 +248,6 @@ def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
     return figure
 
 
-def text(name: str) -> str:
-    """`name` as Plotly shows it letter by letter: it reads a small HTML in every label."""
-    return escape(name, quote=False)
-
-
-def hover(lines: str) -> str:
-    """Lines of a tooltip as Plotly breaks them."""
-    return text(lines).replace("\n", "<br>")
-
-
-def short(name: str) -> str:
-    """`name` for an axis: escaped, at most `LONGEST` characters."""
-    return text(name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…")
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """`names` with ` (2)` after the second of two equal ones, which one category of an axis would swallow."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return result
-
-
 def _figure(rows: int, yaxis: Mapping[str, Any], xaxis: Mapping[str, Any]) -> go.Figure:
     return go.Figure(
         layout={
@@ -373,7 +289,3 @@ def _errors(
         "width": 4,
         "color": ink,
     }
-
-
-def _diamond(colour: str) -> dict[str, Any]:
-    return {"symbol": "diamond-open", "size": 11, "color": colour, "line": {"width": 2}}

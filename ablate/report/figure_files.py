@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ablate.analysis.labels import labelled
 from ablate.analysis.table import Table
 from ablate.report.html import write_whole
+from ablate.report.infos import ConfusionInfo
 from ablate.report.page import slug
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ def _drawn(tables: Sequence[Table]) -> list[tuple[str, go.Figure]]:
     seen: set[str] = set()
     for table in read:
         for info in figures.figures(table):
-            matrix = isinstance(info, figures.ConfusionInfo)
+            matrix = isinstance(info, ConfusionInfo)
             if matrix and table.kind != "class":
                 continue
             for figure, part in zip(drawing.draw(info, slots), ("counts", "shares") if matrix else ("",), strict=True):
-                figure.data = [trace for trace in figure.data if trace.visible != "legendonly"]  # nobody can click
+                # nobody can click in a file
+                figure.data = [trace for trace in figure.data if trace.visible not in ("legendonly", False)]
+                figure.layout.updatemenus = ()
                 if (text := figure.to_json()) not in seen:
                     seen.add(text)
                     found[_free("-".join(filter(None, map(slug, (table.name, info.title, part)))), found)] = figure

@@ -8,111 +8,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from ablate.analysis.table import Column, ConfusionTable, Curve, Interval, Row, Table
+from ablate.analysis.table import Column, ConfusionTable, Interval, Row, Table
 from ablate.report import format as fmt
-from ablate.study.values.metrics import MetricName
+from ablate.report.curves import curves
+from ablate.report.infos import BarsInfo, Confused, ConfusionInfo, EffectsInfo, GroupsInfo, Info
 
 NARROW = 0.25
 """Below this share of the axis that the values span, bars from zero would all look alike."""
 
+MOST_LINES = 6
+"""Levels of the shorter factor up to which two factors have a figure of their interaction."""
+
 MOST_MATRICES = 64
 """Confusion matrices that a table's page draws: a thousand arms would take it minutes and no browser could show them."""
-
-
-@dataclass(frozen=True)
-class BarsInfo:
-    """One metric by row, in the table's order.
-
-    `arms` are the keys of the colours. Values are None where nothing was measured, intervals where n is 1; `notes` says
-    why. `from_zero` is False where dots on an axis of their own show what bars from zero would hide.
-    """
-
-    title: str
-    axis: str
-    labels: tuple[str, ...]
-    arms: tuple[str, ...]
-    mean: tuple[float | None, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
-    reported: tuple[float | None, ...]
-    hover: tuple[str, ...]
-    notes: tuple[str, ...]
-    baseline: float | None
-    from_zero: bool
-
-
-@dataclass(frozen=True)
-class GroupsInfo:
-    """One metric of a table with a factor as columns: a series for each row, a point for each level."""
-
-    title: str
-    axis: str
-    levels: tuple[str, ...]
-    series: tuple[BarsInfo, ...]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One metric of one arm by epoch. `low` and `high` are empty where there is no band. `split` picks the dash."""
-
-    name: str
-    arm: str
-    split: str
-    epochs: tuple[int, ...]
-    mean: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    n: int
-    reported: tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True)
-class CurvesInfo:
-    """The lines of one metric, training and evaluation together."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Confused:
-    """A pair of classes that was mistaken: `share` is of the true class's examples."""
-
-    true: str
-    predicted: str
-    count: int
-    share: float
-
-
-@dataclass(frozen=True)
-class ConfusionInfo:
-    """Counts and row-normalised shares (None in the row of a class without examples), and the worst mistakes."""
-
-    title: str
-    arm: str
-    n: int
-    classes: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    shares: tuple[tuple[float | None, ...], ...]
-    worst: tuple[Confused, ...]
-
-
-@dataclass(frozen=True)
-class EffectsInfo:
-    """Effects with their intervals around zero."""
-
-    title: str
-    labels: tuple[str, ...]
-    effect: tuple[float | None, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
-    decided: tuple[bool, ...]
-    hover: tuple[str, ...]
-
-
-Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo
 
 
 def figures(table: Table) -> tuple[Info, ...]:
@@ -120,6 +29,7 @@ def figures(table: Table) -> tuple[Info, ...]:
     found: list[Info] = []
     if table.kind == "effect":
         found += [effects(table, column) for column in table.columns]
+        found += [info for column in table.columns for info in interaction(table, column)]
     elif table.kind == "class":
         shares = [column for column in table.columns if column.unit == "fraction"]
         found += [bars(table, column) for column in [c for c in shares if c.key == "f1"] or shares[:1]]
@@ -156,6 +66,33 @@ def groups(table: Table) -> GroupsInfo:
     return GroupsInfo(f"{axis} by column and {fmt.row_headings(table)[0]}", axis, levels, series)
 
 
+def interaction(table: Table, column: Column) -> tuple[GroupsInfo, ...]:
+    """The arms of a table of effects over the longer of its two factors, a line for each level of the other."""
+    levels: dict[str, list[str]] = {}
+    for row in table.behind:
+        for factor, level in row.levels.items():
+            levels.setdefault(factor, []).append(level)
+    varied = {factor: list(dict.fromkeys(found)) for factor, found in levels.items() if len(set(found)) > 1}
+    if len(varied) != 2:
+        return ()
+    (line, lines), (across, ats) = sorted(varied.items(), key=lambda one: len(one[1]))
+    if len(lines) > MOST_LINES:
+        return ()
+    at_both = {(row.levels[line], row.levels[across]): row for row in table.behind}
+    blank = Row("", None, {}, {})
+    series = tuple(
+        _bars(
+            table,
+            fmt.plain(level),
+            fmt.heading(column),
+            [(at_both.get((level, at), blank), column, fmt.plain(at), f"{line}={level}") for at in ats],
+        )
+        for level in lines
+    )
+    title = f"{fmt.heading(column)} by {fmt.plain(across)} and {fmt.plain(line)}"
+    return (GroupsInfo(title, fmt.heading(column), tuple(map(fmt.plain, ats)), series, fmt.plain(across), joined=True),)
+
+
 def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Column, str, str]]) -> BarsInfo:
     cells = [(row.cell(column.key), column) for row, column, _, _ in points]
     mean = tuple(_scaled(cell.mean, column) for cell, column in cells)
@@ -177,6 +114,9 @@ def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Colum
             fmt.plain(cell.note) if value is None else "" for (cell, _), value in zip(cells, mean, strict=True)
         ),
         baseline=baselines[0] if len(baselines) == 1 else None,
+        singles=tuple(
+            tuple(value for one in cell.values if (value := _scaled(one, column)) is not None) for cell, column in cells
+        ),
         from_zero=not values or min(values) < 0 or max(values) - min(values) >= NARROW * max(values),
     )
 
@@ -195,44 +135,6 @@ def effects(table: Table, column: Column) -> EffectsInfo:
         decided=tuple(cell.decided for cell in cells),
         hover=tuple("\n".join(cell_lines(table, row, column)) for row in table.rows),
     )
-
-
-def curves(table: Table) -> tuple[CurvesInfo, ...]:
-    """One figure for each metric of the curves, `train_top1` and `top1` in the same one."""
-    families: dict[str, list[Curve]] = {}
-    for curve in table.curves:
-        families.setdefault(MetricName.parse(curve.metric).name, []).append(curve)
-    return tuple(_family_of_curves(table, name, members) for name, members in families.items())
-
-
-def _family_of_curves(table: Table, name: str, members: Sequence[Curve]) -> CurvesInfo:
-    percent = any(column.percent and MetricName.parse(column.metric).name == name for column in table.columns)
-    by, several = (100.0 if percent else 1.0), len({curve.arm for curve in members}) > 1
-    lines = []
-    for curve in members:
-        band = [
-            (low, high) for low, high in zip(curve.low, curve.high, strict=True) if low is not None and high is not None
-        ]
-        whole = len(band) == len(curve.epochs)
-        metric = fmt.plain(curve.metric)
-        lines.append(
-            Line(
-                name=f"{fmt.plain(curve.arm)}, {metric}" if several else metric,
-                arm=curve.arm,
-                split=MetricName.parse(curve.metric).split or "",
-                epochs=curve.epochs,
-                mean=tuple(value * by for value in curve.mean),
-                low=tuple(low * by for low, _ in band) if whole else (),
-                high=tuple(high * by for _, high in band) if whole else (),
-                n=curve.n,
-                reported=tuple(
-                    (epoch, value * by)
-                    for epoch, value in zip(curve.epochs, curve.reported, strict=False)
-                    if value is not None
-                ),
-            )
-        )
-    return CurvesInfo(f"{fmt.plain(name)} (%) by epoch" if percent else f"{fmt.plain(name)} by epoch", tuple(lines))
 
 
 def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:

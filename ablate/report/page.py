@@ -14,10 +14,13 @@ from ablate.analysis.labels import Names, labelled
 from ablate.analysis.table import Column, ConfusionTable, Row, Table
 from ablate.report import bars, drawing, figures
 from ablate.report import format as fmt
+from ablate.report.captions import captions, is_wide
+from ablate.report.costs import cost
 from ablate.report.declare import Sentence, StudyReport
 from ablate.report.drawer import drawer
-from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, Info
 from ablate.report.grid import parts_of
+from ablate.report.infos import ConfusionInfo, Info
+from ablate.study.records import RunResult
 
 SHORT = 12
 """Characters of a run's id that people see."""
@@ -46,6 +49,7 @@ def page(report: StudyReport) -> dict[str, Any]:
     for view in views:
         view["own_scale"] = len(scales) > 1
         view["notes"] = [note for note in view["notes"] if note not in shared]
+    _add_cost(tables, report.runs, slots, views)
     has_figures = any(view["figures"] or view["matrices"] for view in views)
     return {
         "title": fmt.plain(report.title),
@@ -61,6 +65,20 @@ def page(report: StudyReport) -> dict[str, Any]:
         "runs_folded": len(runs) > FEW,
         "drawer": drawer(tables, runs, report.again),
     }
+
+
+def _add_cost(
+    tables: Sequence[Table], runs: Sequence[RunResult], slots: Mapping[str, int], views: Sequence[dict[str, Any]]
+) -> None:
+    """One figure of cost a page: at the table over arms that has the most of them."""
+    over_arms = [place for place, table in enumerate(tables) if table.kind == "arms" and not table.column_factor]
+    place = max(over_arms, key=lambda place: len(tables[place].rows), default=None)
+    if place is None:
+        return
+    info, why_not = cost(tables[place], runs)
+    if info:
+        views[place]["figures"] += _figure(info, slots, place + 1, len(views[place]["figures"]) + 1)
+    views[place]["notes"] += [why_not] if why_not else []
 
 
 def _sentence(sentence: Sentence, views: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -151,6 +169,7 @@ def _table(
         "notes": notes,
         "figures": [view for view in views if not view["is_matrix"]],
         "matrices": [view for view in views if view["is_matrix"]],
+        "opens_as_figure": table.kind == "epoch" and any(not view["is_matrix"] for view in views),
         "arms_of_matrices": len(table.confusions),
     }
 
@@ -218,10 +237,10 @@ def chip(word: str) -> dict[str, str]:
 
 def _figure(info: Info, slots: Mapping[str, int], table: int, number: int) -> list[dict[str, Any]]:
     views = []
-    for part, (figure, (title, caption)) in enumerate(zip(drawing.draw(info, slots), _captions(info), strict=True), 1):
+    for part, (figure, (title, caption)) in enumerate(zip(drawing.draw(info, slots), captions(info), strict=True), 1):
         views.append(
             {
-                **figure_view(figure, f"figure-{table}-{number}-{part}", title, caption, _is_wide(info)),
+                **figure_view(figure, f"figure-{table}-{number}-{part}", title, caption, is_wide(info)),
                 "is_matrix": isinstance(info, ConfusionInfo),
                 "starts": isinstance(info, ConfusionInfo) and part == 1,
                 "worst": _worst(info) if isinstance(info, ConfusionInfo) and part == 2 else [],
@@ -247,35 +266,6 @@ def figure_view(figure: go.Figure, name: str, title: str, caption: str, wide: bo
     drawn["layout"].pop("template", None)  # the page has one of its own for each mode
     height = drawn["layout"]["height"]
     return {"id": name, "title": title, "caption": caption, "height": height, "drawn": drawn, "wide": wide}
-
-
-def _is_wide(info: Info) -> bool:
-    if isinstance(info, ConfusionInfo):
-        return len(info.classes) > drawing.LARGE
-    return isinstance(info, CurvesInfo) and len(info.lines) > 6
-
-
-def _captions(info: Info) -> list[tuple[str, str]]:
-    if isinstance(info, BarsInfo):
-        line = "; dotted: the baseline" if info.baseline is not None else ""
-        axis = "" if info.from_zero else "; the axis does not begin at zero"
-        return [(info.title, f"Mean with its 95% interval{line}{axis}.")]
-    if isinstance(info, CurvesInfo):
-        runs = sorted({line.n for line in info.lines})
-        n = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
-        reported = "; diamonds: reported" if any(line.reported for line in info.lines) else ""
-        hidden = any(line.split == "train" for line in info.lines) and len(info.lines) > drawing.MANY
-        more = " Click the legend to show training curves." if hidden else ""
-        return [(info.title, f"Mean over n = {n} with its 95% band{reported}.{more}" if info.lines else "")]
-    if isinstance(info, EffectsInfo):
-        return [(info.title, "Filled: decided (adjusted p < .05). Open: undecided. Bars: 95% intervals.")]
-    if isinstance(info, ConfusionInfo):
-        summed = f"summed over {info.n} runs" if info.n != 1 else "one run"
-        return [
-            (f"{info.title}: counts", f"Confusion matrix, {summed}."),
-            (f"{info.title}: shares", "Each row sums to 1."),
-        ]
-    return [(info.title, "Mean with its 95% interval.")]
 
 
 def _worst(info: ConfusionInfo) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ablate.report import theme
-from ablate.report.drawing import hover, short, text
+from ablate.report.plotly_text import hover, short, text
 from ablate.report.tuning_text import shown
 from ablate.study.values.digits import brief
 from ablate.study.values.trials import Dimension, Trial

@@ -361,6 +361,18 @@ def test_a_declared_table_has_a_column_a_metric(grid: Any) -> None:
     assert (by_name(table)["c"].reported, by_name(table)["c"].reported_text) == (0.95, "0.95")
 
 
+def test_the_arms_stand_behind_their_effects(grid: Any) -> None:
+    values = scores(np.random.default_rng(3))
+    made = grid(values)
+    table = effects_table(made.study, made.results, "top1")
+    assert [row.name for row in table.behind] == list(NAMES)
+    for row in table.behind:
+        assert row.cells["top1"].mean == pytest.approx(np.mean(values[row.name]))
+        assert row.levels == {"refinements": row.name}
+    by_column = TableSpec("t", (), "effect", {}, NAMES[:2], column_factor="refinements", metric="top1")
+    assert build_table(made.study, by_column, made.results).behind == ()
+
+
 def test_interactions_that_are_not_shown_stay_in_the_model_and_in_the_family(grid: Any) -> None:
     made = grid(scores(np.random.default_rng(1), spread=0.05, c=0.1, c_l=0.05))
     kept = {"refinements": NAMES}

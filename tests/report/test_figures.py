@@ -8,15 +8,13 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from ablate.analysis.table import ConfusionTable, Curve, Table
+from ablate.analysis.table import Cell, ConfusionTable, Row, Table
 from ablate.report import drawing, figures, theme
-from ablate.report.drawing import draw_curves
-from ablate.report.figures import BarsInfo, ConfusionInfo, CurvesInfo, EffectsInfo, GroupsInfo, Line
+from ablate.report.infos import BarsInfo, ConfusionInfo, EffectsInfo, GroupsInfo
 
 
 def kinds(table: Table) -> list[str]:
@@ -68,26 +66,6 @@ def test_two_baselines_have_no_common_line(table1: Table) -> None:
     assert figures.bars(replace(table1, rows=rows), table1.columns[0]).baseline is None
 
 
-def test_curves_of_one_metric_share_a_figure(epochs: Table) -> None:
-    loss, top1 = figures.curves(epochs)
-    assert (loss.title, top1.title) == ("loss by epoch", "top1 by epoch")
-    assert [line.name for line in top1.lines] == [
-        "resnet18, top1",
-        "resnet18, train_top1",
-        "resnet50, top1",
-        "resnet50, train_top1",
-    ]
-    assert [line.split for line in top1.lines] == ["", "train", "", "train"]
-    assert top1.lines[0].reported == ((1, 0.3311), (11, 0.7497), (21, 0.8123))
-    assert top1.lines[0].low == pytest.approx((0.301, 0.72, 0.782))
-
-
-def test_a_single_run_has_no_band() -> None:
-    curve = Curve("A", "top1", (1, 2), (0.1, 0.2), (None, None), (None, None), 1)
-    (info,) = figures.curves(Table("s", None, "t", "epoch", "", (), (), curves=(curve,)))
-    assert (info.lines[0].low, info.lines[0].name) == ((), "top1")
-
-
 def test_confusion_rows_are_normalised_and_the_worst_are_named(classes: Table) -> None:
     info = figures.confusion(classes.confusions[0])
     assert info.shares[0] == (0.69, 0.28, 0.03)
@@ -120,6 +98,35 @@ def test_a_factor_as_columns_is_one_figure(ranks: Table) -> None:
     assert info.series[0].mean == pytest.approx((3.6, 3.59, 3.58, 3.57, 3.56))
 
 
+def crossed(effects: Table, factors: dict[str, str]) -> Table:
+    """The table of effects with the arms of all combinations of levels behind it, but the last."""
+    combinations = [dict(zip(factors, levels, strict=True)) for levels in itertools.product(*factors.values())]
+    rows = []
+    for place, levels in enumerate(combinations[:-1]):
+        name, mean = "/".join(levels.values()), 0.5 + 0.01 * place
+        rows.append(Row(name, name, levels, {"top1": Cell(mean, 0.012, 3, 3, (mean - 0.03, mean + 0.03))}))
+    return replace(effects, behind=tuple(rows))
+
+
+def test_two_factors_have_a_figure_of_their_interaction(effects: Table) -> None:
+    table = crossed(effects, {"tweak": "AB", "cosine": "xyz", "width": "1"})
+    _, info = figures.figures(table)
+    assert isinstance(info, GroupsInfo)
+    assert (info.across, info.levels, info.title) == ("cosine", ("x", "y", "z"), "top1 by cosine and tweak")
+    assert [series.title for series in info.series] == ["A", "B"]
+    assert info.series[0].mean == pytest.approx((0.5, 0.51, 0.52))
+    assert info.series[1].mean == (0.53, 0.54, None)  # no such arm: a gap, not a guess
+    assert info.series[0].low[0] == pytest.approx(0.47)
+    (figure,) = drawing.draw(info, {})
+    assert {trace.mode for trace in figure.data} == {"lines+markers"}
+    assert figure.layout.xaxis.title.text == "cosine"
+
+
+@pytest.mark.parametrize("factors", [{"a": "xy"}, {"a": "xy", "b": "xy", "c": "xy"}, {"a": "abcdefg", "b": "abcdefg"}])
+def test_other_numbers_of_factors_have_no_such_figure(effects: Table, factors: dict[str, str]) -> None:
+    assert kinds(crossed(effects, factors)) == ["EffectsInfo"]
+
+
 def test_an_arm_has_one_colour_in_all_figures(table1: Table, table3: Table, epochs: Table) -> None:
     slots = figures.colour_slots([table1, table3, epochs])
     assert slots["A"] == 0  # the first table's baseline is grey
@@ -141,29 +148,25 @@ def test_drawn_bars_show_the_info(table1: Table) -> None:
     assert figure.layout.yaxis.ticktext == ("A", "B", "C", "D")
 
 
+def test_single_runs_are_dots_beside_their_mean(table1: Table) -> None:
+    rows = tuple(
+        replace(row, cells={"top1": replace(row.cells["top1"], values=values)})
+        for row, values in zip(table1.rows, [(0.66, 0.67, 0.683), (0.74, 0.744), (0.655,), ()], strict=True)
+    )
+    info = figures.bars(replace(table1, rows=rows), table1.columns[0])
+    assert info.singles == ((0.66, 0.67, 0.683), (0.74, 0.744), (0.655,), ())
+    (figure,) = drawing.draw(info, {})
+    assert [trace.name for trace in figure.data] == ["single runs", "measured", "reported by the paper"]
+    dots = figure.data[0]
+    assert tuple(dots.x) == (0.66, 0.67, 0.683, 0.74, 0.744)  # not of a row of one run: its mean is the run
+    assert tuple(map(round, dots.y)) == (0, 0, 0, 1, 1)
+
+
 def test_bars_from_zero_are_bars(classes: Table) -> None:
     info = figures.figures(classes)[0]
     assert isinstance(info, BarsInfo)
     (figure,) = drawing.draw(info, {})
     assert (figure.data[0].type, figure.layout.xaxis.rangemode) == ("bar", "tozero")
-
-
-def test_drawn_curves_have_band_line_and_diamonds(epochs: Table) -> None:
-    info = figures.figures(epochs)[1]
-    assert isinstance(info, CurvesInfo)
-    (figure,) = drawing.draw(info, figures.colour_slots([epochs]))
-    modes = [(trace.mode, trace.line.dash, trace.showlegend) for trace in figure.data[:3]]
-    assert modes == [("lines", None, False), ("lines+markers", "solid", None), ("markers", None, False)]
-    assert {trace.line.dash for trace in figure.data if trace.mode == "lines+markers"} == {"solid", "dot"}
-
-
-def test_of_many_curves_the_training_ones_wait_in_the_legend(epochs: Table) -> None:
-    many = tuple(replace(curve, arm=f"{curve.arm}/{copy}") for copy in range(3) for curve in epochs.curves)
-    info = figures.curves(replace(epochs, curves=many))[1]
-    (figure,) = drawing.draw(info, {})
-    waiting = {trace.name for trace in figure.data if trace.visible == "legendonly" and trace.name}
-    assert len(info.lines) == 12
-    assert waiting == {line.name for line in info.lines if line.split == "train"}
 
 
 def test_confusion_is_drawn_as_counts_and_as_shares(classes: Table) -> None:
@@ -234,11 +237,23 @@ SIGHTS = {
 }
 
 
+def test_fifty_six_arms_and_the_baseline_never_look_alike() -> None:
+    looks = [(theme.colour(slot), theme.symbol(slot)) for slot in range(57)]
+    assert len(set(looks)) == 57
+    assert [colour for colour, _ in looks].count(theme.LIGHT[0]) == 1  # nothing else is grey
+    assert (theme.symbol(1), theme.symbol(7), theme.symbol(8), theme.symbol(15)) == (
+        *theme.SYMBOLS[:1] * 2,
+        *theme.SYMBOLS[1:3],
+    )
+    dark = theme.swaps()
+    assert len({(dark[colour], symbol) for colour, symbol in looks}) == 57
+
+
 @pytest.mark.parametrize("sight", SIGHTS)
 @pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK])
 def test_colours_stay_apart_for_everyone(palette: tuple[str, ...], sight: str) -> None:
     seen = {colour: lab(np.clip(SIGHTS[sight] @ linear(colour), 0, 1)) for colour in palette}
-    assert min(np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(palette, 2)) >= 10
+    assert min(np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(palette, 2)) >= 24
 
 
 @pytest.mark.parametrize(("palette", "page"), [(theme.LIGHT, "light"), (theme.DARK, "dark")])
@@ -247,22 +262,7 @@ def test_colours_stand_out_from_their_page(palette: tuple[str, ...], page: str) 
     ground = linear(theme.PAGE[page]) @ weights
     for colour in palette:
         low, high = sorted([linear(colour) @ weights, ground])
-        assert (high + 0.05) / (low + 0.05) >= 2.9
-
-
-def test_an_epoch_that_exploded_leaves_the_others_to_be_seen() -> None:
-    """One loss of a thousand beside others of four: the axis is logarithmic, and no band reaches below it."""
-
-    def drawn(first: float) -> Any:
-        line = Line("A, loss", "A", "test", (1, 2, 3), (first, 4.0, 3.5), (-900.0, 3.0, 3.0), (2000.0, 5.0, 4.0), 3, ())
-        return draw_curves(CurvesInfo("loss by epoch", (line,)), {"A": 1})
-
-    wide, narrow = drawn(1000.0), drawn(5.0)
-    assert wide.layout.yaxis.type == "log"
-    assert wide.layout.yaxis.title.text == "loss (log)"
-    assert min(wide.data[0].y) == 1.75
-    assert narrow.layout.yaxis.type is None
-    assert min(narrow.data[0].y) == -900.0
+        assert (high + 0.05) / (low + 0.05) >= 3.0
 
 
 def _written(tables: list[Table], folder: Path, kind: str) -> list[Path]:

@@ -103,6 +103,18 @@ def test_figures_of_the_first_table_are_open_and_the_rest_folded(table1: Table, 
     assert "open" not in re.findall(r"<details[^>]*>", text)[0]
 
 
+def test_a_table_over_epochs_opens_as_its_figure(table1: Table, epochs: Table) -> None:
+    text = page([table1, epochs])
+    own = text[text.index('<section id="table-2') :]
+    before, folded, after = own.partition('<details class="rows-of">')
+    assert before.count('class="plot"') == 2
+    assert folded
+    assert after.count('class="plot"') == 0
+    assert f"<summary>The table, {len(epochs.rows)} rows</summary>" in after
+    bare = page([table1, replace(epochs, curves=())])
+    assert '<details class="rows-of">' not in bare
+
+
 def test_a_page_draws_so_many_confusion_matrices_and_says_so(classes: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     three = tuple(replace(classes.confusions[0], arm=f"arm-{number}") for number in range(3))
     assert "Confusion matrices of the first" not in page([replace(classes, confusions=three)])

@@ -50,6 +50,12 @@
       figure.layout.height = plot.clientWidth + 30;
       plot.style.minHeight = `${figure.layout.height}px`;
     }
+    const narrow = plot.clientWidth < 900 && figure.layout.meta?.narrow; // small multiples below each other
+    for (const [path, value] of Object.entries(narrow || {})) {
+      const [name, key] = path.split(".");
+      if (key) figure.layout[name][key] = value; else figure.layout[name] = value;
+      if (name === "height") plot.style.minHeight = `${value}px`;
+    }
     const options = {
       responsive: true,
       displaylogo: false,
@@ -73,7 +79,7 @@
   plots.forEach((plot) => watcher.observe(plot));
   dark.addEventListener("change", () => drawn.forEach(draw));
   window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details.figures-of").forEach((details) => { details.open = true; });
+    document.querySelectorAll("details.figures-of, details.rows-of").forEach((details) => { details.open = true; });
     plots.forEach((plot) => { if (!drawn.has(plot)) draw(plot); });
   });
 
