@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KINDS = ("pdf", "svg")
 WIDTH = 600
 """Pixels, 96 to the inch: letters of 9 pt where a figure is set as wide as it is."""
+TOP = 40
+"""Pixels above a figure's panels, where no switches stand: room for the panels' titles."""
 _NOWHERE = "http://127.0.0.1:9"
 """The proxy of the browser: nobody listens there, so that whatever a page asks for stays unanswered."""
 
@@ -57,7 +59,7 @@ def _drawn(tables: Sequence[Table]) -> list[tuple[str, go.Figure]]:
     """
     from ablate.report import drawing, figures
 
-    read = [labelled(table) for table in tables]
+    read = [labelled(table, "short") for table in tables]
     slots = figures.colour_slots(read)
     found: dict[str, go.Figure] = {}
     seen: set[str] = set()
@@ -67,13 +69,22 @@ def _drawn(tables: Sequence[Table]) -> list[tuple[str, go.Figure]]:
             if matrix and table.kind != "class":
                 continue
             for figure, part in zip(drawing.draw(info, slots), ("counts", "shares") if matrix else ("",), strict=True):
-                # nobody can click in a file
-                figure.data = [trace for trace in figure.data if trace.visible not in ("legendonly", False)]
-                figure.layout.updatemenus = ()
+                _as_printed(figure)
                 if (text := figure.to_json()) not in seen:
                     seen.add(text)
                     found[_free("-".join(filter(None, map(slug, (table.name, info.title, part)))), found)] = figure
     return list(found.items())
+
+
+def _as_printed(figure: go.Figure) -> None:
+    """Leave out what is to be clicked, and lay small multiples out for a page as narrow as a file is wide."""
+    figure.data = [trace for trace in figure.data if trace.visible not in ("legendonly", False)]
+    for path, value in ((figure.layout.meta or {}).get("narrow") or {}).items():
+        figure.layout[path] = value
+    if figure.layout.updatemenus:
+        figure.layout.updatemenus = ()
+        figure.layout.height -= figure.layout.margin.t - TOP
+        figure.layout.margin.t = TOP
 
 
 def _free(name: str, taken: Container[str]) -> str:

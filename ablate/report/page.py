@@ -39,17 +39,20 @@ def page(report: StudyReport) -> dict[str, Any]:
     tables, runs, answer = [labelled(table) for table in report.tables], report.runs, report.answer
     indexes = {run.run.run_id: place for place, run in enumerate(runs)}
     scales = list(dict.fromkeys((fmt.scale_line(table), _fair(table)) for table in tables))
-    slots = figures.colour_slots(tables)
-    drawn = zip(tables, matrices_once(tables), strict=True)
+    small = [
+        replace(labelled(table, "short"), confusions=own)
+        for table, own in zip(report.tables, matrices_once(tables), strict=True)
+    ]
+    slots = figures.colour_slots(small)
     views = [
-        _table(replace(table, confusions=own), place, slots, heads, indexes)
-        for place, ((table, own), heads) in enumerate(zip(drawn, headings, strict=True), 1)
+        _table(table, drawn, place, slots, heads, indexes)
+        for place, (table, drawn, heads) in enumerate(zip(tables, small, headings, strict=True), 1)
     ]
     shared = _said_by_all(views)
     for view in views:
         view["own_scale"] = len(scales) > 1
         view["notes"] = [note for note in view["notes"] if note not in shared]
-    _add_cost(tables, report.runs, slots, views)
+    _add_cost(small, report.runs, slots, views)
     has_figures = any(view["figures"] or view["matrices"] for view in views)
     return {
         "title": fmt.plain(report.title),
@@ -135,19 +138,25 @@ def _factor_headings(table: Table) -> list[str]:
 
 
 def _table(
-    table: Table, place: int, slots: Mapping[str, int], factors: Sequence[str], indexes: Mapping[str, int]
+    table: Table,
+    drawn: Table,
+    place: int,
+    slots: Mapping[str, int],
+    factors: Sequence[str],
+    indexes: Mapping[str, int],
 ) -> dict[str, Any]:
+    """A table's part of the page; `drawn` is the same with short labels, as its figures have them."""
     columns = [(column, parts_of(table, column, PARTS)) for column in table.columns]
     axes = {column.key: bars.axis(table, column) for column in table.columns}
     headings = fmt.row_headings(table)
     common_n = fmt.shared_n(table) or 0
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
-    infos = enumerate(figures.figures(table), 1)
+    infos = enumerate(figures.figures(drawn), 1)
     views = [view for number, info in infos for view in _figure(info, slots, place, number)]
-    if len(table.confusions) > figures.MOST_MATRICES:
-        drawn, all_ = figures.MOST_MATRICES, len(table.confusions)
+    if len(drawn.confusions) > figures.MOST_MATRICES:
         notes.append(
-            f"Confusion matrices of the first {drawn} of {all_:,} arms; use `where`, or another table, to show others."
+            f"Confusion matrices of the first {figures.MOST_MATRICES} of {len(drawn.confusions):,} arms; "
+            "use `where`, or another table, to show others."
         )
     notes += filter(None, [fmt.difference_from_paper(table), *fmt.legend(table), *map(fmt.plain, table.notes)])
     return {
@@ -170,7 +179,7 @@ def _table(
         "figures": [view for view in views if not view["is_matrix"]],
         "matrices": [view for view in views if view["is_matrix"]],
         "opens_as_figure": table.kind == "epoch" and any(not view["is_matrix"] for view in views),
-        "arms_of_matrices": len(table.confusions),
+        "arms_of_matrices": len(drawn.confusions),
     }
 
 
