@@ -64,11 +64,11 @@ def read(path: Path) -> tuple[list[dict[str, Any]], bool]:
         raise _bad(path, "JSON, but no report: it has neither `tables` nor `table`")
     if found.get("schema") != SCHEMA:
         raise _bad(path, f"schema {found.get('schema')!r}, where this ablate reads {SCHEMA}")
-    whole = "tables" in found
-    tables = found["tables"] if whole else [found]
+    several = "tables" in found
+    tables = found["tables"] if several else [found]
     if wrong := _wrong({"tables": tables}):
-        raise _bad(path, wrong if whole else wrong.removeprefix("tables[0]").lstrip("."))
-    return tables, whole
+        raise _bad(path, wrong if several else wrong.removeprefix("tables[0]").lstrip("."))
+    return tables, several or "answer" in found
 
 
 _ANY = "*"

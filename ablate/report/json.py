@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -10,11 +9,6 @@ from ablate.analysis.labels import labelled
 from ablate.analysis.table import Cell, Row, Table
 
 SCHEMA = 1
-
-
-def render(table: Table) -> str:
-    """One document with two blanks of indentation, ending in a newline."""
-    return json.dumps(document(table), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def document(table: Table) -> dict[str, Any]:

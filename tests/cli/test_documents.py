@@ -139,7 +139,7 @@ def test_report(call, three: Path, fill, table: str) -> None:
         "schema", "study", "profile", "set", "table", "comparable", "columns", "rows", "claims", "test", "looks", "notes",
     ]  # fmt: skip
     row = document["rows"][0]
-    assert list(row) == ["row", "arm", "levels", "epoch", "class", "cells"]
+    assert list(row) == ["row", "arm", "levels", "epoch", "class", "cells", "label"]
     assert list(row["cells"]["top1"]) == CELL
     assert len(row["cells"]["top1"]["run_ids"]) == row["cells"]["top1"]["n"] == 3
     if table == "top1_top5":
@@ -161,7 +161,10 @@ def test_a_report_of_nothing_done_is_null_not_nan(call, tiny: Path, fill) -> Non
 def test_one_table_is_its_document_and_several_are_a_list(call, tiny: Path, fill) -> None:
     fill(tiny)
     several = call("report", "tiny", "--format", "json").document
-    assert list(several) == ["schema", "tables"]
+    assert list(several) == ["schema", "tables", "answer"]
+    assert {frozenset(sentence) for sentence in several["answer"]} == {
+        frozenset({"text", "table", "row", "metric", "verdict"})
+    }
     assert [table["table"] for table in several["tables"]] == ["top1_top5", "curve"]
 
 

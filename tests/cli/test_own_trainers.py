@@ -74,7 +74,7 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
     assert len(list((tmp_path / "my 'home'; x").glob("runs/*/*/code-*/weights.txt"))) == 6
     assert call("grid", "plan", own, "--json").document["counts"]["done"] == 6
     text = call("report", own, "--format", "md").out
-    assert text.startswith("own, full scale, own command python train.py, ")
+    assert "\nown, full scale, own command python train.py, " in text
     assert "- **holds**: 1e-1 is best" in text
     assert "Stale" not in text
     assert "Mixed" not in text

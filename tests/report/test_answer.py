@@ -104,4 +104,5 @@ def test_rows_columns_and_effects_are_labelled_and_names_stay_in_the_data(publis
     names = [row.name for row in labelled(replace(table, labels=known)).rows]
     assert {"cosine decay", "ResNet-50 × cosine decay", "l"} <= set(names)
     assert "cos" in [row.name for row in labelled(replace(table, labels=known), "short").rows]
-    assert [row.name for row in labelled(table).rows] == [row.name for row in table.rows]
+    bare = replace(table, labels=Labels())
+    assert [row.name for row in labelled(bare).rows] == [row.name for row in table.rows]

@@ -158,7 +158,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with raising(NotFound):
+    with raising(NotFound, code="absent-study"):
         read(tmp_path / "no.yaml")
     with raising(NotFound):
         read(tmp_path)

@@ -12,16 +12,13 @@ if TYPE_CHECKING:
 
 
 def _study(report: StudyReport) -> str:
-    from ablate.report.json import document, render
+    from ablate.report.json import document
 
-    if len(report.tables) == 1 and not report.answer:
-        return render(report.tables[0])
-    found = {
-        "schema": 1,
-        "tables": [document(table) for table in report.tables],
-        "answer": [sentence.document() for sentence in report.answer],
-    }
-    return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+    tables = [document(table) for table in report.tables]
+    found = tables[0] if len(tables) == 1 else {"schema": 1, "tables": tables}
+    if report.answer:
+        found["answer"] = [sentence.document() for sentence in report.answer]
+    return json.dumps(found, indent=2 if len(tables) == 1 else 1, allow_nan=False, ensure_ascii=False)
 
 
 def _tuning(result: TuningResult, best: str) -> str:
