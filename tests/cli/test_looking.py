@@ -132,7 +132,7 @@ def test_a_plain_name_means_the_scale_with_more_complete_arms(call, tiny: Path, 
     for study in (tiny, "tiny"):
         said = call("report", study, "--format", "md")
         assert said.err.startswith("tiny, profile cpu: 4 of 4 runs done"), study
-        assert said.out.startswith("tiny, profile cpu, digits")
+        assert "\ntiny, profile cpu, digits" in said.out
     fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
     for study in (tiny, "tiny"):
         assert call("report", study, "--format", "md").err.startswith("tiny, profile cpu: 4 of 4"), study
