@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,45 @@ def test_the_readme_shows_the_script_of_ones_own_as_it_is() -> None:
     block = README.read_text().split("## Ablate your own script")[1].split("```yaml\n")[1].split("```")[0]
     whole = read(ROOT / "experiments" / "examples" / "bigram.yaml").data
     assert {key: whole[key] for key in parse(block).data} == parse(block).data
+
+
+def test_the_first_table_is_what_the_tool_prints(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its headings and rows; the numbers are a measurement of 48 runs, which a test does not repeat."""
+    from ablate.cli.app import main
+
+    shown = [line for line in README.read_text().splitlines() if line.startswith("|")][:6]
+    line = next(line for line in lines() if "--table effects" in line)
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    with pytest.raises(SystemExit):
+        main()
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert [row.split("|")[1] for row in shown] == [row.split("|")[1] for row in printed]
+    assert shown[:2] == printed[:2]
+
+
+def test_the_lines_of_the_start_leave_a_clone_as_it_was(tmp_path: Path) -> None:
+    """`git status` is empty after them; a variable names the database, so that the published one stays as it is."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone")
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(tmp_path / "clone")], check=True)
+    start = README.read_text().split("## Start")[1].split("## A study")[0]
+    block = start.split("```\n")[-2].splitlines()
+    assert [line.split("#")[0].strip() for line in block][:2] == ["pip install -e .", "export ABLATE_DB=my.db"]
+    here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path / "clone")}
+    script = "\n".join(["set -e", *block[1:]]).replace(
+        "grid run quickstart.yaml", "grid run quickstart.yaml --limit 1 --device cpu"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ABLATE_")}
+    environment |= here | {"ABLATE_HOME": str(tmp_path / "home")}
+    said = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path / "clone", env=environment, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=tmp_path / "clone", capture_output=True, text=True, check=True
+    )
+    assert status.stdout == ""
+    assert (tmp_path / "clone" / "my.db").exists()
+    assert (tmp_path / "clone" / "reports" / "quickstart.html").exists()

@@ -204,10 +204,11 @@ def print_tables(
         print_table(table, console)
 
 
-def write_out(text: str, out: Path, name: str) -> None:
-    """Write a report into the file `out`, or as `name` into the folder `out`, and say where it lies."""
+def write_out(text: str, out: Path, name: str) -> Path:
+    """Write a report into the file `out`, or as `name` into the folder `out`, say where it lies, and give that."""
     from ablate.report.html import write_report
 
     path = out if out.suffix else out / name
     write_report(path, text)
     say(f"written: {path}{' (open it in a browser)' if path.suffix == '.html' else ''}")
+    return path

@@ -69,3 +69,12 @@ def write_figures(tables: Sequence[Table], out: Path | None, study: Study, scale
         say(f"figures are skipped: {why}.")
         return
     say("\n".join(f"written: {path}" for path in written) or f"{plural(len(tables), 'table')} without a figure")
+
+
+def refuse_with_all(given: Sequence[str]) -> None:
+    """Raises UsageError where `report --all` is given what it cannot be combined with."""
+    if given:
+        raise UsageError(
+            f"--all writes the HTML and Markdown pages of every study, so it cannot be combined with {', '.join(given)}. "
+            "Allowed: --out FOLDER, --experiments FOLDER, --db."
+        )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.project.text import plural
@@ -19,18 +17,12 @@ if TYPE_CHECKING:
 
 def answer_of(study: Study, tables: Sequence[Table], results: Mapping[str, RunResult]) -> tuple[Sentence, ...]:
     """The sentences that stand before a whole study's tables; see `ablate.report.answer`."""
-    from ablate.project.advice import command
+    from ablate.project.advice import command, shown_file
     from ablate.report.published import StudyEntry
 
-    again = command("grid", "run", _shown(study.file), profile=study.profile, sets=study.sets)
+    again = command("grid", "run", shown_file(study), profile=study.profile, sets=study.sets)
     entry = StudyEntry(study.name, study.file, profile=study.profile, runs=runs_of(study, results), commands=(again,))
     return answered(study, tables, entry)
-
-
-def _shown(file: str) -> str:
-    """A study's file as a page that is sent may name it: from here, or by its name alone."""
-    path = Path(file).absolute()
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def answered(study: Study, tables: Sequence[Table], entry: StudyEntry) -> tuple[Sentence, ...]:

@@ -107,7 +107,7 @@ def study_report(
     study: Study, tables: Sequence[Table], runs: Sequence[RunResult], *, title: str, answer: Sequence[Sentence] = ()
 ) -> StudyReport:
     """All that is to be written of a study."""
-    from ablate.project.advice import command
+    from ablate.project.advice import command, shown_file
     from ablate.study.designs.variants import recipe_yaml
 
     return StudyReport(
@@ -119,5 +119,7 @@ def study_report(
         ran=recipe_yaml(study.base) if study.sets else "",
         runs=runs,
         answer=answer,
-        again="" if study.trainer else command("runs", "verify", study.file, profile=study.profile, sets=study.sets),
+        again=""
+        if study.trainer
+        else command("runs", "verify", shown_file(study), profile=study.profile, sets=study.sets),
     )

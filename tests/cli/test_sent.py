@@ -115,3 +115,17 @@ def test_figures_without_kaleido_are_skipped_with_a_word(
     assert not Path("figures").exists()
     assert call("report", "tiny", "--figures", "png", code=2).error == "unknown-format"
     assert "writes files of figures, so it" in call("report", "tiny", "--figures", "pdf", "--json", code=2).err
+
+
+def test_open_opens_the_page_and_nothing_else(
+    call: Any, tiny: Path, fill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: bool(opened.append(url)) or len(opened) < 2)
+    fill(tiny)
+    call("report", "tiny", "--open", "--out", "page.html")
+    assert opened == [Path("page.html").absolute().as_uri()]
+    assert "Open page.html in one." in call("report", "tiny", "--open", "--out", "page.html").err
+    for wrong in (["--format", "md"], ["--methods"], ["--figures", "pdf"]):
+        assert call("report", "tiny", "--open", *wrong, code=2).error == "usage"
+    assert len(opened) == 2

@@ -83,6 +83,7 @@ def report(
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON document: of --methods, of --since, else as --format json.")
     ] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     db: Db = None,
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
@@ -92,24 +93,33 @@ def report(
     if all_:
         named: dict[str, object] = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
         named |= {"--json": json_, instead: instead}
-        _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
+        index = _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
+        if open_:
+            _open(index)
         return
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
     if instead:
         from ablate.cli.sent import refuse
 
-        refuse(instead, {**given, "--since": methods and since, "--figures": instead != "--figures" and figures})
+        refuse(
+            instead,
+            {**given, "--open": open_, "--since": methods and since, "--figures": instead != "--figures" and figures},
+        )
         refuse(instead, {"--json": json_} if figures else {"--out": out})
     elif json_ and written.suffix != ".json":
         raise UsageError(f"--json is --format json, so it cannot be combined with --format {format_}.")
+    if open_ and not written.page:
+        raise UsageError(f"--open opens a page, so it cannot be combined with --format {written.name}.")
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
     scale = other_scale(store, loaded, study) if profile is not None else ""
     if instead:
         _tell(store, loaded, study, table, out, scale, since, figures, json=json_)
         return
-    tables = _report(written, store, loaded, study, table, out, scale)
+    tables, page = _report(written, store, loaded, study, table, out, scale)
+    if open_ and page is not None:
+        _open(page)
     planned = _say_what_is_left(store, loaded, study, db)
     if check:
         _leave(planned, tables)
@@ -140,21 +150,30 @@ def _written(format_: str, style: str | None, width: float | None) -> Format:
     return styled(WRITTEN[format_], style, width)
 
 
-def _publish(experiments: Path | None, out: Path | None, db: str | None, given: list[str]) -> None:
-    """The pages of all studies. `given` are the options that this cannot be combined with."""
+def _open(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.absolute().as_uri()):
+        say(f"No browser was found here. Open {page} in one.")
+
+
+def _publish(experiments: Path | None, out: Path | None, db: str | None, given: list[str]) -> Path:
+    """Write the pages of all studies; their index. `given` are the options that this cannot be combined with."""
+    from ablate.cli.sent import refuse_with_all
     from ablate.project.publishing import publish
 
-    _refuse_with_all(given)
+    refuse_with_all(given)
     published = publish(experiments or Path("experiments"), out or Path("reports"), db)
     print(published.summary)
     say(f"written: {published.index} (open it in a browser), {published.markdown}")
     if published.problems:
         raise StudyError(published.problems)
+    return published.index
 
 
 def _report(written: Format, store: Store, loaded: Study, study: str | None, table: str | None, out: Path | None,
-            scale: str) -> list[Table]:  # fmt: skip
-    """Write the tables that are asked for, and give them."""
+            scale: str) -> tuple[list[Table], Path | None]:  # fmt: skip
+    """Write the tables that are asked for, and give them, with the file of the page."""
     whole = _shown(loaded)
     names = [table] if table else whole
     if table and written.page and out is None:
@@ -167,8 +186,7 @@ def _report(written: Format, store: Store, loaded: Study, study: str | None, tab
     tables, results = build_tables(store, loaded, names, alone=table is not None)
     _say_state(store, loaded, results, study)
     found = answer_of(loaded, tables, results) if table is None or (written.page and out is None) else ()
-    _write_report(written, loaded, tables, results, table, out, scale, found)
-    return tables
+    return tables, _write_report(written, loaded, tables, results, table, out, scale, found)
 
 
 def _shown(loaded: Study) -> list[str]:
@@ -203,7 +221,7 @@ def _say_state(store: Store, loaded: Study, results: Mapping[str, RunResult], st
 
 
 def _write_report(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
-                  out: Path | None, scale: str, answer: Sequence[Sentence]) -> None:  # fmt: skip
+                  out: Path | None, scale: str, answer: Sequence[Sentence]) -> Path | None:  # fmt: skip
     """A page goes to a file, after its first table is printed, so that a read-only folder hides no numbers. Other formats go to
     stdout unless `out` is given."""
     from ablate.cli.screens import print_tables, write_out
@@ -215,8 +233,8 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
         if tables[1:]:
             say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
         page = render(written, loaded, tables, results, scale, answer)
-        write_out(page, out or Path("reports"), f"{name}{written.suffix}")
-    elif out is None:
+        return write_out(page, out or Path("reports"), f"{name}{written.suffix}")
+    if out is None:
         text = render(written, loaded, tables, results, scale, answer).rstrip("\n")
         print_json_text(text) if written.suffix == ".json" else print(text)
     elif written.one_table and not out.suffix:
@@ -225,14 +243,7 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
     else:
         ending = f"{'-' + table if table else ''}{written.suffix}"
         write_out(render(written, loaded, tables, results, scale, answer), out, f"{name}{ending}")
-
-
-def _refuse_with_all(given: list[str]) -> None:
-    if given:
-        raise UsageError(
-            f"--all writes the HTML and Markdown pages of every study, so it cannot be combined with {', '.join(given)}. "
-            "Allowed: --out FOLDER, --experiments FOLDER, --db."
-        )
+    return None
 
 
 def _which(store: Store, study: str | None, table: str | None, profile: str | None, sets: list[str]) -> Study:
