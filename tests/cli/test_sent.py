@@ -117,9 +117,7 @@ def test_figures_without_kaleido_are_skipped_with_a_word(
     assert "writes files of figures, so it" in call("report", "tiny", "--figures", "pdf", "--json", code=2).err
 
 
-def test_open_opens_the_page_and_nothing_else(
-    call: Any, tiny: Path, fill: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_open_opens_the_page_and_nothing_else(call, tiny: Path, fill, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda url: bool(opened.append(url)) or len(opened) < 2)
     fill(tiny)
