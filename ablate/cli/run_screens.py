@@ -6,10 +6,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ablate.dispatch.contract.executor import attempt_log
-from ablate.project.runs import Names, first_name, flat
+from ablate.project.runs import LOG_LINES, Names, first_name, flat, log_of
 from ablate.project.text import duration, plural
-from ablate.study.recipes.places import home
 from ablate.study.values.digits import brief
 from ablate.study.values.metrics import MetricName
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from ablate.study.records import RunResult
 
 SHOWN_METRICS = ("top1", "top5", "loss")
-LOG_LINES = 40
 SHOWN_IMAGES = 5
 SHOWN_CLASSES = 20
 FIRST = ("train_loss", "loss", "train_top1", "top1", "top5", "val_loss", "val_top1", "train_lr")
@@ -189,15 +186,3 @@ def _print_values(console: Console, values: Mapping[str, str]) -> None:
 
     words = [Text(f"{name} {value}") for name, value in values.items()]
     console.print(Padding(Columns(words, padding=(0, 3), column_first=True), (0, 0, 0, 2)))
-
-
-def log_of(result: RunResult) -> str | None:
-    """The end of the newest attempt's log, where it is on this machine."""
-    if not result.attempts:
-        return None
-    path = attempt_log(home(), result.run.run_id, result.attempts[-1].number)
-    try:
-        text = path.read_text(errors="replace")
-    except OSError:
-        return None
-    return "\n".join(text.splitlines()[-LOG_LINES:]) or None

@@ -94,13 +94,22 @@ def render(
     results: Mapping[str, RunResult],
     scale: str = "",
     answer: Sequence[Sentence] = (),
+    *,
+    details: bool = False,
 ) -> str:
-    """The text of a study's tables in a format; `scale` as `other_scale` gives it. `answer` is that of a whole study."""
+    """The text of a study's tables in a format; `scale` as `other_scale` gives it. `answer` is that of a whole study.
+
+    With `details` a page has the ends of its runs' logs, as far as they are on this machine, all curves and matrices.
+    """
+    from ablate.project.runs import log_of
     from ablate.study.values.study import full_name
 
     assert written.study is not None
     title = full_name(loaded.name, (loaded.profile or "full scale") if scale else None, loaded.sets)
-    return written.study(study_report(loaded, tables, list(results.values()), title=title, answer=answer))
+    report = study_report(loaded, tables, list(results.values()), title=title, answer=answer)
+    if details:
+        report = replace(report, logs={run_id: log_of(result) or "" for run_id, result in results.items()})
+    return written.study(report)
 
 
 def study_report(

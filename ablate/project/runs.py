@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ablate.study.records import RunResult
 
 FAILED = ("failed", "lost")
+LOG_LINES = 40
 COLUMNS = ("run", "arm", "seed", "state", "tries", "time")
 Names = Mapping[str, tuple[str, ...]]
 """What a study calls each run: its arm, and the arms that are the same run."""
@@ -187,3 +188,18 @@ def finite(value: object) -> Any:
     if isinstance(value, float) and value - value != 0:
         return None
     return value
+
+
+def log_of(result: RunResult) -> str | None:
+    """The last `LOG_LINES` lines of the newest attempt's log, where it is on this machine."""
+    from ablate.dispatch.contract.executor import attempt_log
+    from ablate.study.recipes.places import home
+
+    if not result.attempts:
+        return None
+    path = attempt_log(home(), result.run.run_id, result.attempts[-1].number)
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return None
+    return "\n".join(text.splitlines()[-LOG_LINES:]) or None

@@ -41,7 +41,8 @@ class StudyReport:
 
     `title` is the study's name, `about` its question, `cite` its citation, `source` its YAML, `ran` the recipe that ran where that
     is another than the file's, as YAML, `runs` the runs behind the numbers, `answer` what they come to, for a whole study, `again` the
-    command that trains a run again, without the run.
+    command that trains a run again, without the run, `logs` the ends of the runs' logs by run id: with them, be they empty, a page
+    has all curves and matrices of its runs, too.
     """
 
     tables: Sequence[Table]
@@ -53,6 +54,7 @@ class StudyReport:
     runs: Sequence[RunResult] = ()
     answer: Sequence[Sentence] = ()
     again: str = ""
+    logs: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,9 @@ SHOWN = ("device", "cpu", "threads", "cuda", "python", "platform", "packages", "
 LEVELS = 65_534
 """Steps of a packed curve between its least and its greatest value; one code more says that there is no value."""
 
+READABLE = 20
+"""Classes of a run's own matrix that a drawer has room for."""
+
 _HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^/\\\s:'\"]+|/root(?![\w.-])")
 
 
@@ -34,9 +37,11 @@ def private(text: str) -> str:
     return _HOME.sub("~", text)
 
 
-def drawer(tables: Sequence[Table], runs: Sequence[RunResult], again: str = "") -> dict[str, Any]:
+def drawer(
+    tables: Sequence[Table], runs: Sequence[RunResult], again: str = "", logs: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The document: `runs` in order, each with its place in `arms` and `environments`; `metric` is that of the curves, and
-    `again` the command that trains a run again, without the run."""
+    `again` the command that trains a run again, without the run. With `logs` each run has its `details`."""
     places = _places(tables)
     metric = next((table.columns[0].metric for table in tables if table.kind != "class" and table.columns), "")
     bases = _baselines(tables, runs)
@@ -62,6 +67,7 @@ def drawer(tables: Sequence[Table], runs: Sequence[RunResult], again: str = "") 
                 "metrics": _metrics(result),
                 "curve": pack([values.get(metric) for _, values in sorted(result.epochs.items())]),
                 "attempts": _attempts(result),
+                **({} if logs is None else {"details": _details(result, metric, logs.get(run.run_id, ""))}),
             }
         )
     return {
@@ -82,6 +88,21 @@ def pack(values: Sequence[float | None]) -> list[Any] | None:
     step = (high - low) / LEVELS or 1.0
     codes = [LEVELS + 1 if value is None or not fmt.known(value) else round((value - low) / step) for value in values]
     return [low, high, base64.b64encode(struct.pack(f"<{len(codes)}H", *codes)).decode()]
+
+
+def _details(result: RunResult, metric: str, log: str) -> dict[str, Any]:
+    """The end of the log, the curves of all other metrics, and the matrices that can be read."""
+    epochs = [values for _, values in sorted(result.epochs.items())]
+    names = sorted({name for values in epochs for name in values} - {metric})
+    return {
+        "log": "\n".join(map(fmt.plain, private(log).splitlines())),
+        "curves": [[fmt.plain(name), pack([values.get(name) for values in epochs])] for name in names],
+        "matrices": [
+            {"split": one.split, "classes": list(map(fmt.plain, one.classes)), "counts": one.counts}
+            for one in result.confusions
+            if len(one.classes) <= READABLE
+        ],
+    }
 
 
 def _places(tables: Sequence[Table]) -> dict[str, list[str]]:

@@ -66,7 +66,7 @@ def page(report: StudyReport) -> dict[str, Any]:
         "notes": shared,
         "runs": len(runs),
         "runs_folded": len(runs) > FEW,
-        "drawer": drawer(tables, runs, report.again),
+        "drawer": drawer(tables, runs, report.again, report.logs),
     }
 
 

@@ -127,3 +127,13 @@ def test_open_opens_the_page_and_nothing_else(call, tiny: Path, fill, monkeypatc
     for wrong in (["--format", "md"], ["--methods"], ["--figures", "pdf"]):
         assert call("report", "tiny", "--open", *wrong, code=2).error == "usage"
     assert len(opened) == 2
+
+
+def test_details_are_for_pages(call, tiny: Path, fill) -> None:
+    fill(tiny)
+    assert call("report", "tiny", "--details", "--format", "md", code=2).error == "usage"
+    assert call("report", "--all", "--details", code=2).error == "usage"
+    call("report", "tiny", "--out", "plain.html")
+    call("report", "tiny", "--details", "--out", "details.html")
+    assert '"details":{"log"' not in Path("plain.html").read_text()
+    assert '"details":{"log"' in Path("details.html").read_text()

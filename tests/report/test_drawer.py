@@ -19,7 +19,7 @@ from ablate.analysis.table import Table
 from ablate.report.declare import StudyReport
 from ablate.report.drawer import LEVELS, drawer, pack, private
 from ablate.report.html import render_html
-from ablate.study.records import AttemptResult, RunResult
+from ablate.study.records import AttemptResult, Confusion, RunResult
 from ablate.study.values.run import Run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -64,6 +64,22 @@ def test_nothing_of_a_machine_or_a_secret_leaves_the_database(table1: Table, run
     assert found["environments"] == [
         [["device", "cpu"], ["python", "3.12"], ["torch", "2.11"], ["commit", "0123456789ab"]]
     ]
+
+
+def test_details_are_there_when_asked_for(table1: Table, runs: tuple[RunResult, ...]) -> None:
+    wide = Confusion("test", "last", tuple(map(str, range(30))), ((1,) * 30,) * 30)
+    run = replace(
+        runs[0],
+        epochs={1: {"top1": 0.5, "loss": 2.0}, 2: {"top1": 0.6, "loss": 1.0}},
+        confusions=(Confusion("test", "last", ("cat", "dog"), ((3, 1), (0, 4))), wide),
+    )
+    assert "details" not in drawer([table1], [run])["runs"][0]
+    (row,) = drawer([table1], [run], logs={run.run.run_id: "epoch 2\nsaved /home/ada/x.pt"})["runs"]
+    assert row["details"] == {
+        "log": "epoch 2\nsaved ~/x.pt",
+        "curves": [["loss", pack([2.0, 1.0])]],
+        "matrices": [{"split": "test", "classes": ["cat", "dog"], "counts": ((3, 1), (0, 4))}],
+    }
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,13 @@ def report(
     json_: Annotated[
         bool, typer.Option("--json", help="Print one JSON document: of --methods, of --since, else as --format json.")
     ] = False,
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details",
+            help="Put logs, all curves and matrices of single runs into the page. Read the logs before you send it.",
+        ),
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     db: Db = None,
 ) -> None:
@@ -92,7 +99,7 @@ def report(
     given: dict[str, object] = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
         named: dict[str, object] = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
-        named |= {"--json": json_, instead: instead}
+        named |= {"--json": json_, "--details": details, instead: instead}
         index = _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
         if open_:
             _open(index)
@@ -104,20 +111,27 @@ def report(
 
         refuse(
             instead,
-            {**given, "--open": open_, "--since": methods and since, "--figures": instead != "--figures" and figures},
+            {
+                **given,
+                "--open": open_,
+                "--details": details,
+                "--since": methods and since,
+                "--figures": instead != "--figures" and figures,
+            },
         )
         refuse(instead, {"--json": json_} if figures else {"--out": out})
     elif json_ and written.suffix != ".json":
         raise UsageError(f"--json is --format json, so it cannot be combined with --format {format_}.")
-    if open_ and not written.page:
-        raise UsageError(f"--open opens a page, so it cannot be combined with --format {written.name}.")
+    if (open_ or details) and not written.page:
+        option = "--open" if open_ else "--details"
+        raise UsageError(f"{option} is for a page, so it cannot be combined with --format {written.name}.")
     store = require_reader(db)
     loaded = _which(store, study, table, profile, set_ or [])
     scale = other_scale(store, loaded, study) if profile is not None else ""
     if instead:
         _tell(store, loaded, study, table, out, scale, since, figures, json=json_)
         return
-    tables, page = _report(written, store, loaded, study, table, out, scale)
+    tables, page = _report(written, store, loaded, study, table, out, scale, details=details)
     if open_ and page is not None:
         _open(page)
     planned = _say_what_is_left(store, loaded, study, db)
@@ -172,7 +186,7 @@ def _publish(experiments: Path | None, out: Path | None, db: str | None, given: 
 
 
 def _report(written: Format, store: Store, loaded: Study, study: str | None, table: str | None, out: Path | None,
-            scale: str) -> tuple[list[Table], Path | None]:  # fmt: skip
+            scale: str, *, details: bool) -> tuple[list[Table], Path | None]:  # fmt: skip
     """Write the tables that are asked for, and give them, with the file of the page."""
     whole = _shown(loaded)
     names = [table] if table else whole
@@ -186,7 +200,7 @@ def _report(written: Format, store: Store, loaded: Study, study: str | None, tab
     tables, results = build_tables(store, loaded, names, alone=table is not None)
     _say_state(store, loaded, results, study)
     found = answer_of(loaded, tables, results) if table is None or (written.page and out is None) else ()
-    return tables, _write_report(written, loaded, tables, results, table, out, scale, found)
+    return tables, _write_report(written, loaded, tables, results, table, out, scale, found, details=details)
 
 
 def _shown(loaded: Study) -> list[str]:
@@ -221,7 +235,7 @@ def _say_state(store: Store, loaded: Study, results: Mapping[str, RunResult], st
 
 
 def _write_report(written: Format, loaded: Study, tables: list[Table], results: Mapping[str, RunResult], table: str | None,
-                  out: Path | None, scale: str, answer: Sequence[Sentence]) -> Path | None:  # fmt: skip
+                  out: Path | None, scale: str, answer: Sequence[Sentence], *, details: bool) -> Path | None:  # fmt: skip
     """A page goes to a file, after its first table is printed, so that a read-only folder hides no numbers. Other formats go to
     stdout unless `out` is given."""
     from ablate.cli.screens import print_tables, write_out
@@ -232,7 +246,7 @@ def _write_report(written: Format, loaded: Study, tables: list[Table], results: 
         print_tables(tables[:1], stdout_console(), loaded.about, () if table else answer)
         if tables[1:]:
             say(f"more tables, with --table NAME: {', '.join(built.name for built in tables[1:])}")
-        page = render(written, loaded, tables, results, scale, answer)
+        page = render(written, loaded, tables, results, scale, answer, details=details)
         return write_out(page, out or Path("reports"), f"{name}{written.suffix}")
     if out is None:
         text = render(written, loaded, tables, results, scale, answer).rstrip("\n")

@@ -11,7 +11,7 @@ from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_js
 from ablate.cli.groups import Group
 from ablate.errors import UsageError, nearest
 from ablate.project.database import database_url
-from ablate.project.runs import FAILED, details_document, differences, finite, list_runs, names_of, run_document
+from ablate.project.runs import FAILED, details_document, differences, finite, list_runs, log_of, names_of, run_document
 from ablate.project.text import plural
 from ablate.study.values.run import STATES
 
@@ -80,7 +80,7 @@ def list_(
 @app.command(short_help="Show one run: recipe, epochs, environment, error, log.")
 def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
     """Show everything about one run: recipe, attempts, epochs, environment, error, log."""
-    from ablate.cli.run_screens import log_of, print_run
+    from ablate.cli.run_screens import print_run
 
     store = require_reader(db)
     result = store.find(run)

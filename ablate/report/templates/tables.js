@@ -35,9 +35,9 @@
   };
 
   // The drawer: all that is known of the runs behind a cell.
-  const curve = (run) => {
-    if (!run.curve) return null;
-    const [low, high, packed] = run.curve;
+  const curve = (metric, told) => {
+    if (!told) return null;
+    const [low, high, packed] = told;
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
     const codes = new Uint16Array(bytes.buffer);
     if (codes.length < 2) return null;
@@ -48,11 +48,11 @@
     svg.setAttribute("class", "curve");
     svg.setAttribute("viewBox", "0 0 220 50");
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", `${known.metric} by epoch, from ${low.toPrecision(4)} to ${high.toPrecision(4)}`);
+    svg.setAttribute("aria-label", `${metric} by epoch, from ${low.toPrecision(4)} to ${high.toPrecision(4)}`);
     const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
     line.setAttribute("points", points.map(([place, code]) => `${x(place).toFixed(1)},${y(code).toFixed(1)}`).join(" "));
     svg.append(line);
-    return make("div", "", svg, make("span", `${known.metric}: ${low.toPrecision(4)} to ${high.toPrecision(4)}, ${codes.length} epochs`));
+    return make("div", "", svg, make("span", `${metric}: ${low.toPrecision(4)} to ${high.toPrecision(4)}, ${codes.length} epochs`));
   };
   const pairs = (list) => make("dl", "", ...list.flatMap(([name, value]) => [make("dt", name), make("dd", value)]));
   const folded = (title, inner) => make("details", "", make("summary", title), inner);
@@ -64,6 +64,16 @@
       return make("p", "", make("code", line), " ", copied);
     }));
   };
+  const matrix = ({ split, classes, counts }) => {
+    const line = (name, row) => make("tr", "", make("th", name), ...row.map((count) => make("td", `${count}`)));
+    const head = make("tr", "", make("th", "true \\ predicted"), ...classes.map((name) => make("th", name)));
+    return folded(`confusion matrix, ${split}`, make("table", "", make("thead", "", head), make("tbody", "", ...counts.map((row, place) => line(classes[place], row)))));
+  };
+  const detailed = ({ log, curves, matrices }) => {
+    const drawn = curves.map(([name, told]) => curve(name, told)).filter(Boolean);
+    const found = drawn.length ? [folded("other curves", make("div", "", ...drawn))] : [];
+    return [...found, ...matrices.map(matrix), ...(log ? [folded("end of the log", make("pre", log))] : [])];
+  };
   const card = (run) => {
     const arm = known.arms[run.arm];
     const state = `${run.state}${run.mark ? `, ${run.mark}` : ""}, ${run.time}`;
@@ -72,10 +82,11 @@
     for (const [number, how, took, error] of run.attempts) {
       if (run.attempts.length > 1 || error) box.append(make("p", `attempt ${number}: ${how}, ${took}${error ? `: ${error}` : ""}`));
     }
-    const drawn = curve(run);
+    const drawn = curve(known.metric, run.curve);
     if (drawn) box.append(drawn);
     box.append(pairs(run.metrics), commands(run));
     box.append(folded("recipe", pairs(arm.recipe)), folded("environment", pairs(known.environments[run.env] ?? [])));
+    if (run.details) box.append(...detailed(run.details));
     return box;
   };
   const drawer = document.getElementById("drawer");
