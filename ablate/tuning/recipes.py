@@ -35,8 +35,10 @@ def tuning_key(tuning: Tuning, arm: Arm) -> str:
     return hashlib.sha256(canonical_json(what).encode()).hexdigest()
 
 
-def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Sampled values as the fields' own types."""
+def settings_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Sampled values as the fields' own types, or with the text that fills a command."""
+    if tuning.study.trainer is not None:
+        return {**scripts.settings_of(tuning, arm, params)}
     known = fields()
     return {path: known[path].parse(value) if path in known else value for path, value in params.items()}
 
@@ -48,7 +50,7 @@ def runs_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> tuple[Run, .
         return scripts.runs_of(tuning, arm, params)
     levels = [factor.level(arm.levels[factor.name]).sets for factor in study.factors]
     flat: Mapping[str, Any] = study.base
-    for settings in (*levels, settings_of(params)):
+    for settings in (*levels, settings_of(tuning, arm, params)):
         flat = apply(flat, settings)
     flat, _ = normalise(flat)
     trouble = contradictions(flat)
