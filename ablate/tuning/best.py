@@ -17,7 +17,6 @@ from ablate.study.values.trials import Tuning, TuningResult
 from ablate.tuning.best_script import settings_lines, trainer_lines
 from ablate.tuning.recipes import settings_of
 
-
 HEAD = ("factors:", "  arm:", "    levels:")
 
 

@@ -47,31 +47,39 @@ def tunable(study: Study) -> dict[str, str]:
 def tuned_metric(problems: Problems, study: Study, name: str) -> tuple[str, str]:
     """The metric's name and direction; a problem with what to write where it cannot be tuned."""
     known, declared = tunable(study), _declared(study)
-    if known.get(name) in ("higher", "lower"):
-        return name, known[name]
-    offered = [metric for metric in known if metric not in SELECTORS or metric in declared] or list(SELECTORS)
+    usable = {metric: better for metric, better in known.items() if better != "neither"}
+    if name in usable:
+        return name, usable[name]
+    offered = [metric for metric in usable if metric not in SELECTORS or metric in declared] or list(SELECTORS)
     allowed = f"Allowed: {', '.join(offered)}."
     place = MetricName.parse(name)
     if not name:
         message = f"is missing: name the number that is tuned, one of {', '.join(offered)}."
     elif name in known:
-        message = f"{name} is declared as `better: {known[name]}`; tuning needs higher or lower."
+        message = f"{name} is declared as `better: neither`; tuning needs higher or lower. {allowed}"
     elif place.split == "train":
         message = f"{name} is measured on training data, which says nothing about new ones. {allowed}"
-    elif place.name in declared or name in declared or place.split == "test":
-        message = f"{name} counts as measured on the split that is reported, which must not choose settings. {_write(study, place.name)} {allowed}"
+    elif place.split == "val" and place.name in declared:
+        message = f"{place.name} is not told by split, so it counts as reported. {_write(study, place.name)} {allowed}"
+    elif place.split == "test" or name in declared:
+        message = (
+            f"{name} counts as measured on the split that is reported, which must not choose settings. "
+            f"{_write(study, place.name)} {allowed}"
+        )
     else:
         message = f"{name!r} is not a validation metric.{nearest(name, offered)} {allowed}"
     problems.add(_KEY, "unknown-metric", message)
-    return next(iter(known)), "higher"
+    return offered[0], "higher"
 
 
 def _write(study: Study, name: str) -> str:
-    """How a number of the validation set is declared."""
-    val = MetricName("val", name)
+    """What to write so that a number is one of the validation set."""
+    val = str(MetricName("val", name))
+    if val in _declared(study):
+        return f"Tune {val}."
     if _told_by_line(study, name):
         return f'Print it with "split": "val" and tune {val}, or declare {val} in `trainer.metrics`.'
-    return f"Declare {val} in `trainer.metrics`, found where the script tells the number of its validation set."
+    return f"Declare {val} in `trainer.metrics`, and say where the script tells that of its validation set."
 
 
 def check_reported(problems: Problems, study: Study) -> None:
