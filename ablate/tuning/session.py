@@ -290,7 +290,7 @@ class Session:
         study = self._study()
         self._over = self.over
         settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
-        settings["over"] = self._over
+        settings |= {"over": self._over, **({"trainer": dict(study.trainer)} if study.trainer else {})}
         key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
         self._prepare(study, key)
         return key
