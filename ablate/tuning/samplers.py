@@ -79,9 +79,9 @@ class Rounding(BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
 
-def rounded(value: Any, distribution: BaseDistribution) -> Any:
+def rounded(value: object, distribution: BaseDistribution) -> object:
     """A number of a range with six significant digits, or at an end of the range; one of a range with steps keeps its step."""
-    if not isinstance(distribution, FloatDistribution):
+    if not isinstance(distribution, FloatDistribution) or not isinstance(value, float):
         return value
     if distribution.step is not None:
         return float(f"{value:.12g}")

@@ -246,6 +246,14 @@ def test_a_number_that_never_comes_fails_its_trial(call: Any, own: Path) -> None
     }
 
 
+def test_a_script_that_was_edited_since_is_named(call: Any, own: Path) -> None:
+    assert "stale" not in tune(call, own).err
+    module = next(own.parent.glob("own_*.py"))
+    module.write_text(FUNCTION + "# edited\n")
+    said = call("tune", "report", own, "--format", "text").out
+    assert f"4 of 4 runs are stale ({module.name} changed)" in said
+
+
 def test_what_was_trained_is_not_trained_again(call: Any, own: Path) -> None:
     change(own, ("{float: [1e-4, 1], log: true}", "{values: [0.5, 0.1]}"), ("name: tpe", "name: grid"))
     change(own, ("budget: {trials: 4}\n", ""))
