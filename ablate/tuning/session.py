@@ -7,7 +7,6 @@ killed, the next session finds all trials in the store and goes on with those th
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -264,7 +263,7 @@ class Session:
         return True
 
     def _verdict(self, side: _Arm, number: int, item: _Open, run: Run, epoch: int) -> bool:
-        if epoch >= (self._epochs([run]) or math.inf):
+        if epoch == self._epochs([run]):
             return False  # it ends here anyway
         curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
         reached = [at for at in curve if at <= epoch]  # all of them are told, whatever the first verdict is

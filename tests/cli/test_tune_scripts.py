@@ -121,6 +121,15 @@ def test_hyperband_compares_from_the_first_step_that_is_told_and_a_tuning_that_g
     assert seen(trials_of(own)) == seen(whole)
 
 
+def test_a_script_that_counts_steps_where_its_recipe_counts_epochs_is_pruned_all_the_same(call: Any, own: Path) -> None:
+    change(own, ("{float: [1e-4, 1], log: true}", "{values: [0.03, 0.04, 0.05, 0.06, 0.07, 0.9]}"))
+    change(own, ("name: tpe", "name: grid"), ("budget: {trials: 4}", "pruner: median"))
+    change(own.with_name("own.yaml"), ("every: 1", "every: 50"), (", epochs: epochs", ""))
+    tune(call, own)
+    *_, last = trials_of(own)
+    assert (last.state, last.epochs) == ("pruned", 50)
+
+
 def test_a_pruned_function_ends_at_the_verdict(call: Any, own: Path) -> None:
     change(own, ("{float: [1e-4, 1], log: true}", "{values: [0.03, 0.04, 0.05, 0.06, 0.07, 0.9]}"))
     change(own, ("name: tpe", "name: grid"), ("budget: {trials: 4}", "pruner: median"))

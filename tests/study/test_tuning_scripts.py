@@ -52,12 +52,12 @@ def with_epochs(said: object) -> str:
 
 @pytest.mark.parametrize(
     ("metric", "better"),
-    [("val_loss", "lower"), ("val_bpc", "lower"), ("val_top1", "higher")],
+    [("val_loss", "lower"), ("val_bpc", "lower"), ("val/bpc", "lower"), ("val_top1", "higher")],
 )
 def test_what_is_tuned_is_of_the_validation_set(write, metric: str, better: str) -> None:
     """A metric that is declared so, one whose lines may say `split: val`, and one of ablate's own."""
     tuning = load_tuning(write(metric=metric))
-    assert (tuning.metric, tuning.better) == (metric, better)
+    assert (tuning.metric, tuning.better) == (metric.replace("/", "_"), better)
     assert [warning.key for warning in tuning.warnings] == ["space.opt.lr"]  # which a level sets, too
 
 
@@ -84,6 +84,13 @@ def test_how_long_a_trial_can_be(write, said: object, changes: dict[str, str], m
     tuning = load_tuning(write(with_epochs(said), pruner="hyperband", **changes))
     assert most_epochs(tuning.study, tuning.arms[0], tuning.space) == most
     assert load_tuning(write(with_epochs(said), budget=f"{{epochs: {most}}}", **changes)).budget.amount == most
+
+
+def test_with_nothing_sampled_the_runs_are_the_studys_own(write) -> None:
+    tuning = load_tuning(write(arms="all", seeds="2"))
+    study = load(tuning.study.file)
+    found = [run for arm in tuning.arms for run in runs_of(tuning, arm, {})]
+    assert {run.run_id: run for run in found} == {run.run_id: run for run in study.runs}
 
 
 def test_a_value_of_a_list_is_the_level_of_that_text(write) -> None:

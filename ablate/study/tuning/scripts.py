@@ -46,7 +46,7 @@ def tunable(study: Study) -> dict[str, str]:
 
 def tuned_metric(problems: Problems, study: Study, name: str) -> tuple[str, str]:
     """The metric's name and direction; a problem with what to write where it cannot be tuned."""
-    known, declared = tunable(study), _declared(study)
+    known, declared, name = tunable(study), _declared(study), name.replace("/", "_")
     usable = {metric: better for metric, better in known.items() if better != "neither"}
     if name in usable:
         return name, usable[name]
