@@ -20,6 +20,7 @@ STATED = {
     ("bag-of-tricks/teacher.yaml", "cpu"): {"arms": 1, "merged": 0, "runs": 3, "ids": "370c7b91d16cb5d0"},
     ("examples/bigram.yaml", None): {"arms": 4, "merged": 0, "runs": 12, "ids": "8095e6f951d99d52"},
     ("examples/logistic.yaml", None): {"arms": 6, "merged": 0, "runs": 18, "ids": "868226edeede5103"},
+    ("examples/wave.yaml", None): {"arms": 2, "merged": 0, "runs": 6, "ids": "9779983e7d73a0c5"},
     ("kallu2025/kallu2025.yaml", None): {"arms": 5, "merged": 0, "runs": 15, "ids": "33a10d3560fa9fbd"},
     ("kallu2025/kallu2025.yaml", "cpu"): {"arms": 5, "merged": 0, "runs": 15, "ids": "aa020f9cc51869e5"},
     ("lee2024/lee2024.yaml", None): {"arms": 18, "merged": 0, "runs": 54, "ids": "59f1110feeaf22e2"},
@@ -63,6 +64,7 @@ STATED = {
 
 TUNED = {
     ("quickstart_tune.yaml", None): {"arms": ["A/c"], "fields": [2], "budget": "20 trials"},
+    ("examples/wave_tune.yaml", None): {"arms": ["0", "0.9"], "fields": [1, 1], "budget": "15 trials"},
     ("lee2024/tune.yaml", None): {"arms": ["A/none", "A/l", "B/c+l"], "fields": [1, 2, 2], "budget": "150 epochs"},
     ("lee2024/tune.yaml", "cpu"): {"arms": ["A/none", "A/l", "B/c+l"], "fields": [1, 2, 2], "budget": "150 epochs"},
 }

@@ -30,10 +30,11 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
 
 
 def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
-    """`Context.options` for the runs of a study: what to keep, where things lie, and which files are code too."""
+    """`Context.options` for the runs of a study: what to keep, where things lie, which files are code too, and how many
+    epochs a script has."""
     from ablate.study.code.scripts import globs_of
 
-    watch = globs_of(study.trainer)
+    watch, epochs = globs_of(study.trainer), (study.trainer or {}).get("epochs")
     return {
         "keep": study.keep,
         "home": str(home().resolve()),
@@ -41,6 +42,7 @@ def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "study_dir": str(folder or folder_of(study)),
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
         **({"watch": list(watch)} if watch else {}),
+        **({"epochs": epochs} if epochs else {}),
     }
 
 

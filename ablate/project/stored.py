@@ -242,6 +242,7 @@ def _tuning_study(store: Store, record: StoredStudy) -> Study:
         cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
         excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run, link in linked if not link.is_parent),
         parents=tuple(run for run, link in linked if link.is_parent), sets=tuple(record.settings.get("set", ())),
+        trainer=record.settings.get("trainer"),
     )  # fmt: skip
 
 

@@ -83,13 +83,14 @@ def _check(tuning: Tuning, store: Store) -> None:
 
 
 def _request(session: Session, url: str, handle: Callable[[Event], None], engine: ReadyEngine) -> GridRequest:
-    study = session.tuning.study
+    tuning, study = session.tuning, session.tuning.study
+    judged = {"judged": tuning.metric} if study.trainer is not None and tuning.pruner != "none" else {}
     return GridRequest(
         request_key=session.key,
         open_store=lambda: Store.open(url),
         fit=fit_name(study.trainer),
         home=home(),
-        options=trainer_options(study),
+        options={**trainer_options(study), **judged},
         on_event=handle,
         stop=StopFlag(),
         database=url,

@@ -26,11 +26,25 @@ class Asker:
         self._cells = tuning.cells_of(arm) if tuning.sampler == "grid" else None
         self._live: dict[int, Trial] = {}
         self._doomed: set[int] = set()
+        self._is_script = tuning.study.trainer is not None
+        self._epochs = epochs
+        self._first: int | None = None
         self._study = optuna.create_study(
             study_name=key,  # hyperband draws brackets from it
             direction="maximize" if tuning.better == "higher" else "minimize",
-            pruner=make_pruner(tuning.pruner, epochs),
         )
+        self._prune_from(1)
+
+    def _prune_from(self, first: int) -> None:
+        """hyperband has its brackets before anything is asked or judged: a sampler looks at one bracket alone."""
+        self._study.pruner = make_pruner(self._tuning.pruner, self._epochs, first)
+        self._study.pruner.prune(self._study, optuna.trial.create_trial(value=0.0))
+
+    def _heard(self, epoch: int) -> None:
+        """A script may count steps and tell every hundredth: hyperband compares from the first on that it told."""
+        if self._is_script and self._first is None and epoch > 0:
+            self._first = epoch
+            self._prune_from(epoch)
 
     @property
     def asked(self) -> int:
@@ -53,7 +67,8 @@ class Asker:
         return number, self._begin(number)
 
     def _begin(self, number: int) -> dict[str, Any]:
-        self._study.sampler = make_sampler(self._tuning.sampler, self._tuning.sampler_seed, number)
+        given = self._tuning.sampler, self._tuning.sampler_seed, number
+        self._study.sampler = make_sampler(*given, rounds=self._is_script)
         trial = self._study.ask(fixed_distributions=self._space)
         self._live[number] = trial
         return dict(trial.params)
@@ -65,6 +80,7 @@ class Asker:
             return True
         if epoch in self._frozen(number).intermediate_values:
             return False
+        self._heard(epoch)
         trial.report(value, epoch)
         return bool(trial.should_prune())
 
@@ -86,6 +102,8 @@ class Asker:
 
     def recall(self, trials: Sequence[StoredTrial], curve_of: Callable[[StoredTrial], Curve]) -> None:
         """Become what an asker was that asked for these trials, in their order, and was told what is stored."""
+        for trial in trials:
+            self._heard(min((epoch for epoch in curve_of(trial) if epoch > 0), default=0))
         if self._tuning.sampler == "cmaes":
             self._replay(trials, curve_of)
             return

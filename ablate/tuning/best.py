@@ -12,9 +12,12 @@ from ablate.errors import NotFound
 from ablate.study.document.source import flow_scalar
 from ablate.study.loader import Settings, load
 from ablate.study.recipes.recipe import fields, weights_paths
-from ablate.study.values.study import Arm
+from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Tuning, TuningResult
+from ablate.tuning.best_script import settings_lines, trainer_lines
 from ablate.tuning.recipes import settings_of
+
+HEAD = ("factors:", "  arm:", "    levels:")
 
 
 def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
@@ -29,29 +32,44 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
     if not found:
         raise NotFound("no trial is complete yet, so there is no best recipe. Run `ablate tune run` first.")
     names = _names([arm for arm, _ in found])
-    levels = {names[arm.name]: {**_sets(tuning, arm), **settings_of(params)} for arm, params in found}
+    levels = {names[arm.name]: {**_sets(tuning, arm), **settings_of(tuning, arm, params)} for arm, params in found}
     baseline = next((arm for arm, _ in found if study.baseline.items() <= arm.levels.items()), found[0][0])
+    seeds = load(study.file, Settings(study.profile)).seeds
+    lines = [
+        f"# Arms of {study.name} at their best of {result.budget} each ({result.sampler}, by {result.metric}).",
+        f"study: {study.name}-tuned" if len(study.name) < 74 else f"study: {study.name[:74]}-tuned",
+        f"about: {json.dumps(study.about, ensure_ascii=False)}",
+        *(_own(study, levels, folder) if study.trainer is None else _script(study, levels)),
+        f"seeds: {_flow(list(seeds))}",
+        f"baseline: {{arm: {flow_scalar(names[baseline.name])}}}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+Levels = Mapping[str, Mapping[str, Any]]
+
+
+def _own(study: Study, levels: Levels, folder: Path) -> list[str]:
+    """The recipe that differs from the defaults, and a level a line."""
     defaults = {path: field.default for path, field in fields().items()}
     base = {path: value for path, value in study.base.items() if value != defaults[path]}
     base = {
         path: _moved(value, Path(study.file).parent, folder) if path in weights_paths() else value
         for path, value in base.items()
     }
-    seeds = load(study.file, Settings(study.profile)).seeds
-    lines = [
-        f"# Arms of {study.name} at their best of {result.budget} each ({result.sampler}, by {result.metric}).",
-        f"study: {study.name}-tuned" if len(study.name) < 74 else f"study: {study.name[:74]}-tuned",
-        f"about: {json.dumps(study.about, ensure_ascii=False)}",
-        "recipe:",
-        *(f"  {path}: {_flow(value)}" for path, value in base.items()),
-        "factors:",
-        "  arm:",
-        "    levels:",
-        *(f"      {flow_scalar(name)}: {_flow(settings)}" for name, settings in levels.items()),
-        f"seeds: {_flow(list(seeds))}",
-        f"baseline: {{arm: {flow_scalar(names[baseline.name])}}}",
-    ]
-    return "\n".join(lines if base else [line for line in lines if line != "recipe:"]) + "\n"
+    recipe = ["recipe:", *(f"  {path}: {_flow(value)}" for path, value in base.items())] if base else []
+    arms = (f"      {flow_scalar(name)}: {_flow(settings)}" for name, settings in levels.items())
+    return [*recipe, *HEAD, *arms]
+
+
+def _script(study: Study, levels: Levels) -> list[str]:
+    """The trainer, the whole recipe, and the levels setting by setting: each text stays as it fills the command."""
+    arms = (
+        line
+        for name, settings in levels.items()
+        for line in (f"      {flow_scalar(name)}:", *settings_lines(settings, "        "))
+    )
+    return [*trainer_lines(study), "recipe:", *settings_lines(study.base, "  "), *HEAD, *arms]
 
 
 def _sets(tuning: Tuning, arm: Arm) -> dict[str, Any]:

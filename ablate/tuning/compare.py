@@ -40,7 +40,8 @@ def compared(tuning: Tuning, result: TuningResult, seeds: Sequence[int]) -> Stud
             first.setdefault(own[0].arm_id, name)
             levels = {"arm": arm.name, "tuning": side}
             why = "the best trial is what was written" if into else ""
-            arms.append(Arm(name, levels, own[0].arm_id, own[0].recipe, merged_into=into, why=why))
+            trainer = own[0].trainer
+            arms.append(Arm(name, levels, own[0].arm_id, own[0].recipe, merged_into=into, why=why, trainer=trainer))
             runs.append(own)
     in_turns = {run.run_id: run for replicate in zip(*runs, strict=True) for run in replicate}
     names = tuple(arm.name for arm in tuning.arms)
@@ -48,7 +49,8 @@ def compared(tuning: Tuning, result: TuningResult, seeds: Sequence[int]) -> Stud
     baseline = next((arm.name for arm in tuning.arms if base.baseline.items() <= arm.levels.items()), names[0])
     return replace(
         base, name=f"{TUNING}{base.name}:compared", factors=factors, design="full", baseline={"arm": baseline, "tuning": WRITTEN},
-        arms=tuple(arms), excluded=(), arms_before=len(arms), tables=_tables(names, tuning.metric, baseline, result.budget),
+        arms=tuple(arms), excluded=(), arms_before=len(arms),
+        tables=_tables(names, reported_metric(base, tuning.metric), baseline, result.budget),
         runs=tuple(in_turns.values()), parents=parents_of(base, in_turns.values()), steps={}, warnings=(), text=text_of(arms),
     )  # fmt: skip
 
@@ -83,9 +85,20 @@ def _factor(name: str, levels: Sequence[str]) -> Factor:
     return Factor(name, tuple(Level(level, {}) for level in levels))
 
 
-def _tables(names: tuple[str, ...], metric: str, baseline: str, budget: str) -> dict[str, TableSpec]:
+def reported_metric(study: Study, tuned: str) -> str:
+    """What is compared of arms that were tuned by a number of the validation set: the same of the reported split. A script may declare
+    another for its test set: then the first of those; or none: then what it was tuned by."""
+    plain = MetricName.parse(tuned).inside("val")
+    if study.trainer is None:
+        return plain
+    splits = {name: MetricName.parse(name).split for name in study.trainer.get("metrics") or {}}
+    tested = [name for name, split in splits.items() if split in (None, "test")]
+    same = [name for name in (plain, str(MetricName("test", plain))) if name in tested]
+    return next(iter((*same, *tested)), tuned)
+
+
+def _tables(names: tuple[str, ...], reported: str, baseline: str, budget: str) -> dict[str, TableSpec]:
     """Side by side; and what tuning gave each arm."""
-    reported = MetricName.parse(metric).inside("val")
     everything = {"arm": names, "tuning": (WRITTEN, TUNED)}
     caption = f"each arm as written, and at its own best of {budget}"
     return {

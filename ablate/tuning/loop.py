@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.events import GridReport
 from ablate.dispatch.contract.executor import Executor, GridRequest
 from ablate.errors import RunFailure
+from ablate.study.code.provenance import codes_in, digest_of
 from ablate.study.values.run import Run
 from ablate.tuning.session import Session
 
@@ -61,10 +63,18 @@ class _Watch:
 
     def request(self) -> GridRequest:
         judge = None if self._session.tuning.pruner == "none" else self._session.judge
+        runs = self._runs()
         return replace(
             self._request, request_key=self._session.key, limit=self.left, judge=judge, more=self._more,
-            runs=self._runs(), on_event=self._on_event,
+            runs=runs, on_event=self._on_event, code=self._code(runs),
         )  # fmt: skip
+
+    def _code(self, runs: Sequence[Run]) -> str | None:
+        """The code of the scripts that these runs are of, without which workers elsewhere train nothing."""
+        options = self._request.options
+        if self._session.tuning.study.trainer is None or "study_dir" not in options:
+            return None
+        return digest_of(codes_in(Path(options["study_dir"]), runs, options.get("watch", ())))
 
     def _more(self) -> Sequence[Run] | None:
         ask = not self.stopping and self.left != 0

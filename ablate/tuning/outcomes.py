@@ -23,13 +23,14 @@ class End:
     error: str | None = None
 
 
-def measured(records: Sequence[EpochRecord], metric: str) -> tuple[int, float] | None:
-    """The epoch and the value of a metric named with its split's prefix, where these records have it."""
-    for record in records:
-        for name, value in record.metrics.items():
-            if metric in (str(MetricName(record.split, name)), name):
-                return record.epoch, float(value)
-    return None
+def measured(records: Sequence[EpochRecord], metric: str) -> dict[int, float]:
+    """A metric named with its split's prefix at each epoch where these records have it: a script may tell of several at once."""
+    return {
+        record.epoch: float(value)
+        for record in records
+        for name, value in record.metrics.items()
+        if metric in (str(MetricName(record.split, name)), name)
+    }
 
 
 def curve_of(results: Mapping[str, RunResult], run_ids: Sequence[str], metric: str) -> dict[int, float]:

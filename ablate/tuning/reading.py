@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ablate.store.store import Store
-from ablate.study.values.study import Arm
+from ablate.study.code.provenance import codes_in
+from ablate.study.code.scripts import globs_of
+from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Dimension, Trial, TunedArm, Tuning, TuningResult
 from ablate.tuning.budget import Cost
 from ablate.tuning.outcomes import cost_of, curve_of
@@ -18,6 +21,7 @@ ENOUGH = 10
 def read_result(tuning: Tuning, store: Store | None, *, importance: bool = True) -> TuningResult:
     """Every arm with its trials; without a store, as before the first of them."""
     study = tuning.study
+    arms = tuple(_arm(tuning, arm, store, importance) for arm in tuning.arms)
     return TuningResult(
         study=study.name,
         profile=study.profile,
@@ -27,10 +31,27 @@ def read_result(tuning: Tuning, store: Store | None, *, importance: bool = True)
         pruner=tuning.pruner,
         budget=str(tuning.budget),
         source=tuning.source,
-        arms=tuple(_arm(tuning, arm, store, importance) for arm in tuning.arms),
+        arms=arms,
         about=study.about,
-        warnings=tuple(map(str, tuning.warnings)),
+        warnings=(*map(str, tuning.warnings), *_stale(study, arms, store)),
         sets=study.sets,
+    )
+
+
+def _stale(study: Study, arms: Sequence[TunedArm], store: Store | None) -> tuple[str, ...]:
+    """What to say where a script was edited since trials were trained: their values are those of the earlier one."""
+    if study.trainer is None or store is None:
+        return ()
+    found = store.results([i for arm in arms for trial in arm.trials for i in trial.run_ids], epochs=False)
+    codes = codes_in(Path(study.file).parent, [result.run for result in found.values()], globs_of(study.trainer))
+    states = store.states(list(found), code=codes)
+    stale = [state for state in states.values() if state.state == "done" and state.stale]
+    if not stale:
+        return ()
+    files = ", ".join(dict.fromkeys(state.why_stale for state in stale if state.why_stale))
+    return (
+        f"{len(stale)} of {len(found)} runs are stale ({files}): their values are those of other code. To tune the script as it is now, raise "
+        "trainer.version.",
     )
 
 

@@ -14,6 +14,7 @@ from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Tuning
+from ablate.tuning import scripts
 
 
 class CannotTrain(ValueError):
@@ -23,8 +24,9 @@ class CannotTrain(ValueError):
 def tuning_key(tuning: Tuning, arm: Arm) -> str:
     """64 hex digits for what is tuned and how: a larger budget goes on with the same trials, anything else starts anew."""
     space = [
-        [d.path, d.kind, d.low, d.high, d.log, d.step, list(d.values)] for d in tuning.space_of(arm)
-    ]  # fmt: skip
+        [d.path, d.kind, d.low, d.high, d.log, d.step, list(d.values), *([list(d.texts)] if d.texts else [])]
+        for d in tuning.space_of(arm)
+    ]
     what = {
         "study": tuning.study.name, "profile": tuning.study.profile, "arm": arm.name, "recipe": arm.arm_id, "space": space,
         "metric": tuning.metric, "sampler": [tuning.sampler, tuning.sampler_seed], "pruner": tuning.pruner,
@@ -33,8 +35,10 @@ def tuning_key(tuning: Tuning, arm: Arm) -> str:
     return hashlib.sha256(canonical_json(what).encode()).hexdigest()
 
 
-def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Sampled values as the fields' own types."""
+def settings_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Sampled values as the fields' own types, or with the text that fills a command."""
+    if tuning.study.trainer is not None:
+        return {**scripts.settings_of(tuning, arm, params)}
     known = fields()
     return {path: known[path].parse(value) if path in known else value for path, value in params.items()}
 
@@ -42,9 +46,11 @@ def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
 def runs_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> tuple[Run, ...]:
     """The runs of a trial, one a seed. Raises CannotTrain."""
     study = tuning.study
+    if study.trainer is not None:
+        return scripts.runs_of(tuning, arm, params)
     levels = [factor.level(arm.levels[factor.name]).sets for factor in study.factors]
     flat: Mapping[str, Any] = study.base
-    for settings in (*levels, settings_of(params)):
+    for settings in (*levels, settings_of(tuning, arm, params)):
         flat = apply(flat, settings)
     flat, _ = normalise(flat)
     trouble = contradictions(flat)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna import Study
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -22,6 +23,7 @@ from optuna.distributions import (
 )
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 from ablate.study.values.trials import Dimension
 
@@ -31,8 +33,13 @@ REDUCTION = 3
 """Of three trials that hyperband compares at an epoch, it lets the best one go on."""
 
 
-def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
-    """The sampler of one trial. A grid's cells are not sampled at all."""
+def make_sampler(name: str, seed: int, number: int, *, rounds: bool = False) -> BaseSampler:
+    """The sampler of one trial, whose numbers are rounded where a command is to hold them. A grid's cells are not sampled at all."""
+    sampler = _sampler(name, seed, number)
+    return Rounding(sampler) if rounds else sampler
+
+
+def _sampler(name: str, seed: int, number: int) -> BaseSampler:
     drawn = int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big")
     if name == "tpe":
         return TPESampler(seed=drawn)
@@ -43,16 +50,54 @@ def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
     return RandomSampler(seed=drawn)
 
 
-def make_pruner(name: str, epochs: int) -> BasePruner:
-    """The pruner for runs of at most so many epochs.
+class Rounding(BaseSampler):
+    """Another sampler, whose numbers have six significant digits: what is trained, stored and told back is one and the same number,
+    and short enough to read in a command."""
 
-    hyperband has floor(log3(epochs)) + 1 brackets; bracket s first compares at epoch 3^s, then at three times that, and so
-    on. Which bracket a trial belongs to hangs on its number alone.
+    def __init__(self, inner: BaseSampler) -> None:
+        self._inner = inner
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        found = self._inner.sample_relative(study, trial, search_space)
+        return {name: rounded(value, search_space[name]) for name, value in found.items()}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        value = self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return rounded(value, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._inner.before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        self._inner.after_trial(study, trial, state, values)
+
+
+def rounded(value: object, distribution: BaseDistribution) -> object:
+    """A number of a range with six significant digits, or at an end of the range; one of a range with steps keeps its step."""
+    if not isinstance(distribution, FloatDistribution) or not isinstance(value, float):
+        return value
+    if distribution.step is not None:
+        return float(f"{value:.12g}")
+    return min(max(float(f"{value:.6g}"), distribution.low), distribution.high)
+
+
+def make_pruner(name: str, epochs: int, first: int = 1) -> BasePruner:
+    """The pruner for runs of at most so many epochs, the first of which is told at epoch or step `first`.
+
+    hyperband has floor(log3(epochs / first)) + 1 brackets; bracket s first compares at epoch first * 3^s, then at three times that,
+    and so on. Which bracket a trial belongs to hangs on its number alone.
     """
     if name == "median":
         return MedianPruner()
     if name == "hyperband":
-        return HyperbandPruner(min_resource=1, max_resource=max(1, epochs), reduction_factor=REDUCTION)
+        return HyperbandPruner(min_resource=first, max_resource=max(first, epochs), reduction_factor=REDUCTION)
     return NopPruner()
 
 

@@ -16,7 +16,8 @@ from ablate.store.queries import TUNING
 from ablate.store.store import Store
 from ablate.store.values import RunState, StoredTrial
 from ablate.study.records import EpochRecord, RunResult
-from ablate.study.tuning.tuning import most_epochs
+from ablate.study.tuning.trial_epochs import most_epochs
+from ablate.study.values.recipe import epochs_of
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Tuning
@@ -126,11 +127,11 @@ class Session:
         A trial of several seeds is judged at an epoch once all of its runs have it, by their mean.
         """
         found = measured(records, self.tuning.metric)
-        if found is None:
+        if not found:
             return None
-        epoch, value = found
+        epoch = max(found)
         with self._lock:
-            self._curves.setdefault(run.run_id, {})[epoch] = value
+            self._curves.setdefault(run.run_id, {}).update(found)
             for side in self._arms:
                 for number, item in side.open.items():
                     if run.run_id in item.trial.run_ids and self._verdict(side, number, item, run, epoch):
@@ -162,7 +163,7 @@ class Session:
         tuning = self.tuning
         trials = self._store.trials([key]).get(key, ())
         results = self._store.results([run_id for trial in trials for run_id in trial.run_ids])
-        epochs = most_epochs(arm, tuning.space_of(arm))
+        epochs = most_epochs(tuning.study, arm, tuning.space_of(arm))
         side = _Arm(arm, key, epochs, Asker(tuning, arm, key, epochs))
         curves = {run_id: run_curve(result, tuning.metric) for run_id, result in results.items()}
         self._curves.update(curves)
@@ -201,7 +202,7 @@ class Session:
             self._save()
             return
         side.open[number] = _Open(trial, runs)
-        side.costs[number] = Cost(sum(int(run.recipe.get("epochs")) for run in runs), open=True)
+        side.costs[number] = Cost(self._epochs(runs), open=True)
         if error is not None:
             self._end(side, number, End("failed", error=error), Cost(0))
             return
@@ -230,6 +231,8 @@ class Session:
                 if end is None:
                     continue
                 cost = cost_of(results, item.trial.run_ids)
+                if end.state == "complete" and not cost.epochs:  # a script that told final numbers alone
+                    cost = replace(cost, epochs=self._epochs(item.runs))
                 if not self._end(side, number, end, cost):
                     break
 
@@ -260,12 +263,17 @@ class Session:
         return True
 
     def _verdict(self, side: _Arm, number: int, item: _Open, run: Run, epoch: int) -> bool:
-        if epoch >= int(run.recipe.get("epochs")):
+        if epoch == self._epochs([run]):
             return False  # it ends here anyway
         curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
         reached = [at for at in curve if at <= epoch]  # all of them are told, whatever the first verdict is
         verdicts = [side.asker.judge(number, at, curve[at]) for at in reached]
         return any(verdicts)
+
+    def _epochs(self, runs: Sequence[Run]) -> int:
+        """The epochs that these runs have in all; 0 where a script does not say."""
+        said = (self.tuning.study.trainer or {}).get("epochs")
+        return sum(epochs_of(run.recipe, said) or 0 for run in runs)
 
     def _waiting(self) -> int:
         """Runs that a worker has or can claim."""
@@ -281,7 +289,7 @@ class Session:
         study = self._study()
         self._over = self.over
         settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
-        settings["over"] = self._over
+        settings |= {"over": self._over, **({"trainer": dict(study.trainer)} if study.trainer else {})}
         key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
         self._prepare(study, key)
         return key
@@ -293,7 +301,8 @@ class Session:
         for side in self._arms:
             for number, own in sorted(side.saved.items()):
                 name = f"{side.arm.name}#{number}"
-                arms.append(replace(side.arm, name=name, arm_id=own[0].arm_id, recipe=own[0].recipe, merged_into=None))
+                made = replace(side.arm, arm_id=own[0].arm_id, recipe=own[0].recipe, trainer=own[0].trainer)
+                arms.append(replace(made, name=name, merged_into=None))
                 runs.update((run.run_id, run) for run in own)
         return replace(
             base, name=self.name, arms=tuple(arms), runs=tuple(runs.values()), parents=parents_of(base, runs.values()),

@@ -38,6 +38,21 @@ def test_a_run_that_ends_anyway_is_done(request_for, executor: str) -> None:
     assert (judged, store.states()) == ([1, 2], {1: "done"})
 
 
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_what_is_told_after_the_verdict_is_not_recorded(request_for, executor: str) -> None:
+    """A script prints on until it is stopped: how far it got is a matter of chance, and what a tuning learns must not be."""
+    store = MemoryStore(make_run(1))
+    judged = []
+
+    def judge(run, records):
+        judged.append(records[0].epoch)
+        return "too slow"
+
+    get_executor(executor).run(request_for(store, judge=judge, workers=1))
+    assert judged == [1]
+    assert len(store.of(1).epochs) == 1
+
+
 def test_a_trainer_that_does_not_listen_is_ended_and_pruned(request_for) -> None:
     store = MemoryStore(make_run(1, "stubborn"), make_run(2))
     judge = lambda run, records: "too slow" if run.seed == 1 else None  # noqa: E731

@@ -106,6 +106,7 @@ def report(
     from ablate.study.designs.variants import file_name
     from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.best import best_study
+    from ablate.tuning.best_script import check_place
     from ablate.tuning.reading import read_result
 
     if format_ not in WRITTEN:
@@ -115,6 +116,8 @@ def report(
     if write is not None and write.exists():
         raise UsageError(f"--write {write}: already exists. Choose another file.", code="exists")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
+    if write is not None:
+        check_place(tuning, write)
     with require_reader(db) as store:
         result = read_result(tuning, store, importance=written.importance)
     if format_ != "text":

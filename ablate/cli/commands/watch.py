@@ -16,6 +16,7 @@ from ablate.cli import completion, streams
 from ablate.cli.common import Db, ProfileOption, SetOption, require_reader, stdout_console
 from ablate.project.text import duration, plural
 from ablate.study.values.digits import brief
+from ablate.study.values.recipe import epochs_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -169,13 +170,16 @@ def slots(running: Sequence[RunResult]) -> str:
     return f"  {places.total():,} slots: {', '.join(f'{place} {count}' for place, count in places.items())}"
 
 
-def line(item: PlannedRun, result: RunResult | None, now: float, metric: str = "top1") -> str:
-    """`plain seed 1  epoch 3/8  loss 0.532  top1 0.812 ▁▅█  2 min  cpu  host:17:ab`: a run that runs now. The metric has a sparkline."""
+def line(
+    item: PlannedRun, result: RunResult | None, now: float, metric: str = "top1", said: int | str | None = None
+) -> str:
+    """`plain seed 1  epoch 3/8  loss 0.532  top1 0.812 ▁▅█  2 min  cpu  host:17:ab`: a run that runs now. The metric has a sparkline;
+    `said` is the study's `trainer.epochs`."""
     parts = [f"  {_name(item)}"]
     if result is not None:
         last = max(result.epochs, default=0)
-        epochs = item.run.recipe.get("epochs")
-        parts.append(f"epoch {last}/{epochs}" if isinstance(epochs, int) else f"epoch {last}")
+        epochs = epochs_of(item.run.recipe, said)
+        parts.append(f"epoch {last}/{epochs}" if epochs else f"epoch {last}")
         figures = result.epochs.get(last, {})
         shown = {"loss": figures.get("train_loss", figures.get("loss")), "top1": figures.get("top1")}
         shown |= {metric: figures.get(metric)}
@@ -203,8 +207,10 @@ def lines(frame: Frame, rate: float | None = None) -> list[str]:
         metric, results = headline(plan), [frame.running.get(item.run.run_id) for item in running]
         if used := slots([result for result in results if result is not None]):
             found.append(used)
+        said = (plan.study.trainer or {}).get("epochs")
         found += [
-            line(item, result, frame.at, metric) for item, result in zip(running[:SHOWN_RUNNING], results, strict=False)
+            line(item, result, frame.at, metric, said)
+            for item, result in zip(running[:SHOWN_RUNNING], results, strict=False)
         ]
         if len(running) > SHOWN_RUNNING:
             found.append(f"  and {len(running) - SHOWN_RUNNING:,} more")

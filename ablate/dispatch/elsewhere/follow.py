@@ -19,6 +19,7 @@ from ablate.errors import AblateError, DatabaseGone, LeaseLost, RunFailure, Stor
 from ablate.store.values import Claim, Counts
 from ablate.study.records import AttemptResult, EpochRecord, Progress, RunResult
 from ablate.study.values.metrics import SPLITS, MetricName
+from ablate.study.values.recipe import epochs_of
 from ablate.study.values.run import Run
 
 SLACK = 15.0
@@ -277,8 +278,8 @@ class Watcher:
 
     def _progress(self, run_id: str, result: RunResult, seen: Seen) -> None:
         epoch = max(result.epochs, default=0)
-        epochs = self._runs[run_id].recipe.get("epochs")
-        if seen.slot is None or epoch <= seen.epoch or not isinstance(epochs, int):
+        epochs = epochs_of(self._runs[run_id].recipe, self.request.options.get("epochs"))
+        if seen.slot is None or epoch <= seen.epoch or epochs is None:
             return
         seen.epoch = epoch
         newest = result.epochs[epoch]

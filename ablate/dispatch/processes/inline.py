@@ -115,11 +115,13 @@ class InlineRunner(Runner):
         return wire.unpack_outcome(json.loads(wire.encode(wire.pack_outcome(outcome))))
 
     def _on_epoch(self, lease: Lease, records: Sequence[EpochRecord]) -> None:
+        if self._pruned:  # a script goes on printing until it is stopped: what counts ends at the verdict
+            return
         plain = wire.unpack_records(wire.pack_records(records))
         lease.record(plain)
         self._board.emit(events.EpochDone(self._slot.number, lease.claim.run.run_id, plain))
         judge = self._board.request.judge
-        if judge is not None and not self._pruned:
+        if judge is not None:
             self._pruned = judge(lease.claim.run, plain) or ""
 
     @contextlib.contextmanager

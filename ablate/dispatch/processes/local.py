@@ -225,8 +225,9 @@ class Attempt:
         if isinstance(content, Ending):
             return content
         if message["is"] == "epoch":
-            self._lease.record(content)
-            self._judge(content)  # before the child goes on: it sees the stop at its next step
+            if not self._pruned:  # a script prints on until it is stopped: what counts ends at the verdict
+                self._lease.record(content)
+                self._judge(content)  # before the child goes on: it sees the stop at its next step
             self._child.send("recorded")
             self._board.emit(events.EpochDone(self._slot.number, self._run.run_id, content))
         elif message["is"] == "progress":
@@ -263,7 +264,7 @@ class Attempt:
 
     def _judge(self, records: Sequence[EpochRecord]) -> None:
         """Let the child checkpoint and leave where the judge says so."""
-        if self._request.judge is None or self._pruned:
+        if self._request.judge is None:
             return
         self._pruned = self._request.judge(self._run, records) or ""
         if self._pruned:

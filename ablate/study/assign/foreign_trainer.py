@@ -1,8 +1,8 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
-`watch` names.
+that are looked for, and their units where given. Not hashed: which direction of a metric is better, what
+`watch` names, and `epochs`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ablate.errors import nearest
 from ablate.study.assign import command_words
 from ablate.study.assign.command_words import Word
 from ablate.study.assign.foreign_recipe import Written, sections_of
+from ablate.study.assign.script_epochs import check_epochs, read_epochs
 from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
@@ -51,6 +52,7 @@ class Trainer:
     patterns: Mapping[str, str | None] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     seed_by_environment: bool = False
+    epochs: int | str | None = None
     declared: Mapping[str, Any] = field(default_factory=dict)
 
     def hashed(self, texts: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +87,8 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     if spec.get("watch") is not None:
         _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
-    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
+    epochs = read_epochs(problems, spec.get("epochs"))
+    return Trainer(command, python, version, better, patterns, units, seed == SEED, epochs, spec)
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
@@ -138,7 +141,8 @@ def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:
 
 
 def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:
-    """Every placeholder has a text in every arm (name -> settings); one problem for each that has not."""
+    """Every placeholder has a text in every arm (name -> settings), and `epochs` a number; one problem for each that has not."""
+    check_epochs(problems, trainer.epochs, arms)
     paths = list(dict.fromkeys(path for flat in arms.values() for path in flat))
     sections = {section for path in paths for section in sections_of(path)}
     for hole in command_words.holes(trainer.command):

@@ -80,6 +80,11 @@ def texts_of(settings: Mapping[str, Any], filled: Iterable[str] = ()) -> tuple[s
     return tuple(sorted(f"{path}={_text(path, value, path in words)}" for path, value in settings.items()))
 
 
+def text_of_value(path: str, value: Written) -> str:
+    """A setting of another trainer as one line of YAML, which reads back as the same value and the same text."""
+    return _text(path, value, is_filled=True)
+
+
 def recipe_yaml(base: Mapping[str, Any]) -> str:
     """A recipe by dotted path as the YAML of its sections."""
     values = json.loads(canonical_json({path: plain(value) for path, value in base.items()}))

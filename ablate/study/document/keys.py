@@ -72,6 +72,10 @@ TRAINER: Keys = {
     ),
     "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
     "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
+    "epochs": (
+        "How many epochs or steps a run has: a number, or the path in the recipe that holds it. Not hashed.",
+        {"type": ["integer", "string", "null"], "minimum": 1},
+    ),
 }
 
 METRIC: Keys = {

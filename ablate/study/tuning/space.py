@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ablate.study.assign.assign import check_path, read_setting
+from ablate.study.assign.foreign_recipe import plain
 from ablate.study.designs.factors import read_condition
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
@@ -33,7 +34,7 @@ def _dimension(problems: Problems, path: str, spec: object, factors: tuple[Facto
     key: Key = ("space", path)
     if not check_path(problems, key, path):
         return None
-    if path in weights_paths():
+    if path in weights_paths() and not problems.free:
         problems.add(key, "unsupported", "weights cannot be sampled; make them a factor of the study.")
         return None
     kinds = [kind for kind in KINDS if isinstance(spec, dict) and kind in spec]
@@ -45,8 +46,8 @@ def _dimension(problems: Problems, path: str, spec: object, factors: tuple[Facto
     problems.known_keys(key, spec, _KEYS[kind])
     only = {} if factors is None else read_condition(problems, (*key, "only"), spec.get("only"), factors)
     if kind == "values":
-        values = _values(problems, key, path, spec["values"])
-        return Dimension(path, kind, values=values, only=only) if len(problems.errors) == told else None
+        values, texts = _values(problems, key, path, spec["values"])
+        return Dimension(path, kind, values=values, texts=texts, only=only) if len(problems.errors) == told else None
     log = _log(problems, key, spec)
     bounds = _range(problems, key, path, kind, spec[kind], log)
     if bounds is None:
@@ -55,12 +56,13 @@ def _dimension(problems: Problems, path: str, spec: object, factors: tuple[Facto
     return Dimension(path, kind, *bounds, log, step, only=only) if len(problems.errors) == told else None
 
 
-def _values(problems: Problems, key: Key, path: str, value: object) -> tuple[Any, ...]:
+def _values(problems: Problems, key: Key, path: str, value: object) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """The values, and for a trainer that is not ours their texts in the file."""
     place = (*key, "values")
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_VALUES:
         problems.add(place, "wrong-type", f"must be a list of 1 to {MAX_VALUES:,} values, not {show(value)}.")
-        return ()
-    found = []
+        return (), ()
+    found, texts = [], []
     for index, item in enumerate(value):
         if isinstance(item, dict | list):
             problems.add(
@@ -71,10 +73,12 @@ def _values(problems: Problems, key: Key, path: str, value: object) -> tuple[Any
             continue
         read = read_setting(problems, (*place, index), path, item)
         if path in read:
-            found.append(read[path])
+            found.append(plain(read[path]))
+        if problems.free:
+            texts.append(problems.document.scalar_text((*place, index)))
     if len({(type(item), item) for item in found}) < len(found):
         problems.add(place, "duplicate", f"lists a value twice: {show(value)}.")
-    return tuple(found)
+    return tuple(found), tuple(texts)
 
 
 def _log(problems: Problems, key: Key, spec: dict[str, Any]) -> bool:
@@ -99,7 +103,7 @@ def _range(problems: Problems, key: Key, path: str, kind: str, value: object, lo
     if log and low <= 0:
         problems.add(place, "out-of-range", f"a logarithmic range must begin above 0, not at {show(low)}.")
         return None
-    if kind == "float" and _is_whole(path):
+    if kind == "float" and not problems.free and _is_whole(path):
         problems.add(
             place, "wrong-type", f"{path} takes whole numbers only; use {{int: [LOW, HIGH]}} or {{values: [...]}}."
         )

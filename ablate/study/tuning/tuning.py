@@ -14,7 +14,7 @@ from typing import Any
 from ablate.errors import AblateError, NotFound, Problem, StudyError, nearest
 from ablate.study.assign.assign import read_settings
 from ablate.study.designs.names import UnclearName, resolve
-from ablate.study.designs.profiles import fixed_by
+from ablate.study.designs.profiles import fixed_by, known_paths
 from ablate.study.designs.seeds import read_seeds
 from ablate.study.document.find import find
 from ablate.study.document.keys import TUNING
@@ -22,7 +22,9 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, read
 from ablate.study.loader import Settings, load
 from ablate.study.recipes.normalise import SELECTORS, has_validation
+from ablate.study.tuning.scripts import check_path, check_recipe, check_reported, script_recipe, tuned_metric
 from ablate.study.tuning.space import read_space
+from ablate.study.tuning.trial_epochs import check_epochs
 from ablate.study.values.metrics import METRICS, MetricName
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Budget, Dimension, Tuning
@@ -57,24 +59,22 @@ class _Reader:
             problems.add((), "wrong-file", "this is a study, not a tuning file; use `ablate grid run`.")
             problems.stop()
         problems.known_keys((), data, TUNING)
+        path = self._file()
+        known = None if path is None else script_recipe(path)
+        problems.free = known is not None
         recipe = read_settings(problems, ("recipe",), data.get("recipe"))
         seeds = read_seeds(problems, ("seeds",), data.get("seeds", 1))
         sampler, sampler_seed = self._sampler()
         pruner = self._choice(("pruner",), data.get("pruner", "none"), PRUNERS, "pruner")
         budget = self._budget(sampler)
-        study = self._study(recipe, seeds)
+        study = None if path is None else self._study(path, recipe, seeds)
         if study is None:
             read_space(problems, data.get("space"), None)
             self._metric(None)
             problems.stop()
             raise AssertionError("unreachable")
-        if study.trainer is not None:
-            problems.add(
-                ("study",),
-                "unsupported",
-                f"{study.name} uses its own trainer; only studies with the built-in trainer can be tuned.",
-            )
-            problems.stop()
+        if known is not None:
+            check_recipe(problems, recipe, known_paths(known, study.factors))
         space = read_space(problems, data.get("space"), study.factors)
         arms = self._arms(study)
         metric, better = self._metric(study)
@@ -88,8 +88,8 @@ class _Reader:
         problems.stop()
         return _with(tuning, budget, tuple(problems.warnings))
 
-    def _study(self, recipe: Mapping[str, Any], seeds: tuple[int, ...]) -> Study | None:
-        """The study that is tuned, with this file's recipe and seeds; None after a mistake. Its own are told beside ours."""
+    def _file(self) -> Path | None:
+        """The file of the study that is tuned; None after a mistake."""
         name = self.problems.text(("study",), "the name of a study file")
         if not name:
             self.problems.add(
@@ -98,10 +98,18 @@ class _Reader:
                 "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml.",
             )
             return None
-        profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
         beside = self.folder / name
         try:
-            return load(beside if beside.is_file() else find(name), Settings(profile, self.sets, seeds, recipe))
+            return beside if beside.is_file() else find(name)
+        except NotFound as error:
+            self.problems.add(("study",), "absent-file", str(error))
+        return None
+
+    def _study(self, path: Path, recipe: Mapping[str, Any], seeds: tuple[int, ...]) -> Study | None:
+        """The study that is tuned, with this file's recipe and seeds; None after a mistake. Its own are told beside ours."""
+        profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
+        try:
+            return load(path, Settings(profile, self.sets, seeds, recipe))
         except NotFound as error:
             self.problems.add(("study",), "absent-file", str(error))
         except StudyError as error:
@@ -139,11 +147,10 @@ class _Reader:
     def _metric(self, study: Study | None) -> tuple[str, str]:
         """The metric's name and direction. It must be of the validation set: what selects is not what is reported."""
         name = self.problems.text(("metric",), "a metric")
-        own = dict(study.metrics) if study else {}
-        allowed = (*SELECTORS, *own)
+        if study is not None and study.trainer is not None:
+            return tuned_metric(self.problems, study, name)
+        allowed = SELECTORS
         split = MetricName.parse(name).split
-        if name in own:
-            return name, own[name]
         if name in SELECTORS:
             return name, METRICS[name].better
         if not name:
@@ -216,6 +223,9 @@ class _Reader:
             problems.add(("recipe", path), "conflict", f"{path} is also in `space`, which always wins; keep one.")
         for dimension in space:
             self._check_dimension(study, arms, dimension, sampler)
+        if study.trainer is not None:
+            check_reported(problems, study)
+            return
         for arm in arms:
             if _select_on(problems, arm):
                 return
@@ -225,6 +235,8 @@ class _Reader:
         tuned = [arm for arm in arms if all(arm.levels[name] in levels for name, levels in dimension.only.items())]
         if not tuned:
             self.problems.add((*key, "only"), "no-effect", "matches no tuned arm; fix or remove it.")
+        if study.trainer is not None:
+            check_path(self.problems, study, tuned, dimension)
         if sampler == "grid" and not dimension.cells:
             self.problems.add(
                 key, "conflict", "has infinitely many values, so a grid cannot try all; give a step, or `values`."
@@ -274,10 +286,7 @@ class _Reader:
                     f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe.",
                 )
                 return
-            epochs = most_epochs(arm, space) * len(tuning.seeds)
-            if budget and budget.kind == "epochs" and budget.amount < epochs:
-                message = f"one trial of arm {arm.name} may take {epochs} epochs, so a budget of {budget.amount:g} is too small."
-                self.problems.add(("budget", "epochs"), "out-of-range", message)
+            if check_epochs(self.problems, tuning, arm, budget):
                 return
             if tuning.sampler == "grid":
                 cells = math.prod(len(dimension.cells) for dimension in space)
@@ -302,14 +311,6 @@ def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[Problem, ...]) 
         most = max(len(tuning.cells_of(arm)) for arm in tuning.arms)
         tuning = replace(tuning, budget=Budget("trials", most))
     return replace(tuning, warnings=warnings)
-
-
-def most_epochs(arm: Arm, space: Sequence[Dimension]) -> int:
-    """The most epochs that one run of a trial can have."""
-    for dimension in space:
-        if dimension.path == "epochs":
-            return int(max(dimension.values) if dimension.kind == "values" else dimension.high)
-    return int(arm.recipe.get("epochs"))
 
 
 def _select_on(problems: Problems, arm: Arm) -> bool:

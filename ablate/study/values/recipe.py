@@ -77,6 +77,19 @@ def setting(nested: Mapping[str, Any], path: str, default: object = None) -> Any
     return found
 
 
+def whole(value: object) -> int | None:
+    """A whole number from 1, written with a point or without; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1 or value % 1:
+        return None
+    return int(value)
+
+
+def epochs_of(recipe: AnyRecipe, said: object = None) -> int | None:
+    """How many epochs or steps a run has: `said` is that number, or the path that holds it (`trainer.epochs`); left out it is
+    `epochs`, as for our own trainer. None where it is not known."""
+    return whole(said) if isinstance(said, int) else whole(recipe.get(str(said or "epochs")))
+
+
 def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, Mapping) and value:

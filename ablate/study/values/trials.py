@@ -15,7 +15,8 @@ from ablate.study.values.study import Arm, Condition, Study
 class Dimension:
     """One recipe field that is sampled: `kind` is `float`, `int` or `values`.
 
-    `only` is the condition that an arm's levels must meet, empty for every arm.
+    `only` is the condition that an arm's levels must meet, empty for every arm. `texts` are the values as they stand in the file, where
+    they fill a command.
     """
 
     path: str
@@ -26,6 +27,7 @@ class Dimension:
     step: float | None = None
     values: tuple[Any, ...] = ()
     only: Condition = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
 
     @property
     def cells(self) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from ablate.errors import Diverged, RunFailure
 from ablate.study.assign.foreign_trainer import PERCENT, known_names
 from ablate.study.records import Context, EpochRecord, Outcome, Progress
 from ablate.study.values.metrics import METRICS, MetricName, split_of
+from ablate.study.values.recipe import epochs_of
 from ablate.study.values.run import Run
 
 FLUSH_SECONDS = 1.0
@@ -42,6 +43,7 @@ class Measured:
         self._splits: set[str] = set()
         self._handed_on = -math.inf
         self._records = 0
+        self._judged = context.options.get("judged")
         self._units: Mapping[str, str] = (run.trainer or {}).get("units") or {}
         self._counted: dict[str, str] = {}
         self._not_read: dict[str, str] = {}
@@ -83,8 +85,9 @@ class Measured:
     def take(
         self, metrics: Mapping[str, float], epoch: int | None = None, split: str | None = None, by: str = "epoch"
     ) -> None:
-        """Numbers of an epoch or step (`by` says of which, or of the n-th `match`); without one, final ones. Raises RunFailure for a
-        fraction above 1."""
+        """Numbers of an epoch or step (`by` says of which, or of the n-th `match`); without one, final ones. One that a tuning judges
+        by is handed on at once. Raises RunFailure for a fraction above 1."""
+        judged = False
         for name, told in metrics.items():
             place = self.place(name, split)
             if place is None:
@@ -95,9 +98,10 @@ class Measured:
             self._final(str(place), value, epoch)
             if epoch is not None:
                 self._record(epoch, where, place.name, value)
+                judged = judged or str(MetricName(where, place.name)) == self._judged
                 if by != "epoch":
                     self._counted[str(place)] = by
-        self.hand_on_if_due()
+        self.hand_on() if judged else self.hand_on_if_due()
 
     def hand_on_if_due(self) -> None:
         """What came since the last time, now and then."""
@@ -194,8 +198,8 @@ class Measured:
         return f" ({slashed} is declared as {slashed.replace('/', '_')})" if slashed else ""
 
     def _show(self, epoch: int) -> None:
-        epochs = self._run.recipe.get("epochs")
-        if isinstance(epochs, int) and 0 < epoch <= epochs:
+        epochs = epochs_of(self._run.recipe, self._context.options.get("epochs"))
+        if epochs is not None and 0 < epoch <= epochs:
             self._context.on_progress(Progress(self._run.run_id, epoch, epochs, epoch, epochs))
 
 

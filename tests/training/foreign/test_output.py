@@ -217,6 +217,28 @@ def test_progress_is_told_where_the_recipe_says_how_many_epochs() -> None:
     assert [(p.epoch, p.epochs, p.step, p.steps) for p in seen] == [(3, 4, 3, 4)]
 
 
+@pytest.mark.parametrize(("said", "epochs"), [("train.steps", 400), (500, 500)])
+def test_progress_is_told_where_the_trainer_says_how_many(said: object, epochs: int) -> None:
+    seen: list[Any] = []
+    run = Run("a", "b", 0, {"train": {"steps": 400}, "epochs": 4}, {"metrics": {}})
+    measured = Measured(run, Context(Path("."), on_progress=seen.append, options={"epochs": said}))
+    measured.take({"top1": 0.5}, 300)
+    assert [(p.epoch, p.epochs) for p in seen] == [(300, epochs)]
+
+
+@pytest.mark.parametrize(("metrics", "split"), [({"val_bpc": 0.5}, None), ({"bpc": 0.5, "top1": 0.5}, "val")])
+def test_what_a_tuning_judges_by_is_handed_on_at_once(metrics: dict[str, float], split: str | None) -> None:
+    """Epoch by epoch, so that the verdict on one is known before the next is looked at."""
+    handed: list[list[int]] = []
+    context = Context(Path("."), on_epoch=lambda records: handed.append([r.epoch for r in records]))
+    context.options = {"judged": "val_bpc"}
+    measured = Measured(Run("a", "b", 0, {}, {"metrics": dict.fromkeys(metrics)}), context, lambda: 0.0)
+    for epoch in (1, 2, 3):
+        measured.take({"train_loss": 0.5}, epoch)
+        measured.take(metrics, epoch, split)
+    assert handed == [[1], [1], [2, 2], [3, 3]]
+
+
 @pytest.mark.parametrize(
     'line',
     [
