@@ -71,7 +71,7 @@ class _Tree(ABC):
         waiting = [("", self.root)]
         while waiting:
             before, node = waiting.pop()
-            names = [(f"{before}{name}", child) for name, child in self._children(node)]
+            names = [(f"{before}{name}", child) for name, child in self._children(node) if "." not in name]
             yield from (path for path, _ in names)
             waiting += [(f"{path}.", child) for path, child in reversed(names)]
 

@@ -91,7 +91,7 @@ def check_config(
             files[name] = _base(problems, folder, name)
         values = {path: filling.recipe[path].value for path in config.paths(filling, named)}
         used |= set(values)
-        for path in [*values, *config.values]:
+        for path in dict.fromkeys([*config.values, *values]):
             if path in told or (base := files[name]) is None:
                 continue
             if trouble := _trouble(path, arm, config, values, base, name):
@@ -161,17 +161,16 @@ def _trouble(
     path: str, arm: str, config: Config, values: Mapping[str, object], base: ConfigFile, name: str
 ) -> tuple[str, str] | None:
     """(code, message) of what keeps a path from being set."""
-    if path in config.values and (other := next((one for one in values if nested_in(path, one)), None)):
-        return (
-            "conflict",
-            f"the recipe sets {other} in {name}, and `set` sets {path}; take one of them out, or name {{{other}}} in the command or in `set`.",
-        )
+    if path in config.values:
+        if other := next((one for one in values if nested_in(path, one)), None):
+            advice = f"take one of them out, or name {{{other}}} in the command or in `set`"
+            return "conflict", f"the recipe sets {other} in {name}, and `set` sets {path}; {advice}."
+    elif any(nested_in(path, one) for one in config.values):
+        return None  # told of the one in `set`
     if not base.has(path) and not _may_add(path, config.add):
-        hint = nearest(path, base.paths())
-        return (
-            "unknown-field",
-            f"{name} has no {path!r}, and arm {arm} sets it.{hint} Where it is to be added, write add: [{path}]; else name it in the command.",
-        )
+        who, otherwise = ("`set`", "") if path in config.values else (f"arm {arm}", "; else name it in the command")
+        said = f"{name} has no {path!r}, and {who} sets it.{nearest(path, base.paths())}"
+        return "unknown-field", f"{said} Where it is to be added, write add: [{path}]{otherwise}."
     if path in values and (why := base.refuses(values[path])):
         return "wrong-type", f"{path} is {show(values[path])} in arm {arm}, and {why}."
     return None
@@ -184,7 +183,7 @@ def _may_add(path: str, add: Iterable[str]) -> bool:
 def _place(problems: Problems, path: str) -> Key:
     """Where the file says a path's value: in `set`, in the recipe (nested or dotted), else the block itself."""
     document = problems.document
-    waiting: list[tuple[Key, str]] = [((*KEY, "set"), path), (("recipe",), path)]
+    waiting: list[tuple[Key, str]] = [(("recipe",), path), ((*KEY, "set"), path)]  # the last one first
     while waiting:
         key, rest = waiting.pop()
         if not rest:

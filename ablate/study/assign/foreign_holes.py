@@ -39,7 +39,7 @@ def check_holes(
             message = f"{{{hole}}} is {show(unfit.value)}, which cannot be written into a command."
             problems.add(_place(problems, hole), "wrong-type", message)
         elif hole not in paths:
-            problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths))
+            problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths, trainer.call.shell))
         elif without is not None:
             message = f"{{{hole}}}: arm {without} does not set it; give it a value in `recipe`."
             problems.add(_place(problems, hole), "missing", message)
@@ -67,13 +67,14 @@ def _check_flags(problems: Problems, trainer: Trainer, arms: Mapping[str, Mappin
                 break
 
 
-def _unknown(hole: str, paths: Sequence[str]) -> str:
+def _unknown(hole: str, paths: Sequence[str], shell: str) -> str:
     if hole in {section for path in paths for section in sections_of(path)}:
         inner = [path for path in paths if path.startswith(f"{hole}.")]
         return f"{{{hole}}} is a section; name a setting in it: {', '.join(inner)}."
     known = [*paths, *command_words.OF_THE_RUN]
     hint = nearest(hole, [*known, *command_words.OFFERED])
-    return f"{{{hole}}}: the recipe has no {hole!r}.{hint} Known: {', '.join(known)}."
+    doubled = f" For bash itself double the braces: ${{{{{hole}}}}}." if shell else ""
+    return f"{{{hole}}}: the recipe has no {hole!r}.{hint} Known: {', '.join(known)}.{doubled}"
 
 
 def _place(problems: Problems, hole: str) -> Key:
