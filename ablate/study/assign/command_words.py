@@ -57,9 +57,10 @@ def parse_parts(text: str) -> Word:
     for found in _PART.finditer(text):
         part = found.group()
         if part in ("{", "}", "{}"):
+            whole = "; a flag with blanks is quoted whole" if "?" in text else ""
             raise ValueError(
                 f"{text[:80]!r} has a stray brace; placeholders are {{path.in.recipe}}, {{seed}} and "
-                "{run_dir}; double a brace to keep it: {{ or }}"
+                f"{{run_dir}}; double a brace to keep it: {{{{ or }}}}{whole}"
             )
         if found["both"]:
             parts.append(Flag(found["both"], found["on"], found["off"]))

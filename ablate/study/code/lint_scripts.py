@@ -66,7 +66,7 @@ def _not_here(problems: Problems, study: Study, folder: Path) -> None:
     for glob in globs_of(trainer):
         if not matches(folder, glob):
             problems.warn(("trainer", "watch"), "absent-file", f"{show(glob)} matches no file in {folder}.")
-    cwd = {str(run.trainer["cwd"]) for run in study.runs if run.trainer and "cwd" in run.trainer}
+    cwd = {str(run.trainer["cwd"]) for run in study.runs if run.trainer and run.trainer.get("cwd")}
     if gone := next((name for name in sorted(cwd) if "{" not in name and not (folder / name).is_dir()), None):
         problems.warn(("trainer", "cwd"), "absent-file", f"{show(gone)} is no folder in {folder}.")
     if trainer.get("venv") is not None and not (folder / os.path.expanduser(str(trainer["venv"])) / "bin").is_dir():

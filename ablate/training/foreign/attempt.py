@@ -118,7 +118,7 @@ class Attempt:
     def venv(self) -> Path | None:
         """The prefix of the environment that the study names."""
         given = self._context.options.get("venv")
-        return None if given is None else self._study / os.path.expanduser(str(given))
+        return None if given is None else Path(os.path.normpath(self._study / os.path.expanduser(str(given))))
 
     def write(self) -> None:
         """The run's recipe and its config file, and its own working folder. Raises NotFound for another folder that is not there."""
@@ -139,12 +139,9 @@ class Attempt:
         path = self.environment["PATH"]
         found: dict[str, Any] = {"program": shutil.which(self.words()[0], path=path)}
         if self.venv is not None:
-            python = shutil.which("python", path=path)
-            found["venv"] = {
-                "folder": str(self.venv),
-                "python": python,
-                "version": version_of(python, self.environment),
-            }
+            python = str(self.venv / "bin" / "python")
+            version = version_of(python, self.environment)
+            found["venv"] = {"folder": str(self.venv), "python": python if version else None, "version": version}
         if self.checkpoint is not None:
             found["resumed"] = {"checkpoint": os.path.relpath(self.checkpoint, self.run_dir), "words": self.added}
         return found
@@ -178,10 +175,8 @@ def activated(environment: Mapping[str, str], prefix: Path) -> dict[str, str]:
     return {**kept, ours: str(prefix), "PATH": path}
 
 
-def version_of(python: str | None, environment: Mapping[str, str]) -> str | None:
-    """The version of an interpreter; None where it does not tell."""
-    if python is None:
-        return None
+def version_of(python: str, environment: Mapping[str, str]) -> str | None:
+    """The version of an interpreter; None where it is not there, or does not tell."""
     asked = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
     try:
         done = subprocess.run(

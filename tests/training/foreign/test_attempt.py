@@ -137,7 +137,7 @@ def test_an_environment_comes_first_and_is_recorded(
     assert command.fit(run_of(["mine"]), context).metrics == {"top1": 0.25}
     command.fit(run_of(["python", "train.py"]), context)
     found = told(study)["env"]
-    prefix = str(study / "../env")
+    prefix = str(tmp_path / "env")
     assert found["PATH"].startswith(f"{prefix}/bin:")
     assert (found.get("VIRTUAL_ENV"), found.get("CONDA_PREFIX")) == ((None, prefix) if conda else (prefix, None))
     recorded, _ = command.describe(run_of(["mine"]), context)
