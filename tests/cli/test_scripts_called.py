@@ -132,6 +132,7 @@ def test_a_later_attempt_goes_on_and_its_words_are_recorded(call: Any, called: P
         assert run["state"] == "done"
         assert run["environment"]["resumed"]["checkpoint"] == "last-1"
         assert "--resume" in run["log"]
+        assert "resumed from: last-1" in call("runs", "show", run["run_id"][:12]).out
 
 
 HANG = "echo $$ > pid.half\nmv pid.half pid\nsleep 600 & echo $! >> pid\nwait\n"
