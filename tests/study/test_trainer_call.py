@@ -164,6 +164,7 @@ def test_what_the_run_fills_into_a_line_is_quoted_then() -> None:
         ("{command: x, setup: 'x {nope}'}", "trainer.setup: unknown-field"),
         ("{command: 'x --a={f?b}'}", "trainer.command: bad-format"),
         ("{command: 'x {f?--a b}'}", "trainer.command: bad-format"),
+        ("{command: 'x {seed?--s}'}", "trainer.command: wrong-type"),
         ("{command: 'x {g?--g}'}", "trainer.command: unknown-field"),
         ("{command: 'x {word?--word}'}", "trainer.command: wrong-type"),
         ("{command: 'x {config}'}", "trainer.command: missing"),

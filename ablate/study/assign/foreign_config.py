@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -62,13 +63,6 @@ def read_config_block(problems: Problems, value: object) -> Config | None:
         problems.add((*KEY, "file"), "bad-format", f"{show(file)} {allowed}.")
     elif file.startswith(("/", "~")):
         problems.add((*KEY, "file"), "bad-format", f"{show(file)} must be relative to the study's folder.")
-    for hole in command_words.holes([word]):
-        if hole in (*command_words.OF_THE_RUN[1:], "config", "port"):
-            problems.add(
-                (*KEY, "file"),
-                "bad-format",
-                f"{{{hole}}} is not known before the run; name a file by the recipe or {{seed}}.",
-            )
     place = (*KEY, "set")
     given = problems.mapping(place, spec.get("set"), "a mapping of paths in the file to values")
     values = {
@@ -89,12 +83,17 @@ def check_config(
         name = filling.text(config.file) or ""
         if name not in files:
             files[name] = _base(problems, folder, name)
-        values = {path: filling.recipe[path].value for path in config.paths(filling, named)}
-        used |= set(values)
-        for path in dict.fromkeys([*config.values, *values]):
-            if path in told or (base := files[name]) is None:
-                continue
-            if trouble := _trouble(path, arm, config, values, base, name):
+        said = {path: _filled(value, filling) for path, value in config.values.items()}
+        recipe = {path: filling.recipe[path].value for path in config.paths(filling, named)}
+        used |= set(recipe)
+        base = files[name]
+        for path, value in {**recipe, **said}.items():
+            if base is None or path in told or (path not in said and any(nested_in(path, one) for one in said)):
+                continue  # of two that clash, the one in `set` is told
+            clash = next((one for one in recipe if path in said and nested_in(path, one)), None)
+            who = "`set`" if path in said else f"arm {arm}"
+            trouble = _clash(path, clash, name) if clash else _refused(path, value, who, base, name, config.add)
+            if trouble:
                 told.add(path)
                 problems.add(_place(problems, path), *trouble)
     for index, path in enumerate(config.add):
@@ -157,22 +156,27 @@ def _base(problems: Problems, folder: Path, name: str) -> ConfigFile | None:
         return None
 
 
-def _trouble(
-    path: str, arm: str, config: Config, values: Mapping[str, object], base: ConfigFile, name: str
+def _clash(path: str, other: str, name: str) -> tuple[str, str]:
+    advice = f"take one of them out, or name {{{other}}} in the command or in `set`"
+    return "conflict", f"the recipe sets {other} in {name}, and `set` sets {path}; {advice}."
+
+
+def _refused(
+    path: str, value: object, who: str, base: ConfigFile, name: str, add: Sequence[str]
 ) -> tuple[str, str] | None:
-    """(code, message) of what keeps a path from being set."""
-    if path in config.values:
-        if other := next((one for one in values if nested_in(path, one)), None):
-            advice = f"take one of them out, or name {{{other}}} in the command or in `set`"
-            return "conflict", f"the recipe sets {other} in {name}, and `set` sets {path}; {advice}."
-    elif any(nested_in(path, one) for one in config.values):
-        return None  # told of the one in `set`
-    if not base.has(path) and not _may_add(path, config.add):
-        who, otherwise = ("`set`", "") if path in config.values else (f"arm {arm}", "; else name it in the command")
+    """(code, message) of what keeps a base from taking a value; None where it takes it. The base stays as it is."""
+    if why := base.refuses(value):
+        return "wrong-type", f"{who} sets {path} to {show(value)}, and {why}."
+    if base.has(path):
+        return None
+    if not _may_add(path, add):
+        otherwise = "" if who == "`set`" else "; else name it in the command"
         said = f"{name} has no {path!r}, and {who} sets it.{nearest(path, base.paths())}"
         return "unknown-field", f"{said} Where it is to be added, write add: [{path}]{otherwise}."
-    if path in values and (why := base.refuses(values[path])):
-        return "wrong-type", f"{path} is {show(values[path])} in arm {arm}, and {why}."
+    try:
+        copy.deepcopy(base).set(path, value)
+    except ValueError as error:
+        return "wrong-value", f"{path} cannot be added to {name}: {error}."
     return None
 
 

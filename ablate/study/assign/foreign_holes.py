@@ -55,15 +55,23 @@ def _check_of_the_run(problems: Problems, trainer: Trainer, hole: str, paths: Se
         problems.add(("recipe", hole), "bad-name", message)
     elif hole == "checkpoint" or (hole == "config" and not trainer.config):
         problems.add(_place(problems, hole), "missing", _NEEDS[hole])
+    elif trainer.config and hole != "seed" and hole in command_words.holes([trainer.config.file]):
+        message = f"{{{hole}}} is not known before the run; name a file by the recipe or {{seed}}."
+        problems.add(("trainer", "config", "file"), "bad-format", message)
 
 
 def _check_flags(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:
+    paths = {path for flat in arms.values() for path in flat}
     for flag in command_words.flags(trainer.words):
+        if flag not in paths and command_words.is_of_the_run(flag, paths):
+            message = f"{{{flag}?...}} asks for a value of the recipe, and {{{flag}}} is the run's."
+            problems.add(_place(problems, flag), "wrong-type", message)
+            continue
         for name, flat in arms.items():
             value = flat[flag].value if flag in flat else None
             if not isinstance(value, bool | int | float | None):
-                message = f"{{{flag}?...}} asks whether {flag} is true, and it is {show(value)} in arm {name}; write true or false."
-                problems.add(_place(problems, flag), "wrong-type", message)
+                asked = f"{{{flag}?...}} asks whether {flag} is true, and it is {show(value)} in arm {name}"
+                problems.add(_place(problems, flag), "wrong-type", f"{asked}; write true or false.")
                 break
 
 
