@@ -58,7 +58,7 @@ _WORDS_OR_NONE: Shape = {"anyOf": [*_WORDS["anyOf"], {"type": "null"}]}
 
 TRAINER: Keys = {
     "command": (
-        "A command line, or a list of words; {path.in.recipe}, {seed} and {run_dir} are filled in. No shell.",
+        "A command line, or a list of words; {path.in.recipe}, {seed} and {run_dir} are filled in. No shell unless `shell` asks for one.",
         _WORDS,
     ),
     "python": (
