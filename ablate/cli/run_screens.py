@@ -95,9 +95,11 @@ def _print_environment(console: Console, result: RunResult) -> None:
     commit = str(told.get("commit") or "")[:12]
     packages = ", ".join(f"{name} {version}" for name, version in (told.get("packages") or {}).items())
     python = " ".join(str(told[name]) for name in ("python", "platform") if told.get(name))
+    venv, resumed = told.get("venv") or {}, told.get("resumed") or {}
     lines = {
         "device": told.get("device"), "cpu": told.get("cpu") if told.get("cpu") != told.get("device") else None,
         "cuda": told.get("cuda"), "threads": told.get("threads"), "host": told.get("host"), "python": python, "packages": packages,
+        "venv": f"{venv['folder']}, Python {venv['version'] or 'unknown'}" if venv else None, "resumed from": resumed.get("checkpoint"),
         "commit": f"{commit} with uncommitted changes" if commit and told.get("dirty") else commit,
         "code": str(told.get("code") or "")[:12], "numerics": result.shown.fingerprint if result.shown else None,
     }  # fmt: skip

@@ -32,6 +32,7 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
 def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
     """`Context.options` for the runs of a study: what to keep, where things lie, which files are code too, and how many
     epochs a script has."""
+    from ablate.study.assign.foreign_trainer import options_of
     from ablate.study.code.scripts import globs_of
 
     watch, epochs = globs_of(study.trainer), (study.trainer or {}).get("epochs")
@@ -43,6 +44,7 @@ def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
         **({"watch": list(watch)} if watch else {}),
         **({"epochs": epochs} if epochs else {}),
+        **options_of(study.trainer),
     }
 
 

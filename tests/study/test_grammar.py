@@ -33,6 +33,7 @@ def test_every_key_and_every_field_is_in_it_with_a_description() -> None:
         (keys.TABLE, SCHEMA["$defs"]["table"]),
         (keys.TRAINER, SCHEMA["$defs"]["trainer"]),
         (keys.METRIC, SCHEMA["$defs"]["metric_declared"]),
+        (keys.CONFIG, SCHEMA["$defs"]["config"]),
     ):
         assert list(shape["properties"]) == list(table)
         assert all(entry["description"].endswith(".") for entry in shape["properties"].values())
@@ -68,6 +69,8 @@ VALID = [
     "study: s\ntables: {t: {rows: epoch, reported: {1: 0.5, 2: [50%], 3: null}, claims: [{prose: 3}]}}",
     "study: s\nseeds: 1\ntrainer: {command: 'x --a {a.b}', seed: , version: , metrics: }\nrecipe: {a: {b: [1, 2]}, model: 3}",
     "study: s\ntrainer: {command: [x, 3, '{seed}'], metrics: {acc: {better: higher, pattern: (.)}, top1: }}\ntables: {t: {rows: epoch, columns: [acc, val_acc, top1]}}",
+    "study: s\nseeds: 1\ntrainer: {command: 'x {f?--f|--g} {port}', cwd: '../{r}', env: {A: , B: 3, C: '{threads}'}, venv: ../.venv, setup: [y, 3], checkpoint: '{run_dir}/c*', resume: [--r, '{checkpoint}']}\nrecipe: {f: true, r: s}",
+    "study: s\nseeds: 1\ntrainer: {command: 'cd x && y {a} | tee z', shell: bash, setup: 'make x', cwd: , env: , venv: , config: , checkpoint: , resume: }\nrecipe: {a: 1}",
     "study: s\ntrainer: {python: a.b:c, version: 2}\nrecipe: {w: 1}\nfactors: {f: {path: x.y, levels: {a: [1], b: {z: 3}}}, g: {subsets: {m: {q: {r: 1}}}}}\nbaseline: {f: a}\nprofiles: {p: {recipe: {w: 4}, levels: {g: {m: {q.r: 2}}}}}",
     "study: s\ntables: {t: {rows: [class], columns: f1, where: {class: [cat, macro]}, test: welch-holm, caption: 3}}",
 ]

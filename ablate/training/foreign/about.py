@@ -38,11 +38,14 @@ def own_folder(run: Run, context: Context) -> Path:
     return folder
 
 
-def about(run: Run, context: Context, names: Iterable[Path] = ()) -> tuple[dict[str, Any], str]:
-    """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint."""
+def about(
+    run: Run, context: Context, names: Iterable[Path] = (), where: Path | None = None
+) -> tuple[dict[str, Any], str]:
+    """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint;
+    `where` it runs, if not in the study's folder."""
     folder = study_folder(context)
     known = code(run, context)
-    others = {str(name): digest for name in names if (digest := _digest(folder / name)) is not None}
+    others = {str(name): digest for name in names if (digest := _digest((where or folder) / name)) is not None}
     environment: dict[str, Any] = {
         **known.recorded(),
         "trainer": dict(run.trainer or {}),
