@@ -133,10 +133,15 @@ def _print_epochs(console: Console, result: RunResult) -> None:
         (f"{epoch}{marks.get(epoch, '')}", *(values.get(name, "") for name in chosen))
         for epoch, values in shown.items()
     ]
-    console.print(plural(len(shown), "epoch") + (f", * selected by {result.run.recipe.get('select')}" if marks else ""))
+    console.print(plural(len(shown), "epoch") + (f", * selected by {_selected_by(result)}" if marks else ""))
     _print_columns(rows, ())
     if left := [name for name in there if name not in chosen]:
         console.print(f"also recorded, in --json: {', '.join(left)}", markup=False)
+
+
+def _selected_by(result: RunResult) -> str:
+    select = (result.run.trainer or {}).get("select")
+    return str(select["metric"] if select else result.run.recipe.get("select"))
 
 
 def print_differences(rows: Sequence[tuple[str, str, str]], one: RunResult, other: RunResult, console: Console) -> None:

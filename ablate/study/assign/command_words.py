@@ -58,8 +58,13 @@ def fill(words: Sequence[Word], texts: Mapping[str, Text]) -> list[str]:
         if isinstance(alone, tuple):
             filled += map(_doubled, alone)
         else:
-            filled.append("".join(_part(part, texts) for part in word))
+            filled.append(fill_one(word, texts))
     return filled
+
+
+def fill_one(word: Word, texts: Mapping[str, Text]) -> str:
+    """One word that stays one, a list being joined by commas."""
+    return "".join(_part(part, texts) for part in word)
 
 
 def expand(words: Sequence[str], seed: int, run_dir: str) -> list[str]:

@@ -1,8 +1,8 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
-`watch` names.
+that are looked for, their units and files where given, and what selects an epoch. Not hashed: which direction of a metric is
+better, and what `watch` and `artifacts` name.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from ablate.errors import nearest
 from ablate.study.assign import command_words
 from ablate.study.assign.command_words import Word
 from ablate.study.assign.foreign_recipe import Written, sections_of
+from ablate.study.assign.metric_files import MetricFile, read_artifacts, read_metric_file
+from ablate.study.assign.selecting import read_select
 from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.recipes.normalise import CALLABLE
-from ablate.study.values.metrics import METRICS, SPLITS, MetricName
+from ablate.study.values.metrics import METRICS, SPLITS, MetricName, metric_name
 
 BETTER = ("lower", "higher", "neither")
 SEED = "env"
@@ -31,12 +33,16 @@ PERCENT = "percent"
 """The unit of a metric that is told in percent and kept as a fraction."""
 COUNTERS = ("epoch", "step")
 """Groups of a pattern that say where a number belongs, and keys of a JSON line that do."""
+OF = "of"
+"""The group of a pattern that a number is a share of."""
+RATIO = "ratio"
+"""The unit of such a metric: a pattern of before there were any means another number."""
 
 BUILT_IN = "ablate.training.trainer:fit"
 """Where ablate's own trainer is."""
 
 _KEY: Key = ("trainer",)
-_METRIC = re.compile(r"[^\s,()=/]{1,80}")
+_METRIC = re.compile(r"(?=.{1,80}\Z)[^\s,()=/]+(/[^\s,()=/]+)*")
 _OUR_KEYS = ("epoch", "step", "split", "class", "effect")
 
 
@@ -50,6 +56,8 @@ class Trainer:
     better: Mapping[str, str] = field(default_factory=dict)
     patterns: Mapping[str, str | None] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, MetricFile] = field(default_factory=dict)
+    select: Mapping[str, str] = field(default_factory=dict)
     seed_by_environment: bool = False
     declared: Mapping[str, Any] = field(default_factory=dict)
 
@@ -57,7 +65,14 @@ class Trainer:
         """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know."""
         what = {"command": command_words.fill(self.command, texts)} if self.command else {"python": self.python}
         units = {"units": dict(self.units)} if self.units else {}
-        return {**what, "version": self.version, "metrics": dict(self.patterns), **units}
+        files = {"files": {name: file.hashed(texts) for name, file in self.files.items()}} if self.files else {}
+        select = {"select": dict(self.select)} if self.select else {}
+        return {**what, "version": self.version, "metrics": dict(self.patterns), **units, **files, **select}
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words that hold placeholders."""
+        return (*self.command, *(word for file in self.files.values() for word in file.words))
 
     @property
     def takes_seed(self) -> bool:
@@ -75,7 +90,10 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
         problems.add(_KEY, "missing", "needs either `command` or `python`.")
     command = _command(problems, spec["command"]) if "command" in spec else ()
     python = _python(problems, spec["python"]) if "python" in spec else ""
-    better, patterns, units = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
+    better, patterns, units, files = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
+    select = read_select(problems, (*_KEY, "select"), spec.get("select"), known_names(patterns), better)
+    if spec.get("artifacts") is not None:
+        read_artifacts(problems, (*_KEY, "artifacts"), spec["artifacts"])
     seed = spec.get("seed")
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
@@ -85,7 +103,9 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     if spec.get("watch") is not None:
         _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
-    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
+    if isinstance(spec.get("metrics"), dict):
+        spec = {**spec, "metrics": {metric_name(name): item for name, item in spec["metrics"].items()}}
+    return Trainer(command, python, version, better, patterns, units, files, select, seed == SEED, spec)
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
@@ -134,14 +154,14 @@ def known_names(declared: Mapping[str, Any]) -> set[str]:
 def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:
     """`fraction` for a metric that a declared trainer tells in percent, else empty."""
     spec = ((trainer or {}).get("metrics") or {}).get(metric) or {}
-    return "fraction" if spec.get("unit") == PERCENT else ""
+    return "fraction" if spec.get("unit") == PERCENT or is_ratio(spec.get("pattern")) else ""
 
 
 def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:
     """Every placeholder has a text in every arm (name -> settings); one problem for each that has not."""
     paths = list(dict.fromkeys(path for flat in arms.values() for path in flat))
     sections = {section for path in paths for section in sections_of(path)}
-    for hole in command_words.holes(trainer.command):
+    for hole in command_words.holes(trainer.words):
         if hole in command_words.OF_THE_RUN:
             if hole in paths:
                 problems.add(
@@ -154,15 +174,15 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
         unfit = next((flat[hole] for flat in arms.values() if hole in flat and flat[hole].text is None), None)
         if unfit is not None:
             problems.add(
-                _place(problems, hole),
+                _place(problems, trainer, hole),
                 "wrong-type",
                 f"{{{hole}}} is {show(unfit.value)}, which cannot be written into a command.",
             )
         elif hole not in paths:
-            problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths, sections))
+            problems.add(_place(problems, trainer, hole), "unknown-field", _unknown(hole, paths, sections))
         elif without is not None:
             problems.add(
-                _place(problems, hole),
+                _place(problems, trainer, hole),
                 "missing",
                 f"{{{hole}}}: arm {without} does not set it; give it a value in `recipe`.",
             )
@@ -177,13 +197,17 @@ def _unknown(hole: str, paths: Sequence[str], sections: set[str]) -> str:
     return f"{{{hole}}}: the recipe has no {hole!r}.{hint} Known: {', '.join(known)}."
 
 
-def _place(problems: Problems, hole: str) -> Key:
-    """Where a placeholder stands: its word, where the command is a list."""
+def _place(problems: Problems, trainer: Trainer, hole: str) -> Key:
+    """Where a placeholder stands: its word, where the command is a list; else the command, or the metric."""
     key: Key = (*_KEY, "command")
     node = problems.document.node(key)
     for index, item in enumerate(node.items if node else ()):
         if f"{{{hole}}}" in item.text:
             return (*key, index)
+    if hole not in command_words.holes(trainer.command):
+        return next(
+            (*_KEY, "metrics", name) for name, file in trainer.files.items() if hole in command_words.holes(file.words)
+        )
     return key
 
 
@@ -239,20 +263,25 @@ def _version(problems: Problems, value: object) -> int:
 
 def _metrics(
     problems: Problems, value: object, *, by_pattern: bool
-) -> tuple[dict[str, str], dict[str, str | None], dict[str, str]]:
-    """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given)."""
+) -> tuple[dict[str, str], dict[str, str | None], dict[str, str], dict[str, MetricFile]]:
+    """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given, {name: file} of
+    those that stand in one)."""
     better: dict[str, str] = {}
     patterns: dict[str, str | None] = {}
     units: dict[str, str] = {}
+    files: dict[str, MetricFile] = {}
     key: Key = (*_KEY, "metrics")
-    for name, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
-        place = (*key, name)
-        if not _METRIC.fullmatch(name) or not name.isprintable() or name in _OUR_KEYS:
+    for written, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
+        place, name = (*key, written), metric_name(written)
+        if not _METRIC.fullmatch(written) or not written.isprintable() or name in _OUR_KEYS:
             problems.add(
                 place,
                 "bad-name",
-                f"{show(name)} is not a valid metric name: no blanks, commas, slashes, parentheses or '='.",
+                f"{show(written)} is not a valid metric name: no blanks, commas, parentheses or '=', and names on both sides of a slash.",
             )
+            continue
+        if name in patterns:
+            problems.add(place, "duplicate", f"{show(written)} is the metric {name}, which is declared already.")
             continue
         spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss (\\S+)'}")
         problems.known_keys(place, spec, METRIC)
@@ -264,7 +293,15 @@ def _metrics(
             patterns[name] = _pattern(problems, (*place, "pattern"), by_pattern)
         if spec.get("unit") is not None and _is_percent(problems, (*place, "unit"), name, spec["unit"]):
             units[name] = PERCENT
-    return better, patterns, units
+        if is_ratio(patterns[name]):
+            if name in units:
+                problems.add(
+                    (*place, "unit"), "conflict", f"a pattern with a group named {OF} gives a fraction already."
+                )
+            units[name] = RATIO
+        if (file := read_metric_file(problems, place, spec)) is not None:
+            files[name] = file
+    return better, patterns, units, files
 
 
 def _better(problems: Problems, key: Key, name: str, value: object) -> str | None:
@@ -313,7 +350,16 @@ def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     return text
 
 
+def is_ratio(pattern: object) -> bool:
+    """Whether a pattern has a group named `of` beside that of the number."""
+    try:
+        compiled = re.compile(str(pattern or ""))
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return OF in compiled.groupindex and bool(number_groups(compiled))
+
+
 def number_groups(pattern: re.Pattern[str]) -> list[int]:
-    """The groups that are not named epoch or step: the number is the first of them that takes part in a match."""
-    counters = {pattern.groupindex[name] for name in COUNTERS if name in pattern.groupindex}
+    """The groups that are not named epoch, step or of: the number is the first of them that takes part in a match."""
+    counters = {pattern.groupindex[name] for name in (*COUNTERS, OF) if name in pattern.groupindex}
     return [group for group in range(1, pattern.groups + 1) if group not in counters]

@@ -38,6 +38,12 @@ def own_folder(run: Run, context: Context) -> Path:
     return folder
 
 
+def epochs_file(run: Run, context: Context) -> Path:
+    """Where the epochs of a run's attempts by one code are kept for those to come, out of the script's sight."""
+    folder = own_folder(run, context)
+    return folder.with_name(f"epochs-{folder.name}.jsonl")
+
+
 def about(run: Run, context: Context, names: Iterable[Path] = ()) -> tuple[dict[str, Any], str]:
     """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint."""
     folder = study_folder(context)

@@ -6,13 +6,14 @@ JSON file) and `ABLATE_SEED`, and without `ABLATE_DB`. What it prints goes to th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ablate.study.assign.command_words import expand
 from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
 from ablate.training.foreign.about import about, own_folder, study_folder
+from ablate.training.foreign.files.reader import MetricFiles
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
@@ -60,6 +62,7 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
     environment = environment_of(run, context)
     measured = Measured(run, context, clock)
     output = Output(measured, shlex.join(words))
+    files = MetricFiles(run, measured, own_folder(run, context), clock)
     lines = {True: Lines(), False: Lines()}
     stopped, patience = 0, float("inf")
     with Command(words, folder, environment) as command:
@@ -68,6 +71,8 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
                 _log(data)
                 for line in lines[stdout].take(data):
                     output.take(line, stdout=stdout)
+            with _saying(output, measured):
+                files.look_if_due()
             measured.hand_on_if_due()
             if not stopped and (stopped := context.should_stop()):
                 patience = clock() + grace
@@ -85,10 +90,26 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[
         _log(f"ablate: ended {ending.left} processes that the command left behind\n".encode())
     if not ending.well:  # an engine may signal every process of a job, this command among them
         stopped = stopped or context.should_stop()
+    if stopped or not ending.well:
+        with contextlib.suppress(RunFailure):  # how the command ended says more
+            files.look()
     if stopped:
         measured.hand_on()
         raise Interrupted(stopped)
+    if ending.well:
+        with _saying(output, measured):
+            files.look(ended=True)
     return _outcome(ending, measured, output)
+
+
+@contextlib.contextmanager
+def _saying(output: Output, measured: Measured) -> Iterator[None]:
+    """What is wrong with a file, with the last lines that the command printed; what came before it is handed on."""
+    try:
+        yield
+    except RunFailure as failure:
+        measured.hand_on()
+        raise type(failure)(f"{output.shown()}\n{failure}") from None
 
 
 def _outcome(ending: Ending, measured: Measured, output: Output) -> Outcome:
