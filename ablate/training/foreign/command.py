@@ -22,6 +22,7 @@ from ablate.study.assign.command_words import expand
 from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
 from ablate.training.foreign.about import about, own_folder, study_folder
+from ablate.training.foreign.artifacts import recorded
 from ablate.training.foreign.files.reader import MetricFiles
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
@@ -38,7 +39,7 @@ RECIPE_FILE = "recipe.json"
 def fit(run: Run, context: Context) -> Outcome:
     """Run the command to its end. Raises Interrupted after a signal, NotFound for a program that is not there, Diverged, and
     RunFailure where it fails or leaves out a declared metric."""
-    return follow(run, context)
+    return recorded(follow(run, context), run, context)
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:

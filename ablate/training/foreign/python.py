@@ -27,6 +27,7 @@ from ablate.study.records import Context, Outcome
 from ablate.study.values.metrics import SPLIT_WORDS, split_of
 from ablate.study.values.run import Run
 from ablate.training.foreign.about import about, code, own_folder, study_folder
+from ablate.training.foreign.artifacts import recorded
 from ablate.training.foreign.files.reader import MetricFiles
 from ablate.training.foreign.measured import Measured
 
@@ -58,7 +59,7 @@ def fit(run: Run, context: Context) -> Outcome:
     if returned is not None:
         measured.take(_numbers(name, returned, measured, "returned"))
     files.look(ended=True)
-    return measured.outcome()
+    return recorded(measured.outcome(), run, context)
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
