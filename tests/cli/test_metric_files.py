@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from ablate.project.runs import details_document
 from ablate.study.assign import metric_files
+from ablate.study.records import Artifact, RunResult
+from ablate.study.values.run import Run
 
 SCRIPT = """
 import pathlib, sys
@@ -68,6 +71,11 @@ def test_from_plan_to_report(call: Any, filed: Path) -> None:
     assert f"/w.pt  1,234 bytes  sha256 {digest[:12]}" in shown
     assert "{run_dir}/*.onnx fits no file" in shown
     assert "* selected by val_acc" in shown
+
+
+def test_a_file_without_a_digest_has_none_in_the_document() -> None:
+    result = RunResult(Run("a" * 64, "b" * 64, 0, {}, None), "done", artifacts=(Artifact("file", "w.pt", 3 << 30, ""),))
+    assert details_document(result)["artifacts"] == [{"kind": "file", "path": "w.pt", "size": 3 << 30, "sha256": None}]
 
 
 def test_a_column_that_never_comes(call: Any, filed: Path) -> None:

@@ -49,6 +49,7 @@ class Measured:
         self._not_read: dict[str, str] = {}
         self._in_files = {str(MetricName.parse(name)) for name in (run.trainer or {}).get("files") or ()}
         select = (run.trainer or {}).get("select")
+        self._not_in_file: dict[str, str] = {}
         self._chosen = Chosen(select, _places(select["metric"]), epochs_file(run, context)) if select else None
         self.unknown: dict[str, None] = {}
 
@@ -78,6 +79,10 @@ class Measured:
         if place is not None:
             quote = f": {line.strip()[:LONGEST_QUOTED]}" if line else ""
             self._not_read.setdefault(place.name, f"{why}{quote}")
+
+    def not_in_file(self, name: str, why: str) -> None:
+        """Remember why nothing of a declared metric's file is its number."""
+        self._not_in_file.setdefault(name, why)
 
     def check_percent(self, name: str, split: str | None = None) -> None:
         """Raises RunFailure where a number that is followed by % would be taken for a fraction."""
@@ -175,7 +180,8 @@ class Measured:
         if _is_fraction(place) and math.isfinite(kept) and kept > 1 + ROUNDING:
             if unit == PERCENT:
                 raise RunFailure(f"{name} is a percentage from 0 to 100, and {value:g} was reported.")
-            raise RunFailure(f"{name} is a fraction from 0 to 1, and {value:g} was reported. {self._declare(name)}")
+            advice = f" {self._declare(name)}" if not unit else ""
+            raise RunFailure(f"{name} is a fraction from 0 to 1, and {value:g} was reported.{advice}")
         return kept
 
     def _unit(self, name: str, place: MetricName) -> str:
@@ -206,6 +212,8 @@ class Measured:
     def _missing(self, name: str) -> str:
         pattern = self.declared[name]
         place = self.place(name)
+        if name in self._not_in_file:
+            return f"the metric {name} was not reported: {self._not_in_file[name]}"
         if place is not None and place.name in self._not_read:
             return f"the metric {name} was not reported: {self._not_read[place.name]}"
         if str(MetricName("train", name)) in self._last:

@@ -64,7 +64,7 @@ class MetricFiles:
                     self._take(path, cell)
             for name in source.wanted if ended else ():
                 if name not in self._told:
-                    self._measured.not_read(name, source.why_not(name))
+                    self._measured.not_in_file(name, source.why_not(name))
 
     def _take(self, path: Path, cell: Cell) -> None:
         place = f"{path.name}{', ' if cell.place else ''}{cell.place}"
@@ -97,7 +97,7 @@ class MetricFiles:
                 "-3, 1e-05 or 1,234.5."
             ) from None
         if number is None and value is not None:
-            self._measured.not_read(cell.metric, f"{place} has {written(value)}, which is not a number")
+            self._measured.not_in_file(cell.metric, f"{place} has {written(value)}, which is not a number")
         return number
 
     def _count(self, cell: Cell, place: str) -> tuple[int | None, str]:

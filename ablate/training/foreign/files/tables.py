@@ -41,7 +41,12 @@ class Table:
 
     def _take_header(self, line: str) -> None:
         self._mark = max(_MARKS, key=line.count)
-        self.there = self._split(line)
+        self.there = cells = self._split(line)
+        for column in (wanted.where[0] for wanted in self._wanted.values()):
+            if cells.count(column) > 1:
+                raise RunFailure(
+                    f"{self._file.path.name} has the column {column!r} twice; give each a name of its own."
+                )
 
     def _split(self, line: str) -> list[str]:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=self._mark), [])]
