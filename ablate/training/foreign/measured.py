@@ -110,7 +110,8 @@ class Measured:
                     self._chosen.take(str(place), epoch, value, by)
                 if by != "epoch":
                     self._counted[str(place)] = by
-        self.hand_on_if_due()
+        if not in_file:  # a row of a file is handed on as a whole
+            self.hand_on_if_due()
 
     def hand_on_if_due(self) -> None:
         """What came since the last time, now and then."""

@@ -26,6 +26,8 @@ from ablate.training.foreign.patterns import whole
 LOOK_SECONDS = 1.0
 PATIENCE = 10
 """Looking takes at most one of so many seconds, however large the files are."""
+AT_ONCE = 10_000
+"""Numbers that are handed on together."""
 MOST_NAMED = 20
 MOST_REMEMBERED = 100_000
 ROW = "row"
@@ -60,9 +62,13 @@ class MetricFiles:
         """Hand on what has come; with `ended` all of it, and why nothing came for a metric. Raises RunFailure."""
         for source in self._sources:
             for path, reader in source.readers():
-                for cell in reader.read(ended=ended):
+                for number, cell in enumerate(reader.read(ended=ended), 1):
                     self._take(path, cell)
-            for name in source.wanted if ended else ():
+                    if number % AT_ONCE == 0:
+                        self._measured.hand_on()
+        self._measured.hand_on_if_due()
+        for source in self._sources if ended else ():
+            for name in source.wanted:
                 if name not in self._told:
                     self._measured.not_in_file(name, source.why_not(name))
 
