@@ -57,7 +57,7 @@ def about_runs(study: Study, runs: Replicates, arms: Sequence[Arm], if_missing: 
         *_of_data(results),
         *_bit_equal(runs, arms),
         *_equal_arms(runs, arms),
-        *(_selection(study, arms, results) if study.trainer is None else ()),
+        *(_selection(study, arms, results) if study.trainer is None else _selection_of_script(arms, results)),
         *(_splits(arms, len(study.seeds)) if study.trainer is None else ()),
         *_mixed(runs, arms),
         *_stale(results),
@@ -92,6 +92,8 @@ def _counted(spec: TableSpec, runs: Replicates, arms: Sequence[Arm]) -> Iterable
     results = [result for arm in distinct(arms) for result in runs.done(arm)]
     for metric in dict.fromkeys(metric for _, metric in column_keys(spec)):
         counted = [result for result in results if counted_by(result, metric) == "match"]
+        if any(counted_by(result, metric) == "row" for result in results):
+            yield f"The file of {metric} names no epochs: its rows were counted."
         if not counted:
             continue
         again = sum(len(result.attempts) > 1 for result in counted)
@@ -180,6 +182,23 @@ def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) 
             yield f"The {split} set also chose {what} (by {metric}), so the scores reported on it are optimistic."
     if study.tune and "val" in reported:
         yield "Tuning selects on the validation set, so the scores reported on it are optimistic."
+
+
+def _selection_of_script(arms: Sequence[Arm], results: Sequence[RunResult]) -> Iterable[str]:
+    """The same of a script with `trainer.select`, and what its output does to it."""
+    selecting = [select for arm in arms if (select := (arm.trainer or {}).get("select"))]
+    metric = str(selecting[0]["metric"]) if selecting else ""
+    reported = {result.reported_split for result in results if result.reported_split}
+    split = MetricName.parse(metric).split
+    if metric and (split is None or split in {*reported, "test"}):
+        named = split or " and ".join(sorted(reported)) or "reported"
+        yield f"The {named} set also chose the best epoch (by {metric}), so the scores reported on it are optimistic."
+    counted = [result for result in results if metric and counted_by(result, metric) == "match"]
+    if again := sum(len(result.attempts) > 1 for result in counted):
+        yield (
+            f"The output names no epochs for {metric}, which selects: of the {again} runs that took several attempts, only "
+            "the lines of the last one were compared."
+        )
 
 
 def _splits(arms: Sequence[Arm], n: int) -> Iterable[str]:

@@ -81,7 +81,9 @@ def scale_of(study: Study, runs: Replicates, arms: Sequence[Arm]) -> str:
 def _foreign_scale(study: Study, results: Sequence[RunResult]) -> str:
     """The same for a custom trainer, whose settings have no known meaning: profile, trainer, hardware."""
     hardware = _either(sorted({result.device for result in results if result.device}))
-    return ", ".join(part for part in (run_as(study), trainer_title(study.trainer or {}), hardware) if part)
+    select = (study.arms[0].trainer or {}).get("select")
+    chosen = f"best epoch by {select['metric']}" if select else ""
+    return ", ".join(part for part in (run_as(study), trainer_title(study.trainer or {}), chosen, hardware) if part)
 
 
 def first_weights(study: Study, arms: Sequence[Arm]) -> list[str]:

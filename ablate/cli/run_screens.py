@@ -78,6 +78,7 @@ def print_run(result: RunResult, names: Names, console: Console) -> None:
     _print_data(console, result.details.get("data", {}))
     if resumed := result.details.get("resumed_at"):
         console.print(f"resumed from a checkpoint at step {', '.join(map(str, resumed))}")
+    _print_artifacts(console, result)
     console.print("recipe")
     for path, value in flat(run.recipe.json).items():
         console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
@@ -132,10 +133,15 @@ def _print_epochs(console: Console, result: RunResult) -> None:
         (f"{epoch}{marks.get(epoch, '')}", *(values.get(name, "") for name in chosen))
         for epoch, values in shown.items()
     ]
-    console.print(plural(len(shown), "epoch") + (f", * selected by {result.run.recipe.get('select')}" if marks else ""))
+    console.print(plural(len(shown), "epoch") + (f", * selected by {_selected_by(result)}" if marks else ""))
     _print_columns(rows, ())
     if left := [name for name in there if name not in chosen]:
         console.print(f"also recorded, in --json: {', '.join(left)}", markup=False)
+
+
+def _selected_by(result: RunResult) -> str:
+    select = (result.run.trainer or {}).get("select")
+    return str(select["metric"] if select else result.run.recipe.get("select"))
 
 
 def print_differences(rows: Sequence[tuple[str, str, str]], one: RunResult, other: RunResult, console: Console) -> None:
@@ -165,6 +171,18 @@ def _print_data(console: Console, data: Mapping[str, Any]) -> None:
             console.print(f"  {image['path']}: {image['reason']}", markup=False, soft_wrap=True)
         if len(skipped) > SHOWN_IMAGES:
             console.print(f"  and {len(skipped) - SHOWN_IMAGES:,} more; --json lists them")
+
+
+def _print_artifacts(console: Console, result: RunResult) -> None:
+    """The files that the run made and ablate recorded, and what it did not record."""
+    notes = result.details.get("artifact_notes", ())
+    if result.artifacts or notes:
+        console.print("artifacts")
+    for one in result.artifacts:
+        digest = f"sha256 {one.sha256[:12]}" if one.sha256 else "no sha256"
+        console.print(f"  {one.path}  {one.size:,} bytes  {digest}", markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(f"  {note}", markup=False, soft_wrap=True)
 
 
 def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]:

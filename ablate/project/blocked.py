@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.project import absent_data
+from ablate.study.assign.metric_files import absent_package
 from ablate.study.recipes.first_weights import absent
 from ablate.study.recipes.places import data_root
 from ablate.study.recipes.recipe import start_of
@@ -100,7 +101,7 @@ class Outlook:
     def _lacks(self, run: Run) -> str:
         """What is not on this machine of what the run begins with: its data, or weights from a file."""
         if run.trainer is not None:  # ablate cannot read another trainer's recipe
-            return ""
+            return absent_package(run.trainer)
         if run.arm_id not in self._absent:
             weights = absent(run.recipe, home=self._home, folders=self._folders)
             self._absent[run.arm_id] = "; ".join(filter(None, (self._no_data(run), weights)))

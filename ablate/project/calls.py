@@ -30,12 +30,14 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
 
 
 def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
-    """`Context.options` for the runs of a study: what to keep, where things lie, which files are code too, and how many
-    epochs a script has."""
+    """`Context.options` for the runs of a study: what to keep, where things lie, which files are code too, how many epochs a
+    script has, and what is recorded of its files."""
     from ablate.study.assign.foreign_trainer import options_of
+    from ablate.study.assign.metric_files import artifacts_of
     from ablate.study.code.scripts import globs_of
 
     watch, epochs = globs_of(study.trainer), (study.trainer or {}).get("epochs")
+    artifacts = artifacts_of(study.trainer)
     return {
         "keep": study.keep,
         "home": str(home().resolve()),
@@ -45,6 +47,7 @@ def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
         **({"watch": list(watch)} if watch else {}),
         **({"epochs": epochs} if epochs else {}),
         **options_of(study.trainer),
+        **({"artifacts": list(artifacts)} if artifacts else {}),
     }
 
 

@@ -39,7 +39,7 @@ DAY = 86400.0
 _PAIR = re.compile(r"[0-9a-f]{2}")
 _RUN = re.compile(r"[0-9a-f]{64}")
 _WEIGHTS = re.compile(r"model-(last|selected)\.(pt|json)")
-_OURS = re.compile(r"attempt-\d+\.log|checkpoint-.*\.pt|model-(last|selected)\.(pt|json)")
+_OURS = re.compile(r"attempt-\d+\.log|epochs-code-[0-9a-f]+\.jsonl|checkpoint-.*\.pt|model-(last|selected)\.(pt|json)")
 _CACHED = frozenset({"images.u8", "labels.npy", "ids.npy", "sums.npy", "meta.json", "outputs.pt"})
 _FINISHED = ("done", "pruned")
 """The states of a run that nothing goes on from by itself."""

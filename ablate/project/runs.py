@@ -105,7 +105,7 @@ def details_document(result: RunResult) -> dict[str, Any]:
         "selected_epoch": result.selected_epoch,
         "epochs": [{"epoch": epoch, **metrics} for epoch, metrics in sorted(result.epochs.items())],
         "confusions": [asdict(confusion) for confusion in result.confusions],
-        "artifacts": [asdict(artifact) for artifact in result.artifacts],
+        "artifacts": [{**asdict(artifact), "sha256": artifact.sha256 or None} for artifact in result.artifacts],
         "environment": dict(result.shown.environment) if result.shown else None,
         "tries": [asdict(attempt) for attempt in result.attempts],
         "error": result.error,

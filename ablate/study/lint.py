@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ablate.parts.packages import absent
+from ablate.study.assign.metric_files import absent_package
+from ablate.study.assign.selecting import selects_on_reported
 from ablate.study.code.lint_scripts import lint_script
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
@@ -30,6 +32,7 @@ def lint(problems: Problems, study: Study) -> None:
         _packages(problems, study)
     else:
         lint_script(problems, study)
+        _selecting(problems, study)
     _tables(problems, study)
 
 
@@ -101,6 +104,19 @@ def _selection(problems: Problems, study: Study) -> None:
                 "add a test set, as in data.split: {train: 0.6, val: 0.2, test: 0.2}.",
             )
             return
+
+
+def _selecting(problems: Problems, study: Study) -> None:
+    """The same of a script: its metrics tell which split is reported. And what reads its files."""
+    if metric := selects_on_reported(study.trainer, tuple((study.trainer or {}).get("metrics") or ())):
+        problems.warn(
+            ("trainer", "select"),
+            "selects-on-reported",
+            f"{metric} selects the epoch and is also of the split that is reported, so its figures are optimistic; select by a "
+            "validation metric (val_...), and report one of the test set.",
+        )
+    if trouble := absent_package(study.arms[0].trainer):
+        problems.warn(("trainer", "metrics"), "not-installed", f"{trouble}.")
 
 
 def _merged(problems: Problems, study: Study) -> None:

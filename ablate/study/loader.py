@@ -215,7 +215,7 @@ class _Reader:
             left, right = come_to(one), come_to(other)
             return left != right and any(text.meaning(left, own) != text.meaning(right, own) for own in levels)
 
-        return texts_of(effective(sets, differs), self.trainer.holes if self.trainer else ())
+        return texts_of(effective(sets, differs), self.trainer.all_holes if self.trainer else ())
 
     def _head(self) -> dict[str, Any]:
         """What a study says of itself."""

@@ -480,6 +480,28 @@ class TestNotes:
         assert (table.columns[0].better, table.columns[0].unit) == ("lower", "")
         assert table.rows[0].cells["val_bpc"].mean == 1.5
 
+    def test_a_script_that_selects_on_what_is_reported(self, lee: Any) -> None:
+        made = lee(recipe={"data": "own"}, metrics={"val_bpc": "lower"})
+        study, spec = made.study, made.spec(columns=("val_bpc",))
+
+        def selecting(metric: str) -> Any:
+            trainer = {"command": ["x"], "select": {"metric": metric, "better": "lower"}}
+            return replace(study, trainer={"command": "x"}, arms=[replace(arm, trainer=trainer) for arm in study.arms])
+
+        for arm in LEE:
+            made.change(arm, 0, metrics={"val_bpc": 1.5}, reported_split="val")
+        table = build_table(selecting("val_bpc"), spec, made.results)
+        assert "best epoch by val_bpc" in table.scale
+        worded([note for note in table.notes if "optimistic" in note], "val set")
+        assert any("optimistic" in note for note in build_table(selecting("bpc"), spec, made.results).notes)
+        assert not any("optimistic" in note for note in build_table(selecting("train_bpc"), spec, made.results).notes)
+        result = made.results[made.of("B/none")[0]]
+        made.change("B/none", 0, details={"counted_by": {"train_bpc": "match"}}, attempts=(*result.attempts,) * 2)
+        worded(
+            [note for note in build_table(selecting("train_bpc"), spec, made.results).notes if "selects" in note],
+            "1 runs",
+        )
+
 
 def test_claims_are_judged_in_the_table(lee: Any, claim: Any) -> None:
     made = lee()

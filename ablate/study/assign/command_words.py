@@ -126,8 +126,13 @@ def fill(words: Sequence[Word], texts: Mapping[str, Text], own: Sequence[str] = 
         if isinstance(alone, tuple):
             filled += map(doubled, alone)
         else:
-            filled.append("".join(fill_part(part, texts, own) for part in word))
+            filled.append(fill_one(word, texts, own))
     return filled
+
+
+def fill_one(word: Word, texts: Mapping[str, Text], own: Sequence[str] = ()) -> str:
+    """One word that stays one, a list being joined by commas."""
+    return "".join(fill_part(part, texts, own) for part in word)
 
 
 def expand(

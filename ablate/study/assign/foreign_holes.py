@@ -31,7 +31,8 @@ def check_holes(
     check_epochs(problems, trainer.epochs, arms)
     paths = list(dict.fromkeys(path for flat in arms.values() for path in flat))
     own = trainer.filling({}).own
-    for hole in trainer.holes:
+    _check_files(problems, trainer, paths)
+    for hole in trainer.all_holes:
         if command_words.is_of_the_run(hole, paths, own):
             _check_of_the_run(problems, trainer, hole, paths)
             continue
@@ -39,16 +40,29 @@ def check_holes(
         unfit = next((flat[hole] for flat in arms.values() if hole in flat and flat[hole].text is None), None)
         if unfit is not None:
             message = f"{{{hole}}} is {show(unfit.value)}, which cannot be written into a command."
-            problems.add(_place(problems, hole), "wrong-type", message)
+            problems.add(_place(problems, trainer, hole), "wrong-type", message)
         elif hole not in paths:
-            problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths, trainer.call.shell))
+            problems.add(_place(problems, trainer, hole), "unknown-field", _unknown(hole, paths, trainer.call.shell))
         elif without is not None:
             message = f"{{{hole}}}: arm {without} does not set it; give it a value in `recipe`."
-            problems.add(_place(problems, hole), "missing", message)
+            problems.add(_place(problems, trainer, hole), "missing", message)
     _check_flags(problems, trainer, arms)
     if trainer.config and folder is not None and not problems.errors:
         fillings = {name: trainer.filling(flat) for name, flat in arms.items()}
         check_config(problems, trainer.config, trainer.holes, fillings, folder)
+
+
+def _check_files(problems: Problems, trainer: Trainer, paths: Sequence[str]) -> None:
+    """Where a metric stands is known without an attempt: of what the run offers only its folder and seed are in it."""
+    for name, file in trainer.files.items():
+        for hole in command_words.holes(file.words):
+            if hole not in command_words.OF_THE_RUN and command_words.is_of_the_run(
+                hole, paths, trainer.filling({}).own
+            ):
+                message = (
+                    f"{{{hole}}} is no part of a metric's place; use {{run_dir}}, {{seed}} and the recipe's settings."
+                )
+                problems.add(("trainer", "metrics", name), "unknown-field", message)
 
 
 def _check_of_the_run(problems: Problems, trainer: Trainer, hole: str, paths: Sequence[str]) -> None:
@@ -56,7 +70,7 @@ def _check_of_the_run(problems: Problems, trainer: Trainer, hole: str, paths: Se
         message = f"{{{hole}}} in a command is set by the run; rename this setting."
         problems.add(("recipe", hole), "bad-name", message)
     elif hole == "checkpoint" or (hole == "config" and not trainer.config):
-        problems.add(_place(problems, hole), "missing", _NEEDS[hole])
+        problems.add(_place(problems, trainer, hole), "missing", _NEEDS[hole])
     elif trainer.config and hole != "seed" and hole in command_words.holes([trainer.config.file]):
         message = f"{{{hole}}} is not known before the run; name a file by the recipe or {{seed}}."
         problems.add(("trainer", "config", "file"), "bad-format", message)
@@ -67,13 +81,13 @@ def _check_flags(problems: Problems, trainer: Trainer, arms: Mapping[str, Mappin
     for flag in command_words.flags(trainer.words):
         if flag not in paths and command_words.is_of_the_run(flag, paths):
             message = f"{{{flag}?...}} asks for a value of the recipe, and {{{flag}}} is the run's."
-            problems.add(_place(problems, flag), "wrong-type", message)
+            problems.add(_place(problems, trainer, flag), "wrong-type", message)
             continue
         for name, flat in arms.items():
             value = flat[flag].value if flag in flat else None
             if not isinstance(value, bool | int | float | None):
                 asked = f"{{{flag}?...}} asks whether {flag} is true, and it is {show(value)} in arm {name}"
-                problems.add(_place(problems, flag), "wrong-type", f"{asked}; write true or false.")
+                problems.add(_place(problems, trainer, flag), "wrong-type", f"{asked}; write true or false.")
                 break
 
 
@@ -87,7 +101,7 @@ def _unknown(hole: str, paths: Sequence[str], shell: str) -> str:
     return f"{{{hole}}}: the recipe has no {hole!r}.{hint} Known: {', '.join(known)}.{doubled}"
 
 
-def _place(problems: Problems, hole: str) -> Key:
+def _place(problems: Problems, trainer: Trainer, hole: str) -> Key:
     """Where a placeholder stands: its word, where that is one of a list or a value of its own."""
     asked = re.compile(rf"\{{{re.escape(hole)}[}}?]")
     for name in KEYS:
@@ -95,6 +109,9 @@ def _place(problems: Problems, hole: str) -> Key:
         for place, text in _texts(key, problems.document.node(key)):
             if asked.search(text):
                 return place
+    for metric, file in trainer.files.items():
+        if hole in command_words.holes(file.words):
+            return ("trainer", "metrics", metric)
     return ("trainer", "command")
 
 

@@ -1,8 +1,9 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, their units, and how the command is called (`foreign_call`, `foreign_config`) where given. Not hashed: which direction
-of a metric is better, what `watch` names, `venv`, `epochs`, and what a later attempt goes on from (`foreign_resume`).
+that are looked for, their units and files, what selects an epoch, and how the command is called (`foreign_call`, `foreign_config`)
+where given. Not hashed: which direction of a metric is better, what `watch` and `artifacts` name, `venv`, `epochs`, and what a later
+attempt goes on from (`foreign_resume`).
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from ablate.study.assign.foreign_call import Call, Filling, read_call, read_word
 from ablate.study.assign.foreign_config import Config, read_config_block
 from ablate.study.assign.foreign_recipe import Written
 from ablate.study.assign.foreign_resume import CHECKPOINT, RESUME, check_resume
+from ablate.study.assign.metric_files import MetricFile, read_artifacts, read_metric_file
 from ablate.study.assign.script_epochs import read_epochs
+from ablate.study.assign.selecting import read_select
 from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.recipes.normalise import CALLABLE
-from ablate.study.values.metrics import METRICS, SPLITS, MetricName
+from ablate.study.values.metrics import METRICS, SPLITS, MetricName, metric_name
 
 BETTER = ("lower", "higher", "neither")
 SEED = "env"
@@ -36,6 +39,10 @@ PERCENT = "percent"
 """The unit of a metric that is told in percent and kept as a fraction."""
 COUNTERS = ("epoch", "step")
 """Groups of a pattern that say where a number belongs, and keys of a JSON line that do."""
+OF = "of"
+"""The group of a pattern that a number is a share of."""
+RATIO = "ratio"
+"""The unit of such a metric: a pattern of before there were any means another number."""
 
 FOR_COMMANDS = (*CALL_KEYS, "venv", "config", CHECKPOINT, RESUME)
 """Keys that a function has no use for."""
@@ -46,7 +53,7 @@ BUILT_IN = "ablate.training.trainer:fit"
 """Where ablate's own trainer is."""
 
 _KEY: Key = ("trainer",)
-_METRIC = re.compile(r"[^\s,()=/]{1,80}")
+_METRIC = re.compile(r"(?=.{1,80}\Z)[^\s,()=/]+(/[^\s,()=/]+)*")
 _OUR_KEYS = ("epoch", "step", "split", "class", "effect")
 
 
@@ -60,6 +67,8 @@ class Trainer:
     better: Mapping[str, str] = field(default_factory=dict)
     patterns: Mapping[str, str | None] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, MetricFile] = field(default_factory=dict)
+    select: Mapping[str, str] = field(default_factory=dict)
     seed_by_environment: bool = False
     epochs: int | str | None = None
     declared: Mapping[str, Any] = field(default_factory=dict)
@@ -72,8 +81,10 @@ class Trainer:
         filling = self.filling(recipe)
         what = {"command": filling.words(self.command, self.call.shell)} if self.command else {"python": self.python}
         units = {"units": dict(self.units)} if self.units else {}
+        files = {name: file.hashed(filling.texts) for name, file in self.files.items()}
+        more = {"files": files, "select": dict(self.select)}
         config = {"config": self.config.hashed(filling, self.holes)} if self.config else {}
-        around = {**self.call.hashed(filling), **config}
+        around = {**{key: value for key, value in more.items() if value}, **self.call.hashed(filling), **config}
         return {**what, "version": self.version, "metrics": dict(self.patterns), **units, **around}
 
     def filling(self, recipe: Mapping[str, Written]) -> Filling:
@@ -85,10 +96,20 @@ class Trainer:
         """All that has placeholders: the command, and what is around it."""
         return [*self.command, *self.call.words(), *(self.config.words() if self.config else ())]
 
+    @property
+    def file_words(self) -> list[Word]:
+        """What has placeholders in the places of metrics that stand in files."""
+        return [word for file in self.files.values() for word in file.words]
+
     @cached_property
     def holes(self) -> list[str]:
-        """The names of all placeholders."""
+        """The names of all placeholders that the command is called with."""
         return command_words.holes(self.words)
+
+    @cached_property
+    def all_holes(self) -> list[str]:
+        """Those, and the placeholders of files that metrics stand in."""
+        return command_words.holes([*self.words, *self.file_words])
 
     @property
     def takes_seed(self) -> bool:
@@ -116,7 +137,10 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     check_resume(problems, _KEY, spec)
     config = read_config_block(problems, spec.get("config"))
     python = _python(problems, spec["python"]) if "python" in spec else ""
-    better, patterns, units = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
+    better, patterns, units, files = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
+    select = read_select(problems, (*_KEY, "select"), spec.get("select"), known_names(patterns), better)
+    if spec.get("artifacts") is not None:
+        read_artifacts(problems, (*_KEY, "artifacts"), spec["artifacts"])
     seed = spec.get("seed")
     if seed is not None and (seed != SEED or "python" in spec):
         hint = "a function is handed its seed" if "python" in spec else f"must be {SEED}, not {show(seed)}"
@@ -129,7 +153,11 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     epochs = read_epochs(problems, spec.get("epochs"))
     if spec.get("venv") is not None:
         problems.text((*_KEY, "venv"), "the folder of an environment, as in ../.venv")
-    return Trainer(command, python, version, better, patterns, units, seed == SEED, epochs, spec, call, config)
+    if isinstance(spec.get("metrics"), dict):
+        spec = {**spec, "metrics": {metric_name(name): item for name, item in spec["metrics"].items()}}
+    return Trainer(
+        command, python, version, better, patterns, units, files, select, seed == SEED, epochs, spec, call, config
+    )
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
@@ -184,7 +212,7 @@ def known_names(declared: Mapping[str, Any]) -> set[str]:
 def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:
     """`fraction` for a metric that a declared trainer tells in percent, else empty."""
     spec = ((trainer or {}).get("metrics") or {}).get(metric) or {}
-    return "fraction" if spec.get("unit") == PERCENT else ""
+    return "fraction" if spec.get("unit") == PERCENT or is_ratio(spec.get("pattern")) else ""
 
 
 def _python(problems: Problems, value: object) -> str:
@@ -213,20 +241,25 @@ def _version(problems: Problems, value: object) -> int:
 
 def _metrics(
     problems: Problems, value: object, *, by_pattern: bool
-) -> tuple[dict[str, str], dict[str, str | None], dict[str, str]]:
-    """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given)."""
+) -> tuple[dict[str, str], dict[str, str | None], dict[str, str], dict[str, MetricFile]]:
+    """({name: better} of metrics that are not ours, {name: pattern or None} of all, {name: unit} where one is given, {name: file} of
+    those that stand in one)."""
     better: dict[str, str] = {}
     patterns: dict[str, str | None] = {}
     units: dict[str, str] = {}
+    files: dict[str, MetricFile] = {}
     key: Key = (*_KEY, "metrics")
-    for name, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
-        place = (*key, name)
-        if not _METRIC.fullmatch(name) or not name.isprintable() or name in _OUR_KEYS:
+    for written, spec in problems.mapping(key, value, "a mapping of names to {better: ..., pattern: ...}").items():
+        place, name = (*key, written), metric_name(written)
+        if not _METRIC.fullmatch(written) or not written.isprintable() or name in _OUR_KEYS:
             problems.add(
                 place,
                 "bad-name",
-                f"{show(name)} is not a valid metric name: no blanks, commas, slashes, parentheses or '='.",
+                f"{show(written)} is not a valid metric name: no blanks, commas, parentheses or '=', and names on both sides of a slash.",
             )
+            continue
+        if name in patterns:
+            problems.add(place, "duplicate", f"{show(written)} is the metric {name}, which is declared already.")
             continue
         spec = problems.mapping(place, spec, "a mapping such as {better: lower, pattern: 'loss (\\S+)'}")
         problems.known_keys(place, spec, METRIC)
@@ -238,7 +271,15 @@ def _metrics(
             patterns[name] = _pattern(problems, (*place, "pattern"), by_pattern)
         if spec.get("unit") is not None and _is_percent(problems, (*place, "unit"), name, spec["unit"]):
             units[name] = PERCENT
-    return better, patterns, units
+        if is_ratio(patterns[name]):
+            if name in units:
+                problems.add(
+                    (*place, "unit"), "conflict", f"a pattern with a group named {OF} gives a fraction already."
+                )
+            units[name] = RATIO
+        if (file := read_metric_file(problems, place, spec)) is not None:
+            files[name] = file
+    return better, patterns, units, files
 
 
 def _better(problems: Problems, key: Key, name: str, value: object) -> str | None:
@@ -287,7 +328,16 @@ def _pattern(problems: Problems, key: Key, by_pattern: bool) -> str | None:
     return text
 
 
+def is_ratio(pattern: object) -> bool:
+    """Whether a pattern has a group named `of` beside that of the number."""
+    try:
+        compiled = re.compile(str(pattern or ""))
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return OF in compiled.groupindex and bool(number_groups(compiled))
+
+
 def number_groups(pattern: re.Pattern[str]) -> list[int]:
-    """The groups that are not named epoch or step: the number is the first of them that takes part in a match."""
-    counters = {pattern.groupindex[name] for name in COUNTERS if name in pattern.groupindex}
+    """The groups that are not named epoch, step or of: the number is the first of them that takes part in a match."""
+    counters = {pattern.groupindex[name] for name in (*COUNTERS, OF) if name in pattern.groupindex}
     return [group for group in range(1, pattern.groups + 1) if group not in counters]

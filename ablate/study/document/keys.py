@@ -74,6 +74,8 @@ TRAINER: Keys = {
         _ref("names"),
     ),
     "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
+    "select": ("last, or a metric whose best epoch is reported, for all metrics with epochs. Hashed.", _TEXT),
+    "artifacts": ("Globs in {run_dir}: files that are recorded with size and SHA-256. Not hashed.", _ref("names")),
     "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
     "epochs": (
         "How many epochs or steps a run has: a number, or the path in the recipe that holds it. Not hashed.",
@@ -114,6 +116,11 @@ METRIC: Keys = {
         {"type": ["string", "null"]},
     ),
     "unit": ("percent: the numbers are percentages, and kept as fractions. Hashed.", {"enum": ["percent", None]}),
+    "file": ("A file, or a glob, in {run_dir} that has the numbers. Hashed, as are the next four.", _TEXT),
+    "column": ("Of a CSV or TSV file: the column's name.", _TEXT),
+    "path": ("Of a .json, .jsonl or .yaml file: keys joined by dots, or a list of them.", _ref("names")),
+    "tag": ("Of TensorBoard's files: the tag.", _TEXT),
+    "epoch": ("What counts the file's numbers. Default: epoch, else step, else the row.", _ref("names")),
 }
 
 PROFILE: Keys = {

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ablate.study.values.metrics import METRICS
+from ablate.study.values.metrics import METRICS, metric_name
 from ablate.study.values.study import Claim, Term
 
 GRAMMAR = (
@@ -101,7 +101,7 @@ def _tails(text: str, context: ClaimContext) -> tuple[str, str, Mapping[str, str
         if found["metric"]:
             if metric:
                 raise ClaimError(f"{text!r} names two metrics.")
-            metric = found["metric"]
+            metric = metric_name(found["metric"])
             if metric not in context.metrics:
                 raise ClaimError(
                     f"{text!r}: the table has no column {metric!r}. Columns: {', '.join(context.metrics)}.",

@@ -9,7 +9,7 @@ from ablate.study.document.keys import LABEL
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.values.labels import Label, Labels
-from ablate.study.values.metrics import METRICS
+from ablate.study.values.metrics import METRICS, metric_name
 from ablate.study.values.study import Factor
 
 OF_METRICS = ("show", "digits")
@@ -24,8 +24,9 @@ def read_labels(problems: Problems, value: object, factors: Sequence[Factor], me
     of_levels = {f"{factor.name}={name}" for factor in factors for name in (*_levels(factor), *factor.members)}
     known = [*names, *sorted(of_levels), *metrics]
     entries = {}
-    for name, item in named.items():
-        key: Key = ("labels", name)
+    for written, item in named.items():
+        key: Key = ("labels", written)
+        name = written if written in known else metric_name(written)
         if name in names and name in metrics:
             problems.add(key, "ambiguous", "is a factor and a metric here; rename the factor, and label its levels.")
         elif name not in known:

@@ -16,7 +16,7 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.tables.claim_specs import ClaimContext, ClaimError, parse_claim
 from ablate.study.tables.reported import EPOCH, ReportedReader, left_out_by
-from ablate.study.values.metrics import CLASS_METRICS, METRICS, SPLITS, MetricName
+from ablate.study.values.metrics import CLASS_METRICS, METRICS, SPLITS, MetricName, metric_name
 from ablate.study.values.study import Claim, Condition, Factor, TableSpec, Term
 
 KINDS = ("epoch", "class", "effect")
@@ -134,7 +134,8 @@ class TableReader:
             if value is None
             else self.problems.names((*key, "columns"), value, "a metric, a list of metrics, or a factor")
         )
-        metric = self.problems.text((*key, "metric"), "a metric") or None
+        names = [name if name in self.factors else metric_name(name) for name in names]
+        metric = metric_name(self.problems.text((*key, "metric"), "a metric")) or None
         if not names and value is not None and isinstance(value, list) and not value:
             self.problems.add((*key, "columns"), "empty", "needs at least one column.")
         if len(set(names)) < len(names):

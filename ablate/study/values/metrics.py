@@ -19,6 +19,13 @@ def split_of(word: str) -> str | None:
     return SPLIT_WORDS.get(word.strip().casefold())
 
 
+def metric_name(text: str) -> str:
+    """The name that a metric goes by: `val/acc` and `eval/acc` are `val_acc`, and `loss/total` is `loss_total`."""
+    head, _, tail = text.partition("/")
+    split = split_of(head) if tail else None
+    return str(MetricName(split, tail.replace("/", "_"))) if split else text.replace("/", "_")
+
+
 @dataclass(frozen=True, slots=True)
 class MetricName:
     """`loss` of the split `val` is written `val_loss`, in files and in the database: this alone makes that text, and reads it.

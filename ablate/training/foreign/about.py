@@ -38,6 +38,12 @@ def own_folder(run: Run, context: Context) -> Path:
     return folder
 
 
+def epochs_file(run: Run, context: Context) -> Path:
+    """Where the epochs of a run's attempts by one code are kept for those to come, out of the script's sight."""
+    folder = own_folder(run, context)
+    return folder.with_name(f"epochs-{folder.name}.jsonl")
+
+
 def about(
     run: Run, context: Context, names: Iterable[Path] = (), where: Path | None = None
 ) -> tuple[dict[str, Any], str]:

@@ -17,8 +17,10 @@ from typing import Any
 from ablate.errors import Interrupted, RunFailure
 from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
-from ablate.training.foreign.about import about
+from ablate.training.foreign.about import about, own_folder
+from ablate.training.foreign.artifacts import recorded
 from ablate.training.foreign.attempt import Attempt
+from ablate.training.foreign.files.reader import MetricFiles
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
@@ -36,7 +38,7 @@ Clock = Callable[[], float]
 def fit(run: Run, context: Context) -> Outcome:
     """Run the command to its end. Raises Interrupted after a signal, NotFound for a program that is not there, Diverged, and
     RunFailure where it fails or leaves out a declared metric."""
-    return follow(run, context)
+    return recorded(follow(run, context), run, context)
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
@@ -51,7 +53,7 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Clock = t
     """As `fit`; `grace` and `clock` are for tests."""
     with _attempt(run, context) as attempt:
         attempt.write()
-        watch = _Watch(attempt, context, grace, clock)
+        watch = _Watch(attempt, run, context, grace, clock)
         if attempt.setup:
             watch.prepare(Output(Measured(run, context, clock), shlex.join(attempt.setup)))
         measured = Measured(run, context, clock)
@@ -79,8 +81,8 @@ def _attempt(run: Run, context: Context) -> Iterator[Attempt]:
 class _Watch:
     """Starts the commands of an attempt and follows each to its end."""
 
-    def __init__(self, attempt: Attempt, context: Context, grace: float, clock: Clock) -> None:
-        self._attempt, self._context, self._grace, self._clock = attempt, context, grace, clock
+    def __init__(self, attempt: Attempt, run: Run, context: Context, grace: float, clock: Clock) -> None:
+        self._attempt, self._new, self._context, self._grace, self._clock = attempt, run, context, grace, clock
 
     def prepare(self, output: Output) -> None:
         """What runs before; none of its lines is read for numbers. Raises RunFailure, Interrupted."""
@@ -92,18 +94,26 @@ class _Watch:
         """The run's numbers. Raises RunFailure with the last lines that it printed and a sentence at the end, Interrupted."""
         words = self._attempt.words(resume=resume)
         output = Output(measured, shlex.join(words))
+        files = MetricFiles(self._new, measured, own_folder(self._new, self._context), self._clock)
+
+        def tick() -> None:
+            with _saying(output, measured):
+                files.look_if_due()
+            measured.hand_on_if_due()
 
         def take(line: str, stdout: bool) -> None:
             output.take(line, stdout=stdout)
 
         try:
-            ending = self._run(words, take, output.keep, measured.hand_on_if_due)
+            ending = self._run(words, take, output.keep, tick)
         except Interrupted:
-            measured.hand_on()
+            _last_look(files, measured)
             raise
         if not ending.well:
-            measured.hand_on()
+            _last_look(files, measured)
             raise RunFailure(_failed(output, "the command", ending))
+        with _saying(output, measured):
+            files.look(ended=True)
         again = {} if resume or not self._attempt.added else {"started_again": True}
         try:
             return measured.outcome(left_behind=ending.left, **again)
@@ -156,6 +166,23 @@ class _Watch:
         if stopped:
             raise Interrupted(stopped)
         return ending
+
+
+@contextlib.contextmanager
+def _saying(output: Output, measured: Measured) -> Iterator[None]:
+    """What is wrong with a file, with the last lines that the command printed; what came before it is handed on."""
+    try:
+        yield
+    except RunFailure as failure:
+        measured.hand_on()
+        raise type(failure)(f"{output.shown()}\n{failure}") from None
+
+
+def _last_look(files: MetricFiles, measured: Measured) -> None:
+    """What a command that did not end well has left; how it ended says more than what is wrong with a file."""
+    with contextlib.suppress(RunFailure):
+        files.look()
+    measured.hand_on()
 
 
 def _failed(output: Output, what: str, ending: Ending) -> str:

@@ -31,7 +31,7 @@ class JsonLines:
     def take(self, line: str) -> None:
         """A line that begins with a brace; one that is no JSON is ordinary output. Raises RunFailure."""
         try:
-            told = json.loads(line, object_pairs_hook=_object)
+            told = json.loads(line, object_pairs_hook=object_of)
         except (ValueError, RecursionError):
             return
         if isinstance(told, dict):
@@ -52,7 +52,7 @@ class JsonLines:
             return
         if unknown is not None:
             raise RunFailure(
-                f"{_written(unknown)} is not a split: use one of {', '.join(SPLIT_WORDS)}. Without a split a number "
+                f"{written(unknown)} is not a split: use one of {', '.join(SPLIT_WORDS)}. Without a split a number "
                 "counts as the test set's."
             )
         self._take(known, self._count(told, known), split)
@@ -89,12 +89,12 @@ class JsonLines:
         split = split_of(said) if isinstance(said, str) else None
         return split, said if split is None else None
 
-    def _number(self, name: str, item: Any, split: str | None) -> Number | None:
+    def _number(self, name: str, item: object, split: str | None) -> Number | None:
         """A value as a number; one that is none is remembered for messages where the study looks for it."""
         place = self._measured.place(name, split)
         if isinstance(item, Twice) and place is not None:
             if any(value != item[0] for value in item):
-                raise RunFailure(f"{name} is there twice, as {_written(item)}: print it once per line.")
+                raise RunFailure(f"{name} is there twice, as {written(item)}: print it once per line.")
             item = item[0]
         if isinstance(item, int | float) and not isinstance(item, bool):
             return Number(_float(item), 0)
@@ -103,25 +103,26 @@ class JsonLines:
         except Unreadable as why:
             if place is None:
                 return None
-            raise RunFailure(f"{name}: {_written(item)} cannot be read as a number. {why.advice}") from None
+            raise RunFailure(f"{name}: {written(item)} cannot be read as a number. {why.advice}") from None
         if number is None:
-            self._measured.not_read(name, f"it was printed as {_written(item)}, which is not a number", split=split)
+            self._measured.not_read(name, f"it was printed as {written(item)}, which is not a number", split=split)
         return number
 
     def _count(self, told: Mapping[str, Any], known: Mapping[str, Number]) -> tuple[int, str] | None:
         given = {name: told[name] for name in COUNTERS if told.get(name) is not None}
         for name, item in given.items():
-            if (count := whole(_counted(item))) is not None:
+            if (count := whole(counted(item))) is not None:
                 return count, name
         for name, item in given.items():
             raise RunFailure(
-                f'"{name}": {_written(item)} is not a whole number from 0, so {", ".join(known)} cannot be assigned to an epoch. Print whole '
+                f'"{name}": {written(item)} is not a whole number from 0, so {", ".join(known)} cannot be assigned to an epoch. Print whole '
                 "epochs, or the step as well; a number with neither is final."
             )
         return None
 
 
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; `Twice` where a name has several values."""
     found: dict[str, Any] = dict(pairs)
     if len(found) < len(pairs):
         values: dict[str, list[Any]] = {}
@@ -131,9 +132,10 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _counted(item: Any) -> float | None:
+def counted(item: object) -> float | None:
+    """What an epoch or step says; None where that is no number."""
     if isinstance(item, Twice):
-        return _counted(item[0]) if all(value == item[0] for value in item) else None
+        return counted(item[0]) if all(value == item[0] for value in item) else None
     if isinstance(item, bool) or not isinstance(item, int | float | str):
         return None
     try:
@@ -154,6 +156,11 @@ def _same(one: float, other: float) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def _written(item: Any) -> str:
-    text = " and ".join(map(_written, item)) if isinstance(item, Twice) else json.dumps(item, ensure_ascii=False)
+def written(item: object) -> str:
+    """A value as it stands in JSON, shortened."""
+    text = (
+        " and ".join(map(written, item))
+        if isinstance(item, Twice)
+        else json.dumps(item, ensure_ascii=False, default=str)
+    )
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

@@ -15,6 +15,8 @@ from ablate.study.records import Context, EpochRecord, Outcome, Progress
 from ablate.study.values.metrics import METRICS, MetricName, split_of
 from ablate.study.values.recipe import epochs_of
 from ablate.study.values.run import Run
+from ablate.training.foreign.about import epochs_file
+from ablate.training.foreign.chosen import Chosen
 
 FLUSH_SECONDS = 1.0
 """Records are handed on together after so long: each hand-over is a commit, and a script may report every step."""
@@ -47,6 +49,10 @@ class Measured:
         self._units: Mapping[str, str] = (run.trainer or {}).get("units") or {}
         self._counted: dict[str, str] = {}
         self._not_read: dict[str, str] = {}
+        self._in_files = {str(MetricName.parse(name)) for name in (run.trainer or {}).get("files") or ()}
+        select = (run.trainer or {}).get("select")
+        self._not_in_file: dict[str, str] = {}
+        self._chosen = Chosen(select, _places(select["metric"]), epochs_file(run, context)) if select else None
         self.unknown: dict[str, None] = {}
 
     @property
@@ -81,6 +87,10 @@ class Measured:
             quote = f": {line.strip()[:LONGEST_QUOTED]}" if line else ""
             self._not_read.setdefault(place.name, f"{why}{quote}")
 
+    def not_in_file(self, name: str, why: str) -> None:
+        """Remember why nothing of a declared metric's file is its number."""
+        self._not_in_file.setdefault(name, why)
+
     def check_percent(self, name: str, split: str | None = None) -> None:
         """Raises RunFailure where a number that is followed by % would be taken for a fraction."""
         place = self.place(name, split)
@@ -88,14 +98,15 @@ class Measured:
             raise RunFailure(f"{name} is a fraction from 0 to 1, and a percentage was printed. {self._declare(name)}")
 
     def take(
-        self, metrics: Mapping[str, float], epoch: int | None = None, split: str | None = None, by: str = "epoch"
-    ) -> None:
-        """Numbers of an epoch or step (`by` says of which, or of the n-th `match`); without one, final ones. One that a tuning judges
-        by is handed on at once. Raises RunFailure for a fraction above 1."""
+        self, metrics: Mapping[str, float], epoch: int | None = None, split: str | None = None, by: str = "epoch",
+        in_file: bool = False,
+    ) -> None:  # fmt: skip
+        """Numbers of an epoch or step (`by` says of which, or of the n-th `match`); without one, final ones. A metric that stands in
+        a file is taken from there alone. One that a tuning judges by is handed on at once. Raises RunFailure for a fraction above 1."""
         judged = False
         for name, told in metrics.items():
             place = self.place(name, split)
-            if place is None:
+            if place is None or (str(place) in self._in_files) != in_file:
                 continue
             value = self._in_unit(name, place, told)
             where = place.split or PLAIN
@@ -104,9 +115,14 @@ class Measured:
             if epoch is not None:
                 self._record(epoch, where, place.name, value)
                 judged = judged or str(MetricName(where, place.name)) == self._judged
+                if self._chosen is not None:
+                    self._chosen.take(str(place), epoch, value, by)
                 if by != "epoch":
                     self._counted[str(place)] = by
-        self.hand_on() if judged else self.hand_on_if_due()
+        if judged:
+            self.hand_on()
+        elif not in_file:  # a row of a file is handed on as a whole
+            self.hand_on_if_due()
 
     def hand_on_if_due(self) -> None:
         """What came since the last time, now and then."""
@@ -120,6 +136,8 @@ class Measured:
             return
         records = [EpochRecord(epoch, split, values) for (epoch, split), values in self._waiting.items()]
         self._waiting = {}
+        if self._chosen is not None:
+            self._chosen.save()
         self._context.on_epoch(records)
         self._show(records[-1].epoch)
 
@@ -134,6 +152,10 @@ class Measured:
                 at = "" if epoch is None else f" at epoch {epoch}"
                 raise Diverged(f"{name} is not finite: {value}{at}")
         final = {name: value for name, (value, _) in self._last.items() if math.isfinite(value)}
+        epoch = None
+        if self._chosen is not None:
+            details["last"] = dict(final)
+            epoch, final = self._at_best(self._chosen, final)
         if not final:
             said = "; ".join(f"{name}: {why}" for name, why in self._not_read.items())
             raise RunFailure(f"no metric was reported: {said or self._nothing()}")
@@ -144,7 +166,24 @@ class Measured:
             details["records_left_out"] = self._records - MOST_RECORDS
         if self._counted:
             details["counted_by"] = self._counted
-        return Outcome(final, reported_split=reported, details=details)
+        if epoch is not None:
+            final["selected_epoch"] = float(epoch)
+        return Outcome(final, reported_split=reported, selected_epoch=epoch, details=details)
+
+    def _at_best(self, chosen: Chosen, final: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+        """(the selected epoch, the final numbers as they are at it). Raises RunFailure where a declared one has none there."""
+        counted = [name for name, (_, epoch) in self._last.items() if epoch is not None]
+        epoch, found = chosen.choose(counted)
+        for name in self.declared:
+            place = next((place for place in _places(name) if place in self._last), "")
+            value = found.get(place, 0.0)
+            if value is None or not math.isfinite(value):
+                raise RunFailure(
+                    f"select: {chosen.metric} is best at epoch {epoch}, for which {name} {'was not reported' if value is None else f'is {value}'}. Report both "
+                    "for the same epochs, or leave `select` out."
+                )
+        kept = {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
+        return epoch, {**{name: value for name, value in final.items() if name not in found}, **kept}
 
     def _in_unit(self, name: str, place: MetricName, value: float) -> float:
         """The value as it is kept: a fraction where it was told in percent."""
@@ -153,7 +192,8 @@ class Measured:
         if _is_fraction(place) and math.isfinite(kept) and kept > 1 + ROUNDING:
             if unit == PERCENT:
                 raise RunFailure(f"{name} is a percentage from 0 to 100, and {value:g} was reported.")
-            raise RunFailure(f"{name} is a fraction from 0 to 1, and {value:g} was reported. {self._declare(name)}")
+            advice = f" {self._declare(name)}" if not unit else ""
+            raise RunFailure(f"{name} is a fraction from 0 to 1, and {value:g} was reported.{advice}")
         return kept
 
     def _unit(self, name: str, place: MetricName) -> str:
@@ -173,8 +213,7 @@ class Measured:
 
     def _of(self, name: str) -> tuple[float | None, int | None]:
         """A declared metric's final number: as it was told, or on the split that is reported."""
-        places = (name, *(str(MetricName(split, name)) for split in (PLAIN, "val")))
-        return next((self._last[place] for place in places if place in self._last), (None, None))
+        return next((self._last[place] for place in _places(name) if place in self._last), (None, None))
 
     def _record(self, epoch: int, split: str, name: str, value: float) -> None:
         if name not in self._waiting.get((epoch, split), {}):
@@ -185,6 +224,8 @@ class Measured:
     def _missing(self, name: str) -> str:
         pattern = self.declared[name]
         place = self.place(name)
+        if name in self._not_in_file:
+            return f"the metric {name} was not reported: {self._not_in_file[name]}"
         if place is not None and place.name in self._not_read:
             return f"the metric {name} was not reported: {self._not_read[place.name]}"
         if str(MetricName("train", name)) in self._last:
@@ -206,6 +247,11 @@ class Measured:
         epochs = epochs_of(self._run.recipe, self._context.options.get("epochs"))
         if epochs is not None and 0 < epoch <= epochs:
             self._context.on_progress(Progress(self._run.run_id, epoch, epochs, epoch, epochs))
+
+
+def _places(name: str) -> tuple[str, ...]:
+    """Where the number of a metric is: under its name, or on the split that is reported."""
+    return (name, *(str(MetricName(split, name)) for split in (PLAIN, "val")))
 
 
 def _is_fraction(place: MetricName) -> bool:

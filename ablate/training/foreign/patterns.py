@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ablate.study.assign.foreign_trainer import COUNTERS, number_groups
-from ablate.training.foreign.number import Number, count_at, number_at, without_colours
+from ablate.study.assign.foreign_trainer import COUNTERS, OF, number_groups
+from ablate.training.foreign.number import Number, Unreadable, count_at, number_at, without_colours
 
 LARGEST_EPOCH = 2**31 - 1
 MOST_DECIMALS = 8
@@ -161,7 +161,19 @@ class Pattern:
     def _read(self, line: Line, view: View, match: re.Match[str], group: int, span: Span) -> Found:
         start, end = span
         number = number_at(line.text, start, end, self._names(view, match, group), line.ends)
+        if number is not None and OF in self._regex.groupindex:
+            number = self._share(line, view, match, number)
         return Found(None) if number is None else Found(number, *self._count(line, view, match))
+
+    def _share(self, line: Line, view: View, match: re.Match[str], part: Number) -> Number | None:
+        """The number as a share of the one that the group `of` takes; None where that took none."""
+        if match.start(OF) < 0:
+            return None
+        start, end = view.real(match.start(OF)), view.real(match.end(OF) - 1) + 1
+        whole = number_at(line.text, start, end, self._names(view, match, self._regex.groupindex[OF]), line.ends)
+        if whole is not None and whole.value == 0:
+            raise Unreadable(line.text[start:end], "There is no share of 0: print the number of all, too.")
+        return None if whole is None else Number(part.value / whole.value, whole.end)
 
     def _count(self, line: Line, view: View, match: re.Match[str]) -> tuple[int | None, str]:
         given = [name for name in self._counters if match.start(name) >= 0]

@@ -27,6 +27,8 @@ from ablate.study.records import Context, Outcome
 from ablate.study.values.metrics import SPLIT_WORDS, split_of
 from ablate.study.values.run import Run
 from ablate.training.foreign.about import about, code, own_folder, study_folder
+from ablate.training.foreign.artifacts import recorded
+from ablate.training.foreign.files.reader import MetricFiles
 from ablate.training.foreign.measured import Measured
 
 SIGNATURE = "function(recipe, *, seed, run_dir, report)"
@@ -35,7 +37,8 @@ SIGNATURE = "function(recipe, *, seed, run_dir, report)"
 def fit(run: Run, context: Context) -> Outcome:
     """Call the function. Raises Interrupted after a signal, NotFound for a function that is not there, Diverged, RunFailure."""
     measured = Measured(run, context)
-    report = Reporter(measured, context)
+    files = MetricFiles(run, measured, own_folder(run, context))
+    report = Reporter(measured, context, files)
     name = _name(run)
     _note_code(run, context)
     with _importing_from(study_folder(context)), contextlib.redirect_stdout(sys.stderr):
@@ -49,11 +52,14 @@ def fit(run: Run, context: Context) -> Outcome:
                 raise RunFailure(f"{name} raised StopRun, but the run was not asked to end; return instead") from None
             returned = None
     if report.stopped:
+        with contextlib.suppress(RunFailure):
+            files.look()
         measured.hand_on()
         raise Interrupted(report.stopped)
     if returned is not None:
         measured.take(_numbers(name, returned, measured, "returned"))
-    return measured.outcome()
+    files.look(ended=True)
+    return recorded(measured.outcome(), run, context)
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
@@ -73,8 +79,8 @@ def _note_code(run: Run, context: Context) -> None:
 class Reporter:
     """`report(epoch=..., split=..., **metrics)`; `stopped` is the signal that it told the function of, or 0."""
 
-    def __init__(self, measured: Measured, context: Context) -> None:
-        self._measured = measured
+    def __init__(self, measured: Measured, context: Context, files: MetricFiles) -> None:
+        self._measured, self._files = measured, files
         self._context = context
         self.stopped = 0
 
@@ -93,6 +99,7 @@ class Reporter:
         numbers = _numbers("report", metrics, self._measured, "was given", where)
         by = "step" if epoch is None else "epoch"
         self._measured.take(numbers, None if count is None else int(count), where, by=by)
+        self._files.look_if_due()
         self.stopped = self.stopped or self._context.should_stop()
         if self.stopped:
             raise StopRun(f"asked to end by signal {self.stopped}")

@@ -69,11 +69,24 @@ def own_folder(context: Context) -> Callable[[], Path]:
 
 @pytest.fixture
 def script(context: Context, tmp_path: Path) -> Callable[..., Outcome]:
-    """script(source, *words, metrics=..., recipe=..., seed=...): run the source as train.py in the study's folder."""
+    """script(source, *words, metrics=..., recipe=..., seed=..., trainer=...): run the source as train.py in the study's folder."""
 
-    def run(source: str, *words: str, metrics: Any = None, recipe: Any = None, seed: int = 0, **more: Any) -> Outcome:
+    def run(
+        source: str,
+        *words: str,
+        metrics: Any = None,
+        recipe: Any = None,
+        seed: int = 0,
+        trainer: Any = None,
+        **more: Any,
+    ) -> Outcome:
         (tmp_path / "study" / "train.py").write_text(source)
-        given = {"command": [sys.executable, "train.py", *words], "version": 1, "metrics": metrics or {}}
+        given = {
+            "command": [sys.executable, "train.py", *words],
+            "version": 1,
+            "metrics": metrics or {},
+            **(trainer or {}),
+        }
         return command.follow(Run("a" * 64, "b" * 64, seed, recipe or {}, given), context, **more)
 
     return run
@@ -81,12 +94,14 @@ def script(context: Context, tmp_path: Path) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def function(context: Context, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Outcome]:
-    """function(source, metrics=..., recipe=..., seed=..., name=...): call `train` of the source."""
+    """function(source, metrics=..., recipe=..., seed=..., name=..., trainer=...): call `train` of the source."""
     module = "own_" + "".join(c if c.isalnum() else "_" for c in request.node.name)
 
-    def run(source: str, metrics: Any = None, recipe: Any = None, seed: int = 0, name: str = "train") -> Outcome:
+    def run(
+        source: str, metrics: Any = None, recipe: Any = None, seed: int = 0, name: str = "train", trainer: Any = None
+    ) -> Outcome:
         (tmp_path / "study" / f"{module}.py").write_text(source)
-        given = {"python": f"{module}:{name}", "version": 1, "metrics": metrics or {}}
+        given = {"python": f"{module}:{name}", "version": 1, "metrics": metrics or {}, **(trainer or {})}
         return python.fit(Run("a" * 64, "b" * 64, seed, recipe or {}, given), context)
 
     yield run

@@ -328,3 +328,27 @@ def test_epochs_are_read_whole(line: str, count: int) -> None:
 def test_epochs_that_would_be_cut_end_the_run(line: str) -> None:
     with raising(RunFailure):
         read([line], {"loss": r"epoch\W+(?P<epoch>\d+).*loss (\S+)"})
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("right: 560/597", 560 / 597),
+        ("right: 56/1e2", 0.56),
+        ("right: 0/597", 0.0),
+        ("right: 5 of 10", 0.5),
+        ("right: 5", None),
+    ],
+)
+def test_a_group_named_of_makes_a_ratio(line: str, expected: float | None) -> None:
+    metrics: dict[str, str | None] = {"acc": r"right: (\d+)(?:(?:/| of )(?P<of>[\de]+))?"}
+    outcome, records = read([line, '{"loss": 1.0}', "right: 1/2"], metrics)
+    assert [value for *_, value in records] == [0.5] if expected is None else [expected, 0.5]
+    assert outcome.metrics["acc"] == 0.5
+
+
+def test_there_is_no_share_of_nothing() -> None:
+    with raising(RunFailure):
+        read(["right: 0/0"], {"acc": r"right: (\d+)/(?P<of>\d+)"})
+    with raising(RunFailure):
+        read(["right: 5/4"], {"top1": r"right: (\d+)/(?P<of>\d+)"}, more={"units": {"top1": "ratio"}})
