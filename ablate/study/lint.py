@@ -132,7 +132,7 @@ def _unheard(problems: Problems, study: Study) -> None:
     """Settings that a factor varies and that no word of the command holds: a script that reads its command line never hears of them."""
     trainer = study.trainer or {}
     command = trainer.get("command")
-    text = " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
+    text = str([command, trainer.get("source"), trainer.get("replace")])
     asked = set(re.findall(r"\{([^\s{}]+)\}", text))
     for factor in study.factors:
         paths = dict.fromkeys(path for level in factor.levels for path in level.sets)

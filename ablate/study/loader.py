@@ -14,9 +14,9 @@ from typing import Any
 
 from ablate.errors import NotFound, Problem, nearest
 from ablate.study.assign.assign import apply, read_settings
-from ablate.study.assign.command_words import holes
 from ablate.study.assign.foreign_recipe import apply_free
 from ablate.study.assign.foreign_trainer import Trainer, read_trainer
+from ablate.study.code.git import Commits
 from ablate.study.designs.arms import FreeText, RecipeText, build_arms, build_runs, joined_levels, text_of
 from ablate.study.designs.design import Design, path_steps, read_design
 from ablate.study.designs.factors import read_baseline, read_factors
@@ -54,7 +54,7 @@ class Settings:
     """What the command line changes: a profile, `--set path=value`, and the seeds; `recipe` is what a tuning file changes.
 
     `sources` are texts of studies that are named, and `weights` digests of files of weights, by their paths from the study's
-    folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`). `stored` says that the text was run once:
+    folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`), as do `commits`. `stored` says that the text was run once:
     names of parts that are absent here are kept, and told in `Study.absent`.
     """
 
@@ -64,6 +64,7 @@ class Settings:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    commits: Mapping[str, str] = field(default_factory=dict)
     stored: bool = False
 
 
@@ -110,6 +111,7 @@ class _Reader:
         self.family = replace(family, above=(*family.above, _resolved(Path(document.file))))
         self.data = document.data
         self.trainer: Trainer | None = None
+        self.commits = Commits(folder, settings.commits)
 
     def read(self) -> Study:
         """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
@@ -118,7 +120,7 @@ class _Reader:
             problems.add(("space",), "wrong-file", "this is a tuning file, not a study; use `ablate tune run`.")
             problems.stop()
         problems.known_keys((), data, STUDY)
-        trainer = self.trainer = read_trainer(problems, data.get("trainer"))
+        trainer = self.trainer = read_trainer(problems, data.get("trainer"), self.commits)
         problems.free = trainer is not None
         head = self._head()
         defaults = {} if trainer else {path: field.default for path, field in fields().items()}
@@ -189,6 +191,7 @@ class _Reader:
         text = FreeText(self.trainer) if self.trainer else RecipeText()
         resolve = None if self.trainer else parents.resolve
         arms = build_arms(problems, grid.points, factors, base, resolve, text)
+        self._check_commits()
         problems.stop()
         runs = build_runs(arms, seeds, parents.parent_of, text)
         problems.stop()
@@ -196,7 +199,17 @@ class _Reader:
         return {
             "arms": arms, "runs": runs, "parents": own, "parent_folders": tuple(parents.folders), "text": text_of(arms),
             "parent_sources": dict(self.family.sources), "weights": dict(self.family.weights),
+            "commits": dict(self.commits.found),
         }  # fmt: skip
+
+    def _check_commits(self) -> None:
+        for revision in self.commits.unknown if not self.problems.errors else ():
+            self.problems.add(
+                ("trainer", "source", "git"),
+                "unknown-name",
+                f"{show(revision)} is no commit or branch of a git repository that holds {self.folder.absolute()}; "
+                "`git log --oneline --all` lists what there is.",
+            )
 
     def _variant(
         self, sets: Mapping[str, Any], unset: Mapping[str, Any], grid: Grid, factors: tuple[Factor, ...]
@@ -214,7 +227,7 @@ class _Reader:
             left, right = come_to(one), come_to(other)
             return left != right and any(text.meaning(left, own) != text.meaning(right, own) for own in levels)
 
-        return texts_of(effective(sets, differs), holes(self.trainer.command) if self.trainer else ())
+        return texts_of(effective(sets, differs), self.trainer.holes() if self.trainer else ())
 
     def _head(self) -> dict[str, Any]:
         """What a study says of itself."""
@@ -308,8 +321,8 @@ class _Reader:
             self.problems.add(
                 ("trainer", "command"),
                 "missing",
-                f"the study has {len(seeds)} seeds, but the command does not use {{seed}}. Add it, as in --seed {{seed}}; or set "
-                "`seed: env` if the script reads ABLATE_SEED; or set `seeds: 1`.",
+                f"the study has {len(seeds)} seeds, but the command does not use {{seed}}. Add it, as in --seed {{seed}}; or "
+                "`replace` a seed that the script has fixed; or set `seed: env` if the script reads ABLATE_SEED; or set `seeds: 1`.",
             )
 
     def _grid(

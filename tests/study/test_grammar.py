@@ -68,6 +68,8 @@ VALID = [
     "study: s\ntables: {t: {rows: epoch, reported: {1: 0.5, 2: [50%], 3: null}, claims: [{prose: 3}]}}",
     "study: s\nseeds: 1\ntrainer: {command: 'x --a {a.b}', seed: , version: , metrics: }\nrecipe: {a: {b: [1, 2]}, model: 3}",
     "study: s\ntrainer: {command: [x, 3, '{seed}'], metrics: {acc: {better: higher, pattern: (.)}, top1: }}\ntables: {t: {rows: epoch, columns: [acc, val_acc, top1]}}",
+    "study: s\nseeds: 1\ntrainer: {command: x, source: copy, replace: {a.py: {'s = 1': 's = {seed}', t: 3, u: }}}",
+    "study: s\nseeds: 1\ntrainer: {command: x, source: , replace: }",
     "study: s\ntrainer: {python: a.b:c, version: 2}\nrecipe: {w: 1}\nfactors: {f: {path: x.y, levels: {a: [1], b: {z: 3}}}, g: {subsets: {m: {q: {r: 1}}}}}\nbaseline: {f: a}\nprofiles: {p: {recipe: {w: 4}, levels: {g: {m: {q.r: 2}}}}}",
     "study: s\ntables: {t: {rows: [class], columns: f1, where: {class: [cat, macro]}, test: welch-holm, caption: 3}}",
 ]
@@ -138,6 +140,9 @@ def test_inits_of_every_form_are_valid() -> None:
         ("study: s\ntrainer: {command: x, python: a:b}", "$.trainer"),
         ("study: s\ntrainer: {}", "$.trainer"),
         ("study: s\ntrainer: {python: a:b, versions: 1}", "$.trainer"),
+        ("study: s\nseeds: 1\ntrainer: {command: x, source: git}", "$.trainer.source"),
+        ("study: s\nseeds: 1\ntrainer: {command: x, source: {git: , commit: a}}", "$.trainer.source"),
+        ("study: s\nseeds: 1\ntrainer: {command: x, replace: {a.py: b}}", "$.trainer.replace['a.py']"),
         ("study: s\ntrainer: {python: a:b, metrics: {x: {better: more}}}", "$.trainer.metrics.x.better"),
         ("study: s\ntrainer: {python: a:b}\ntables: {t: {rows: f, column: top1}}", "$.tables.t"),
     ],

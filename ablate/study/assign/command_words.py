@@ -58,16 +58,24 @@ def fill(words: Sequence[Word], texts: Mapping[str, Text]) -> list[str]:
         if isinstance(alone, tuple):
             filled += map(_doubled, alone)
         else:
-            filled.append("".join(_part(part, texts) for part in word))
+            filled.append(fill_text(word, texts))
     return filled
+
+
+def fill_text(word: Word, texts: Mapping[str, Text]) -> str:
+    """One text the same way: a list in it is joined by commas."""
+    return "".join(_part(part, texts) for part in word)
 
 
 def expand(words: Sequence[str], seed: int, run_dir: str) -> list[str]:
     """The words of one run."""
+    return [expand_text(word, seed, run_dir) for word in words]
+
+
+def expand_text(text: str, seed: int, run_dir: str) -> str:
+    """One text of one run."""
     known = {"seed": str(seed), "run_dir": run_dir}
-    return [
-        "".join(known[part.name] if isinstance(part, Hole) else part for part in parse_word(word)) for word in words
-    ]
+    return "".join(known[part.name] if isinstance(part, Hole) else part for part in parse_word(text))
 
 
 def _part(part: str | Hole, texts: Mapping[str, Text]) -> str:

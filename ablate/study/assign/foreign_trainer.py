@@ -1,8 +1,8 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
-`watch` names.
+that are looked for, their units where given, the commit that `source` names, and what `replace` puts in. Not hashed: which direction
+of a metric is better, `source: copy`, and what `watch` names.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import contextlib
 import itertools
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ablate.errors import nearest
 from ablate.study.assign import command_words
 from ablate.study.assign.command_words import Word
 from ablate.study.assign.foreign_recipe import Written, sections_of
+from ablate.study.assign.source_keys import Source, read_source
 from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
@@ -52,21 +53,31 @@ class Trainer:
     units: Mapping[str, str] = field(default_factory=dict)
     seed_by_environment: bool = False
     declared: Mapping[str, Any] = field(default_factory=dict)
+    source: Source = field(default_factory=Source)
 
     def hashed(self, texts: Mapping[str, Any]) -> dict[str, Any]:
         """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know."""
         what = {"command": command_words.fill(self.command, texts)} if self.command else {"python": self.python}
         units = {"units": dict(self.units)} if self.units else {}
-        return {**what, "version": self.version, "metrics": dict(self.patterns), **units}
+        return {**what, "version": self.version, "metrics": dict(self.patterns), **units, **self.source.hashed(texts)}
 
     @property
     def takes_seed(self) -> bool:
         """Whether the seed has a way to reach it."""
-        return bool(self.python) or self.seed_by_environment or "seed" in command_words.holes(self.command)
+        return bool(self.python) or self.seed_by_environment or "seed" in self.holes()
+
+    def words(self) -> list[tuple[Key, Word]]:
+        """All that has placeholders, each with its place."""
+        return [*(((*_KEY, "command"), word) for word in self.command), *self.source.words()]
+
+    def holes(self) -> list[str]:
+        """The names of all placeholders, each once."""
+        return command_words.holes(word for _, word in self.words())
 
 
-def read_trainer(problems: Problems, value: object) -> Trainer | None:
-    """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes."""
+def read_trainer(problems: Problems, value: object, commit_of: Callable[[str], str] = str) -> Trainer | None:
+    """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes. `commit_of` says which commit a
+    branch means."""
     if value is None:
         return None
     spec = problems.mapping(_KEY, value, "a mapping with `command` or `python`")
@@ -85,7 +96,8 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     if spec.get("watch") is not None:
         _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
-    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
+    source = replace(read_source(problems, spec), commit_of=commit_of)
+    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec, source)
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
@@ -141,7 +153,8 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
     """Every placeholder has a text in every arm (name -> settings); one problem for each that has not."""
     paths = list(dict.fromkeys(path for flat in arms.values() for path in flat))
     sections = {section for path in paths for section in sections_of(path)}
-    for hole in command_words.holes(trainer.command):
+    places = {hole: key for key, word in reversed(trainer.words()) for hole in command_words.holes([word])}
+    for hole, key in ((hole, places[hole]) for hole in trainer.holes()):
         if hole in command_words.OF_THE_RUN:
             if hole in paths:
                 problems.add(
@@ -154,15 +167,15 @@ def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping
         unfit = next((flat[hole] for flat in arms.values() if hole in flat and flat[hole].text is None), None)
         if unfit is not None:
             problems.add(
-                _place(problems, hole),
+                _place(problems, hole, key),
                 "wrong-type",
                 f"{{{hole}}} is {show(unfit.value)}, which cannot be written into a command.",
             )
         elif hole not in paths:
-            problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths, sections))
+            problems.add(_place(problems, hole, key), "unknown-field", _unknown(hole, paths, sections))
         elif without is not None:
             problems.add(
-                _place(problems, hole),
+                _place(problems, hole, key),
                 "missing",
                 f"{{{hole}}}: arm {without} does not set it; give it a value in `recipe`.",
             )
@@ -177,9 +190,8 @@ def _unknown(hole: str, paths: Sequence[str], sections: set[str]) -> str:
     return f"{{{hole}}}: the recipe has no {hole!r}.{hint} Known: {', '.join(known)}."
 
 
-def _place(problems: Problems, hole: str) -> Key:
+def _place(problems: Problems, hole: str, key: Key) -> Key:
     """Where a placeholder stands: its word, where the command is a list."""
-    key: Key = (*_KEY, "command")
     node = problems.document.node(key)
     for index, item in enumerate(node.items if node else ()):
         if f"{{{hole}}}" in item.text:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +18,7 @@ from ablate.parts import found
 from ablate.parts.declare import KINDS, Part
 from ablate.parts.packages import packages_used
 from ablate.study.assign.command_words import expand
+from ablate.study.code import git
 from ablate.study.code.reached import PACKAGE, Reach
 from ablate.study.code.scripts import RUN_DIR, Files, Scripts, globs_of
 from ablate.study.recipes.digest import canonical_json
@@ -86,9 +86,9 @@ def checkout() -> dict[str, Any]:
     """`commit` and `dirty` of our own checkout; None each where ablate is not run from one."""
     package = Path(__file__).resolve().parents[2]
     # a package installed into a folder below someone else's repository is not part of it
-    ours = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
-    commit = _git(package, "rev-parse", "HEAD") if ours else None
-    status = _git(package, "status", "--porcelain", "--", ".") if commit else None
+    ours = git.text(package, "ls-files", "--error-unmatch", "__init__.py") is not None
+    commit = git.text(package, "rev-parse", "HEAD") if ours else None
+    status = git.text(package, "status", "--porcelain", "--", ".") if commit else None
     return {"commit": commit, "dirty": bool(status) if status is not None else None}
 
 
@@ -126,18 +126,21 @@ class _Codes:
             return self._known[key]
         if "python" in run.trainer:
             key = str(run.trainer["python"])
+        elif commit := str(run.trainer.get("commit") or ""):
+            return _code(Files({"commit": commit}), READER)
         else:  # of the run itself only the seed may stand in a file's name
             given = tuple(map(str, run.trainer["command"]))
-            key = (given, run.seed if any("{seed}" in word for word in given) else 0)
+            edited = tuple(run.trainer.get("replace") or ())
+            key = (given, run.seed if any("{seed}" in word for word in given) else 0, edited)
         if key not in self._known:
             self._known[key] = self._look(key)
         return self._known[key]
 
-    def _look(self, key: str | tuple[tuple[str, ...], int]) -> Code:
+    def _look(self, key: str | tuple[tuple[str, ...], int, tuple[str, ...]]) -> Code:
         if isinstance(key, str):
             return _code(self._scripts.of_module(key.partition(":")[0]), None)
-        given, seed = key
-        return _code(self._scripts.of_command(expand(given, seed, RUN_DIR)), READER)
+        given, seed, edited = key
+        return _code(self._scripts.of_command(expand(given, seed, RUN_DIR), edited), READER)
 
 
 def _code(files: Files, reader: int | None) -> Code:
@@ -248,14 +251,3 @@ def _has_pattern(trainer: object) -> bool:
     """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
     metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
     return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of a git command, or None where git, the repository or the file is not there."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -61,10 +61,11 @@ class Scripts:
         self._whole: dict[tuple[_Start, ...], dict[str, str]] = {}
         self._watched: dict[str, str] | None = None
 
-    def of_command(self, words: Sequence[str]) -> Files:
-        """The files of a command, given as its words."""
+    def of_command(self, words: Sequence[str], edited: Sequence[str] = ()) -> Files:
+        """The files of a command, given as its words, and those that are edited for it."""
         starts, absent = _Words(self).read(words)
-        return Files(self._closed(starts), absent)
+        names = (self.name("", file) for file in edited)
+        return Files(self._closed([*starts, *(_Start(name, (posixpath.dirname(name), "")) for name in names)]), absent)
 
     def of_module(self, dotted: str) -> Files:
         """The files of a module: of the study's folder, else as installed, where only its own package counts."""

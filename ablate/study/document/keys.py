@@ -72,6 +72,22 @@ TRAINER: Keys = {
     ),
     "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
     "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
+    "source": (
+        "copy: runs use the code as it was when they were asked for. {git: COMMIT or BRANCH}: they use that; the commit is hashed.",
+        {
+            "anyOf": [
+                {"enum": ["copy", None]},
+                {"type": "object", "properties": {"git": _TEXT}, "required": ["git"], "additionalProperties": False},
+            ]
+        },
+    ),
+    "replace": (
+        "{file: {text: other text}}: changed in a copy of the run's own; each text stands once in its file. Hashed.",
+        {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "object", "additionalProperties": _TEXT, "minProperties": 1},
+        },
+    ),
 }
 
 METRIC: Keys = {

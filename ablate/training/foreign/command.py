@@ -20,10 +20,11 @@ from ablate.errors import Interrupted, NotFound, RunFailure
 from ablate.study.assign.command_words import expand
 from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
-from ablate.training.foreign.about import about, own_folder, study_folder
+from ablate.training.foreign.about import about, own_folder
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
+from ablate.training.foreign.place import ended, working_folder
 from ablate.training.foreign.process import Command, Ending
 
 GRACE = 10.0
@@ -36,7 +37,13 @@ RECIPE_FILE = "recipe.json"
 def fit(run: Run, context: Context) -> Outcome:
     """Run the command to its end. Raises Interrupted after a signal, NotFound for a program that is not there, Diverged, and
     RunFailure where it fails or leaves out a declared metric."""
-    return follow(run, context)
+    try:
+        outcome = follow(run, context)
+    except (RunFailure, NotFound):  # a full disk, or a signal, gives the run back
+        ended(context)
+        raise
+    ended(context)
+    return outcome
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
@@ -54,7 +61,7 @@ def words_of(run: Run, context: Context) -> list[str]:
 
 def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[[], float] = time.monotonic) -> Outcome:
     """As `fit`; `grace` and `clock` are for tests."""
-    words, folder = words_of(run, context), study_folder(context)
+    words, folder = words_of(run, context), working_folder(run, context, own_folder(run, context))
     if not folder.is_dir():
         raise NotFound(f"the study's folder {folder}, in which the command runs, does not exist")
     environment = environment_of(run, context)
