@@ -27,7 +27,8 @@ _ENDED = ("done", "pruned")
 class CodeCopy:
     """A folder with a copy: `size` in bytes of what can go, `left` in bytes of what scripts wrote into it, which stays.
 
-    `known`: a request of this database names it. `run_id` is that of a run whose own copy it is.
+    `known`: a request of this database names it. `run_id` is that of a run whose own copy it is. `asked` is when a request last
+    asked for it, in POSIX seconds.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class CodeCopy:
     left: int
     known: bool = True
     run_id: str | None = None
+    asked: float = 0.0
 
 
 def shared_copies(home: Path, store: Store | None) -> Iterator[CodeCopy]:
@@ -47,7 +49,7 @@ def shared_copies(home: Path, store: Store | None) -> Iterator[CodeCopy]:
     place = home / SOURCES
     for folder in sorted(place.iterdir()) if place.is_dir() and not place.is_symlink() else ():
         if str(folder) not in needed and (found := _measured(folder)) is not None:
-            yield CodeCopy(folder, *found, known=str(folder) in known)
+            yield CodeCopy(folder, *found, known=str(folder) in known, asked=_asked(folder))
 
 
 def own_copies(run_dir: Path, run_id: str, state: str) -> Iterator[CodeCopy]:
@@ -100,6 +102,13 @@ def _measured(folder: Path) -> tuple[int, int] | None:
         ), stays
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _asked(folder: Path) -> float:
+    try:
+        return (folder / MANIFEST).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _size(path: Path) -> int:

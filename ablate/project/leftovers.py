@@ -196,7 +196,7 @@ class _Search:
     def sources(self) -> None:
         """Snapshots. One that a process uses stays; one that this database does not know may be another's for a day."""
         for copy in shared_copies(self.home, self.store):
-            if not self.is_open(copy.folder) and (copy.known or self.now - _newest_in(copy.folder) > DAY):
+            if not self.is_open(copy.folder) and (copy.known or self.now - copy.asked > DAY):
                 self.code_copy(copy)
 
     def code_copy(self, copy: CodeCopy) -> None:
@@ -332,10 +332,6 @@ def _newest(entry: os.DirEntry[str]) -> float:
     """
     times = (max(status.st_mtime, status.st_atime if stat.S_ISREG(status.st_mode) else 0.0) for status in _walk(entry))
     return max(times, default=0.0)
-
-
-def _newest_in(folder: Path) -> float:
-    return max((_newest(entry) for entry in _entries(folder)), default=0.0)
 
 
 def _open_files(home: Path) -> set[str]:

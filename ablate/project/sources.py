@@ -14,7 +14,7 @@ from ablate.study.code import git
 from ablate.study.code.provenance import Code, codes_of
 from ablate.study.code.replaced import WrongCount, replaced
 from ablate.study.code.snapshot import read_snapshot, take
-from ablate.study.code.tree import look
+from ablate.study.code.tree import Tree, look
 from ablate.study.document.problems import Problems
 from ablate.study.document.source import Key, parse
 from ablate.study.recipes.places import home
@@ -52,7 +52,7 @@ def check_sources(study: Study) -> Study:
             continue
         held = None if commit else {*tree.files, *tree.links}
         for file, texts in ((study.trainer or {}).get("replace") or {}).items():
-            _check_texts(problems, tree.root, tree.inner, commit, file, texts)
+            _check_texts(problems, tree, file, texts)
         for name in _outside(study, tree.inner, held) if held is not None else ():
             problems.add(
                 _SOURCE,
@@ -86,16 +86,20 @@ def begin_anew(study: Study, store: Store) -> None:
                 (run_folder(home(), run_id) / FIRST).unlink(missing_ok=True)
 
 
-def _check_texts(problems: Problems, root: Path, inner: str, commit: str, file: str, texts: Mapping[str, Any]) -> None:
+def _check_texts(problems: Problems, tree: Tree, file: str, texts: Mapping[str, Any]) -> None:
     key: Key = ("trainer", "replace", file)
-    name = posixpath.normpath(posixpath.join(inner, file))
-    if commit:
-        content, where = git.content(root, commit, name), f"the commit {commit[:12]}"
+    name = posixpath.normpath(posixpath.join(tree.inner, file))
+    if tree.commit:
+        content, where = git.content(tree.root, tree.commit, name), f"the commit {tree.commit[:12]}"
     else:
-        path = root / name
-        content, where = path.read_bytes() if path.is_file() else None, str(root)
-    if content is None or name.startswith("../"):
-        problems.add(key, "absent-file", f"{where} has no file {name}.")
+        content, where = (
+            (tree.root / name).read_bytes() if name in tree.files else None,
+            f"what is copied of {tree.root}",
+        )
+    if content is None:
+        ignored = not tree.commit and (tree.root / name).is_file() and not name.startswith("../")
+        why = ": git ignores it, so it is a link there" if ignored else ""
+        problems.add(key, "absent-file", f"{where} has no file {name}{why}.")
         return
     try:
         replaced(content, dict.fromkeys(texts, ""))
@@ -103,13 +107,15 @@ def _check_texts(problems: Problems, root: Path, inner: str, commit: str, file: 
         problems.add(
             (*key, error.text),
             "wrong-count",
-            f"{error.text!r} {error}: write more of the line, or of the lines around it.",
+            f"{error.text!r} {error}. Write it as it stands there, with as much around it as makes it the only one.",
         )
 
 
 def _outside(study: Study, inner: str, held: set[str]) -> Iterator[str]:
     """The files of the study's code, as it lies there, that are neither copied nor linked."""
-    seen: set[str] = set()
+    seen = {
+        posixpath.normpath(file) for file in (study.trainer or {}).get("replace") or {}
+    }  # told of where they are named
     for code in codes_of(study).values():
         for name in code.files:
             whole = posixpath.normpath(posixpath.join(inner, name))

@@ -12,12 +12,9 @@ class WrongCount(ValueError):
 
     def __init__(self, text: str, count: int | None) -> None:
         self.text, self.count = text, count
-        many = "never" if count == 0 else f"{count} times"
-        super().__init__(
-            "overlaps another text that is replaced"
-            if count is None
-            else f"stands {many} in the file, and must stand once"
-        )
+        overlaps = "overlaps another text that is replaced"
+        stands = f"stands {count} times in the file, and must stand there once" if count else "is not in the file"
+        super().__init__(overlaps if count is None else stands)
 
 
 def replaced(content: bytes, texts: Mapping[str, str]) -> bytes:

@@ -72,6 +72,7 @@ def take(folder: Path, home: Path, commit: str = "") -> Snapshot:
     try:
         if not snapshot.whole:
             snapshot = _make(tree, home)
+        os.utime(snapshot.folder / MANIFEST)  # asked for again
         snapshot.place.mkdir(parents=True, exist_ok=True)  # a study that is newer than the commit
     except OSError as error:
         raise NoSpaceOrPermission(
