@@ -1,8 +1,9 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, their units, and how the command is called (`foreign_call`, `foreign_config`) where given. Not hashed: which direction
-of a metric is better, what `watch` names, `venv`, and what a later attempt goes on from (`foreign_resume`).
+that are looked for, their units, how the command is called (`foreign_call`, `foreign_config`), the commit that `source` names and what `replace`
+puts in, where given. Not hashed: which direction of a metric is better, what `watch` names, `source: copy`, `venv`, and what a later attempt
+goes on from (`foreign_resume`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import contextlib
 import itertools
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ from ablate.study.assign.foreign_call import Call, Filling, read_call, read_word
 from ablate.study.assign.foreign_config import Config, read_config_block
 from ablate.study.assign.foreign_recipe import Written
 from ablate.study.assign.foreign_resume import CHECKPOINT, RESUME, check_resume
+from ablate.study.assign.source_keys import Source, read_source
 from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
@@ -63,6 +65,7 @@ class Trainer:
     declared: Mapping[str, Any] = field(default_factory=dict)
     call: Call = field(default_factory=Call)
     config: Config | None = None
+    source: Source = field(default_factory=Source)
 
     def hashed(self, recipe: Mapping[str, Written]) -> dict[str, Any]:
         """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know. A key that is absent stands
@@ -71,7 +74,7 @@ class Trainer:
         what = {"command": filling.words(self.command, self.call.shell)} if self.command else {"python": self.python}
         units = {"units": dict(self.units)} if self.units else {}
         config = {"config": self.config.hashed(filling, self.holes)} if self.config else {}
-        around = {**self.call.hashed(filling), **config}
+        around = {**self.call.hashed(filling), **config, **self.source.hashed(filling)}
         return {**what, "version": self.version, "metrics": dict(self.patterns), **units, **around}
 
     def filling(self, recipe: Mapping[str, Written]) -> Filling:
@@ -81,7 +84,7 @@ class Trainer:
     @property
     def words(self) -> list[Word]:
         """All that has placeholders: the command, and what is around it."""
-        return [*self.command, *self.call.words(), *(self.config.words() if self.config else ())]
+        return [*self.command, *self.call.words(), *(self.config.words() if self.config else ()), *self.source.words()]
 
     @cached_property
     def holes(self) -> list[str]:
@@ -94,8 +97,9 @@ class Trainer:
         return bool(self.python) or self.seed_by_environment or "seed" in self.holes
 
 
-def read_trainer(problems: Problems, value: object) -> Trainer | None:
-    """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes."""
+def read_trainer(problems: Problems, value: object, commit_of: Callable[[str], str] = str) -> Trainer | None:
+    """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes. `commit_of` says which commit a
+    branch means."""
     if value is None:
         return None
     spec = problems.mapping(_KEY, value, "a mapping with `command` or `python`")
@@ -126,7 +130,8 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     version = _version(problems, spec.get("version"))
     if spec.get("venv") is not None:
         problems.text((*_KEY, "venv"), "the folder of an environment, as in ../.venv")
-    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec, call, config)
+    source = replace(read_source(problems, spec), commit_of=commit_of)
+    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec, call, config, source)
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:

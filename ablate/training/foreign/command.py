@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import Interrupted, RunFailure
+from ablate.errors import Interrupted, NotFound, RunFailure
 from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
-from ablate.training.foreign.about import about
+from ablate.training.foreign.about import about, own_folder
 from ablate.training.foreign.attempt import Attempt
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
+from ablate.training.foreign.place import ended, working_folder
 from ablate.training.foreign.ports import free_port
 from ablate.training.foreign.process import Command, Ending
 from ablate.training.foreign.secrets import Blot
@@ -36,7 +37,13 @@ Clock = Callable[[], float]
 def fit(run: Run, context: Context) -> Outcome:
     """Run the command to its end. Raises Interrupted after a signal, NotFound for a program that is not there, Diverged, and
     RunFailure where it fails or leaves out a declared metric."""
-    return follow(run, context)
+    try:
+        outcome = follow(run, context)
+    except (RunFailure, NotFound):  # a full disk, or a signal, gives the run back
+        ended(context)
+        raise
+    ended(context)
+    return outcome
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
@@ -68,12 +75,13 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Clock = t
 @contextlib.contextmanager
 def _attempt(run: Run, context: Context) -> Iterator[Attempt]:
     """The attempt, with a port where it asks for one."""
-    attempt = Attempt(run, context)
+    place = working_folder(run, context, own_folder(run, context))
+    attempt = Attempt(run, context, place=place)
     if not attempt.needs_port:
         yield attempt
         return
     with free_port() as port:
-        yield Attempt(run, context, port)
+        yield Attempt(run, context, port, place)
 
 
 class _Watch:
