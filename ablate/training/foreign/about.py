@@ -38,8 +38,10 @@ def about(run: Run, context: Context, names: Iterable[Path] = ()) -> tuple[dict[
     """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint."""
     folder, place = study_folder(context), code_folder(run, context)
     known = code(run, context)
-    others = {str(name): digest for name in names if (digest := _digest(place / name)) is not None}
     snapshot = snapshot_of(run, context)
+    if snapshot and snapshot.commit:  # what the commit holds is code; what is linked is not
+        names = [name for name in names if not (place / name).resolve().is_relative_to(snapshot.folder.resolve())]
+    others = {str(name): digest for name in names if (digest := _digest(place / name)) is not None}
     environment: dict[str, Any] = {
         **known.recorded(),
         "trainer": dict(run.trainer or {}),

@@ -50,7 +50,12 @@ def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
     """What the run's numbers depend on besides its recipe: this machine, and the files that the command names."""
     words = words_of(run, context)
     environment, fingerprint = about(run, context, map(Path, words[1:]))
-    return {**environment, "program": shutil.which(words[0], path=search_path(os.environ))}, fingerprint
+    called = {
+        "program": shutil.which(words[0], path=search_path(os.environ)),
+        "command": shlex.join(words),
+        "cwd": str(working_folder(run, context, own_folder(run, context))),
+    }
+    return {**environment, **called}, fingerprint
 
 
 def words_of(run: Run, context: Context) -> list[str]:
