@@ -161,6 +161,17 @@ def test_a_fixed_seed_is_replaced_in_a_copy_of_the_runs_own(call: Any, project: 
     assert counts(call, path) == (4, 4, 0)
 
 
+def test_a_revision_without_the_program_is_said_before_anything_runs(call: Any, project: Path) -> None:
+    path = study(project, "source: {git: '{rev}'}", BY_REVISION)
+    git(project, "checkout", "-q", "--orphan", "empty")
+    commit(project, {"lib.py": ""})
+    git(project, "rm", "-q", "--cached", "train.py")
+    git(project, "commit", "-q", "--amend", "-m", "no program")
+    path.write_text(path.read_text().replace("[main, old]", "[main, empty]"))
+    said = call("grid", "run", path, "--limit", 1).err
+    assert f"names ../train.py, which was not found in the commit {load(path).commits['empty'][:12]}" in said
+
+
 def test_a_revision_with_a_text_replaced(call: Any, project: Path) -> None:
     path = study(project, "source: {git: '{rev}'}\n  replace: {../lib.py: {'OFFSET = 2': 'OFFSET = 12'}}", BY_REVISION)
     call("grid", "plan", path, code=3).told("study")
