@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UsageError, nearest
-from ablate.study.assign.command_words import expand
 from ablate.study.values.digits import brief
 from ablate.study.values.metrics import METRICS, MetricName
 
@@ -119,6 +118,8 @@ def details_document(result: RunResult) -> dict[str, Any]:
 def called(result: RunResult) -> tuple[str, str]:
     """(the command of a script's run as it was called, the folder that it was called in); of a run that no attempt noted it of, as
     it will be called, and no folder. Both are empty for other trainers."""
+    from ablate.study.assign.command_words import expand  # with pydantic, which `--help` does without
+
     trainer = result.run.trainer or {}
     if "command" not in trainer:
         return "", ""
