@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.errors import NotFound, UsageError
 from ablate.project.calls import folder_of
+from ablate.project.telling import tell
 from ablate.study.code import git
-from ablate.study.code.provenance import Code, codes_of
+from ablate.study.code.provenance import Code, codes_in, codes_of
 from ablate.study.code.replaced import WrongCount, replaced
-from ablate.study.code.snapshot import read_snapshot, take
+from ablate.study.code.snapshot import Snapshot, read_snapshot, take
 from ablate.study.code.tree import Tree, look
 from ablate.study.document.problems import Problems
 from ablate.study.document.source import Key, parse
@@ -66,7 +68,13 @@ def check_sources(study: Study) -> Study:
 def take_sources(study: Study) -> dict[str, dict[str, str]]:
     """The snapshots of a study's runs, by commit, made where they are not there yet. Raises StudyError, NoSpaceOrPermission."""
     check_sources(study)
-    return {commit: take(folder_of(study), home(), commit).document() for commit in commits_of(study)}
+    taken = {commit: take(folder_of(study), home(), commit) for commit in commits_of(study)}
+    for commit, snapshot in taken.items():
+        if commit and (absent := _absent(study, commit, snapshot)):
+            tell(
+                f"warning: trainer.command names {', '.join(absent)}, which was not found in the commit {commit[:12]}."
+            )
+    return {commit: snapshot.document() for commit, snapshot in taken.items()}
 
 
 def codes_of_sources(study: Study, sources: Mapping[str, Mapping[str, str]]) -> dict[str, Code]:
@@ -109,6 +117,16 @@ def _check_texts(problems: Problems, tree: Tree, file: str, texts: Mapping[str, 
             "wrong-count",
             f"{error.text!r} {error}. Write it as it stands there, with as much around it as makes it the only one.",
         )
+
+
+def _absent(study: Study, commit: str, snapshot: Snapshot) -> list[str]:
+    """The programs of a commit's runs that it does not have."""
+    own = [run for run in study.runs if (run.trainer or {}).get("commit") == commit]
+    plain = (
+        replace(run, trainer={key: value for key, value in (run.trainer or {}).items() if key != "commit"})
+        for run in own
+    )
+    return list(dict.fromkeys(code.absent for code in codes_in(snapshot.place, plain, ()).values() if code.absent))
 
 
 def _outside(study: Study, inner: str, held: set[str]) -> Iterator[str]:

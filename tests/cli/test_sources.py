@@ -133,6 +133,8 @@ def test_revisions_of_the_code_are_levels(call: Any, project: Path) -> None:
     call("grid", "run", path)
     assert means(call, path) == pytest.approx([2.501837, 1.501837])
     assert counts(call, path) == (4, 0, 0)
+    assert {result.attempts[-1].fingerprint for result in results(path)} == {results(path)[0].attempts[-1].fingerprint}
+    assert "train.py" not in str(results(path)[0].attempts[-1].fingerprint)
     (project / "lib.py").write_text("OFFSET = 2\n")
     assert git(project, "status", "--porcelain") == "?? exp/"
     assert git(project, "rev-parse", "HEAD", "old") == "\n".join(load(path).commits[rev] for rev in ("main", "old"))
@@ -157,6 +159,17 @@ def test_a_fixed_seed_is_replaced_in_a_copy_of_the_runs_own(call: Any, project: 
     with (project / "train.py").open("a") as file:
         file.write("# edited\n")
     assert counts(call, path) == (4, 4, 0)
+
+
+def test_a_revision_without_the_program_is_said_before_anything_runs(call: Any, project: Path) -> None:
+    path = study(project, "source: {git: '{rev}'}", BY_REVISION)
+    git(project, "checkout", "-q", "--orphan", "empty")
+    commit(project, {"lib.py": ""})
+    git(project, "rm", "-q", "--cached", "train.py")
+    git(project, "commit", "-q", "--amend", "-m", "no program")
+    path.write_text(path.read_text().replace("[main, old]", "[main, empty]"))
+    said = call("grid", "run", path, "--limit", 1).err
+    assert f"names ../train.py, which was not found in the commit {load(path).commits['empty'][:12]}" in said
 
 
 def test_a_revision_with_a_text_replaced(call: Any, project: Path) -> None:
@@ -208,6 +221,26 @@ def test_too_much_to_copy_is_told_with_the_largest(call: Any, tmp_path: Path, mo
     said = call("grid", "check", tmp_path / "plain/s.yaml", code=3)
     assert "trainer.source: " in said.err
     assert "data (0 MB)" in said.err
+
+
+def test_a_run_shows_what_was_called_where_and_what_it_printed_last_first(call: Any, project: Path) -> None:
+    path = study(project, "source: copy")
+    call("grid", "run", path, "--limit", 1)
+    done, queued = results(path)[0], results(path)[1]
+    shown = call("runs", "show", done.run.run_id).out
+    assert "\ncommand  python ../train.py --lr 0.5 --seed 0\n" in shown
+    assert f"\nfolder  {done.environment['source']['folder']}/code/exp\n" in shown
+    assert "\ncommand  python ../train.py --lr 0.25 --seed 0\n" in call("runs", "show", queued.run.run_id).out
+    assert call("runs", "logs", done.run.run_id[:12]).out == call("runs", "logs", done.run.run_id, "--follow").out != ""
+    assert not [
+        row for row in call("runs", "diff", done.run.run_id, done.run.run_id).out.splitlines() if "command" in row
+    ]
+    (project / "train.py").write_text("print('epoch 1')\nraise SystemExit('no such layer')\n")
+    call("grid", "run", path, "--retry", "stale", code=4)
+    shown = call("runs", "show", done.run.run_id).out
+    log, _, error = shown.partition("log (the last 40 lines)\n")[2].partition("error\n")
+    assert log == "epoch 1\nno such layer\n"
+    assert error == "the command exited with status 1: no such layer\n"
 
 
 # Resumed, killed, freed ------------------------------------------------------------------------------------------------

@@ -117,6 +117,8 @@ def is_byte_code(name: str) -> bool:
 
 def _is_database(path: Path) -> bool:
     try:
+        if (size := path.stat().st_size) < 512 or size % 512:  # it is made of pages
+            return False
         with path.open("rb") as stream:
             return path.is_file() and stream.read(len(_DATABASE)) == _DATABASE
     except OSError:

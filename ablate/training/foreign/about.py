@@ -41,8 +41,10 @@ def about(
     `where` it runs, if not in the study's folder."""
     folder, place = study_folder(context), where or code_folder(run, context)
     known = code(run, context)
-    others = {str(name): digest for name in names if (digest := _digest(place / name)) is not None}
     snapshot = snapshot_of(run, context)
+    if snapshot and snapshot.commit:  # what the commit holds is code; what is linked is not
+        names = [name for name in names if not (place / name).resolve().is_relative_to(snapshot.folder.resolve())]
+    others = {str(name): digest for name in names if (digest := _digest(place / name)) is not None}
     environment: dict[str, Any] = {
         **known.recorded(),
         "trainer": dict(run.trainer or {}),

@@ -34,7 +34,7 @@ class Attempt:
     """`run_dir` is the run's own folder, `port` what `{port}` stands for, `place` the study's folder or what stands for it, a snapshot
     or a copy of the run's own; only `write` changes anything."""
 
-    def __init__(self, run: Run, context: Context, port: int = 0, place: Path | None = None) -> None:
+    def __init__(self, run: Run, context: Context, port: int | None = None, place: Path | None = None) -> None:
         assert run.trainer is not None
         self._run, self._context, self._trainer = run, context, run.trainer
         self.run_dir, self._place = own_folder(run, context), place or code_folder(run, context)
@@ -42,7 +42,7 @@ class Attempt:
             "run_dir": str(self.run_dir),
             "study_dir": str(self._place),
             "threads": str(context.threads),
-            "port": str(port),
+            "port": "{port}" if port is None else str(port),
         }
         if config := self._trainer.get("config"):
             self._known["config"] = str(self.run_dir / Path(*self._expand(config["file"])).name)
@@ -141,9 +141,14 @@ class Attempt:
             _write(self.run_dir / name, text)
 
     def told(self) -> dict[str, Any]:
-        """What an attempt's environment keeps: the program, the interpreter of a `venv`, what it goes on from."""
+        """What an attempt's environment keeps: the program, the command with its folder, the interpreter of a `venv`, what it goes on from."""
         path = self.environment["PATH"]
-        found: dict[str, Any] = {"program": shutil.which(self.words()[0], path=path)}
+        words = self.words()
+        found: dict[str, Any] = {
+            "program": shutil.which(words[0], path=path),
+            "command": shlex.join(words),
+            "cwd": str(self.folder),
+        }
         if self.venv is not None:
             python = str(self.venv / "bin" / "python")
             version = version_of(python, self.environment)
