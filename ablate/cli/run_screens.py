@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ablate.project.runs import LOG_LINES, Names, first_name, flat, log_of
+from ablate.project.runs import LOG_LINES, Names, called, cause_of, first_name, flat, log_of
 from ablate.project.text import duration, plural
 from ablate.study.values.digits import brief
 from ablate.study.values.metrics import MetricName
@@ -73,6 +73,10 @@ def print_run(result: RunResult, names: Names, console: Console) -> None:
         took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
         device = attempt.environment.get("device", "")
         console.print(f"attempt {attempt.number}  {attempt.state}{took}  {attempt.worker}  {device}", markup=False)
+    command, folder = called(result)
+    for what, text in (("command", command), ("folder", folder)):
+        if text:
+            console.print(f"{what}  {text}", markup=False, soft_wrap=True)
     _print_environment(console, result)
     _print_epochs(console, result)
     _print_data(console, result.details.get("data", {}))
@@ -82,10 +86,14 @@ def print_run(result: RunResult, names: Names, console: Console) -> None:
     console.print("recipe")
     for path, value in flat(run.recipe.json).items():
         console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
-    if result.error:
-        console.print(f"error\n{result.error}", markup=False, soft_wrap=True)
-    if log := log_of(result):
-        console.print(f"log (the last {LOG_LINES} lines)\n{log}", markup=False, soft_wrap=True)
+    log = log_of(result)
+    said = [f"error\n{result.error}"] if result.error else []
+    if log:
+        said.append(f"log (the last {LOG_LINES} lines)\n{log}")
+        if command and result.error:  # the log ends with the lines that the error quotes
+            said = [said[1], f"error\n{cause_of(result.error)}"]
+    for text in said:
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def _print_environment(console: Console, result: RunResult) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,15 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
         "folder": str(folder_of(study)),
         "parents": dict(study.parent_sources),
         "weights": dict(study.weights),
+        **({"commits": dict(study.commits)} if study.commits else {}),
     }
 
 
-def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
+def trainer_options(
+    study: Study, folder: Path | None = None, sources: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, Any]:
     """`Context.options` for the runs of a study: what to keep, where things lie, which files are code too, how many epochs a
-    script has, and what is recorded of its files."""
+    script has, what is recorded of its files, and the snapshots by commit."""
     from ablate.study.assign.foreign_trainer import options_of
     from ablate.study.assign.metric_files import artifacts_of
     from ablate.study.code.scripts import globs_of
@@ -46,6 +50,7 @@ def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
         **({"watch": list(watch)} if watch else {}),
         **({"epochs": epochs} if epochs else {}),
+        **({"sources": {commit: dict(own) for commit, own in sources.items()}} if sources else {}),
         **options_of(study.trainer),
         **({"artifacts": list(artifacts)} if artifacts else {}),
     }

@@ -13,9 +13,10 @@ from ablate.project.blocked import train_parents_again
 from ablate.project.calls import folder_of, settings_of_call, trainer_options
 from ablate.project.database import database_url
 from ablate.project.planning import Plan, make_plan
+from ablate.project.sources import begin_anew, codes_of_sources, take_sources
 from ablate.store.store import Store
 from ablate.study.assign.foreign_trainer import fit_name
-from ablate.study.code.provenance import codes_of, digest_of
+from ablate.study.code.provenance import digest_of
 from ablate.study.recipes.places import home
 from ablate.study.values.study import Study
 
@@ -60,20 +61,28 @@ def work(
     DatabaseGone: nothing can be read of the results either.
     """
     folder = str(folder_of(study))
-    settings = settings_of_call(study) if settings is None else settings
-    key = store.save_study(study, settings=settings, folder=folder, retry=retry, code=codes_of(study))
+    sources = take_sources(study)
+    settings = {
+        **(settings_of_call(study) if settings is None else settings),
+        **({"sources": sources} if sources else {}),
+    }
+    codes = codes_of_sources(study, sources)
+    if retry:
+        begin_anew(study, store)
+    key = store.save_study(study, settings=settings, folder=folder, retry=retry, code=codes)
     again = train_parents_again(study, store, home(), key)
     before = make_plan(study, store, workers=engine.given.get("workers") or 1)
     announce(before, len(again))
     report = None
     if before.to_run or before.counts["running"] or any(parent.state != "done" for parent in before.parents):
-        report = _train(study, before, key, db, engine, shown)
+        report = _train(study, before, key, db, engine, shown, digest_of(codes), sources)
         if report.gone is not None:
             raise report.gone
     return Worked(before, make_plan(study, store), report)
 
 
-def _train(study: Study, planned: Plan, key: int, db: str | None, engine: ReadyEngine, shown: Shown) -> GridReport:
+def _train(study: Study, planned: Plan, key: int, db: str | None, engine: ReadyEngine, shown: Shown, code: str | None,
+           sources: Mapping[str, Mapping[str, str]]) -> GridReport:  # fmt: skip
     """Hand the request to the executor."""
     stop = StopFlag()
     url = database_url(db)
@@ -84,8 +93,8 @@ def _train(study: Study, planned: Plan, key: int, db: str | None, engine: ReadyE
             fit=fit_name(study.trainer),
             home=home(),
             total=planned.to_run,
-            options=trainer_options(study),
-            code=digest_of(codes_of(study)),
+            options=trainer_options(study, sources=sources),
+            code=code,
             on_event=handle,
             stop=stop,
             database=url,

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, UsageError
+from ablate.project.code_copies import CodeCopy, is_own_copy, own_copies, shared_copies
+from ablate.study.code.snapshot import MANIFEST, SOURCES, remove
 from ablate.study.recipes.places import MARKER, default_home
 from ablate.study.recipes.recipe import start_of
 from ablate.study.values.recipe import AnyRecipe
@@ -32,6 +34,7 @@ KINDS = {
     "checkpoints": "checkpoints of done runs and pruned trials",
     "weights": "weights that no study keeps and no run starts from",
     "decoded": "decoded data, not used recently",
+    "sources": "copies of code that no open run uses",
     "leftovers": "temporary files of killed processes",
     "unknown": "runs that are not in this database",
 }
@@ -101,18 +104,30 @@ def free(findings: Findings, store: Store | None, kinds: Iterable[str]) -> tuple
     wanted = [item for item in findings.items if item.kind in set(kinds)]
     gone: list[Item] = []
     problems: list[str] = []
+    unused = {copy.folder for copy in shared_copies(findings.home, store)}
     for item in wanted:
+        if item.path.parent == findings.home / SOURCES and item.kind == "sources" and item.path not in unused:
+            continue
         known = item.run_id is not None and item.kind != "unknown"
         if known and (store is None or _state(store, str(item.run_id)) not in _FINISHED):
             continue
         try:
-            shutil.rmtree(item.path) if item.path.is_dir() else item.path.unlink()
+            _remove(item)
             gone.append(item)
         except FileNotFoundError:
             continue
         except OSError as error:
             problems.append(f"{item.path} cannot be removed: {error.strerror}")
     return gone, problems
+
+
+def _remove(item: Item) -> None:
+    if (item.path / MANIFEST).is_file():
+        remove(item.path)  # what a script wrote into it stays
+    elif item.path.is_dir():
+        shutil.rmtree(item.path)
+    else:
+        item.path.unlink()
 
 
 def _state(store: Store, run_id: str) -> str | None:
@@ -136,7 +151,8 @@ class _Search:
                 self.notes.append(f"{self.home / place} is a link to another place: skipped.")
         self.runs()
         self.cache()
-        for place in ("splits", "weights"):
+        self.sources()
+        for place in ("splits", "weights", SOURCES):
             self.half_written(_entries(self.home / place))
         return Findings(self.home, tuple(self.items), sizes, tuple(self.notes), self.scripts, is_ours(self.home))
 
@@ -161,6 +177,8 @@ class _Search:
             run = results[run_id].run
             if run.trainer is not None:
                 self.of_script(Path(entry.path))
+                for copy in own_copies(Path(entry.path), run_id, states[run_id].state):
+                    self.code_copy(copy)
             if states[run_id].state in _FINISHED:
                 self.finished(Path(entry.path), run, needed.get(run_id, {"last", "selected"}))
 
@@ -169,11 +187,23 @@ class _Search:
         left = (
             entry
             for entry in _entries(folder)
-            if not (_OURS.fullmatch(entry.name) or _HALF_WRITTEN.fullmatch(entry.name))
+            if not (_OURS.fullmatch(entry.name) or _HALF_WRITTEN.fullmatch(entry.name) or is_own_copy(entry.name))
         )
         size = sum(_size(entry) for entry in left)
         if size:
             self.scripts[folder] = size
+
+    def sources(self) -> None:
+        """Snapshots. One that a process uses stays; one that this database does not know may be another's for a day."""
+        for copy in shared_copies(self.home, self.store):
+            if not self.is_open(copy.folder) and (copy.known or self.now - copy.asked > DAY):
+                self.code_copy(copy)
+
+    def code_copy(self, copy: CodeCopy) -> None:
+        if copy.size:
+            self.items.append(Item("sources" if copy.known else "unknown", copy.folder, copy.size, copy.run_id))
+        if copy.left:
+            self.scripts[copy.folder] = copy.left
 
     def finished(self, folder: Path, run: Run, needed: set[str]) -> None:
         for entry in _entries(folder):
@@ -233,9 +263,10 @@ class _Search:
             if _HALF_WRITTEN.fullmatch(entry.name) and not self.is_open(entry) and self.now - _newest(entry) > DAY:
                 self.add("leftovers", entry)
 
-    def is_open(self, entry: os.DirEntry[str]) -> bool:
-        inside = os.path.join(entry.path, "")
-        return any(path == entry.path or path.startswith(inside) for path in self.open_files)
+    def is_open(self, entry: os.DirEntry[str] | Path) -> bool:
+        path = os.fspath(entry)
+        inside = os.path.join(path, "")
+        return any(other == path or other.startswith(inside) for other in self.open_files)
 
 
 def _is_decoded(entry: os.DirEntry[str]) -> bool:
@@ -304,7 +335,8 @@ def _newest(entry: os.DirEntry[str]) -> float:
 
 
 def _open_files(home: Path) -> set[str]:
-    """Files below `home` that a process of this machine has open or mapped, as far as this user may see."""
+    """Files below `home` that a process of this machine has open or mapped, and folders that one works in, as far as this user
+    may see."""
     inside = os.path.join(home, "")
     found: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):
@@ -312,6 +344,8 @@ def _open_files(home: Path) -> set[str]:
             for link in os.scandir(process / "fd"):
                 with contextlib.suppress(OSError):
                     found.add(os.readlink(link.path))
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(process / "cwd"))
         with contextlib.suppress(OSError):
             maps = (process / "maps").read_text(errors="replace")
             found.update(line.split(maxsplit=5)[5] for line in maps.splitlines() if inside in line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 FAILED = ("failed", "lost")
 LOG_LINES = 40
 COLUMNS = ("run", "arm", "seed", "state", "tries", "time")
+_OF_ONE_ATTEMPT = ("pid", "command", "cwd", "source.folder")
+"""What an attempt's environment has of its own: the command holds the seed and the run's folder."""
 Names = Mapping[str, tuple[str, ...]]
 """What a study calls each run: its arm, and the arms that are the same run."""
 
@@ -113,6 +116,27 @@ def details_document(result: RunResult) -> dict[str, Any]:
     }
 
 
+def called(result: RunResult) -> tuple[str, str]:
+    """(the command of a script's run as it was called, the folder that it was called in); of a run that no attempt noted it of, as
+    it will be called, and no folder. Both are empty for other trainers."""
+    from ablate.study.assign.command_words import expand  # with pydantic, which `--help` does without
+
+    trainer = result.run.trainer or {}
+    if "command" not in trainer:
+        return "", ""
+    noted = result.environment
+    if isinstance(noted.get("command"), str):
+        return str(noted["command"]), str(noted.get("cwd") or "")
+    return shlex.join(expand(list(map(str, trainer["command"])), result.run.seed, "{run_dir}")), ""
+
+
+def cause_of(error: str) -> str:
+    """A script's failure without the command and the lines that it printed last, which stand before it, each after two blanks."""
+    lines = error.splitlines()
+    quoted = max((place for place, line in enumerate(lines) if line.startswith("  ")), default=-1)
+    return "\n".join(lines[quoted + 1 :]) or error
+
+
 def differences(one: RunResult, other: RunResult, *, everything: bool = False) -> list[tuple[str, str, str]]:
     """What differs between two runs, with the value of each: seed, recipe, environment, data, metrics; with `everything`, what is
     the same, too. Numbers are rounded, unless that makes them equal. Parts that only one recipe uses follow from the recipe."""
@@ -125,7 +149,7 @@ def differences(one: RunResult, other: RunResult, *, everything: bool = False) -
         ("metric ", once(one), once(other)),
     ):
         for name in sorted({*left, *right}):
-            follows = name == "pid" or (name.startswith("parts.") and not (name in left and name in right))
+            follows = name in _OF_ONE_ATTEMPT or (name.startswith("parts.") and not (name in left and name in right))
             if everything or (left.get(name) != right.get(name) and not follows):
                 shorten = _number if what == "metric " else _short
                 rows.append((what + name, *_pair(name, left.get(name, "—"), right.get(name, "—"), shorten)))

@@ -20,6 +20,7 @@ from ablate.project.database import database_url
 from ablate.project.engines import ReadyEngine
 from ablate.project.planning import make_plan
 from ablate.project.results import looks_of, study_results
+from ablate.project.sources import take_sources
 from ablate.project.telling import tell
 from ablate.project.text import plural
 from ablate.store.store import Store
@@ -60,7 +61,8 @@ def train(
     make_home()
     url = database_url(db)
     with Store.open(url) as store:
-        session = Session(tuning, store, prepare=lambda study, key: train_parents_again(study, store, home(), key))
+        sources = take_sources(tuning.study)
+        session = Session(tuning, store, lambda study, key: train_parents_again(study, store, home(), key), sources)
         if retry and (again := session.retry(retry)):
             tell(f"{plural(again, 'failed trial')} to retry")
         announce(session)
@@ -90,7 +92,7 @@ def _request(session: Session, url: str, handle: Callable[[Event], None], engine
         open_store=lambda: Store.open(url),
         fit=fit_name(study.trainer),
         home=home(),
-        options={**trainer_options(study), **judged},
+        options={**trainer_options(study, sources=session.sources), **judged},
         on_event=handle,
         stop=StopFlag(),
         database=url,

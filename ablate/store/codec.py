@@ -106,6 +106,7 @@ def without_folder(row: Mapping[str, Any]) -> dict[str, Any]:
         kept["file"] = os.path.basename(kept["file"])
     if '"folder"' in (kept.get("settings") or ""):
         settings = dict(from_json(kept["settings"]))
-        settings.pop("folder", None)
+        for name in ("folder", "sources"):
+            settings.pop(name, None)
         kept["settings"] = to_json(settings)
     return kept

@@ -16,6 +16,7 @@ from ablate.errors import NotFound, Problem, nearest
 from ablate.study.assign.assign import apply, read_settings
 from ablate.study.assign.foreign_recipe import apply_free
 from ablate.study.assign.foreign_trainer import Trainer, read_trainer
+from ablate.study.code.git import Commits
 from ablate.study.designs.arms import FreeText, RecipeText, build_arms, build_runs, joined_levels, text_of
 from ablate.study.designs.design import Design, path_steps, read_design
 from ablate.study.designs.factors import read_baseline, read_factors
@@ -53,7 +54,7 @@ class Settings:
     """What the command line changes: a profile, `--set path=value`, and the seeds; `recipe` is what a tuning file changes.
 
     `sources` are texts of studies that are named, and `weights` digests of files of weights, by their paths from the study's
-    folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`). `stored` says that the text was run once:
+    folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`), as do `commits`. `stored` says that the text was run once:
     names of parts that are absent here are kept, and told in `Study.absent`. Without `files` the text is taken as it is, wherever it
     is read: base config files are not looked at.
     """
@@ -64,6 +65,7 @@ class Settings:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    commits: Mapping[str, str] = field(default_factory=dict)
     stored: bool = False
     files: bool = True
 
@@ -111,6 +113,7 @@ class _Reader:
         self.family = replace(family, above=(*family.above, _resolved(Path(document.file))))
         self.data = document.data
         self.trainer: Trainer | None = None
+        self.commits = Commits(folder, settings.commits)
 
     def read(self) -> Study:
         """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
@@ -119,7 +122,7 @@ class _Reader:
             problems.add(("space",), "wrong-file", "this is a tuning file, not a study; use `ablate tune run`.")
             problems.stop()
         problems.known_keys((), data, STUDY)
-        trainer = self.trainer = read_trainer(problems, data.get("trainer"))
+        trainer = self.trainer = read_trainer(problems, data.get("trainer"), self.commits)
         problems.free = trainer is not None
         head = self._head()
         defaults = {} if trainer else {path: field.default for path, field in fields().items()}
@@ -187,9 +190,10 @@ class _Reader:
             )
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent, self._weights)
-        text = FreeText(self.trainer, self.folder if self.settings.files else None) if self.trainer else RecipeText()
+        text = FreeText(self.trainer, self._bases()) if self.trainer else RecipeText()
         resolve = None if self.trainer else parents.resolve
         arms = build_arms(problems, grid.points, factors, base, resolve, text)
+        self._check_commits()
         problems.stop()
         runs = build_runs(arms, seeds, parents.parent_of, text)
         problems.stop()
@@ -197,7 +201,22 @@ class _Reader:
         return {
             "arms": arms, "runs": runs, "parents": own, "parent_folders": tuple(parents.folders), "text": text_of(arms),
             "parent_sources": dict(self.family.sources), "weights": dict(self.family.weights),
+            "commits": dict(self.commits.found),
         }  # fmt: skip
+
+    def _bases(self) -> Path | None:
+        """Where base config files are looked at; None where they are another commit's, or the text is a stored one."""
+        elsewhere = self.trainer is not None and self.trainer.source.revision
+        return self.folder if self.settings.files and not elsewhere else None
+
+    def _check_commits(self) -> None:
+        for revision in self.commits.unknown if not self.problems.errors else ():
+            self.problems.add(
+                ("trainer", "source", "git"),
+                "unknown-name",
+                f"{show(revision)} is no commit or branch of a git repository that holds {self.folder.absolute()}; "
+                "`git log --oneline --all` lists what there is.",
+            )
 
     def _variant(
         self, sets: Mapping[str, Any], unset: Mapping[str, Any], grid: Grid, factors: tuple[Factor, ...]
@@ -309,8 +328,8 @@ class _Reader:
             self.problems.add(
                 ("trainer", "command"),
                 "missing",
-                f"the study has {len(seeds)} seeds, but the command does not use {{seed}}. Add it, as in --seed {{seed}}; or set "
-                "`seed: env` if the script reads ABLATE_SEED; or set `seeds: 1`.",
+                f"the study has {len(seeds)} seeds, but the command does not use {{seed}}. Add it, as in --seed {{seed}}; or "
+                "`replace` a seed that the script has fixed; or set `seed: env` if the script reads ABLATE_SEED; or set `seeds: 1`.",
             )
 
     def _grid(

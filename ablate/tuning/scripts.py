@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from ablate.study.assign.foreign_recipe import Written
 from ablate.study.assign.foreign_trainer import Trainer, read_trainer
+from ablate.study.code.git import Commits
 from ablate.study.designs.arms import FreeText
 from ablate.study.document.problems import Problems
 from ablate.study.document.source import parse
@@ -36,7 +38,7 @@ def _text(dimension: Dimension, value: object) -> str:
 def runs_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> tuple[Run, ...]:
     """The runs of a trial, one a seed: those that the study would have with these values in the place of its own."""
     study = tuning.study
-    text = FreeText(_trainer(study.source, study.file))
+    text = FreeText(_trainer(study.source, study.file, tuple(study.commits.items())))
     levels: dict[str, Any] = {}
     for factor in study.factors:
         levels |= factor.level(arm.levels[factor.name]).sets
@@ -50,9 +52,11 @@ def runs_of(tuning: Tuning, arm: Arm, params: Mapping[str, Any]) -> tuple[Run, .
 
 
 @lru_cache(maxsize=8)
-def _trainer(source: str, file: str) -> Trainer:
-    """The trainer that a study's text declares. The study has been read: there are no mistakes in it."""
+def _trainer(source: str, file: str, commits: tuple[tuple[str, str], ...]) -> Trainer:
+    """The trainer that a study's text declares, its revisions being these commits. The study has been read: there are no mistakes in it."""
     document = parse(source, file)
-    found = read_trainer(Problems(document, free=True), document.data["trainer"])
+    found = read_trainer(
+        Problems(document, free=True), document.data["trainer"], Commits(Path(file).parent, dict(commits))
+    )
     assert found is not None
     return found

@@ -54,10 +54,17 @@ class _Arm:
 
 class Session:
     """Safe to call from several threads. `prepare` is called with the study of all trials' runs, and the key of the request
-    for them, once they are queued. All askers of a tuning share one request, which grows; `key` is its key. `found` counts the runs of this session's trials that were done when they were asked for."""
+    for them, once they are queued. `sources` are the snapshots of their code, by commit. All askers of a tuning share one request, which grows; `key` is its key. `found` counts the runs of this session's trials that were done when they were asked for."""
 
-    def __init__(self, tuning: Tuning, store: Store, prepare: Prepare = lambda study, key: None) -> None:
+    def __init__(
+        self,
+        tuning: Tuning,
+        store: Store,
+        prepare: Prepare = lambda study, key: None,
+        sources: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.tuning = tuning
+        self.sources = sources or {}
         self._store = store
         self._prepare = prepare
         self._lock = threading.RLock()
@@ -290,6 +297,7 @@ class Session:
         self._over = self.over
         settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
         settings |= {"over": self._over, **({"trainer": dict(study.trainer)} if study.trainer else {})}
+        settings |= {"sources": self.sources} if self.sources else {}
         key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
         self._prepare(study, key)
         return key

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "init", "grid plan", "grid check", "grid run", "grid schema", "status", "runs list", "runs show", "runs diff", "runs cancel", "runs verify",
+    "init", "grid plan", "grid check", "grid run", "grid schema", "status", "runs list", "runs show", "runs logs", "runs diff", "runs cancel", "runs verify",
     "report", "tune run", "tune report", "tune export", "predict", "data list", "data fetch", "data verify", "db info", "db check", "db upgrade", "db backup", "db restore",
     "db export", "db import", "watch", "clean", "doctor", "worker",
 )  # fmt: skip

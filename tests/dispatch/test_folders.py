@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_texts import raising
+from repositories import commit
 
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.worker.folders import working_folder
 from ablate.errors import NotFound
 from ablate.study.code.provenance import codes_of, digest_of
+from ablate.study.code.snapshot import take
 from ablate.study.loader import load
 from ablate.study.values.study import Study
 
@@ -48,7 +52,15 @@ def written(tmp_path: Path, request_of: Any) -> dict[str, Any]:
 def request_of(tmp_path: Path) -> Any:
     from ablate.dispatch.contract.executor import GridRequest
 
-    return lambda **fields: GridRequest(request_key=1, open_store=lambda: None, home=tmp_path / "home", **fields)
+    return lambda **fields: GridRequest(
+        **{
+            "request_key": 1,
+            "open_store": lambda: None,
+            "home": tmp_path / "home",
+            "database": "sqlite:///r.db",
+            **fields,
+        }
+    )
 
 
 def place(document: dict[str, Any]) -> Path:
@@ -88,6 +100,62 @@ def test_scripts_that_are_unknown_are_looked_for_nowhere_else(tmp_path: Path) ->
         working_folder(study.runs, (), None, str(tmp_path / "B"))
     with pytest.raises(NotFound, match="the folder of this request is not here"):
         working_folder(study.runs, (), None, "")
+
+
+@pytest.fixture
+def copied(tmp_path: Path, request_of: Any) -> dict[str, Any]:
+    """The document of a grid file for the project in A, whose runs use a snapshot."""
+    study = project(tmp_path / "A")
+    source = take(tmp_path / "A", tmp_path / "home").document()
+    options = {"study_dir": str(tmp_path / "A"), "sources": {"": source}}
+    request = request_of(fit="ablate.training.foreign.command:fit", runs=study.runs, code="0" * 64, options=options)
+    return gridfile.read(gridfile.write(request))
+
+
+def sources(document: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = gridfile.request_from(Path("grid.json"), document)["options"]["sources"]
+    return found
+
+
+def test_the_snapshot_of_a_request_serves_wherever_it_is_seen(copied: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "A").rename(tmp_path / "gone")
+    assert sources(copied) == copied["options"]["sources"]
+
+
+def test_a_snapshot_that_is_not_here_is_made_of_equal_code_or_refused(
+    copied: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (asked,) = copied["options"]["sources"].values()
+    shutil.rmtree(asked["folder"])
+    assert sources(copied) == {"": asked}
+    assert (Path(asked["folder"]) / "code" / "train.py").is_file()
+    shutil.rmtree(asked["folder"])
+    (tmp_path / "A").rename(tmp_path / "gone")
+    project(tmp_path / "B", script="print(2)\n")
+    monkeypatch.chdir(tmp_path / "B")
+    with raising(NotFound) as caught:
+        sources(copied)
+    assert asked["digest"][:12] in str(caught.value)
+    assert f"{tmp_path / 'B'} has {take(tmp_path / 'B', tmp_path / 'home').digest[:12]}" in str(caught.value)
+    project(tmp_path / "B")
+    assert sources(copied) == {"": asked}
+
+
+def test_a_commit_that_is_not_here_is_refused(
+    copied: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = commit(tmp_path / "A", {"train.py": "print(3)\n"})
+    asked = take(tmp_path / "A", tmp_path / "home", made).document()
+    copied["options"]["sources"] = {made: asked}
+    shutil.rmtree(asked["folder"])
+    commit(tmp_path / "A", {"train.py": "print(4)\n"})
+    assert sources(copied) == {made: asked}
+    assert (Path(asked["folder"]) / "code" / "train.py").read_text() == "print(3)\n"
+    shutil.rmtree(asked["folder"])
+    shutil.rmtree(tmp_path / "A")
+    monkeypatch.chdir(tmp_path)
+    with raising(NotFound):
+        sources(copied)
 
 
 def test_our_own_trainer_is_the_same_everywhere(

@@ -71,6 +71,8 @@ VALID = [
     "study: s\ntrainer: {command: [x, 3, '{seed}'], metrics: {acc: {better: higher, pattern: (.)}, top1: }}\ntables: {t: {rows: epoch, columns: [acc, val_acc, top1]}}",
     "study: s\nseeds: 1\ntrainer: {command: 'x {f?--f|--g} {port}', cwd: '../{r}', env: {A: , B: 3, C: '{threads}'}, venv: ../.venv, setup: [y, 3], checkpoint: '{run_dir}/c*', resume: [--r, '{checkpoint}']}\nrecipe: {f: true, r: s}",
     "study: s\nseeds: 1\ntrainer: {command: 'cd x && y {a} | tee z', shell: bash, setup: 'make x', cwd: , env: , venv: , config: , checkpoint: , resume: }\nrecipe: {a: 1}",
+    "study: s\nseeds: 1\ntrainer: {command: x, source: copy, replace: {a.py: {'s = 1': 's = {seed}', t: 3, u: }}}",
+    "study: s\nseeds: 1\ntrainer: {command: x, source: , replace: }",
     "study: s\ntrainer: {python: a.b:c, version: 2}\nrecipe: {w: 1}\nfactors: {f: {path: x.y, levels: {a: [1], b: {z: 3}}}, g: {subsets: {m: {q: {r: 1}}}}}\nbaseline: {f: a}\nprofiles: {p: {recipe: {w: 4}, levels: {g: {m: {q.r: 2}}}}}",
     "study: s\ntables: {t: {rows: [class], columns: f1, where: {class: [cat, macro]}, test: welch-holm, caption: 3}}",
 ]
@@ -141,6 +143,9 @@ def test_inits_of_every_form_are_valid() -> None:
         ("study: s\ntrainer: {command: x, python: a:b}", "$.trainer"),
         ("study: s\ntrainer: {}", "$.trainer"),
         ("study: s\ntrainer: {python: a:b, versions: 1}", "$.trainer"),
+        ("study: s\nseeds: 1\ntrainer: {command: x, source: git}", "$.trainer.source"),
+        ("study: s\nseeds: 1\ntrainer: {command: x, source: {git: , commit: a}}", "$.trainer.source"),
+        ("study: s\nseeds: 1\ntrainer: {command: x, replace: {a.py: b}}", "$.trainer.replace['a.py']"),
         ("study: s\ntrainer: {python: a:b, metrics: {x: {better: more}}}", "$.trainer.metrics.x.better"),
         ("study: s\ntrainer: {python: a:b}\ntables: {t: {rows: f, column: top1}}", "$.tables.t"),
     ],

@@ -1,7 +1,9 @@
-"""`ablate runs list | show | diff | cancel | verify`: single runs, by unique prefixes of their ids."""
+"""`ablate runs list | show | logs | diff | cancel | verify`: single runs, by unique prefixes of their ids."""
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Annotated
 
 import typer
@@ -15,7 +17,10 @@ from ablate.project.runs import FAILED, details_document, differences, finite, l
 from ablate.project.text import plural
 from ablate.study.values.run import STATES
 
-app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, compare, cancel and verify runs.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="List, show, compare, cancel and verify runs; read their logs.")
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at a log that is followed."""
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.", autocompletion=completion.runs)
@@ -90,6 +95,31 @@ def show(run: RunArgument, db: Db = None, json_: JsonOption = False) -> None:
         return
     document = run_document(result, names, store.asked_by([result.run.run_id]))
     print_json(finite({"schema": 1, **document, **details_document(result), "log": log_of(result)}))
+
+
+@app.command(short_help="Print a run's log, or follow it.")
+def logs(
+    run: RunArgument,
+    follow_: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is printed, until the run has ended.")
+    ] = False,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", min=1, metavar="N", help="Of this attempt.  [default: the newest]")
+    ] = None,
+    db: Db = None,
+) -> None:
+    """Print what an attempt printed, whole. With --follow also what comes, of later attempts too, until the run has ended."""
+    from ablate.project.logs import follow, read_log
+
+    store = require_reader(db)
+    run_id = store.find(run).run.run_id
+    if follow_:
+        pieces = follow(lambda: store.find(run_id), attempt, lambda: time.sleep(LOOK_EVERY), say)
+    else:
+        pieces = read_log(store.find(run_id), attempt)
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
 
 
 @app.command(short_help="Show where two runs differ.")

@@ -138,9 +138,10 @@ class _Hand:
         from ablate.dispatch.contract.executor import GridRequest
         from ablate.dispatch.elsewhere.host_worker import exit_code, work_here
         from ablate.dispatch.elsewhere.queues import opener
-        from ablate.dispatch.worker.folders import working_folder
+        from ablate.dispatch.worker.folders import sources_here, working_folder
         from ablate.project.calls import trainer_options
         from ablate.project.planning import make_plan
+        from ablate.project.sources import take_sources
         from ablate.project.stored import load_record, place_of
         from ablate.store.store import Store
         from ablate.study.assign.foreign_trainer import fit_name
@@ -149,7 +150,12 @@ class _Hand:
         loaded = load_record(request)
         runs, watch = (*loaded.parents, *loaded.runs), globs_of(loaded.trainer)
         try:
-            folder = working_folder(runs, watch, request.code, request.folder, place_of(request))
+            sources = sources_here(request.settings.get("sources") or {}, request.folder, home(), place_of(request))
+            folder = (
+                _there(request.folder)
+                if sources
+                else working_folder(runs, watch, request.code, request.folder, place_of(request))
+            )
         except NotFound as refusal:
             raise NotFound(f"{loaded.full_name}: {refusal}") from None
         loaded = replace(loaded, file=str(folder / Path(loaded.file).name))
@@ -162,7 +168,7 @@ class _Hand:
                 open_store=opener(self.url, barred),
                 fit=fit_name(loaded.trainer),
                 home=home(),
-                options=trainer_options(loaded, folder),
+                options=trainer_options(loaded, folder, sources or take_sources(loaded)),
                 limit=self.limit,
                 stop=self.stop,
                 database=self.url,
@@ -173,3 +179,8 @@ class _Hand:
         if self.limit is not None:
             self.limit = max(0, self.limit - report.started)
         return exit_code(report)
+
+
+def _there(folder: str) -> Path:
+    """The folder of a request, or the current one where that is not here: its runs use snapshots."""
+    return Path(folder) if folder and Path(folder).is_dir() else Path.cwd()

@@ -23,7 +23,7 @@ from ablate.dispatch.contract.events import GridReport
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.failures import redact
 from ablate.dispatch.elsewhere.queues import SPOOL
-from ablate.dispatch.worker.folders import working_folder
+from ablate.dispatch.worker.folders import sources_here, working_folder
 from ablate.errors import (
     AblateError,
     NoSpaceOrPermission,
@@ -159,7 +159,10 @@ def request_from(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
             "Set ABLATE_DB in the environment of workers."
         )
     fields = {key: document[key] for key in (*_COPIED, "environment")}
-    if folder := place_for(document):
+    if sources := fields["options"].get("sources"):
+        here = sources_here(sources, fields["options"]["study_dir"], Path(document["home"]))
+        fields["options"] = {**fields["options"], "sources": here}
+    elif folder := place_for(document):
         fields["options"] = {**fields["options"], "study_dir": folder}
     return {**fields, "request_key": document["request"], "home": Path(document["home"]), "database": database}
 

@@ -15,7 +15,7 @@ from ablate.study.assign.script_epochs import check_epochs
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key, Node
 
-KEYS = ("command", "setup", "cwd", "env", "config")
+KEYS = ("command", "setup", "cwd", "env", "config", "source", "replace")
 """The keys of a trainer's block in which the recipe's placeholders stand."""
 _NEEDS = {
     "config": "{config} is the run's own config file, and the trainer has no `config`: write config: {file: base.yaml}.",
@@ -74,6 +74,9 @@ def _check_of_the_run(problems: Problems, trainer: Trainer, hole: str, paths: Se
     elif trainer.config and hole != "seed" and hole in command_words.holes([trainer.config.file]):
         message = f"{{{hole}}} is not known before the run; name a file by the recipe or {{seed}}."
         problems.add(("trainer", "config", "file"), "bad-format", message)
+    elif hole not in command_words.OF_THE_RUN and hole in command_words.holes(trainer.source.words()):
+        message = f"{{{hole}}} cannot stand in `source` or `replace`, since a copy is made once for all attempts."
+        problems.add(_place(problems, trainer, hole), "unsupported", message)
 
 
 def _check_flags(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:

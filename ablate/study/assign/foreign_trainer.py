@@ -1,9 +1,9 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, their units and files, what selects an epoch, and how the command is called (`foreign_call`, `foreign_config`)
-where given. Not hashed: which direction of a metric is better, what `watch` and `artifacts` name, `venv`, `epochs`, and what a later
-attempt goes on from (`foreign_resume`).
+that are looked for, their units and files, what selects an epoch, how the command is called (`foreign_call`, `foreign_config`), the commit
+that `source` names and what `replace` puts in, where given. Not hashed: which direction of a metric is better, what `watch` and `artifacts`
+name, `source: copy`, `venv`, `epochs`, and what a later attempt goes on from (`foreign_resume`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import contextlib
 import itertools
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ from ablate.study.assign.foreign_resume import CHECKPOINT, RESUME, check_resume
 from ablate.study.assign.metric_files import MetricFile, read_artifacts, read_metric_file
 from ablate.study.assign.script_epochs import read_epochs
 from ablate.study.assign.selecting import read_select
+from ablate.study.assign.source_keys import Source, read_source
 from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
@@ -74,6 +75,7 @@ class Trainer:
     declared: Mapping[str, Any] = field(default_factory=dict)
     call: Call = field(default_factory=Call)
     config: Config | None = None
+    source: Source = field(default_factory=Source)
 
     def hashed(self, recipe: Mapping[str, Written]) -> dict[str, Any]:
         """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know. A key that is absent stands
@@ -85,6 +87,7 @@ class Trainer:
         more = {"files": files, "select": dict(self.select)}
         config = {"config": self.config.hashed(filling, self.holes)} if self.config else {}
         around = {**{key: value for key, value in more.items() if value}, **self.call.hashed(filling), **config}
+        around |= self.source.hashed(filling)
         return {**what, "version": self.version, "metrics": dict(self.patterns), **units, **around}
 
     def filling(self, recipe: Mapping[str, Written]) -> Filling:
@@ -94,7 +97,7 @@ class Trainer:
     @property
     def words(self) -> list[Word]:
         """All that has placeholders: the command, and what is around it."""
-        return [*self.command, *self.call.words(), *(self.config.words() if self.config else ())]
+        return [*self.command, *self.call.words(), *(self.config.words() if self.config else ()), *self.source.words()]
 
     @property
     def file_words(self) -> list[Word]:
@@ -117,8 +120,9 @@ class Trainer:
         return bool(self.python) or self.seed_by_environment or "seed" in self.holes
 
 
-def read_trainer(problems: Problems, value: object) -> Trainer | None:
-    """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes."""
+def read_trainer(problems: Problems, value: object, commit_of: Callable[[str], str] = str) -> Trainer | None:
+    """The `trainer` block; None for the built-in trainer. A broken one is read as far as it goes. `commit_of` says which commit a
+    branch means."""
     if value is None:
         return None
     spec = problems.mapping(_KEY, value, "a mapping with `command` or `python`")
@@ -155,8 +159,10 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
         problems.text((*_KEY, "venv"), "the folder of an environment, as in ../.venv")
     if isinstance(spec.get("metrics"), dict):
         spec = {**spec, "metrics": {metric_name(name): item for name, item in spec["metrics"].items()}}
+    source = replace(read_source(problems, spec), commit_of=commit_of)
+    takes_seed = seed == SEED
     return Trainer(
-        command, python, version, better, patterns, units, files, select, seed == SEED, epochs, spec, call, config
+        command, python, version, better, patterns, units, files, select, takes_seed, epochs, spec, call, config, source
     )
 
 

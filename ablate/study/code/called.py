@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ablate.study.assign.bash_line import words_of_line
-from ablate.study.assign.command_words import expand
+from ablate.study.assign.command_words import doubled, expand
 from ablate.study.code.scripts import RUN_DIR, Around, Files, Scripts
 from ablate.study.recipes.digest import canonical_json
 
@@ -17,8 +17,8 @@ _AROUND = ("shell", "cwd", "env", "setup")
 def key_of(trainer: Mapping[str, Any], seed: int) -> tuple[tuple[str, ...], str, int]:
     """What the files of a run hang on, for a trainer as it is hashed. Of the run itself only the seed may stand in a file's name."""
     around: dict[str, Any] = {name: trainer[name] for name in _AROUND if name in trainer}
-    if "config" in trainer:
-        around["file"] = trainer["config"]["file"]
+    if files := _named(trainer):
+        around["files"] = files
     text = canonical_json(around) if around else ""
     given = tuple(map(str, trainer["command"]))
     return given, text, seed if any("{seed}" in word for word in (*given, text)) else 0
@@ -41,6 +41,12 @@ def files_of_call(scripts: Scripts, trainer: Mapping[str, Any], seed: int) -> Fi
         folder="".join(texts(trainer.get("cwd") or "")),
         variables=texts(*(f"{name}={text}" for name, text in (trainer.get("env") or {}).items() if text is not None)),
         before=(words(trainer["setup"]),) if "setup" in trainer else (),
-        files=texts(trainer["config"]["file"]) if "config" in trainer else (),
+        files=texts(*_named(trainer)),
     )
     return scripts.of_command(words(trainer["command"]), around)
+
+
+def _named(trainer: Mapping[str, Any]) -> list[str]:
+    """The base of its config file, and the files in which texts are replaced."""
+    base = [str(trainer["config"]["file"])] if "config" in trainer else []
+    return [*base, *map(doubled, trainer.get("replace") or {})]

@@ -14,7 +14,7 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.values.study import Study
 
 _ASKED = re.compile(r"\{([^\s{}?]+)[?}]")
-_HEARD_IN = ("command", "setup", "cwd", "env", "config")
+_HEARD_IN = ("command", "setup", "cwd", "env", "config", "source", "replace")
 
 
 def lint_script(problems: Problems, study: Study) -> None:

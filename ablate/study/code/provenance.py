@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +17,7 @@ from typing import Any
 from ablate.parts import found
 from ablate.parts.declare import KINDS, Part
 from ablate.parts.packages import packages_used
+from ablate.study.code import git
 from ablate.study.code.called import files_of_call, key_of
 from ablate.study.code.reached import PACKAGE, Reach
 from ablate.study.code.scripts import Files, Scripts, globs_of
@@ -86,9 +86,9 @@ def checkout() -> dict[str, Any]:
     """`commit` and `dirty` of our own checkout; None each where ablate is not run from one."""
     package = Path(__file__).resolve().parents[2]
     # a package installed into a folder below someone else's repository is not part of it
-    ours = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
-    commit = _git(package, "rev-parse", "HEAD") if ours else None
-    status = _git(package, "status", "--porcelain", "--", ".") if commit else None
+    ours = git.text(package, "ls-files", "--error-unmatch", "__init__.py") is not None
+    commit = git.text(package, "rev-parse", "HEAD") if ours else None
+    status = git.text(package, "status", "--porcelain", "--", ".") if commit else None
     return {"commit": commit, "dirty": bool(status) if status is not None else None}
 
 
@@ -124,6 +124,8 @@ class _Codes:
             if key not in self._known:
                 self._known[key] = our_code(run.recipe.json)
             return self._known[key]
+        if commit := str(run.trainer.get("commit") or ""):
+            return _code(Files({"commit": commit}), READER)
         key = str(run.trainer["python"]) if "python" in run.trainer else key_of(run.trainer, run.seed)
         if key not in self._known:
             self._known[key] = self._look(run.trainer, run.seed)
@@ -243,14 +245,3 @@ def _has_pattern(trainer: object) -> bool:
     """Whether numbers were read by a pattern, as an attempt's environment tells of its trainer."""
     metrics = trainer.get("metrics") if isinstance(trainer, Mapping) else None
     return any(pattern is not None for pattern in metrics.values()) if isinstance(metrics, Mapping) else False
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of a git command, or None where git, the repository or the file is not there."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

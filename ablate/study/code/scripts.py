@@ -77,7 +77,8 @@ class Scripts:
     def of_command(self, words: Sequence[str], around: Around = _ALONE) -> Files:
         """The files of a command, given as its words."""
         folders = ("", self.name("", around.folder)) if around.folder else ("",)
-        starts, absent = [_Start(self.name("", name), ("",)) for name in around.files], ""
+        files = (self.name("", name) for name in around.files)
+        starts, absent = [_Start(name, (posixpath.dirname(name), "")) for name in files], ""
         for given in (*around.before, words):
             found, gone = _Words(self, folders, around.variables).read(given)
             starts, absent = [*starts, *found], absent or gone

@@ -98,6 +98,22 @@ TRAINER: Keys = {
         "Words that are added where `checkpoint` matches, as in --resume {checkpoint}. Not hashed.",
         _WORDS_OR_NONE,
     ),
+    "source": (
+        "copy: runs use the code as it was when they were asked for. {git: COMMIT or BRANCH}: they use that; the commit is hashed.",
+        {
+            "anyOf": [
+                {"enum": ["copy", None]},
+                {"type": "object", "properties": {"git": _TEXT}, "required": ["git"], "additionalProperties": False},
+            ]
+        },
+    ),
+    "replace": (
+        "{file: {text: other text}}: changed in a copy of the run's own; each text stands once in its file. Hashed.",
+        {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "object", "additionalProperties": _TEXT, "minProperties": 1},
+        },
+    ),
 }
 
 CONFIG: Keys = {

@@ -163,6 +163,7 @@ class Study:
     `parent_folders` are those of the studies that `parents` come from: files of weights that they name lie there.
     `parent_sources` are the texts of those studies' files, and `weights` the SHA-256 of the files of weights that were read, by their
     paths from this study's folder: with them a stored text is read again without its neighbours.
+    `commits` are what the revisions that its trainer names meant when it was read: a branch moves, and a stored study does not.
     `sets` is the variant that `--set` made: `path=value`, sorted; empty where nothing resolved is another.
     `text` is the digest of the design as resolved: the arms with their recipes and trainer, never seeds, tables or comments.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
@@ -198,6 +199,7 @@ class Study:
     text: str = ""
     parent_sources: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
+    commits: Mapping[str, str] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
 
     @property

@@ -12,22 +12,18 @@ from ablate.study.code.provenance import Code, code_of
 from ablate.study.recipes.digest import SHORT
 from ablate.study.records import Context
 from ablate.study.values.run import Run
+from ablate.training.foreign.place import code_folder, snapshot_of, study_folder
 from ablate.version import __version__
 
 LARGEST = 8 << 20
 """Bytes of a file that is still looked at: scripts and settings are small, data are not."""
 
 
-def study_folder(context: Context) -> Path:
-    """The folder of the study file, where commands run and modules are looked for first."""
-    return Path(context.options.get("study_dir") or ".").absolute()
-
-
 def code(run: Run, context: Context) -> Code:
     """The run's code as it was when its attempt began, whatever is edited meanwhile."""
     if context.code is None:
         watch = context.options.get("watch") or ()
-        context.code = code_of(run, study_folder(context), tuple(map(str, watch)))
+        context.code = code_of(run, code_folder(run, context), tuple(map(str, watch)))
     return context.code
 
 
@@ -49,14 +45,18 @@ def about(
 ) -> tuple[dict[str, Any], str]:
     """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint;
     `where` it runs, if not in the study's folder."""
-    folder = study_folder(context)
+    folder, place = study_folder(context), where or code_folder(run, context)
     known = code(run, context)
-    others = {str(name): digest for name in names if (digest := _digest((where or folder) / name)) is not None}
+    snapshot = snapshot_of(run, context)
+    if snapshot and snapshot.commit:  # what the commit holds is code; what is linked is not
+        names = [name for name in names if not (place / name).resolve().is_relative_to(snapshot.folder.resolve())]
+    others = {str(name): digest for name in names if (digest := _digest(place / name)) is not None}
     environment: dict[str, Any] = {
         **known.recorded(),
         "trainer": dict(run.trainer or {}),
         "folder": str(folder),
         "packages": {"ablate": __version__},
+        **({"source": snapshot.document()} if snapshot else {}),
     }
     if context.device == "cpu":
         environment["device"] = _processor()

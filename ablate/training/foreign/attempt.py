@@ -21,7 +21,8 @@ from ablate.study.assign.foreign_config import written_config
 from ablate.study.assign.foreign_resume import CHECKPOINT, RESUME, newest, resume_words
 from ablate.study.records import Context
 from ablate.study.values.run import Run
-from ablate.training.foreign.about import own_folder, study_folder
+from ablate.training.foreign.about import own_folder
+from ablate.training.foreign.place import code_folder, study_folder
 
 RECIPE_FILE = "recipe.json"
 _KEPT_BACK = ("ABLATE_DB",)
@@ -30,17 +31,18 @@ _PATIENCE = 20.0
 
 
 class Attempt:
-    """`run_dir` is the run's own folder, `port` what `{port}` stands for; only `write` changes anything."""
+    """`run_dir` is the run's own folder, `port` what `{port}` stands for, `place` the study's folder or what stands for it, a snapshot
+    or a copy of the run's own; only `write` changes anything."""
 
-    def __init__(self, run: Run, context: Context, port: int = 0) -> None:
+    def __init__(self, run: Run, context: Context, port: int | None = None, place: Path | None = None) -> None:
         assert run.trainer is not None
         self._run, self._context, self._trainer = run, context, run.trainer
-        self.run_dir, self._study = own_folder(run, context), study_folder(context)
+        self.run_dir, self._place = own_folder(run, context), place or code_folder(run, context)
         self._known = {
             "run_dir": str(self.run_dir),
-            "study_dir": str(self._study),
+            "study_dir": str(self._place),
             "threads": str(context.threads),
-            "port": str(port),
+            "port": "{port}" if port is None else str(port),
         }
         if config := self._trainer.get("config"):
             self._known["config"] = str(self.run_dir / Path(*self._expand(config["file"])).name)
@@ -55,7 +57,7 @@ class Attempt:
     def folder(self) -> Path:
         """Where the command runs."""
         (text,) = self._expand(self._trainer.get("cwd") or ".")
-        return Path(os.path.normpath(self._study / text))
+        return Path(os.path.normpath(self._place / text))
 
     @cached_property
     def checkpoint(self) -> str | None:
@@ -118,12 +120,16 @@ class Attempt:
     def venv(self) -> Path | None:
         """The prefix of the environment that the study names."""
         given = self._context.options.get("venv")
-        return None if given is None else Path(os.path.normpath(self._study / os.path.expanduser(str(given))))
+        return (
+            None
+            if given is None
+            else Path(os.path.normpath(study_folder(self._context) / os.path.expanduser(str(given))))
+        )
 
     def write(self) -> None:
         """The run's recipe and its config file, and its own working folder. Raises NotFound for another folder that is not there."""
-        if not self._study.is_dir():
-            raise NotFound(f"the study's folder {self._study}, in which the command runs, does not exist")
+        if not self._place.is_dir():
+            raise NotFound(f"the study's folder {self._place}, in which the command runs, does not exist")
         if self.folder.is_relative_to(self.run_dir):
             self.folder.mkdir(parents=True, exist_ok=True)
         if not self.folder.is_dir():
@@ -131,13 +137,18 @@ class Attempt:
         recipe = self._run.recipe.json
         _write(self.run_dir / RECIPE_FILE, json.dumps(recipe, indent=1, ensure_ascii=False))
         if block := self._trainer.get("config"):
-            name, text = written_config(block, recipe, self._study, self._known, self._run.seed)
+            name, text = written_config(block, recipe, self._place, self._known, self._run.seed)
             _write(self.run_dir / name, text)
 
     def told(self) -> dict[str, Any]:
-        """What an attempt's environment keeps: the program, the interpreter of a `venv`, what it goes on from."""
+        """What an attempt's environment keeps: the program, the command with its folder, the interpreter of a `venv`, what it goes on from."""
         path = self.environment["PATH"]
-        found: dict[str, Any] = {"program": shutil.which(self.words()[0], path=path)}
+        words = self.words()
+        found: dict[str, Any] = {
+            "program": shutil.which(words[0], path=path),
+            "command": shlex.join(words),
+            "cwd": str(self.folder),
+        }
         if self.venv is not None:
             python = str(self.venv / "bin" / "python")
             version = version_of(python, self.environment)

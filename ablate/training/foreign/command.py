@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import Interrupted, RunFailure
+from ablate.errors import Interrupted, NotFound, RunFailure
 from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
 from ablate.training.foreign.about import about, own_folder
@@ -24,6 +24,7 @@ from ablate.training.foreign.files.reader import MetricFiles
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
+from ablate.training.foreign.place import ended, working_folder
 from ablate.training.foreign.ports import free_port
 from ablate.training.foreign.process import Command, Ending
 from ablate.training.foreign.secrets import Blot
@@ -38,12 +39,18 @@ Clock = Callable[[], float]
 def fit(run: Run, context: Context) -> Outcome:
     """Run the command to its end. Raises Interrupted after a signal, NotFound for a program that is not there, Diverged, and
     RunFailure where it fails or leaves out a declared metric."""
-    return recorded(follow(run, context), run, context)
+    try:
+        outcome = recorded(follow(run, context), run, context)
+    except (RunFailure, NotFound):  # a full disk, or a signal, gives the run back
+        ended(context)
+        raise
+    ended(context)
+    return outcome
 
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
     """What the run's numbers depend on besides its recipe: this machine, and the files that the command names."""
-    attempt = Attempt(run, context)
+    attempt = Attempt(run, context, place=working_folder(run, context, own_folder(run, context)))
     named = [word for word in attempt.words()[1:] if not word.startswith(str(attempt.run_dir))]
     environment, fingerprint = about(run, context, map(Path, named), attempt.folder)
     return {**environment, **attempt.told()}, fingerprint
@@ -70,12 +77,13 @@ def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Clock = t
 @contextlib.contextmanager
 def _attempt(run: Run, context: Context) -> Iterator[Attempt]:
     """The attempt, with a port where it asks for one."""
-    attempt = Attempt(run, context)
+    place = working_folder(run, context, own_folder(run, context))
+    attempt = Attempt(run, context, place=place)
     if not attempt.needs_port:
         yield attempt
         return
     with free_port() as port:
-        yield Attempt(run, context, port)
+        yield Attempt(run, context, port, place)
 
 
 class _Watch:

@@ -26,10 +26,11 @@ from ablate.study.code.provenance import Code
 from ablate.study.records import Context, Outcome
 from ablate.study.values.metrics import SPLIT_WORDS, split_of
 from ablate.study.values.run import Run
-from ablate.training.foreign.about import about, code, own_folder, study_folder
+from ablate.training.foreign.about import about, code, own_folder
 from ablate.training.foreign.artifacts import recorded
 from ablate.training.foreign.files.reader import MetricFiles
 from ablate.training.foreign.measured import Measured
+from ablate.training.foreign.place import study_folder
 
 SIGNATURE = "function(recipe, *, seed, run_dir, report)"
 
