@@ -123,7 +123,7 @@ def run(
     loaded = load_study(study, profile, set_, seeds)
     if retry == "stale" and loaded.trainer is not None:
         say(OF_SCRIPTS)
-    ready = engine(db)
+    ready = engine(db, loaded.resources)
     from ablate.cli.running import run_grid
 
     code, after = run_grid(loaded, ready, seeds, retry, db)

@@ -166,6 +166,7 @@ class _Hand:
                 limit=self.limit,
                 stop=self.stop,
                 database=self.url,
+                resources=loaded.resources,
                 **self.given,
             )
         )

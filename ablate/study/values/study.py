@@ -9,6 +9,7 @@ from typing import Any
 from ablate.errors import Problem
 from ablate.study.values.labels import Labels
 from ablate.study.values.recipe import AnyRecipe, recipe_of
+from ablate.study.values.resources import Resources
 from ablate.study.values.run import Run
 
 FULL = "full"
@@ -165,6 +166,7 @@ class Study:
     paths from this study's folder: with them a stored text is read again without its neighbours.
     `sets` is the variant that `--set` made: `path=value`, sorted; empty where nothing resolved is another.
     `text` is the digest of the design as resolved: the arms with their recipes and trainer, never seeds, tables or comments.
+    `resources` is what one run takes, under this profile; never hashed.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
     """
 
@@ -199,6 +201,7 @@ class Study:
     parent_sources: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
+    resources: Resources = field(default_factory=Resources)
 
     @property
     def full_name(self) -> str:
