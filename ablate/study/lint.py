@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablate.parts.packages import absent
+from ablate.study.code.command_checks import check_command
 from ablate.study.code.provenance import codes_of
 from ablate.study.code.scripts import globs_of, matches
 from ablate.study.document.problems import Problems, show
@@ -34,6 +35,7 @@ def lint(problems: Problems, study: Study) -> None:
     else:
         _unheard(problems, study)
         _not_here(problems, study)
+        check_command(problems, study)
     _tables(problems, study)
 
 
