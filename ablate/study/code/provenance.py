@@ -21,7 +21,7 @@ from ablate.parts.packages import packages_used
 from ablate.study.assign.command_words import expand
 from ablate.study.code.reached import PACKAGE, Reach
 from ablate.study.code.scripts import RUN_DIR, Files, Scripts, globs_of
-from ablate.study.recipes.digest import canonical_json
+from ablate.study.recipes.digest import SHORT, canonical_json
 from ablate.study.recipes.uses import parts_used
 from ablate.study.values.metrics import READER
 from ablate.study.values.run import Run
@@ -90,6 +90,11 @@ def checkout() -> dict[str, Any]:
     commit = _git(package, "rev-parse", "HEAD") if ours else None
     status = _git(package, "status", "--porcelain", "--", ".") if commit else None
     return {"commit": commit, "dirty": bool(status) if status is not None else None}
+
+
+def own_folder_in(run_dir: Path, code: Code) -> Path:
+    """What `{run_dir}` is: a folder for each code within the run's, so that a script never meets a checkpoint of other code."""
+    return run_dir.absolute() / f"code-{code.digest[:SHORT]}"
 
 
 def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:

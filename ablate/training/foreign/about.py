@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ablate.study.code.provenance import Code, code_of
-from ablate.study.recipes.digest import SHORT
+from ablate.study.code.provenance import Code, code_of, own_folder_in
 from ablate.study.records import Context
 from ablate.study.values.run import Run
 from ablate.version import __version__
@@ -32,8 +31,8 @@ def code(run: Run, context: Context) -> Code:
 
 
 def own_folder(run: Run, context: Context) -> Path:
-    """What `{run_dir}` is: a folder for each code within the run's, so that a script never meets a checkpoint of other code."""
-    folder = context.run_dir.absolute() / f"code-{code(run, context).digest[:SHORT]}"
+    """What `{run_dir}` is; the folder is made."""
+    folder = own_folder_in(context.run_dir, code(run, context))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
