@@ -31,6 +31,7 @@ def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
 
 def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
     """`Context.options` for the runs of a study: what to keep, where things lie, and which files are code too."""
+    from ablate.study.assign.foreign_trainer import options_of
     from ablate.study.code.scripts import globs_of
 
     watch = globs_of(study.trainer)
@@ -41,6 +42,7 @@ def trainer_options(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "study_dir": str(folder or folder_of(study)),
         "parent_study_dirs": [str(Path(folder).resolve()) for folder in study.parent_folders],
         **({"watch": list(watch)} if watch else {}),
+        **options_of(study.trainer),
     }
 
 

@@ -130,6 +130,7 @@ def _settings(
         seeds or last,
         sources=stored.get("parents", {}),
         weights=stored.get("weights", {}),
+        files=False,
     )
 
 

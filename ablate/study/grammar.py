@@ -146,6 +146,7 @@ def _structures() -> Schema:
                 {"type": "null"},
             ],
         },
+        "config": {**_object(keys.CONFIG, required=("file",)), "type": ["object", "null"]},
         "metric_declared": {**_object(keys.METRIC), "type": ["object", "null"]},
         "profile": {**_object(keys.PROFILE), "type": ["object", "null"]},
         "resources": {**_object(keys.RESOURCES), "type": ["object", "null"]},

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from ablate.parts.packages import absent
-from ablate.study.code.command_checks import check_command
-from ablate.study.code.provenance import codes_of
-from ablate.study.code.scripts import globs_of, matches
+from ablate.study.code.lint_scripts import lint_script
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
 from ablate.study.recipes.normalise import dict_get
@@ -33,9 +29,7 @@ def lint(problems: Problems, study: Study) -> None:
         _budgets(problems, study)
         _packages(problems, study)
     else:
-        _unheard(problems, study)
-        _not_here(problems, study)
-        check_command(problems, study)
+        lint_script(problems, study)
     _tables(problems, study)
 
 
@@ -128,43 +122,6 @@ def _budgets(problems: Problems, study: Study) -> None:
             shown = ", ".join(map(show, ordered[:6])) + (", ..." if len(values) > 6 else "")
             message = f"arms have unequal budgets, {path} {shown}; a difference may come from that alone."
             problems.warn(problems.place(path, ordered[-1]), "unequal-budgets", message)
-
-
-def _unheard(problems: Problems, study: Study) -> None:
-    """Settings that a factor varies and that no word of the command holds: a script that reads its command line never hears of them."""
-    trainer = study.trainer or {}
-    command = trainer.get("command")
-    text = " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
-    asked = set(re.findall(r"\{([^\s{}]+)\}", text))
-    for factor in study.factors:
-        paths = dict.fromkeys(path for level in factor.levels for path in level.sets)
-        unheard = [path for path in paths if path not in asked]
-        if "command" in trainer and unheard and len(unheard) == len(paths):
-            problems.warn(
-                ("factors", factor.name),
-                "no-effect",
-                f"sets {', '.join(unheard)}, but the command does not use {{{unheard[0]}}}: "
-                "unless the script reads ABLATE_RECIPE, its levels do not differ.",
-            )
-
-
-def _not_here(problems: Problems, study: Study) -> None:
-    """A program, or files to watch, that are not where the study lies: its runs would fail, or go stale unnoticed."""
-    if not Path(study.file).is_file():  # a stored text: where its scripts lie is not known here
-        return
-    folder = Path(study.file).parent.absolute()
-    absent = dict.fromkeys(code.absent for code in codes_of(study).values() if code.absent)
-    if absent:
-        key = "command" if "command" in (study.trainer or {}) else "python"
-        what = "names" if key == "command" else "is in"
-        problems.warn(
-            ("trainer", key),
-            "absent-file",
-            f"{what} {', '.join(absent)}, which was not found from the study's folder, {folder}.",
-        )
-    for glob in globs_of(study.trainer):
-        if not matches(folder, glob):
-            problems.warn(("trainer", "watch"), "absent-file", f"{show(glob)} matches no file in {folder}.")
 
 
 def _tables(problems: Problems, study: Study) -> None:

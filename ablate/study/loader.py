@@ -14,7 +14,6 @@ from typing import Any
 
 from ablate.errors import NotFound, Problem, nearest
 from ablate.study.assign.assign import apply, read_settings
-from ablate.study.assign.command_words import holes
 from ablate.study.assign.foreign_recipe import apply_free
 from ablate.study.assign.foreign_trainer import Trainer, read_trainer
 from ablate.study.designs.arms import FreeText, RecipeText, build_arms, build_runs, joined_levels, text_of
@@ -56,7 +55,8 @@ class Settings:
 
     `sources` are texts of studies that are named, and `weights` digests of files of weights, by their paths from the study's
     folder: they stand for what is on the disk (`Study.parent_sources`, `Study.weights`). `stored` says that the text was run once:
-    names of parts that are absent here are kept, and told in `Study.absent`.
+    names of parts that are absent here are kept, and told in `Study.absent`. Without `files` the text is taken as it is, wherever it
+    is read: base config files are not looked at.
     """
 
     profile: str | None = None
@@ -66,6 +66,7 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     stored: bool = False
+    files: bool = True
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class _Reader:
             )
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent, self._weights)
-        text = FreeText(self.trainer) if self.trainer else RecipeText()
+        text = FreeText(self.trainer, self.folder if self.settings.files else None) if self.trainer else RecipeText()
         resolve = None if self.trainer else parents.resolve
         arms = build_arms(problems, grid.points, factors, base, resolve, text)
         problems.stop()
@@ -217,7 +218,7 @@ class _Reader:
             left, right = come_to(one), come_to(other)
             return left != right and any(text.meaning(left, own) != text.meaning(right, own) for own in levels)
 
-        return texts_of(effective(sets, differs), holes(self.trainer.command) if self.trainer else ())
+        return texts_of(effective(sets, differs), self.trainer.holes if self.trainer else ())
 
     def _head(self) -> dict[str, Any]:
         """What a study says of itself."""

@@ -34,6 +34,7 @@ def test_every_key_and_every_field_is_in_it_with_a_description() -> None:
         (keys.RESOURCES, SCHEMA["$defs"]["resources"]),
         (keys.TRAINER, SCHEMA["$defs"]["trainer"]),
         (keys.METRIC, SCHEMA["$defs"]["metric_declared"]),
+        (keys.CONFIG, SCHEMA["$defs"]["config"]),
     ):
         assert list(shape["properties"]) == list(table)
         assert all(entry["description"].endswith(".") for entry in shape["properties"].values())

@@ -218,8 +218,11 @@ def _unrecorded(ending: Ending | None, gone: DatabaseGone) -> Ending:
 
 
 def options_of(request: GridRequest, claim: Claim) -> dict[str, object]:
-    """`Context.options`: the request's, and whether another run starts from this one's weights."""
-    return {**request.options, "needed_by_child": claim.needed_by_child or bool(request.options.get("needed_by_child"))}
+    """`Context.options`: the request's, whether another run starts from this one's weights, and, for a script that may go on from a
+    checkpoint, which attempt this is."""
+    needed = claim.needed_by_child or bool(request.options.get("needed_by_child"))
+    attempt = {"attempt": claim.attempt} if "resume" in request.options else {}
+    return {**request.options, "needed_by_child": needed, **attempt}
 
 
 def _runs(count: int) -> str:

@@ -1,8 +1,8 @@
 """`trainer:` in a study file: a command or a Python function in the place of the built-in trainer.
 
 What is hashed with each run: the command as its words come out of the recipe (or the function's name), the version, the metrics
-that are looked for, and their units where given. Not hashed: which direction of a metric is better, and what
-`watch` names.
+that are looked for, their units, and how the command is called (`foreign_call`, `foreign_config`) where given. Not hashed: which direction
+of a metric is better, what `watch` names, `venv`, and what a later attempt goes on from (`foreign_resume`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import contextlib
 import itertools
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from ablate.errors import nearest
 from ablate.study.assign import command_words
 from ablate.study.assign.command_words import Word
-from ablate.study.assign.foreign_recipe import Written, sections_of
+from ablate.study.assign.foreign_call import KEYS as CALL_KEYS
+from ablate.study.assign.foreign_call import Call, Filling, read_call, read_words
+from ablate.study.assign.foreign_config import Config, read_config_block
+from ablate.study.assign.foreign_recipe import Written
+from ablate.study.assign.foreign_resume import CHECKPOINT, RESUME, check_resume
 from ablate.study.document.keys import METRIC, TRAINER
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
@@ -31,6 +35,11 @@ PERCENT = "percent"
 """The unit of a metric that is told in percent and kept as a fraction."""
 COUNTERS = ("epoch", "step")
 """Groups of a pattern that say where a number belongs, and keys of a JSON line that do."""
+
+FOR_COMMANDS = (*CALL_KEYS, "venv", "config", CHECKPOINT, RESUME)
+"""Keys that a function has no use for."""
+UNHASHED = ("venv", CHECKPOINT, RESUME)
+"""Those that no hash has: an execution is told of them by its options."""
 
 BUILT_IN = "ablate.training.trainer:fit"
 """Where ablate's own trainer is."""
@@ -52,17 +61,37 @@ class Trainer:
     units: Mapping[str, str] = field(default_factory=dict)
     seed_by_environment: bool = False
     declared: Mapping[str, Any] = field(default_factory=dict)
+    call: Call = field(default_factory=Call)
+    config: Config | None = None
 
-    def hashed(self, texts: Mapping[str, Any]) -> dict[str, Any]:
-        """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know."""
-        what = {"command": command_words.fill(self.command, texts)} if self.command else {"python": self.python}
+    def hashed(self, recipe: Mapping[str, Written]) -> dict[str, Any]:
+        """What stands beside the recipe of one arm, JSON-ready: all that an execution needs to know. A key that is absent stands
+        nowhere in it."""
+        filling = self.filling(recipe)
+        what = {"command": filling.words(self.command, self.call.shell)} if self.command else {"python": self.python}
         units = {"units": dict(self.units)} if self.units else {}
-        return {**what, "version": self.version, "metrics": dict(self.patterns), **units}
+        config = {"config": self.config.hashed(filling, self.holes)} if self.config else {}
+        around = {**self.call.hashed(filling), **config}
+        return {**what, "version": self.version, "metrics": dict(self.patterns), **units, **around}
+
+    def filling(self, recipe: Mapping[str, Written]) -> Filling:
+        """One arm's recipe, to fill words with."""
+        return Filling(recipe, tuple(name for name in ("config", "checkpoint") if self.declared.get(name) is not None))
+
+    @property
+    def words(self) -> list[Word]:
+        """All that has placeholders: the command, and what is around it."""
+        return [*self.command, *self.call.words(), *(self.config.words() if self.config else ())]
+
+    @cached_property
+    def holes(self) -> list[str]:
+        """The names of all placeholders."""
+        return command_words.holes(self.words)
 
     @property
     def takes_seed(self) -> bool:
         """Whether the seed has a way to reach it."""
-        return bool(self.python) or self.seed_by_environment or "seed" in command_words.holes(self.command)
+        return bool(self.python) or self.seed_by_environment or "seed" in self.holes
 
 
 def read_trainer(problems: Problems, value: object) -> Trainer | None:
@@ -73,7 +102,17 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     problems.known_keys(_KEY, spec, TRAINER)
     if isinstance(value, dict) and ("command" in spec) == ("python" in spec):
         problems.add(_KEY, "missing", "needs either `command` or `python`.")
-    command = _command(problems, spec["command"]) if "command" in spec else ()
+    for name in FOR_COMMANDS if "python" in spec and "command" not in spec else ():
+        if spec.get(name) is not None:
+            problems.add(
+                (*_KEY, name),
+                "unsupported",
+                "is only for commands; a function has its recipe, its seed and this process.",
+            )
+    call = read_call(problems, _KEY, spec)
+    command = read_words(problems, (*_KEY, "command"), spec["command"], call.shell) if "command" in spec else ()
+    check_resume(problems, _KEY, spec)
+    config = read_config_block(problems, spec.get("config"))
     python = _python(problems, spec["python"]) if "python" in spec else ""
     better, patterns, units = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
     seed = spec.get("seed")
@@ -85,7 +124,9 @@ def read_trainer(problems: Problems, value: object) -> Trainer | None:
     if spec.get("watch") is not None:
         _check_globs(problems, (*_KEY, "watch"), spec["watch"])
     version = _version(problems, spec.get("version"))
-    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec)
+    if spec.get("venv") is not None:
+        problems.text((*_KEY, "venv"), "the folder of an environment, as in ../.venv")
+    return Trainer(command, python, version, better, patterns, units, seed == SEED, spec, call, config)
 
 
 def fit_name(trainer: Mapping[str, Any] | None) -> str:
@@ -93,6 +134,11 @@ def fit_name(trainer: Mapping[str, Any] | None) -> str:
     if trainer is None:
         return BUILT_IN
     return f"ablate.training.foreign.{'command' if 'command' in trainer else 'python'}:fit"
+
+
+def options_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What an execution is told beside the run, of a study's `trainer` block."""
+    return {name: trainer[name] for name in UNHASHED if trainer.get(name) is not None} if trainer else {}
 
 
 _SHELLS = ("sh", "bash", "zsh", "dash")
@@ -104,7 +150,8 @@ def trainer_title(trainer: Mapping[str, Any]) -> str:
     if "python" in trainer:
         return f"own trainer {trainer['python']}"
     command = trainer["command"]
-    given = _program(list(map(str, command)) if isinstance(command, list) else shlex.split(str(command)))
+    line = ["bash", "-c", str(command)] if trainer.get("shell") else None
+    given = _program(line or (list(map(str, command)) if isinstance(command, list) else shlex.split(str(command))))
     head = list(itertools.takewhile(lambda word: not word.startswith("-") and "{" not in word, given))
     text = " ".join(head or given[:1])
     return f"own command {text if len(text) <= 60 else text[:57] + '...'}"
@@ -135,82 +182,6 @@ def unit_of(trainer: Mapping[str, Any] | None, metric: str) -> str:
     """`fraction` for a metric that a declared trainer tells in percent, else empty."""
     spec = ((trainer or {}).get("metrics") or {}).get(metric) or {}
     return "fraction" if spec.get("unit") == PERCENT else ""
-
-
-def check_holes(problems: Problems, trainer: Trainer, arms: Mapping[str, Mapping[str, Written]]) -> None:
-    """Every placeholder has a text in every arm (name -> settings); one problem for each that has not."""
-    paths = list(dict.fromkeys(path for flat in arms.values() for path in flat))
-    sections = {section for path in paths for section in sections_of(path)}
-    for hole in command_words.holes(trainer.command):
-        if hole in command_words.OF_THE_RUN:
-            if hole in paths:
-                problems.add(
-                    ("recipe", hole),
-                    "bad-name",
-                    f"{{{hole}}} in a command is set by the run; rename this setting.",
-                )
-            continue
-        without = next((name for name, flat in arms.items() if hole not in flat), None)
-        unfit = next((flat[hole] for flat in arms.values() if hole in flat and flat[hole].text is None), None)
-        if unfit is not None:
-            problems.add(
-                _place(problems, hole),
-                "wrong-type",
-                f"{{{hole}}} is {show(unfit.value)}, which cannot be written into a command.",
-            )
-        elif hole not in paths:
-            problems.add(_place(problems, hole), "unknown-field", _unknown(hole, paths, sections))
-        elif without is not None:
-            problems.add(
-                _place(problems, hole),
-                "missing",
-                f"{{{hole}}}: arm {without} does not set it; give it a value in `recipe`.",
-            )
-
-
-def _unknown(hole: str, paths: Sequence[str], sections: set[str]) -> str:
-    if hole in sections:
-        inner = [path for path in paths if path.startswith(f"{hole}.")]
-        return f"{{{hole}}} is a section; name a setting in it: {', '.join(inner)}."
-    known = [*paths, *command_words.OF_THE_RUN]
-    hint = nearest(hole, known)
-    return f"{{{hole}}}: the recipe has no {hole!r}.{hint} Known: {', '.join(known)}."
-
-
-def _place(problems: Problems, hole: str) -> Key:
-    """Where a placeholder stands: its word, where the command is a list."""
-    key: Key = (*_KEY, "command")
-    node = problems.document.node(key)
-    for index, item in enumerate(node.items if node else ()):
-        if f"{{{hole}}}" in item.text:
-            return (*key, index)
-    return key
-
-
-def _command(problems: Problems, value: object) -> tuple[Word, ...]:
-    key: Key = (*_KEY, "command")
-    if isinstance(value, list):
-        texts = problems.names(key, value, "a command line, or a list of words")
-        places: list[Key] = [(*key, index) for index in range(len(texts))]
-    else:
-        line = problems.text(key, "a command line, or a list of words")
-        try:
-            texts = shlex.split(line)
-        except ValueError as error:
-            problems.add(key, "bad-format", f"cannot be split into words: {str(error).lower()}.")
-            return ()
-        places = [key] * len(texts)
-    if not texts or not texts[0]:
-        if not problems.errors or problems.errors[-1].key != ".".join(map(str, key)):
-            problems.add(key, "missing", "has no program; write, for example, python train.py --lr {lr} --seed {seed}.")
-        return ()
-    parsed = []
-    for place, text in zip(places, texts, strict=True):
-        try:
-            parsed.append(command_words.parse_word(text))
-        except ValueError as error:
-            problems.add(place, "bad-format", f"{error}.")
-    return tuple(parsed)
 
 
 def _python(problems: Problems, value: object) -> str:

@@ -18,10 +18,10 @@ from typing import Any
 from ablate.parts import found
 from ablate.parts.declare import KINDS, Part
 from ablate.parts.packages import packages_used
-from ablate.study.assign.command_words import expand
+from ablate.study.code.called import files_of_call, key_of
 from ablate.study.code.reached import PACKAGE, Reach
-from ablate.study.code.scripts import RUN_DIR, Files, Scripts, globs_of
-from ablate.study.recipes.digest import SHORT, canonical_json
+from ablate.study.code.scripts import Files, Scripts, globs_of
+from ablate.study.recipes.digest import canonical_json
 from ablate.study.recipes.uses import parts_used
 from ablate.study.values.metrics import READER
 from ablate.study.values.run import Run
@@ -92,11 +92,6 @@ def checkout() -> dict[str, Any]:
     return {"commit": commit, "dirty": bool(status) if status is not None else None}
 
 
-def own_folder_in(run_dir: Path, code: Code) -> Path:
-    """What `{run_dir}` is: a folder for each code within the run's, so that a script never meets a checkpoint of other code."""
-    return run_dir.absolute() / f"code-{code.digest[:SHORT]}"
-
-
 def codes_of(study: Study, folder: Path | None = None) -> dict[str, Code]:
     """The code of each run of a study and of each parent, by run id, as it is now. `folder`: where not the study file's own."""
     return codes_in(folder or Path(study.file).parent, (*study.parents, *study.runs), globs_of(study.trainer))
@@ -129,20 +124,15 @@ class _Codes:
             if key not in self._known:
                 self._known[key] = our_code(run.recipe.json)
             return self._known[key]
-        if "python" in run.trainer:
-            key = str(run.trainer["python"])
-        else:  # of the run itself only the seed may stand in a file's name
-            given = tuple(map(str, run.trainer["command"]))
-            key = (given, run.seed if any("{seed}" in word for word in given) else 0)
+        key = str(run.trainer["python"]) if "python" in run.trainer else key_of(run.trainer, run.seed)
         if key not in self._known:
-            self._known[key] = self._look(key)
+            self._known[key] = self._look(run.trainer, run.seed)
         return self._known[key]
 
-    def _look(self, key: str | tuple[tuple[str, ...], int]) -> Code:
-        if isinstance(key, str):
-            return _code(self._scripts.of_module(key.partition(":")[0]), None)
-        given, seed = key
-        return _code(self._scripts.of_command(expand(given, seed, RUN_DIR)), READER)
+    def _look(self, trainer: Mapping[str, Any], seed: int) -> Code:
+        if "python" in trainer:
+            return _code(self._scripts.of_module(str(trainer["python"]).partition(":")[0]), None)
+        return _code(files_of_call(self._scripts, trainer, seed), READER)
 
 
 def _code(files: Files, reader: int | None) -> Code:

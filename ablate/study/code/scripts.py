@@ -43,6 +43,16 @@ class Files:
 
 
 @dataclass(frozen=True)
+class Around:
+    """What is around a command: the `folder` that it runs in, `variables` (`NAME=value`), commands `before` it, other `files`."""
+
+    folder: str = ""
+    variables: tuple[str, ...] = ()
+    before: tuple[tuple[str, ...], ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Start:
     """A file to begin with, and the folders where what it imports is looked for, in order."""
 
@@ -50,20 +60,27 @@ class _Start:
     roots: tuple[str, ...]
 
 
+_ALONE = Around()
+
+
 class Scripts:
     """What lies in a study's folder. Each file is looked at once: a new object sees what has changed since."""
 
     def __init__(self, folder: Path, watch: Sequence[str] = ()) -> None:
-        self._folder = folder.absolute()
+        self.folder = self._folder = folder.absolute()
         self._watch = tuple(watch)
         self._files: dict[str, tuple[str, tuple[Reference, ...]] | None] = {}
         self._there: dict[str, bool] = {}
         self._whole: dict[tuple[_Start, ...], dict[str, str]] = {}
         self._watched: dict[str, str] | None = None
 
-    def of_command(self, words: Sequence[str]) -> Files:
+    def of_command(self, words: Sequence[str], around: Around = _ALONE) -> Files:
         """The files of a command, given as its words."""
-        starts, absent = _Words(self).read(words)
+        folders = ("", self.name("", around.folder)) if around.folder else ("",)
+        starts, absent = [_Start(self.name("", name), ("",)) for name in around.files], ""
+        for given in (*around.before, words):
+            found, gone = _Words(self, folders, around.variables).read(given)
+            starts, absent = [*starts, *found], absent or gone
         return Files(self._closed(starts), absent)
 
     def of_module(self, dotted: str) -> Files:
@@ -173,13 +190,17 @@ class _Words:
     A text for a shell, or for `python -c`, is taken to pieces.
     """
 
-    def __init__(self, scripts: Scripts, folders: Iterable[str] = ("",)) -> None:
+    def __init__(self, scripts: Scripts, folders: Iterable[str] = ("",), variables: Iterable[str] = ()) -> None:
         self._scripts = scripts
         self._folders = list(folders)
         self._path: list[str] = []
         self._starts: list[_Start] = []
         self._absent = ""
         self._lost = False  # whether what the command begins with is absent, whatever else of its files is here
+        for variable in variables:
+            for piece in self._pieces(variable):
+                self._piece("", piece, program=False)
+        self._absent = ""  # what a variable names need not be there
 
     def read(self, words: Sequence[str]) -> tuple[list[_Start], str]:
         before, interpreted = "", False

@@ -6,12 +6,14 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from ablate.parts.weights import same_init
 from ablate.study.assign.assign import apply, overlap
+from ablate.study.assign.foreign_holes import check_holes
 from ablate.study.assign.foreign_recipe import Written, apply_free, nested_values, plain
-from ablate.study.assign.foreign_trainer import Trainer, check_holes
+from ablate.study.assign.foreign_trainer import Trainer
 from ablate.study.designs.design import Point
 from ablate.study.designs.names import arm_name
 from ablate.study.document.problems import Problems, show
@@ -94,10 +96,12 @@ class RecipeText:
 
 
 class FreeText(RecipeText):
-    """The same for the free recipes of another trainer: nothing is known of them but what its command asks for."""
+    """The same for the free recipes of another trainer: nothing is known of them but what its command asks for. `folder` is where
+    its base config files lie; None: they are not looked at."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, folder: Path | None = None) -> None:
         self._trainer = trainer
+        self._folder = folder
         self._arms: dict[str, dict[str, Written]] = {}
 
     def whole(
@@ -110,10 +114,10 @@ class FreeText(RecipeText):
         return []
 
     def trainer(self, flat: Mapping[str, Any]) -> dict[str, Any] | None:
-        return self._trainer.hashed({path: written.text for path, written in flat.items()})
+        return self._trainer.hashed(flat)
 
     def report(self, problems: Problems) -> None:
-        check_holes(problems, self._trainer, self._arms)
+        check_holes(problems, self._trainer, self._arms, self._folder)
 
     def nested(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         return nested_values(flat)

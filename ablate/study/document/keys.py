@@ -54,10 +54,13 @@ FACTOR: Keys = {
     "subsets": ("k members, each a mapping of fields to values; the levels are all of their subsets.", _ref("members")),
 }
 
+_WORDS: Shape = {"anyOf": [{"type": "string"}, {"type": "array", "items": _TEXT, "minItems": 1}]}
+_WORDS_OR_NONE: Shape = {"anyOf": [*_WORDS["anyOf"], {"type": "null"}]}
+
 TRAINER: Keys = {
     "command": (
         "A command line, or a list of words; {path.in.recipe}, {seed} and {run_dir} are filled in. No shell.",
-        {"anyOf": [{"type": "string"}, {"type": "array", "items": _TEXT, "minItems": 1}]},
+        _WORDS,
     ),
     "python": (
         "package.module:function, called as function(recipe, seed=..., run_dir=..., report=...).",
@@ -73,6 +76,29 @@ TRAINER: Keys = {
     ),
     "metrics": ("The numbers that it reports, by name.", _named("metric_declared")),
     "seed": ("env: the command reads ABLATE_SEED.", {"enum": ["env", None]}),
+    "cwd": ("The folder that the command runs in, relative to the study's. Default: that. Hashed.", _TEXT),
+    "env": (
+        "Variables by name, placeholders filled in; without a value, one is passed on and never kept. Hashed.",
+        {"type": ["object", "null"], "additionalProperties": _TEXT},
+    ),
+    "venv": (
+        "A virtual or conda environment, relative to the study's folder: its bin is first on PATH. Not hashed.",
+        _TEXT,
+    ),
+    "shell": ("bash: the command is one line for bash, each value quoted. Hashed.", {"enum": ["bash", None]}),
+    "setup": ("A command that runs before each attempt; where it fails, the run does. Hashed.", _WORDS_OR_NONE),
+    "config": ("A config file of which each run gets its own copy, at {config}. Hashed.", _ref("config")),
+    "checkpoint": ("A glob in {run_dir}: what a later attempt goes on from. Not hashed.", _TEXT),
+    "resume": (
+        "Words that are added where `checkpoint` matches, as in --resume {checkpoint}. Not hashed.",
+        _WORDS_OR_NONE,
+    ),
+}
+
+CONFIG: Keys = {
+    "file": ("The base file (.yaml, .toml, .json, .ini), relative to the study's folder.", _TEXT),
+    "set": ("Paths in the file to values; placeholders are filled in.", {"type": ["object", "null"]}),
+    "add": ("Paths that the base file lacks and that are added.", _ref("names")),
 }
 
 METRIC: Keys = {

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ablate.study.code.provenance import Code, code_of, own_folder_in
+from ablate.study.code.provenance import Code, code_of
+from ablate.study.recipes.digest import SHORT
 from ablate.study.records import Context
 from ablate.study.values.run import Run
 from ablate.version import __version__
@@ -30,18 +31,22 @@ def code(run: Run, context: Context) -> Code:
     return context.code
 
 
-def own_folder(run: Run, context: Context) -> Path:
-    """What `{run_dir}` is; the folder is made."""
-    folder = own_folder_in(context.run_dir, code(run, context))
-    folder.mkdir(parents=True, exist_ok=True)
+def own_folder(run: Run, context: Context, *, make: bool = True) -> Path:
+    """What `{run_dir}` is: a folder for each code within the run's, so that a script never meets a checkpoint of other code."""
+    folder = context.run_dir.absolute() / f"code-{code(run, context).digest[:SHORT]}"
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def about(run: Run, context: Context, names: Iterable[Path] = ()) -> tuple[dict[str, Any], str]:
-    """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint."""
+def about(
+    run: Run, context: Context, names: Iterable[Path] = (), where: Path | None = None
+) -> tuple[dict[str, Any], str]:
+    """(environment, fingerprint) of an attempt. Of the files that a command names, those that are no code are in the fingerprint;
+    `where` it runs, if not in the study's folder."""
     folder = study_folder(context)
     known = code(run, context)
-    others = {str(name): digest for name in names if (digest := _digest(folder / name)) is not None}
+    others = {str(name): digest for name in names if (digest := _digest((where or folder) / name)) is not None}
     environment: dict[str, Any] = {
         **known.recorded(),
         "trainer": dict(run.trainer or {}),

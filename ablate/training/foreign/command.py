@@ -1,36 +1,36 @@
-"""An unmodified script as a trainer: `trainer: {command: ...}`. No shell ever sees a word of it.
+"""An unmodified script as a trainer: `trainer: {command: ...}`. No shell ever sees a word of it, unless the study asks for one.
 
-The command runs in the study file's folder, in a process group of its own, with `ABLATE_RUN_ID`, `ABLATE_RUN_DIR`, `ABLATE_RECIPE` (a
-JSON file) and `ABLATE_SEED`, and without `ABLATE_DB`. What it prints goes to the attempt's log.
+The command runs in the study file's folder or in `cwd`, in a process group of its own, with `ABLATE_RUN_ID`, `ABLATE_RUN_DIR`, `ABLATE_RECIPE`
+(a JSON file) and `ABLATE_SEED`, and without `ABLATE_DB`. What it prints goes to the attempt's log.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
 import shlex
-import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import Interrupted, NotFound, RunFailure
-from ablate.study.assign.command_words import expand
+from ablate.errors import Interrupted, RunFailure
 from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
-from ablate.training.foreign.about import about, own_folder, study_folder
+from ablate.training.foreign.about import about
+from ablate.training.foreign.attempt import Attempt
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
+from ablate.training.foreign.ports import free_port
 from ablate.training.foreign.process import Command, Ending
+from ablate.training.foreign.secrets import Blot
 
 GRACE = 10.0
 """Seconds that a command has to end by itself after SIGTERM."""
 POLL = 0.2
-_KEPT_BACK = ("ABLATE_DB",)
-RECIPE_FILE = "recipe.json"
+
+Clock = Callable[[], float]
 
 
 def fit(run: Run, context: Context) -> Outcome:
@@ -41,94 +41,127 @@ def fit(run: Run, context: Context) -> Outcome:
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
     """What the run's numbers depend on besides its recipe: this machine, and the files that the command names."""
-    words = words_of(run, context)
-    environment, fingerprint = about(run, context, map(Path, words[1:]))
-    return {**environment, "program": shutil.which(words[0], path=search_path(os.environ))}, fingerprint
+    attempt = Attempt(run, context)
+    named = [word for word in attempt.words()[1:] if not word.startswith(str(attempt.run_dir))]
+    environment, fingerprint = about(run, context, map(Path, named), attempt.folder)
+    return {**environment, **attempt.told()}, fingerprint
 
 
-def words_of(run: Run, context: Context) -> list[str]:
-    """The words of this run's command."""
-    assert run.trainer is not None
-    return expand(run.trainer["command"], run.seed, str(own_folder(run, context)))
-
-
-def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Callable[[], float] = time.monotonic) -> Outcome:
+def follow(run: Run, context: Context, *, grace: float = GRACE, clock: Clock = time.monotonic) -> Outcome:
     """As `fit`; `grace` and `clock` are for tests."""
-    words, folder = words_of(run, context), study_folder(context)
-    if not folder.is_dir():
-        raise NotFound(f"the study's folder {folder}, in which the command runs, does not exist")
-    environment = environment_of(run, context)
-    measured = Measured(run, context, clock)
-    output = Output(measured, shlex.join(words))
-    lines = {True: Lines(), False: Lines()}
-    stopped, patience = 0, float("inf")
-    with Command(words, folder, environment) as command:
-        while command.ending is None:
-            for data, stdout in command.read(POLL):
-                _log(data)
-                for line in lines[stdout].take(data):
-                    output.take(line, stdout=stdout)
-            measured.hand_on_if_due()
-            if not stopped and (stopped := context.should_stop()):
-                patience = clock() + grace
-                command.ask_to_end()
-            if clock() >= patience:
-                command.end()
-        ending = command.ending
-    for stdout, cut in lines.items():
-        for line in cut.rest():
-            if ending.well and not stopped:
-                output.take(line, stdout=stdout)
-            else:  # it may end inside a number
-                output.keep(line)
-    if ending.left:
-        _log(f"ablate: ended {ending.left} processes that the command left behind\n".encode())
-    if not ending.well:  # an engine may signal every process of a job, this command among them
-        stopped = stopped or context.should_stop()
-    if stopped:
-        measured.hand_on()
-        raise Interrupted(stopped)
-    return _outcome(ending, measured, output)
+    with _attempt(run, context) as attempt:
+        attempt.write()
+        watch = _Watch(attempt, context, grace, clock)
+        if attempt.setup:
+            watch.prepare(Output(Measured(run, context, clock), shlex.join(attempt.setup)))
+        measured = Measured(run, context, clock)
+        try:
+            return watch.train(measured)
+        except RunFailure as failure:
+            if not attempt.added or not measured.empty:
+                raise
+            said = f"ablate: without any number after {shlex.join(attempt.added)}; once more without it"
+            _log(f"{failure}\n{said}\n".encode())
+        return watch.train(Measured(run, context, clock), resume=False)
 
 
-def _outcome(ending: Ending, measured: Measured, output: Output) -> Outcome:
-    """The run's numbers, or its failure with the last lines that it printed and a sentence at the end."""
-    if not ending.well:
-        measured.hand_on()
-        last = f": {output.last[-1].strip()}" if output.last else ""
-        raise RunFailure(f"{output.shown()}\nthe command {ending.said()}{last}")
-    try:
-        return measured.outcome(left_behind=ending.left)
-    except RunFailure as failure:
-        raise type(failure)(f"{output.shown()}\n{failure}") from None
+@contextlib.contextmanager
+def _attempt(run: Run, context: Context) -> Iterator[Attempt]:
+    """The attempt, with a port where it asks for one."""
+    attempt = Attempt(run, context)
+    if not attempt.needs_port:
+        yield attempt
+        return
+    with free_port() as port:
+        yield Attempt(run, context, port)
 
 
-def environment_of(run: Run, context: Context) -> Mapping[str, str]:
-    """The command's environment; writes the recipe where `ABLATE_RECIPE` says."""
-    folder = own_folder(run, context)
-    recipe = folder / RECIPE_FILE
-    text = json.dumps(run.recipe.json, indent=1, ensure_ascii=False)
-    part = recipe.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(recipe)
-    inherited = {name: value for name, value in os.environ.items() if name not in _KEPT_BACK}
-    inherited.setdefault("PYTHONUNBUFFERED", "1")  # a number is seen when it is printed, and none is lost in a kill
-    inherited["PATH"] = search_path(inherited)
-    return {
-        **inherited,
-        "ABLATE_RUN_ID": run.run_id,
-        "ABLATE_RUN_DIR": str(folder),
-        "ABLATE_RECIPE": str(recipe),
-        "ABLATE_SEED": str(run.seed),
-    }
+class _Watch:
+    """Starts the commands of an attempt and follows each to its end."""
+
+    def __init__(self, attempt: Attempt, context: Context, grace: float, clock: Clock) -> None:
+        self._attempt, self._context, self._grace, self._clock = attempt, context, grace, clock
+
+    def prepare(self, output: Output) -> None:
+        """What runs before; none of its lines is read for numbers. Raises RunFailure, Interrupted."""
+        ending = self._run(self._attempt.setup, lambda line, stdout: output.keep(line), output.keep)
+        if not ending.well:
+            raise RunFailure(_failed(output, "setup", ending))
+
+    def train(self, measured: Measured, *, resume: bool = True) -> Outcome:
+        """The run's numbers. Raises RunFailure with the last lines that it printed and a sentence at the end, Interrupted."""
+        words = self._attempt.words(resume=resume)
+        output = Output(measured, shlex.join(words))
+
+        def take(line: str, stdout: bool) -> None:
+            output.take(line, stdout=stdout)
+
+        try:
+            ending = self._run(words, take, output.keep, measured.hand_on_if_due)
+        except Interrupted:
+            measured.hand_on()
+            raise
+        if not ending.well:
+            measured.hand_on()
+            raise RunFailure(_failed(output, "the command", ending))
+        again = {} if resume or not self._attempt.added else {"started_again": True}
+        try:
+            return measured.outcome(left_behind=ending.left, **again)
+        except RunFailure as failure:
+            raise type(failure)(f"{output.shown()}\n{failure}") from None
+
+    def _run(
+        self,
+        words: Sequence[str],
+        take: Callable[[str, bool], object],
+        keep: Callable[[str], object],
+        tick: Callable[[], None] = lambda: None,
+    ) -> Ending:
+        """Follow one command. `take` gets its lines and whether they came by stdout, `keep` a last one that may be cut."""
+        context, clock, blots = (
+            self._context,
+            self._clock,
+            {True: Blot(self._attempt.secrets), False: Blot(self._attempt.secrets)},
+        )
+        lines = {True: Lines(), False: Lines()}
+
+        def hear(data: bytes, stdout: bool) -> None:
+            _log(data)
+            for line in lines[stdout].take(data):
+                take(line, stdout)
+
+        stopped, patience = 0, float("inf")
+        with Command(words, self._attempt.folder, self._attempt.environment) as command:
+            while command.ending is None:
+                for data, stdout in command.read(POLL):
+                    hear(blots[stdout].take(data), stdout)
+                tick()
+                if not stopped and (stopped := context.should_stop()):
+                    patience = clock() + self._grace
+                    command.ask_to_end()
+                if clock() >= patience:
+                    command.end()
+            ending = command.ending
+        for stdout, cut in lines.items():
+            hear(blots[stdout].rest(), stdout)
+            for line in cut.rest():
+                if ending.well and not stopped:
+                    take(line, stdout)
+                else:  # it may end inside a number
+                    keep(line)
+        if ending.left:
+            _log(f"ablate: ended {ending.left} processes that the command left behind\n".encode())
+        if not ending.well:  # an engine may signal every process of a job, this command among them
+            stopped = stopped or context.should_stop()
+        if stopped:
+            raise Interrupted(stopped)
+        return ending
 
 
-def search_path(environment: Mapping[str, str]) -> str:
-    """Where programs are looked for. An active environment decides which `python` is meant; where none is, as after
-    `.venv/bin/ablate`, it is the one that ablate runs in."""
-    given, ours = environment.get("PATH", os.defpath), os.path.dirname(sys.executable)
-    active = environment.get("VIRTUAL_ENV") or environment.get("CONDA_PREFIX")
-    return os.pathsep.join((given, ours) if active else (ours, given))
+def _failed(output: Output, what: str, ending: Ending) -> str:
+    """The last lines, and how it ended."""
+    last = f": {output.last[-1].strip()}" if output.last else ""
+    return f"{output.shown()}\n{what} {ending.said()}{last}"
 
 
 def _log(data: bytes) -> None:

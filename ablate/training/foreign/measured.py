@@ -47,6 +47,11 @@ class Measured:
         self._not_read: dict[str, str] = {}
         self.unknown: dict[str, None] = {}
 
+    @property
+    def empty(self) -> bool:
+        """Whether no number has come yet."""
+        return not self._last
+
     def place(self, name: str, split: str | None = None) -> MetricName | None:
         """Where a number goes. `val_loss`, `val/loss`, `eval_loss` are the loss of `val`, whatever `split` says; a
         name that the study declares is taken as it stands. None for a metric that the study cannot show."""

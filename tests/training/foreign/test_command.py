@@ -18,7 +18,7 @@ from golden_texts import golden, raising
 from ablate.errors import Diverged, Interrupted, NotFound, RunFailure
 from ablate.study.records import Context
 from ablate.study.values.run import Run
-from ablate.training.foreign import command
+from ablate.training.foreign import attempt, command
 
 ROOT = Path(__file__).resolve().parents[3]
 LEAVE = "import json, os, sys; print(json.dumps({'top1': 0.5})); "
@@ -283,9 +283,9 @@ def test_describe_tells_code_from_data(context: Context, tmp_path: Path, monkeyp
 
 def test_an_active_environment_decides_which_python_is_meant() -> None:
     ours = str(Path(sys.executable).parent)
-    assert command.search_path({"PATH": "/a:/b"}) == f"{ours}:/a:/b"
-    assert command.search_path({"PATH": "/a:/b", "VIRTUAL_ENV": "/a"}) == f"/a:/b:{ours}"
-    assert command.search_path({"PATH": "/a:/b", "CONDA_PREFIX": "/a"}) == f"/a:/b:{ours}"
+    assert attempt.search_path({"PATH": "/a:/b"}) == f"{ours}:/a:/b"
+    assert attempt.search_path({"PATH": "/a:/b", "VIRTUAL_ENV": "/a"}) == f"/a:/b:{ours}"
+    assert attempt.search_path({"PATH": "/a:/b", "CONDA_PREFIX": "/a"}) == f"/a:/b:{ours}"
 
 
 def test_no_torch_is_imported() -> None:
