@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,12 +39,12 @@ def read_hydra(program: Path) -> Options | None:
 
 
 def read_config(file: Path) -> tuple[Option, ...]:
-    """The settings of a YAML or JSON file by dotted path; none where it cannot be read."""
+    """The settings of a YAML, JSON or TOML file by dotted path; none where it cannot be read."""
     try:
-        document = read(file)
-    except (StudyError, NotFound):
+        values = tomllib.loads(file.read_text(encoding="utf-8")) if file.suffix == ".toml" else read(file).data
+    except (StudyError, NotFound, OSError, ValueError):
         return ()
-    return tuple(_leaves(document.data))
+    return tuple(_leaves(values))
 
 
 def _leaves(values: Mapping[str, Any], package: str = "") -> Iterator[Option]:

@@ -219,21 +219,31 @@ def _action(node: ast.expr | None) -> str:
     return value if isinstance(value, str) else called(node) if node is not None else ""
 
 
+_CLICK_VALUE = re.compile(
+    r"\s*(FLOAT|INTEGER|TEXT|PATH|FILE|FILENAME|DIRECTORY|UUID|\[[\w.-]+(?:\|[\w.-]+)+\])(?=\s|$)"
+)
+
+
 def help_options(text: str) -> tuple[Option, ...]:
     """The options that a `--help` lists, one a line: `-l, --lr LR  the rate (default: 0.1)`, `--opt {sgd,adam}`."""
     found: dict[str, Option] = {}
     for line in _entries(text):
-        spelt = re.match(r"\s*((?:-{1,2}[A-Za-z][\w.-]*(?:[ =](?!-)[^\s,]+)?(?:\s*[,/|]\s*)?)+)", line)
+        spelt = re.match(r"\s*((?:-{1,2}[A-Za-z][\w.-]*(?:[ =](?!-)(?:\{[^}]*\}|[^\s,]+))?(?:\s*[,/|]\s*)?)+)", line)
         if spelt is None:
             continue
         flags = re.findall(r"(?<![\w-])-{1,2}[A-Za-z][\w.-]*", spelt[1])
-        name = max(flags, key=len).lstrip("-").replace("-", "_")
+        name = (
+            max((flag for flag in flags if not flag.startswith("--no-")), key=len, default=flags[0])
+            .lstrip("-")
+            .replace("-", "_")
+        )
         if name in ("help", "version", "h", "install_completion", "show_completion"):
             continue
-        value = re.search(r"[ =]([^\s,]+)\s*$", spelt[1])
+        value = re.search(r"[ =](?!-)(\{[^}]*\}|[^\s,]+)\s*$", spelt[1]) or _CLICK_VALUE.match(line, spelt.end())
         default = re.search(r"\[?default(?: is|:|=) ?'?([^\s\])',;]+)", line, re.IGNORECASE)
         shown = _value(default[1]) if default else UNKNOWN
-        choices = tuple(value[1][1:-1].split(",")) if value and re.fullmatch(r"\{.+\}", value[1]) else ()
+        listed = value is not None and re.fullmatch(r"\{.+\}|\[.+\|.+\]", value[1])
+        choices = tuple(re.split(r"[,|]", value[1][1:-1])) if value and listed else ()
         off = next((flag for flag in flags if flag.startswith("--no-")), "")
         on = tuple(flag for flag in flags if flag != off)
         kind = kind_of("", shown, choices) if value else "switch"

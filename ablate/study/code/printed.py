@@ -127,6 +127,9 @@ def _pattern(before: str, between: str, literal: str, head: str, after: str) -> 
 
 def _text(call: ast.Call) -> str:
     """The line that a call prints, each value a NUL."""
+    first = call.args[0] if call.args else None
+    if called(call) != "print" and isinstance(first, ast.Constant) and "%" in str(first.value):
+        return _filled(str(first.value))  # logging fills its arguments in
     parts = [_part(item) for item in call.args]
     return " ".join(parts).replace("\n", " ")
 
@@ -141,9 +144,14 @@ def _part(node: ast.expr) -> str:
             "%" if node.format_spec is not None and ast.unparse(node.format_spec).rstrip("'\"").endswith("%") else ""
         )
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant):
-        return re.sub(r"%[-+ 0#]*\d*(?:\.\d+)?[a-z]", _HOLE, str(node.left.value))
+        return _filled(str(node.left.value))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _part(node.left) + _part(node.right)
     if isinstance(node, ast.Call) and called(node) == "format" and isinstance(node.func, ast.Attribute):
         return re.sub(r"\{[^{}]*\}", _HOLE, _part(node.func.value))
     return _HOLE
+
+
+def _filled(text: str) -> str:
+    """A text with `%d` and the like, each a NUL."""
+    return re.sub(r"%[-+ 0#]*\d*(?:\.\d+)?[a-zA-Z]", _HOLE, text).replace("%%", "%")
