@@ -7,7 +7,6 @@ import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ablate.project.drafting import Draft
 from ablate.study.code.options import UNKNOWN, Option
@@ -108,7 +107,7 @@ def _factors(draft: Draft) -> tuple[list[str], str]:
     return lines, f"{path.rpartition('.')[2]}: {levels[0]}"
 
 
-def _levels(option: Option, value: Any) -> list[str]:
+def _levels(option: Option, value: object) -> list[str]:
     """The value and another one to try; none where nothing is known of others."""
     if option.kind in ("switch", "truth") and isinstance(value, bool):
         return [_scalar(value), _scalar(not value)]
@@ -156,13 +155,13 @@ def _wrapped(words: Iterable[str]) -> list[str]:
     return lines
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     return _scalar(value)
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: object) -> str:
     """A value as YAML 1.2."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)

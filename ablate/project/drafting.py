@@ -48,12 +48,12 @@ def draft(command: str, folder: Path, *, ask: bool = False) -> Draft:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise UsageError(f"--command {command!r} cannot be split into words: {str(error).lower()}.") from None
+        raise UsageError(f"the command {command!r} cannot be split into words: {str(error).lower()}.") from None
     if not words:
-        raise UsageError("--command is empty; write, for example, --command 'python train.py'.")
+        raise UsageError("the command is empty; give one such as 'python train.py'.")
     files = Scripts(folder).of_command(words)
     if files.absent:
-        message = f"--command: {files.absent} was not found from {folder}, where the command will run; write the study beside the script."
+        message = f"the command's {files.absent} was not found from {folder}, where the command will run; write the study beside the script."
         raise NotFound(message, code="absent-script")
     names = list(files.digests)
     program, rest = split_at_program(words, names)
@@ -94,42 +94,31 @@ def _joined(options: Options, told: Sequence[Option]) -> Options:
 def _fill(found: Draft, options: Options, rest: Sequence[str], folder: Path) -> None:
     """Place what the command gives, then the settings that are likely to matter."""
     hydra = options.reader == "hydra"
-    given = (
-        _overrides(found, rest, {option.name for option in options.options})
-        if hydra
-        else _given(found, options, rest, folder)
-    )
+    names = {option.name for option in options.options}
+    given = _overrides(found, rest, names) if hydra else _given(found, options, rest, folder)
     if not found.config and not hydra:
         _default_config(found, options, folder)
     if found.config:
         _from_config(found, folder)
     left = [option for option in options.options if option.name not in given]
-    for option in left:
-        if option.required and not hydra:
-            found.unset += (option.name,)
-            _place(found, option, "FILL_IN", hydra)
-    sections = {
-        option.name
-        for option in options.options
-        if any(other.name.startswith(f"{option.name}.") for other in options.options)
-    }
+    sections = {name for name in names if any(other.startswith(f"{name}.") for other in names)}
     chosen = likely(option for option in left if option.name not in sections)
-    for option in left:
+    for option in sorted(left, key=lambda one: bool(one.flags) or not one.required):  # words by place come first
         if is_seed(option.name) and option.kind != "switch" and not found.seed:
             found.seed = "word"
             found.words += _spelt(option, "{seed}", hydra)
-        elif option.kind == "text" and is_out(option.name) and option.flags and not option.required:
-            found.words += [option.flag, _in_run_dir(option.default)]
+        elif option.kind == "text" and is_out(option.name) and (option.flags or option.required):
+            found.words += _spelt(option, _in_run_dir(option.default), hydra)
+        elif option.required and not hydra:
+            found.unset += (option.name,)
+            _place(found, option, "FILL_IN", hydra)
         elif option in chosen:
             _place(found, option, option.default, hydra)
-    if hydra:
+    if hydra and not any(word.startswith("hydra.run.dir=") for word in found.words):
         found.words.append("hydra.run.dir={run_dir}")
     placed = {*found.recipe, *given}
-    found.more = tuple(
-        option
-        for option in left
-        if option.name not in placed and option.flags and not any(word == option.flag for word in found.words)
-    )
+    others = (option for option in left if option.name not in placed and option.flags)
+    found.more = tuple(option for option in others if option.flag not in found.words)
 
 
 def _given(found: Draft, options: Options, rest: Sequence[str], folder: Path) -> set[str]:
@@ -195,7 +184,7 @@ def _overrides(found: Draft, rest: Sequence[str], known: set[str]) -> set[str]:
     return names
 
 
-def _place(found: Draft, option: Option, value: Any, hydra: bool) -> None:
+def _place(found: Draft, option: Option, value: object, hydra: bool) -> None:
     """A setting of the recipe, with its word."""
     found.recipe[option.name] = value
     found.options[option.name] = option

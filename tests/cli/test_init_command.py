@@ -285,3 +285,11 @@ def test_patterns_find_what_is_printed(line: str, line_printed: str, found: dict
 
     metrics = read_printed([line])
     assert {metric.name: re.search(metric.pattern, line_printed)[re.compile(metric.pattern).groups if "of>" not in metric.pattern else 1] for metric in metrics} == found  # fmt: skip
+
+
+def test_a_seed_and_a_folder_that_must_be_given_are(call, script, tmp_path: Path) -> None:
+    script("import argparse\np = argparse.ArgumentParser()\nfor name in ('--seed', '--output-dir'): ...\np.add_argument('--seed', type=int, required=True)\n"
+           "p.add_argument('--output-dir', required=True)\np.add_argument('--lr', type=float, default=0.1)\nprint('loss', p)\n")  # fmt: skip
+    call("init", "--command", "python train.py")
+    words = load(tmp_path / "study.yaml").runs[0].trainer["command"]
+    assert words == ["python", "train.py", "--seed", "{seed}", "--output-dir", "{run_dir}", "--lr", "0.1"]
