@@ -64,6 +64,21 @@ def test_what_does_not_fit_trains_nothing(call, wide: Path, tmp_path: Path) -> N
     assert not list(tmp_path.glob("results.db*"))
 
 
+def test_processes_on_several_gpus_end_with_their_run(call, wide: Path, tmp_path: Path) -> None:
+    """As torchrun does, the script starts a process a GPU; a run that takes too long leaves none of them."""
+    (tmp_path / "train.py").write_text(
+        "import os, subprocess, sys, time\n"
+        "for gpu in os.environ['CUDA_VISIBLE_DEVICES'].split(','):\n"
+        "    child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "    open(f'pid-{gpu}', 'w').write(str(child.pid))\n"
+        "time.sleep(600)\n"
+    )
+    call("grid", "run", "wide.yaml", "--run-timeout", "5", code=4)
+    pids = {path.name: int(path.read_text()) for path in tmp_path.glob("pid-*")}
+    assert sorted(pids) == ["pid-0", "pid-1", "pid-2", "pid-3"], "both runs were there, each on its two GPUs"
+    assert [pid for pid in pids.values() if Path(f"/proc/{pid}").exists()] == []
+
+
 def test_a_worker_elsewhere_hears_what_a_run_takes(tmp_path: Path) -> None:
     needs = Resources(gpus=2, memory=1 << 30)
     request = GridRequest(1, lambda: None, "a:b", tmp_path, database="sqlite:///x.db", resources=needs)

@@ -9,6 +9,7 @@ import pytest
 from ablate.dispatch.contract.room import usable_memory
 from ablate.dispatch.contract.slots import Gpu, Slot, plan_slots
 from ablate.dispatch.engines import ray, slurm
+from ablate.dispatch.executors import get_executor
 from ablate.dispatch.site import settings
 from ablate.errors import UsageError
 from ablate.study.values.resources import Resources
@@ -151,3 +152,12 @@ def test_a_study_goes_over_the_site_file_and_options_over_both(tmp_path: Path):
     assert settings("ray", ["memory=1G"], tmp_path, NEEDS) == {"num_gpus": 2, "num_cpus": 8, "memory": GIB}
     with pytest.raises(UsageError, match="memory must be an amount with its unit M, G or T"):
         settings("ray", ["memory=lots"], tmp_path, NEEDS)
+
+
+def test_an_executor_is_made_with_what_a_run_takes(tmp_path: Path):
+    pytest.importorskip("submitit")
+    (tmp_path / "site.yaml").write_text("slurm: {gres: 'gpu:a100:1', partition: gpu}\n")
+    told = get_executor("slurm", {"slurm": ["mem=40G"]}, tmp_path, NEEDS)._parameters()
+    assert {name: told[name] for name in ("partition", "gres", "cpus_per_task", "mem", "srun_args")} == {
+        "partition": "gpu", "gres": "gpu:a100:2", "cpus_per_task": 8, "mem": "40G", "srun_args": ["--cpus-per-task=8"],
+    }  # fmt: skip

@@ -73,7 +73,11 @@ FLAG, SYNTAX = "trainer.command: unknown-flag", "trainer.command: shell-syntax"
         (ARGPARSE.replace("parse_args", "parse_known_args"), "python train.py --lr {lr} --other 3"),
         (ARGPARSE.replace("extra.add", "elsewhere.fill"), "python train.py --lr {lr} --other 3"),
         ("from transformers import HfArgumentParser\n" + ARGPARSE, "python train.py --lr {lr} --other 3"),
-        ("for name in names:\n    parser.add_argument(f'--{name}')\n" + ARGPARSE, "python train.py --lr {lr} --other 3"),
+        (
+            "for name in names:\n    parser.add_argument(f'--{name}')\n" + ARGPARSE,
+            "python train.py --lr {lr} --other 3",
+        ),
+        (ARGPARSE.replace("argparse.ArgumentParser()", "library.parser()"), "python train.py --lr {lr} --other 3"),
         ("import sys\n", "python train.py --lr {lr}"),
         ("not Python {", "python train.py --lr {lr}"),
         ("import sys\n", "Rscript train.R --lr {lr}"),
@@ -136,6 +140,10 @@ def test_syntax_of_a_shell(warned, tmp_path: Path, command: str, doubts: list[st
 
 
 def test_each_names_the_key_to_write(warned, tmp_path: Path) -> None:
-    for command, key in (("cd src && x {lr}", "`cwd: src`"), ("A=1 x {lr}", "`env: {A: 1}`"), ("x {lr} | y", "`shell: bash`")):
+    for command, key in (
+        ("cd src && x {lr}", "`cwd: src`"),
+        ("A=1 x {lr}", "`env: {A: 1}`"),
+        ("x {lr} | y", "`shell: bash`"),
+    ):
         warned(f'"{command}"')
         assert key in load(tmp_path / "s.yaml").warnings[-1].message

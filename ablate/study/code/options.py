@@ -15,6 +15,7 @@ _OTHERS = (
     "absl", "configargparse", "docopt", "draccus", "fire", "gin", "jsonargparse", "lightning.pytorch.cli", "plac", "pyrallis",
     "pytorch_lightning.cli", "simple_parsing", "tap", "tyro",
 )  # fmt: skip
+_MAKERS = ("ArgumentParser", "add_parser", "add_subparsers", "add_argument_group", "add_mutually_exclusive_group")
 _OTHER_NAMES = ("HfArgumentParser", "LightningCLI", "TrlParser")
 """What else makes a command line of a program; only `--help` knows which."""
 
@@ -163,6 +164,7 @@ def _read_argparse(tree: ast.Module, local: set[str], found: Found) -> None:
         return
     found.reader = found.reader or "argparse"
     names, parsers = constants(tree), _parsers(tree)
+    found.whole &= not _made_elsewhere(tree, calls, local)
     for call in calls:
         name = called(call)
         given = {item.arg: item.value for item in call.keywords if item.arg}
@@ -177,12 +179,26 @@ def _read_argparse(tree: ast.Module, local: set[str], found: Found) -> None:
             found.whole = False
 
 
+def _made_elsewhere(tree: ast.Module, calls: Iterable[ast.Call], local: set[str]) -> bool:
+    """Whether a parser that options are added to comes from a function of another package, which may have added some."""
+    added = (
+        call.func.value for call in calls if called(call) == "add_argument" and isinstance(call.func, ast.Attribute)
+    )
+    names = {owner.id for owner in added if isinstance(owner, ast.Name)}
+    return any(
+        isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and called(node.value) not in {*_MAKERS, *local}
+        and any(isinstance(target, ast.Name) and target.id in names for target in node.targets)
+        for node in ast.walk(tree)
+    )
+
+
 def _parsers(tree: ast.Module) -> set[str]:
     """The names that hold a parser."""
-    makers = ("ArgumentParser", "add_parser", "add_subparsers", "add_argument_group", "add_mutually_exclusive_group")
     held = {"parser"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and called(node.value) in makers:
+        if isinstance(node, ast.Assign) and called(node.value) in _MAKERS:
             held |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     return held
 
