@@ -37,6 +37,7 @@ def study_text(draft: Draft, name: str, commands: Mapping[str, str]) -> str:
         *_config(draft),
         *(["  seed: env                         # the script reads ABLATE_SEED"] if draft.seed == "env" else []),
         *_metrics(draft.metrics),
+        *_resources(draft.words),
         "",
         *factors,
         *_seeds(draft),
@@ -72,6 +73,16 @@ def _config(draft: Draft) -> list[str]:
     values = ", ".join(f"{_scalar(path)}: {_scalar(text)}" for path, text in draft.config_set.items())
     more = f", set: {{{values}}}" if values else ""
     return [f"  config: {{file: {_scalar(draft.config)}{more}}}     # each run gets a copy with its own settings"]
+
+
+def _resources(words: Iterable[str]) -> list[str]:
+    """A comment where the command launches several processes, which usually take a GPU each."""
+    found = re.search(r"--nproc[_-]per[_-]node[= ](\d+)", " ".join(words))
+    if found is None or int(found[1]) < 2:
+        return []
+    return [
+        f"# resources: {{gpus: {found[1]}}}             # GPUs of one run; as many runs as fit go at a time, each sees its own"
+    ]
 
 
 def _metrics(metrics: Iterable[Printed]) -> list[str]:

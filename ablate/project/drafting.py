@@ -134,7 +134,8 @@ def _given(found: Draft, options: Options, rest: Sequence[str], folder: Path) ->
         if option is None and re.match(r"--?[A-Za-z]", flag) and _number(value or follows) is not None:
             option = Option(flag.lstrip("-").replace("-", "_"), (flag,), "number")
         if option is None:
-            found.words.append(_config_word(found, word, folder))
+            if not _assignment(found, word):
+                found.words.append(_config_word(found, word, folder))
             continue
         names.add(option.name)
         if option.kind == "switch":
@@ -145,6 +146,20 @@ def _given(found: Draft, options: Options, rest: Sequence[str], folder: Path) ->
             value = value if equals else waiting.pop(0)
             _take(found, option, flag, value, folder)
     return names
+
+
+def _assignment(found: Draft, word: str) -> bool:
+    """Take `LR=0.1`, as make and configurations take them; False where a word is none."""
+    name, _, text = word.partition("=")
+    number = _number(text)
+    if number is None or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
+        return False
+    if is_seed(name.lower()):
+        found.seed = "word"
+        found.words.append(f"{name}={{seed}}")
+    else:
+        _place(found, Option(name, (), "number"), number, True)
+    return True
 
 
 def _take(found: Draft, option: Option, flag: str, value: str, folder: Path) -> None:

@@ -155,6 +155,17 @@ def test_a_program_that_says_nothing_of_itself(call, script, tmp_path: Path) -> 
     study = load(tmp_path / "study.yaml")
     assert study.runs[0].trainer["command"] == ["Rscript", "train.R", "--lr", "0.1", "--seed", "{seed}", "--name", "two words"]  # fmt: skip
     assert "GUESSED" in study.source
+    call("init", "made", "--command", "make train LR=0.1 SEED=3 OUT=x")
+    assert load(tmp_path / "made.yaml").runs[0].trainer["command"] == [
+        "make",
+        "train",
+        "LR=0.1",
+        "SEED={seed}",
+        "OUT=x",
+    ]
+    script("print('loss', 1)\n")
+    call("init", "wide", "--command", "torchrun --nproc_per_node 2 train.py")
+    assert "# resources: {gpus: 2} " in (tmp_path / "wide.yaml").read_text()
 
 
 def test_a_script_without_a_seed_gets_one_run_an_arm(call, script, tmp_path: Path) -> None:
