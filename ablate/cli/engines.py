@@ -11,12 +11,13 @@ import typer
 
 from ablate.dispatch.executors import ENGINES
 from ablate.project.engines import ReadyEngine, elsewhere, get_engine
+from ablate.study.values.resources import Resources
 
 if TYPE_CHECKING:
     from ablate.dispatch.declare import Engine
 
-AskedEngine = Callable[[str | None], ReadyEngine]
-"""The executor that a call asks for, made ready for a database."""
+AskedEngine = Callable[[str | None, Resources], ReadyEngine]
+"""The executor that a call asks for, made ready for a database and for what one run takes."""
 
 _ABOUT = ", ".join(f"{engine.name} ({engine.about})" for engine in ENGINES.all().values())
 _OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
@@ -66,7 +67,12 @@ def takes_engine(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(**given: Any) -> None:
         items = {engine.name: given.pop(keyword) or () for keyword, engine in keywords.items()}
         asked = {name: given.pop(name) for name in _OPTIONS}
-        command(**given, engine=lambda db: get_engine(asked.pop("executor"), db, engine_settings=items, **asked))
+        command(
+            **given,
+            engine=lambda db, needs: get_engine(
+                asked.pop("executor"), db, engine_settings=items, resources=needs, **asked
+            ),
+        )
 
     options = {name: (Annotated[kind, option], default) for name, (kind, option, default) in _OPTIONS.items()}
     options |= {keyword: (_option(engine), None) for keyword, engine in keywords.items()}

@@ -92,6 +92,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         f" ({stuck:,} blocked)" if stuck else " (done)" if parents and not plan.again and _done(plan.parents) else ""
     )
     console.print(f"  {counted(plan)}{parents}")
+    if study.resources:
+        console.print(f"  each run takes {study.resources}")
     if plan.again:
         console.print(f"  {trained_again(len(plan.again))}")
     if plan.seconds:

@@ -11,10 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ablate.study.values.resources import Resources, memory_of
+
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
 
 Settings = Mapping[str, Any]
+Asks = Callable[[Resources, Settings, Settings], Settings]
+"""What a run takes, the site's settings and the command line's, to the settings that hold: see `Engine.asks`."""
+
 Where = Literal["this process", "this host", "elsewhere"]
 
 
@@ -40,6 +45,8 @@ class Engine:
     example    a KEY=VALUE that shows how a setting is written
     packages   what `ablate doctor` looks for, by distribution, with what `pip install` takes
     programs   what must be on PATH
+    asks       how a study's `resources` are asked for: over the site's settings, with those of the command line over both.
+               None: its workers count what their host has
     """
 
     name: str
@@ -50,6 +57,7 @@ class Engine:
     example: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
     programs: tuple[str, ...] = ()
+    asks: Asks | None = None
 
     def complete(self, given: Settings) -> dict[str, Any]:
         """The settings with the defaults of those that are not given."""
@@ -78,6 +86,14 @@ def positive(value: object) -> int:
     if not re.fullmatch(r"0*[1-9]\d*", str(value)):
         raise ValueError("must be a whole number, 1 or more")
     return int(str(value))
+
+
+def memory(value: object) -> int:
+    """Bytes of a text such as 20G."""
+    try:
+        return memory_of(str(value))
+    except ValueError:
+        raise ValueError("must be an amount with its unit M, G or T, such as 20G") from None
 
 
 def number(value: object) -> float:

@@ -18,6 +18,7 @@ from ablate.dispatch.executors import ENGINES
 from ablate.errors import NotFound, StudyError, UsageError, nearest
 from ablate.study.document import source
 from ablate.study.recipes import places
+from ablate.study.values.resources import UNSAID, Resources
 
 Settings = dict[str, Any]
 
@@ -39,14 +40,18 @@ def site_file(home: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def settings(section: str, items: Iterable[str], home: Path) -> Settings:
-    """The settings of an engine, such as `slurm`: the site file's, then `KEY=VALUE` items of the command line over them.
+def settings(section: str, items: Iterable[str], home: Path, needs: Resources = UNSAID) -> Settings:
+    """The settings of an engine, such as `slurm`: the site file's, over them what one run `needs`, then `KEY=VALUE` items of the
+    command line.
 
     Raises UsageError for what is unknown or cannot be meant, with what is allowed.
     """
     path = site_file(home)
     merged = _read_file(path, section) if path is not None else {}
-    for name, value in _from_items(section, items).items():
+    said = _from_items(section, items)
+    if needs and (asks := sections()[section].asks):
+        merged = dict(asks(needs, merged, {name: said[name] for name in said if name != "extra"}))
+    for name, value in said.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
         merged[name] = {**merged[name], **value} if both else value
     return merged

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ablate.dispatch.contract.events import Event, GridReport
     from ablate.project.engines import ReadyEngine
     from ablate.study.records import RunResult
+    from ablate.study.values.resources import Resources
     from ablate.study.values.trials import TuningResult
 
 Retry = Literal["failed", "lost", "cancelled", "stale", "all"]
@@ -95,7 +96,7 @@ def run_grid(
     from ablate.study.recipes.places import make_home
 
     loaded = _to_train(study, db)
-    engine = _engine(executor, db, workers, threads, device, limit)
+    engine = _engine(executor, db, workers, threads, device, limit, loaded.resources)
     make_home()
 
     with Store.open(database_url(db)) as store:
@@ -190,7 +191,7 @@ def run_tuning(
     from ablate.tuning.reading import read_result
 
     tuning = load_tuning(file, profile, tuple(sets))
-    engine = _engine(executor, db, workers, threads, device, limit)
+    engine = _engine(executor, db, workers, threads, device, limit, tuning.study.resources)
 
     tuned = train(tuning, engine, lambda session, store: _told(on_event), db=db)
     if tuned.report is not None:
@@ -219,13 +220,14 @@ def _stored(study: Study | str | Path, db: str | None) -> Study:
 
 
 def _engine(
-    executor: str, db: str | None, workers: int | None, threads: int | None, device: str, limit: int | None
-) -> ReadyEngine:
+    executor: str, db: str | None, workers: int | None, threads: int | None, device: str, limit: int | None,
+    resources: Resources,
+) -> ReadyEngine:  # fmt: skip
     from ablate.project.engines import get_engine
 
     return get_engine(
         executor, db, engine_settings={}, workers=workers, threads=threads, device=device, limit=limit,
-        fail_fast=False, run_timeout=None, spool=False,
+        fail_fast=False, run_timeout=None, spool=False, resources=resources,
     )  # fmt: skip
 
 

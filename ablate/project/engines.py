@@ -10,7 +10,9 @@ from ablate.dispatch.executors import ENGINES, get_executor
 from ablate.errors import UsageError
 from ablate.project.database import database_url
 from ablate.project.telling import tell
+from ablate.project.text import plural
 from ablate.study.recipes.places import home
+from ablate.study.values.resources import UNSAID, Resources
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
@@ -39,19 +41,22 @@ class ReadyEngine:
         from ablate.dispatch.contract.slots import plan_slots
 
         if self.engine.where == "this host":
-            return len(plan_slots(self.given["device"], self.given["workers"], self.given["threads"]))
+            given = self.given
+            return len(plan_slots(given["device"], given["workers"], given["threads"], needs=given["resources"]))
         return 1 if self.engine.where == "this process" else self.given["workers"] or 1
 
 
-def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **given: Any) -> ReadyEngine:
-    """The executor of that name, before anything is written. Raises UsageError for settings that contradict each other, and for
-    what cannot work on this host."""
+def get_engine(
+    name: str, db: str | None, *, engine_settings: EngineSettings, resources: Resources = UNSAID, **given: Any
+) -> ReadyEngine:
+    """The executor of that name, before anything is written. `resources` is what one run takes. Raises UsageError for settings that
+    contradict each other, and for what cannot work on this host."""
     from ablate.dispatch.contract.slots import crowded, plan_slots
     from ablate.dispatch.elsewhere.gridfile import is_sqlite
     from ablate.dispatch.elsewhere.queues import SPOOL
 
     url = database_url(db)
-    executor = get_executor(name, engine_settings, home())
+    executor = get_executor(name, engine_settings, home(), resources)
     engine = ENGINES.get(name)
     if given["run_timeout"] is not None and engine.where == "this process":
         message = f"the executor {name} cannot stop a run after a time, since it starts no worker processes."
@@ -61,6 +66,10 @@ def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **
         raise UsageError(message, code="spool-unsupported")
     placed = (given["device"], given["workers"], given["threads"])
     executor.check(*placed, SPOOL if given["spool"] else url)
-    if engine.where != "elsewhere" and (busy := crowded(plan_slots(*placed))):
-        tell(f"warning: {busy}")
-    return ReadyEngine(engine, executor, given)
+    if engine.where != "elsewhere":
+        slots = plan_slots(*placed, needs=resources)
+        if busy := crowded(slots):
+            tell(f"warning: {busy}")
+        if engine.where == "this host" and len(slots) < (given["workers"] or 0):
+            tell(f"{plural(len(slots), 'run')} at a time, not {given['workers']}: a run takes {resources}.")
+    return ReadyEngine(engine, executor, {**given, "resources": resources})

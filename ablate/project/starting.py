@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ablate.errors import NotFound, StudyError, UsageError
 from ablate.project.advice import command
 from ablate.project.database import require_results
+from ablate.project.telling import tell
 
 if TYPE_CHECKING:
     from ablate.study.values.study import Study
@@ -52,15 +53,26 @@ tables:
 """
 
 
-def write_study(file: str | Path = DEFAULT, source: str | None = None, *, db: str | None = None) -> Path:
-    """Write a new study file: the small one, or a copy of `source`, a study file or the name of a stored study; where it lies.
+def write_study(
+    file: str | Path = DEFAULT,
+    source: str | None = None,
+    *,
+    script: str | None = None,
+    ask: bool = False,
+    db: str | None = None,
+) -> Path:
+    """Write a new study file: the small one, a copy of `source`, a study file or the name of a stored study, or one of the command
+    line `script`, with `ask` also from its `--help`; where it lies.
 
     `.yaml` is added to a name without it, and a folder gets `study.yaml`. Raises UsageError where the file exists, NotFound or
     StudyError for the source, OSError.
     """
     path = _place(Path(file))
     name = _name(path)
-    text = _small(path, name) if source is None else _copy(path, name, source, db)
+    if script is not None:
+        text = _drafted(path, name, script, ask)
+    else:
+        text = _small(path, name) if source is None else _copy(path, name, source, db)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as stream:
@@ -90,8 +102,29 @@ def _name(path: Path) -> str:
 
 
 def _small(path: Path, name: str) -> str:
+    return TEMPLATE.format(name=name, **_next(path))
+
+
+def _next(path: Path) -> dict[str, str]:
+    """The lines to copy: plan, run, report."""
     lines = {verb: command("grid", verb, str(path)) for verb in ("plan", "run")}
-    return TEMPLATE.format(name=name, report=command("report", str(path)), **lines)
+    return {**lines, "report": command("report", str(path))}
+
+
+def _drafted(path: Path, name: str, script: str, ask: bool) -> str:
+    from ablate.project.draft_text import study_text
+    from ablate.project.drafting import draft
+
+    found = draft(script, path.parent.resolve(), ask=ask)
+    metrics = ", ".join(metric.name for metric in found.metrics) or "none found, so one is guessed"
+    tell(
+        f"{found.program or script}: options of {found.reader or 'no parser'}; settings {', '.join(found.recipe) or 'none'}; metrics {metrics}"
+    )
+    for name_ in found.unset:
+        tell(f"warning: {name_} must be given, and its value is not known: look for FILL_IN in {path}")
+    if not found.seed:
+        tell("warning: no option for a seed was found, so the study has one seed")
+    return study_text(found, name, _next(path))
 
 
 def _copy(path: Path, name: str, source: str, db: str | None) -> str:

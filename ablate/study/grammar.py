@@ -149,6 +149,7 @@ def _structures() -> Schema:
         "config": {**_object(keys.CONFIG, required=("file",)), "type": ["object", "null"]},
         "metric_declared": {**_object(keys.METRIC), "type": ["object", "null"]},
         "profile": {**_object(keys.PROFILE), "type": ["object", "null"]},
+        "resources": {**_object(keys.RESOURCES), "type": ["object", "null"]},
         "profile_levels": _mapping(_mapping(settings)),
         "label": {"anyOf": [_SCALAR, _object(keys.LABEL)]},
         "table": _object(keys.TABLE, required=("rows",)),

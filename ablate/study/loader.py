@@ -29,6 +29,7 @@ from ablate.study.designs.profiles import (
     known_paths,
     read_profiles,
 )
+from ablate.study.designs.resources import read_resources
 from ablate.study.designs.seeds import read_seeds, seeds_message, seeds_of
 from ablate.study.designs.variants import effective, read_sets, texts_of
 from ablate.study.document.find import find as find
@@ -144,6 +145,7 @@ class _Reader:
         baseline = self._baseline(factors)
         design = self._design(factors, chosen)
         seeds = self._seeds(chosen)
+        resources = read_resources(problems, ("resources",), data.get("resources"))
         self._check_seeds(seeds)
         grid = self._grid(design, factors, baseline, exclude)
         steps = path_steps(design, factors, baseline)
@@ -154,6 +156,7 @@ class _Reader:
         study = Study(
             **head, profile=chosen.name if chosen else None, factors=factors, design=design.kind, seeds=seeds, baseline=baseline,
             excluded=grid.excluded, arms_before=grid.before, tables=tables, labels=labels, steps=steps,
+            resources=chosen.resources if chosen and chosen.resources is not None else resources,
             profiles=tuple(profile.name for profile in profiles), base=base, sets=self._variant(sets, unset, grid, factors),
             **self._expand(grid, factors, base, seeds),
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -335,3 +336,26 @@ def test_an_unknown_split_ends_the_run(call: Any, own: Path) -> None:
         "top1": 0.91,
     }
     call("grid", "run", own, "--set", "a=holdout", code=4)
+
+
+def test_commands_are_printed_as_they_would_be_called(call, tmp_path: Path) -> None:
+    (tmp_path / "say.py").write_text("import sys\nprint('acc', sys.argv[1])\nprint(*sys.argv, sep='|')\n")
+    (tmp_path / "say.yaml").write_text(
+        "study: say\nrecipe: {x: 'a b'}\nseeds: [4]\nbaseline: {y: 1}\nfactors: {y: {path: y, levels: [1, 2]}}\n"
+        "trainer: {command: 'python say.py {y} {x} {seed} {run_dir}', metrics: {acc: {better: higher, pattern: 'acc (\\S+)'}}}\n"
+    )
+    lines = call("grid", "plan", "say.yaml", "--commands").out.splitlines()
+    assert [line.partition(":")[0] for line in lines[1::2]] == ["# 1, seed 4, queued", "# 2, seed 4, queued"]
+    assert all(line.endswith(f" in {tmp_path}") for line in lines[1::2])
+    assert lines[2].startswith("python say.py 1 'a b' 4 /")
+    document = call("grid", "plan", "say.yaml", "--commands", "--json").document
+    words = [run["command"] for run in document["runs"]]
+    assert [shlex.join(command) for command in words] == lines[2::2]
+    assert not (tmp_path / "runs").exists()
+    call("grid", "run", "say.yaml", "--executor", "inline", "--threads", "1")
+    assert all(Path(command[-1]).is_dir() for command in words), "the runs had these folders"
+
+
+def test_a_study_without_a_command_has_none_to_print(call, tiny: Path) -> None:
+    call("grid", "plan", tiny, "--commands", code=2).told("no-commands")
+    assert "command" not in call("grid", "plan", tiny, "--json").document["runs"][0]

@@ -121,6 +121,7 @@ def test_workers_of_ray_train_the_trials_of_a_tuning_once_each(tmp_path: Path) -
         ({"num_gpus": 0.5, "num_cpus": 1}, "CPU 1, GPU 0.5"),
         ({"num_cpus": 4096}, "CPU 4096"),
         ({"resources": {"tpu": 1}}, "CPU 1, tpu 1"),
+        ({"memory": 1 << 49}, "CPU 1, memory 512T"),
     ],
 )
 def test_what_no_node_has_is_refused_at_once(tmp_path: Path, settings, asked: str) -> None:
@@ -128,7 +129,7 @@ def test_what_no_node_has_is_refused_at_once(tmp_path: Path, settings, asked: st
         run(RayExecutor(settings), Grid(tmp_path, "ok").request())
     said = str(refused.value)
     assert said.startswith(f"no node of the Ray cluster can hold a worker: it asks for {asked}. The cluster has CPU ")
-    assert said.endswith("Ask for less with --ray num_cpus=, num_gpus= or resources.NAME=.")
+    assert said.endswith("Ask for less with --ray num_cpus=, num_gpus=, memory= or resources.NAME=.")
 
 
 # Without a Ray --------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def test_time_limits_are_read_as_slurm_reads_them(tmp_path: Path, text: str, min
         ("slurm", "extra=x", "extra must name each option, as in NAME: VALUE"),
         ("slurm", "extra.a b=x", "'a b' is not an option"),
         ("ray", "num_gpus=half", "num_gpus must be a number, 0 or more, such as 1 or 0.5"),
-        ("ray", "partition=gpu", "unknown key 'partition'. Allowed: address, num_cpus, num_gpus, resources, max_replaced."),
+        ("ray", "partition=gpu", "unknown key 'partition'. Allowed: address, num_cpus, num_gpus, memory, resources, max_replaced."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, section: str, item: str, said: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.dispatch.contract.slots import Gpu, crowded, plan_slots, usable_cores, visible_gpus
+from ablate.dispatch.contract.room import usable_cores
+from ablate.dispatch.contract.slots import Gpu, crowded, plan_slots, visible_gpus
 from ablate.errors import UsageError
 
 TWO = (Gpu(0, "0"), Gpu(1, "1"))

@@ -31,6 +31,7 @@ def test_every_key_and_every_field_is_in_it_with_a_description() -> None:
         (keys.FACTOR, SCHEMA["$defs"]["factor"]),
         (keys.PROFILE, SCHEMA["$defs"]["profile"]),
         (keys.TABLE, SCHEMA["$defs"]["table"]),
+        (keys.RESOURCES, SCHEMA["$defs"]["resources"]),
         (keys.TRAINER, SCHEMA["$defs"]["trainer"]),
         (keys.METRIC, SCHEMA["$defs"]["metric_declared"]),
         (keys.CONFIG, SCHEMA["$defs"]["config"]),
@@ -74,6 +75,7 @@ VALID = [
     "study: s\nseeds: 1\ntrainer: {command: x, source: copy, replace: {a.py: {'s = 1': 's = {seed}', t: 3, u: }}}",
     "study: s\nseeds: 1\ntrainer: {command: x, source: , replace: }",
     "study: s\ntrainer: {python: a.b:c, version: 2}\nrecipe: {w: 1}\nfactors: {f: {path: x.y, levels: {a: [1], b: {z: 3}}}, g: {subsets: {m: {q: {r: 1}}}}}\nbaseline: {f: a}\nprofiles: {p: {recipe: {w: 4}, levels: {g: {m: {q.r: 2}}}}}",
+    "study: s\nresources: {gpus: 1, cpus: , memory: 1.5 TiB}\nprofiles: {p: {resources: }, q: {resources: {gpus: 0}}}",
     "study: s\ntables: {t: {rows: [class], columns: f1, where: {class: [cat, macro]}, test: welch-holm, caption: 3}}",
 ]
 

@@ -53,7 +53,7 @@ def _verdict(findings: list[Finding]) -> str:
 
 
 def _findings(db: str | None) -> Iterator[Finding]:
-    from ablate.dispatch.contract.slots import usable_cores
+    from ablate.dispatch.contract.room import usable_cores
 
     yield Finding("python", OK, f"{platform.python_version()} at {sys.executable}")
     yield Finding("cores", OK, f"{usable_cores()} usable")

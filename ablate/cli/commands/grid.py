@@ -45,6 +45,9 @@ def plan(
     power: Annotated[
         bool, typer.Option("--power", help="Also show how small a difference these seeds can detect.")
     ] = False,
+    commands: Annotated[
+        bool, typer.Option("--commands", help="Print the command of each run instead; with --json, add it.")
+    ] = False,
     db: Db = None,
     json_: JsonOption = False,
 ) -> None:
@@ -57,8 +60,19 @@ def plan(
     loaded = load_study(study, profile, set_, seeds)
     store = open_reader(db)
     planned = make_plan(loaded, store)
-    if json_:
-        print_json(plan_document(planned))
+    if commands and not json_:
+        from ablate.project.commands import command_lines
+
+        for line in command_lines(planned):
+            print(line)
+    elif json_:
+        document = plan_document(planned)
+        if commands:
+            from ablate.project.commands import commands_of
+
+            words = commands_of(loaded)
+            document["runs"] = [{**item, "command": words[item["run_id"]]} for item in document["runs"]]
+        print_json(document)
     else:
         print_plan(planned, stdout_console())
         if power:
@@ -123,7 +137,7 @@ def run(
     loaded = load_study(study, profile, set_, seeds)
     if retry == "stale" and loaded.trainer is not None:
         say(OF_SCRIPTS)
-    ready = engine(db)
+    ready = engine(db, loaded.resources)
     from ablate.cli.running import run_grid
 
     code, after = run_grid(loaded, ready, seeds, retry, db)

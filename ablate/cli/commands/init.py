@@ -10,6 +10,7 @@ import typer
 
 from ablate.cli import completion
 from ablate.cli.common import Db, say
+from ablate.errors import UsageError
 from ablate.project.advice import command
 from ablate.project.starting import DEFAULT, write_study
 
@@ -27,15 +28,30 @@ def init(
             autocompletion=completion.studies,
         ),
     ] = None,
+    script: Annotated[
+        str | None,
+        typer.Option(
+            "--command", metavar="'python train.py'", help="Draft a study of this command from the script's source."
+        ),
+    ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="With --command: also run the script with --help, for at most 20 seconds.")
+    ] = False,
     db: Db = None,
 ) -> None:
     """Write a small study file to run and edit, with comments; an existing file is never replaced.
 
-    It trains on a built-in data set in about a minute. With --from, it is a copy of another study under a name of its own.
+    It trains on a built-in data set in about a minute. With --from, it is a copy of another study under a name of its own. With
+    --command, it is a study of your script: its options (argparse, click, typer), Hydra or YAML configuration and what it prints are
+    read from its source. It is run, with --help in an empty folder, only where it has a parser whose options the source does not show.
     """
+    if script is not None and from_ is not None:
+        raise UsageError("--command and --from exclude each other.")
+    if ask and script is None:
+        raise UsageError("--ask needs --command 'python train.py'.")
     if file is None:
         file = _asked() if sys.stdin.isatty() and sys.stderr.isatty() else DEFAULT
-    path = str(write_study(Path(file), from_, db=db))
+    path = str(write_study(Path(file), from_, script=script, ask=ask, db=db))
     print(path)
     say(f"What it comes to: {command('grid', 'plan', path, db=db)}")
     say(f"To train it: {command('grid', 'run', path, db=db)}")

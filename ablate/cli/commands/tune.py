@@ -62,7 +62,7 @@ def run(
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    code, over = train(tuning, db, engine(db), RETRY.get(retry or "", ()))
+    code, over = train(tuning, db, engine(db, tuning.study.resources), RETRY.get(retry or "", ()))
     with require_reader(db) as store:
         result = read_result(tuning, store, importance=False)
     if json_:

@@ -172,6 +172,7 @@ class _Hand:
                 limit=self.limit,
                 stop=self.stop,
                 database=self.url,
+                resources=loaded.resources,
                 **self.given,
             )
         )

@@ -17,8 +17,9 @@ from typing import Any
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.room import usable_cores
 from ablate.dispatch.contract.signals import SIGNALS, listening
-from ablate.dispatch.contract.slots import usable_cores, visible_gpus
+from ablate.dispatch.contract.slots import visible_gpus
 from ablate.dispatch.declare import Settings
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.follow import Crew, nobody_left
@@ -26,6 +27,7 @@ from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, EngineStop, se
 from ablate.dispatch.elsewhere.reach import follow_grid, refuse_sqlite, said_error, shares, work_for
 from ablate.dispatch.engines.ray import ENGINE
 from ablate.errors import AblateError, UsageError
+from ablate.study.values.resources import memory_text
 
 OLDEST = (2, 52)
 """Before it, anybody who could reach a cluster's job interface could run code there, without any token."""
@@ -89,6 +91,7 @@ class RayExecutor:
             "num_cpus": self._settings["num_cpus"],
             "num_gpus": self._settings["num_gpus"],
             "resources": self._settings.get("resources", {}),
+            **({"memory": self._settings["memory"]} if "memory" in self._settings else {}),
         }
         if asked["num_gpus"] > 1 and asked["num_gpus"] % 1:
             raise UsageError(f"--ray num_gpus={asked['num_gpus']:g}: Ray gives whole GPUs above 1.")
@@ -97,7 +100,12 @@ class RayExecutor:
     def _places(self, asked: dict[str, Any]) -> int:
         """How many workers the cluster holds at a time. Raises UsageError for none: Ray would wait for ever, and say so
         nowhere."""
-        wanted = {"CPU": asked["num_cpus"], "GPU": asked["num_gpus"], **asked["resources"]}
+        wanted = {
+            "CPU": asked["num_cpus"],
+            "GPU": asked["num_gpus"],
+            "memory": asked.get("memory", 0),
+            **asked["resources"],
+        }
         wanted = {name: amount for name, amount in wanted.items() if amount}
         places = 0
         for node in self._nodes():
@@ -108,8 +116,8 @@ class RayExecutor:
         if not places:
             raise UsageError(
                 f"no node of the Ray cluster can hold a worker: it asks for {_amounts(wanted)}. "
-                f"The cluster has {_amounts(self._ray.cluster_resources())}. Ask for less with --ray num_cpus=, num_gpus= "
-                "or resources.NAME=."
+                f"The cluster has {_amounts(self._ray.cluster_resources())}. Ask for less with --ray num_cpus=, num_gpus=, "
+                "memory= or resources.NAME=."
             )
         return places
 
@@ -190,7 +198,7 @@ def _work(grid: str, name: str, limit: int | None, cores: int, database: str) ->
     stop = EngineStop()
     with listening(stop, WORKER_SIGNALS):
         try:
-            return serve(Path(grid), name, stop, limit=limit, cores=cores, database=database)
+            return serve(Path(grid), name, stop, limit=limit, cores=cores, database=database, granted=True)
         except AblateError as error:
             return error.exit_code  # its text is beside the grid file
 
@@ -217,10 +225,9 @@ def _make_private(folder: Path) -> None:
 
 
 def _amounts(resources: dict[str, float]) -> str:
-    shown = {
-        name: amount for name, amount in resources.items() if not name.startswith(("node:", "object_store", "memory"))
-    }
-    return ", ".join(f"{name} {amount:g}" for name, amount in sorted(shown.items())) or "nothing"
+    shown = {name: amount for name, amount in resources.items() if not name.startswith(("node:", "object_store"))}
+    texts = {name: memory_text(int(amount)) if name == "memory" else f"{amount:g}" for name, amount in shown.items()}
+    return ", ".join(f"{name} {text}" for name, text in sorted(texts.items())) or "nothing"
 
 
 @contextlib.contextmanager

@@ -122,7 +122,7 @@ class SlurmWorker:
         path, stop = Path(self.grid), EngineStop()
         with listening(stop, WORKER_SIGNALS):
             try:
-                code = serve(path, self.name, stop, limit=self.limit)
+                code = serve(path, self.name, stop, limit=self.limit, granted=True)
             except AblateError as error:
                 print(f"error: {error}", flush=True)
                 raise SystemExit(error.exit_code) from None

@@ -17,6 +17,7 @@ from ablate.dispatch.contract.signals import StopFlag
 from ablate.errors import UsageError
 from ablate.store.host import WorkerInfo
 from ablate.study.records import EpochRecord
+from ablate.study.values.resources import UNSAID, Resources
 from ablate.study.values.run import Run
 
 Judge = Callable[[Run, Sequence[EpochRecord]], str | None]
@@ -48,7 +49,8 @@ class GridRequest:
     recorded epoch, in the slot's thread: a text is the reason to end the run as `pruned`. It checkpoints first, and its
     epochs stay. `more` is for a study that grows while it is worked on: where workers are elsewhere it is called at each
     look, queues what is due, and returns all runs of the study by then, or None once no more will come. (On this host
-    `on_event` is early enough: a slot asks for its next run only after it has told how the last one ended.)
+    `on_event` is early enough: a slot asks for its next run only after it has told how the last one ended.) `resources` is what
+    one run takes, by which a host has fewer or more slots.
     """
 
     request_key: int
@@ -77,6 +79,7 @@ class GridRequest:
     code: str | None = None
     judge: Judge | None = None
     more: More | None = None
+    resources: Resources = UNSAID
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "limit"):

@@ -3,6 +3,8 @@
 Threads are cores / slots, always: on two cores, two workers of two threads each ran 2.5 to 7 times slower than two of
 one thread, while packing two workers gained next to nothing over one that has both cores. So a CPU gets one slot
 unless `--workers` says otherwise, and a GPU one slot each. torch is not imported to find this out.
+
+Where a study says what one run takes (`resources`), there are as many slots as fit by each of its amounts.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ablate.dispatch.contract.room import Room, usable_cores
 from ablate.errors import UsageError
+from ablate.study.values.resources import UNSAID, Resources
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _DEVICE_FILES = Path("/dev")
 
 
@@ -52,41 +55,48 @@ def plan_slots(
     *,
     cores: int | None = None,
     gpus: Sequence[Gpu] | None = None,
+    memory: int | None = None,
+    needs: Resources = UNSAID,
+    granted: bool = False,
 ) -> tuple[Slot, ...]:
-    """The slots for what was asked for. Raises UsageError for a device that is unknown or not there.
+    """The slots for what was asked for. Raises UsageError for a device that is unknown or not there, and where not even one run
+    of such `needs` fits.
 
-    `cores` and `gpus` are looked up where they are not given. Workers beyond the number of GPUs share them in turn.
+    `cores`, `gpus` and `memory` (bytes) are looked up where they are not given. Workers beyond the number of GPUs share them in
+    turn, unless a run needs GPUs of its own. `granted`: a scheduler made this place for at least one run, and has counted memory.
     """
     if not _DEVICE.fullmatch(device):
         raise UsageError(f"unknown device {device!r}; allowed: auto, cpu, mps, cuda, cuda:0, cuda:1 and so on")
+    if needs.gpus == 0 and device == "auto":
+        device = "cpu"
     cores = usable_cores() if cores is None else cores
     chosen = _chosen(device, gpus)
-    count = workers or max(1, len(chosen))
-    each = threads or max(1, cores // count)
+    room = Room(len(chosen), cores, memory, device)
+    count = room.count(needs, workers, granted=granted) if needs else workers or max(1, len(chosen))
+    each = threads or needs.cpus or max(1, cores // count)
     base = dict.fromkeys(_THREAD_VARIABLES, str(each))
-    slots = []
-    for number in range(count):
-        if chosen:
-            gpu = chosen[number % len(chosen)]
-            pinned = {**base, "CUDA_VISIBLE_DEVICES": gpu.pin}
-            if gpu.pin.isdigit() and "CUDA_VISIBLE_DEVICES" not in os.environ:
-                pinned["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-            slots.append(Slot(number, "cuda:0", f"cuda:{gpu.index}", each, pinned))
-        else:
-            kind = "cpu" if device == "auto" else device
-            slots.append(Slot(number, kind, kind, each, base))
-    return tuple(slots)
+    kind = "cpu" if device == "auto" else device
+    unpinned = {**base, "CUDA_VISIBLE_DEVICES": ""} if needs.gpus == 0 else base
+    return tuple(
+        _pinned(number, _own(chosen, number, needs.gpus), each, base)
+        if chosen
+        else Slot(number, kind, kind, each, unpinned)
+        for number in range(count)
+    )
 
 
-def usable_cores(quota: Path = _CPU_QUOTA) -> int:
-    """Cores that this process may use: its affinity mask, and a container's quota where that is smaller."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        most, period = quota.read_text().split()
-        cores = min(cores, max(1, int(most) // int(period)))
-    except (OSError, ValueError):  # no cgroup, or "max": no quota
-        pass
-    return cores
+def _own(gpus: Sequence[Gpu], number: int, needed: int | None) -> Sequence[Gpu]:
+    """The GPUs of a slot: the next so many; where it was not said how many, one, in turn."""
+    first = number * needed if needed else number % len(gpus)
+    return gpus[first : first + (needed or 1)]
+
+
+def _pinned(number: int, gpus: Sequence[Gpu], threads: int, base: Mapping[str, str]) -> Slot:
+    pinned = {**base, "CUDA_VISIBLE_DEVICES": ",".join(gpu.pin for gpu in gpus)}
+    if all(gpu.pin.isdigit() for gpu in gpus) and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        pinned["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    label = ",".join(str(gpu.index) for gpu in gpus)
+    return Slot(number, "cuda:0", f"cuda:{label}", threads, pinned)
 
 
 def crowded(slots: Sequence[Slot], load: float | None = None, cores: int | None = None) -> str:

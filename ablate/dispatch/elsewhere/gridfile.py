@@ -37,6 +37,7 @@ from ablate.study.assign.foreign_trainer import BUILT_IN
 from ablate.study.recipes import places
 from ablate.study.recipes.digest import canonical_json
 from ablate.study.values.recipe import recipe_of
+from ablate.study.values.resources import Resources
 from ablate.study.values.run import Run
 
 SCHEMA = 2
@@ -94,6 +95,7 @@ def write(request: GridRequest, *, failed_before: int = 0) -> Path:
         "environment": dict(request.environment),
         "failed_before": failed_before,
         "barred": sorted(request.barred),
+        "resources": request.resources.json,
         **scripts_of(request),
     }
     try:
@@ -164,7 +166,10 @@ def request_from(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
         fields["options"] = {**fields["options"], "sources": here}
     elif folder := place_for(document):
         fields["options"] = {**fields["options"], "study_dir": folder}
-    return {**fields, "request_key": document["request"], "home": Path(document["home"]), "database": database}
+    return {
+        **fields, "request_key": document["request"], "home": Path(document["home"]), "database": database,
+        "resources": Resources.of(document.get("resources", {})),
+    }  # fmt: skip
 
 
 def write_ending(path: Path, name: str, code: int, report: GridReport | AblateError) -> None:

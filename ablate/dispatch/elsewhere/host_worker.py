@@ -14,8 +14,9 @@ from pathlib import Path
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.queue import Queue
+from ablate.dispatch.contract.room import usable_cores
 from ablate.dispatch.contract.signals import SIGNALS, StopFlag
-from ablate.dispatch.contract.slots import plan_slots, usable_cores
+from ablate.dispatch.contract.slots import plan_slots
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.queues import Relay, opener
 from ablate.dispatch.processes.local import LocalExecutor
@@ -48,10 +49,11 @@ class EngineStop(StopFlag):
 
 
 def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, cores: int | None = None,
-          database: str | None = None) -> int:  # fmt: skip
+          database: str | None = None, granted: bool = False) -> int:  # fmt: skip
     """Work on the grid of a grid file under this worker's `name`, and return the exit code to leave with.
 
-    `limit` bounds the runs claimed here, `cores` those that this worker may use, `database` is used instead of ABLATE_DB.
+    `limit` bounds the runs claimed here, `cores` those that this worker may use, `database` is used instead of ABLATE_DB. With
+    `granted` a scheduler has made this place for one run at least.
     How it left is written beside the grid file. Raises NotFound and UsageError for a file that cannot be used.
     """
     document = gridfile.read(path)
@@ -66,7 +68,9 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
             store = Growing(opened(), gridfile.Promise(path))
             return UntilFailure(store, document["failed_before"]) if fields["fail_fast"] else store
 
-        report = work_here(GridRequest(open_store=open_store, limit=limit, stop=stop, **fields), cores=cores)
+        report = work_here(
+            GridRequest(open_store=open_store, limit=limit, stop=stop, **fields), cores=cores, granted=granted
+        )
         code = exit_code(report)
     except AblateError as error:
         gridfile.write_ending(path, name, error.exit_code, error)
@@ -75,9 +79,12 @@ def serve(path: Path, name: str, stop: StopFlag, *, limit: int | None = None, co
     return code
 
 
-def work_here(request: GridRequest, *, cores: int | None = None) -> events.GridReport:
+def work_here(request: GridRequest, *, cores: int | None = None, granted: bool = False) -> events.GridReport:
     """Serve this host's slots until nothing is left to claim; every ending of a run is told on stderr."""
-    slots = plan_slots(request.device, request.workers, request.threads, cores=min(usable_cores(), cores or _granted()))
+    cores = min(usable_cores(), cores or _granted())
+    slots = plan_slots(
+        request.device, request.workers, request.threads, cores=cores, needs=request.resources, granted=granted
+    )
     request = replace(request, environment={**_engine(), **request.environment}, on_event=tell)
     return LocalExecutor(slots).run(request)
 

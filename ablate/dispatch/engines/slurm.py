@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.dispatch.declare import Engine, Option, Settings, count, flags, lines, positive, text
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
+    from ablate.study.values.resources import Resources
 
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
@@ -29,6 +30,42 @@ def minutes(value: object) -> int:
     if total < 1:
         raise ValueError("must be at least a minute")
     return total
+
+
+_OTHER_GPUS = ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket", "gres")
+_OTHER_MEMORY = ("mem", "mem-per-cpu", "mem-per-gpu")
+"""Options of sbatch under `extra` that would contradict what a study asks for."""
+
+
+def asks(needs: Resources, site: Settings, said: Settings) -> Settings:
+    """The site's settings with what one run takes; `said` goes over both. A site that names a type of GPU, as in gpu:a100:1,
+    or `gpus_per_node`, keeps its way of asking."""
+    asked = dict(site)
+    other: tuple[str, ...] = ()
+    if needs.gpus is not None:
+        other += _OTHER_GPUS
+        asked |= _gpus(asked, needs.gpus, set(said) & {"gres", "gpus_per_node"})
+    if needs.cpus is not None:
+        asked["cpus_per_task"] = needs.cpus
+    if needs.memory is not None:
+        other += _OTHER_MEMORY
+        asked["mem"] = f"{-(-needs.memory >> 20)}M"
+    extra = {name: value for name, value in asked.get("extra", {}).items() if name.replace("_", "-") not in other}
+    return {**asked, **({"extra": extra} if "extra" in asked else {}), **said}
+
+
+def _gpus(site: dict[str, Any], gpus: int, said: set[str]) -> dict[str, Any]:
+    """How so many GPUs are asked for; what the site says of GPUs is taken out of it, and nothing is added where the command line
+    says it."""
+    per_node = site.pop("gpus_per_node", None)
+    resources = [item for item in str(site.pop("gres", "")).split(",") if item]
+    others = [item for item in resources if not re.match(r"gpu\b", item)]
+    if gpus and not said:
+        if per_node is not None:
+            return {"gpus_per_node": gpus, **({"gres": ",".join(others)} if others else {})}
+        kind = next((found[1] for item in resources if (found := re.match(r"gpu:([A-Za-z]\w*)", item))), "")
+        others.append(f"gpu:{kind}:{gpus}" if kind else f"gpu:{gpus}")
+    return {"gres": ",".join(others)} if others else {}
 
 
 def _make(settings: Settings) -> Executor:
@@ -61,4 +98,5 @@ ENGINE = Engine(
     example="partition=gpu",
     packages={"submitit": "ablate-studies[slurm]"},
     programs=("sbatch", "squeue", "scancel", "srun"),
+    asks=asks,
 )

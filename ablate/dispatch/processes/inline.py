@@ -35,7 +35,7 @@ class InlineExecutor:
         plan_slots(device, 1, threads)
 
     def run(self, request: GridRequest) -> events.GridReport:
-        slot = plan_slots(request.device, 1, request.threads)[0]
+        slot = plan_slots(request.device, 1, request.threads, needs=request.resources)[0]
         return execute_grid(request, lambda board, most: work(board, slot, InlineRunner(board, slot)))
 
 

@@ -46,7 +46,7 @@ class LocalExecutor:
         plan_slots(device, workers, threads)
 
     def run(self, request: GridRequest) -> events.GridReport:
-        slots = self._slots or plan_slots(request.device, request.workers, request.threads)
+        slots = self._slots or plan_slots(request.device, request.workers, request.threads, needs=request.resources)
         return execute_grid(request, lambda board, most: _serve(board, slots[: max(1, most)]))
 
 

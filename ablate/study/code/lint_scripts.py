@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablate.study.assign.foreign_call import unset_here
+from ablate.study.code.command_checks import check_command
 from ablate.study.code.provenance import codes_of
 from ablate.study.code.scripts import globs_of, matches
 from ablate.study.document.problems import Problems, show
@@ -20,6 +21,7 @@ _HEARD_IN = ("command", "setup", "cwd", "env", "config", "source", "replace")
 def lint_script(problems: Problems, study: Study) -> None:
     """Warnings of a study with a trainer of its own."""
     _unheard(problems, study)
+    check_command(problems, study)
     if Path(study.file).is_file():  # of a stored text it is not known where its scripts lie
         _not_here(problems, study, Path(study.file).parent.absolute())
 

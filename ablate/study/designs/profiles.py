@@ -12,10 +12,12 @@ from ablate.study.assign.foreign_recipe import unknown_path
 from ablate.study.designs.design import Design, read_design
 from ablate.study.designs.factors import known_factor, match_level, subset_levels
 from ablate.study.designs.points import Rule, read_rules
+from ablate.study.designs.resources import read_resources
 from ablate.study.designs.seeds import read_seeds
 from ablate.study.document.keys import PROFILE
 from ablate.study.document.problems import Problems
 from ablate.study.document.source import Key
+from ablate.study.values.resources import Resources
 from ablate.study.values.study import Factor
 
 
@@ -29,6 +31,7 @@ class Profile:
     exclude: tuple[Rule, ...] = ()
     seeds: tuple[int, ...] | None = None
     design: Design | None = None
+    resources: Resources | None = None
 
 
 def read_profiles(problems: Problems, value: object, factors: tuple[Factor, ...]) -> tuple[Profile, ...]:
@@ -47,7 +50,7 @@ def read_profiles(problems: Problems, value: object, factors: tuple[Factor, ...]
                 message = f"every level of {factor} sets {path}, so this has no effect; use profiles.{name}.levels."
                 problems.add((*key, "recipe", path), "no-effect", message)
         rules = read_rules(problems, (*key, "exclude"), spec.get("exclude"), factors)
-        seeds, design = spec.get("seeds"), spec.get("design")
+        seeds, design, needs = spec.get("seeds"), spec.get("design"), spec.get("resources")
         found.append(
             Profile(
                 name,
@@ -56,6 +59,7 @@ def read_profiles(problems: Problems, value: object, factors: tuple[Factor, ...]
                 tuple(rules),
                 None if seeds is None else read_seeds(problems, (*key, "seeds"), seeds),
                 None if design is None else read_design(problems, (*key, "design"), design, factors),
+                None if needs is None else read_resources(problems, (*key, "resources"), needs),
             )
         )
     return tuple(found)

@@ -42,6 +42,7 @@ STUDY: Keys = {
     "tables": ("The tables and figures of the report, by name.", _named("table")),
     "keep": ("Which weights are kept after a run. Default: none. Not hashed.", _ref("keep")),
     "tune": ("A tuning file: each arm is tuned first, and compared as written and at its best.", _TEXT),
+    "resources": ("What one run takes: GPUs, cores, memory. Counted, not enforced. Not hashed.", _ref("resources")),
 }
 
 FACTOR: Keys = {
@@ -145,6 +146,16 @@ PROFILE: Keys = {
     "exclude": ("Rules that are added to the study's.", _ref("rules")),
     "seeds": ("In place of the study's.", _ref("seeds")),
     "design": ("In place of the study's.", _ref("design")),
+    "resources": ("In place of the study's.", _ref("resources")),
+}
+
+RESOURCES: Keys = {
+    "gpus": ("GPUs of one run; it sees no others.", {"type": ["integer", "null"], "minimum": 0, "maximum": 1024}),
+    "cpus": ("Cores of one run.", {"type": ["integer", "null"], "minimum": 1, "maximum": 65536}),
+    "memory": (
+        "Memory of one run, such as 20G.",
+        {"type": ["string", "null"], "pattern": r"^\s*\d+(\.\d+)? ?[MGT](i?B)?\s*$"},
+    ),
 }
 
 LABEL: Keys = {

@@ -9,6 +9,7 @@ from typing import Any
 from ablate.errors import Problem
 from ablate.study.values.labels import Labels
 from ablate.study.values.recipe import AnyRecipe, recipe_of
+from ablate.study.values.resources import Resources
 from ablate.study.values.run import Run
 
 FULL = "full"
@@ -166,6 +167,7 @@ class Study:
     `commits` are what the revisions that its trainer names meant when it was read: a branch moves, and a stored study does not.
     `sets` is the variant that `--set` made: `path=value`, sorted; empty where nothing resolved is another.
     `text` is the digest of the design as resolved: the arms with their recipes and trainer, never seeds, tables or comments.
+    `resources` is what one run takes, under this profile; never hashed.
     `runs` has each distinct run once, replicate by replicate, so that every arm has its first seed before any has its second.
     """
 
@@ -201,6 +203,7 @@ class Study:
     weights: Mapping[str, str] = field(default_factory=dict)
     commits: Mapping[str, str] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
+    resources: Resources = field(default_factory=Resources)
 
     @property
     def full_name(self) -> str:

@@ -27,10 +27,11 @@ def code(run: Run, context: Context) -> Code:
     return context.code
 
 
-def own_folder(run: Run, context: Context) -> Path:
+def own_folder(run: Run, context: Context, *, make: bool = True) -> Path:
     """What `{run_dir}` is: a folder for each code within the run's, so that a script never meets a checkpoint of other code."""
     folder = context.run_dir.absolute() / f"code-{code(run, context).digest[:SHORT]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

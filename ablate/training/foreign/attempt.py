@@ -37,7 +37,7 @@ class Attempt:
     def __init__(self, run: Run, context: Context, port: int | None = None, place: Path | None = None) -> None:
         assert run.trainer is not None
         self._run, self._context, self._trainer = run, context, run.trainer
-        self.run_dir, self._place = own_folder(run, context), place or code_folder(run, context)
+        self.run_dir, self._place = own_folder(run, context, make=False), place or code_folder(run, context)
         self._known = {
             "run_dir": str(self.run_dir),
             "study_dir": str(self._place),
@@ -82,6 +82,13 @@ class Attempt:
             if self._shell
             else [*self._expand(*self._trainer["command"]), *added]
         )
+
+    def shown(self) -> list[str]:
+        """The words for people, behind `env` with what the study sets. What only a worker knows stands as `{port}`, `{threads}`."""
+        self._known |= {"port": "{port}", "threads": "{threads}"}
+        given = {name: text for name, text in self._env.items() if text is not None}
+        env = [f"{name}={text}" for name, text in zip(given, self._expand(*given.values()), strict=True)]
+        return [*(["env", *env] if env else []), *self.words()]
 
     @property
     def setup(self) -> list[str]:
@@ -130,6 +137,7 @@ class Attempt:
         """The run's recipe and its config file, and its own working folder. Raises NotFound for another folder that is not there."""
         if not self._place.is_dir():
             raise NotFound(f"the study's folder {self._place}, in which the command runs, does not exist")
+        self.run_dir.mkdir(parents=True, exist_ok=True)
         if self.folder.is_relative_to(self.run_dir):
             self.folder.mkdir(parents=True, exist_ok=True)
         if not self.folder.is_dir():
