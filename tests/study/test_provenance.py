@@ -66,7 +66,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_code_outside_a_repository_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "_git", lambda *arguments: None)
+    monkeypatch.setattr("ablate.study.code.git.text", lambda *arguments: None)
     assert provenance.checkout.__wrapped__() == {"commit": None, "dirty": None}
 
 
