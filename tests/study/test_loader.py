@@ -85,7 +85,9 @@ def test_mistakes_at_the_top(mistakes: Any, line: str, message: str) -> None:
 
 
 def test_the_top_level_keys_are_those_of_the_contract() -> None:
-    contract = "study about cite recipe trainer factors design exclude include seeds baseline profiles labels tables keep tune"
+    contract = (
+        "study about cite recipe trainer factors design exclude include seeds baseline profiles labels tables keep tune"
+    )
     assert list(STUDY) == contract.split()
 
 

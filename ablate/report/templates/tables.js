@@ -206,6 +206,21 @@
     bar.append(asMarkdown, asLatex);
     table.closest(".scroll").before(bar);
   });
+  // In a table that is wider than its place the columns of labels stay, as long as they leave room for numbers.
+  const ROOM = 0.62;
+  const pin = (table) => {
+    const place = table.closest(".scroll");
+    const wider = table.offsetWidth > place.clientWidth;
+    let left = 0;
+    table.querySelectorAll("thead th.label").forEach((head, column) => {
+      const { width } = head.getBoundingClientRect();
+      const stays = wider && left + width <= ROOM * place.clientWidth;
+      if (column) table.style.setProperty(`--pin-${column + 1}`, stays ? `${left}px` : "auto");
+      left += width;
+    });
+  };
+  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => pin(entry.target.querySelector("table.cells"))));
+  document.querySelectorAll(".scroll:has(> table.cells)").forEach((place) => sizes.observe(place));
   document.querySelectorAll("figure.figure").forEach((figure) => {
     const plot = figure.querySelector(".plot");
     const asImage = button("save as PNG", () => {
