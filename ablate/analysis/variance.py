@@ -18,6 +18,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ablate.analysis.values import Sample
@@ -57,8 +58,7 @@ class Moderated:
     name: str = "moderated"
 
     def of(self, sample: Sample) -> tuple[float, float]:
-        own, df = statistics.variance(sample.values), sample.n - 1
-        return float(larger(own, df, self.d0, self.s0_squared)), min(self.d0 + df, float(self.pooled_df))
+        return _moderated(self, sample.values)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ class Own:
 
     def of(self, sample: Sample) -> tuple[float, float]:
         return statistics.variance(sample.values), float(sample.n - 1)
+
+
+@lru_cache(maxsize=8192)
+def _moderated(rule: Moderated, values: tuple[float, ...]) -> tuple[float, float]:
+    """What `rule` judges an arm by: every effect of a table asks for each of its arms."""
+    own, df = statistics.variance(values), len(values) - 1
+    return float(larger(own, df, rule.d0, rule.s0_squared)), min(rule.d0 + df, float(rule.pooled_df))
 
 
 Rule = Pooled | Moderated | Own

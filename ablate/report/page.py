@@ -20,10 +20,9 @@ from ablate.report.declare import Sentence, StudyReport
 from ablate.report.drawer import drawer
 from ablate.report.grid import parts_of
 from ablate.report.infos import ConfusionInfo, Info
+from ablate.report.packing import ranges
 from ablate.study.records import RunResult
 
-SHORT = 12
-"""Characters of a run's id that people see."""
 FEW = 24
 """So many runs are listed in plain sight; more are folded."""
 
@@ -200,9 +199,11 @@ def _row(
     cells: list[dict[str, Any]] = []
     for column, parts in columns:
         tip = "\n".join(figures.cell_lines(table, row, column))
-        behind = " ".join(str(indexes[run]) for run in row.cell(column.key).run_ids if run in indexes)
+        behind = ranges(indexes[run] for run in row.cell(column.key).run_ids if run in indexes)
         for place, part in enumerate(parts):
-            view = {"part": part, "tip": tip, "first": not place, "runs": behind if not place else "", "bar": None}
+            # all parts of a column share the tip of the first
+            first = {"tip": "" if place else tip, "runs": "" if place else behind, "first": not place}
+            view = {"part": part, "bar": None, **first}
             if part == "delta":
                 view["bar"] = bars.bar(table, row.cell(column.key), axes[column.key])
             cells.append(view | _cell(table, row, column, part, common_n))

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from browser import Browser, browser, needs_chromium
 
+from ablate.analysis.table import Cell, Column, Curve, Row, Table
 from ablate.project.pages import study_page
+from ablate.report.declare import StudyReport
+from ablate.report.html import render_html
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.loader import Settings, load
@@ -231,3 +234,30 @@ def test_print_shows_every_row_and_no_control(shown: Browser) -> None:
     assert shown.eval(f"getComputedStyle({SCORES}.closest('.scroll')).overflow") == "visible"
     shown.until("[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('svg.main-svg'))")
     assert shown.pdf().startswith(b"%PDF-")
+
+
+def test_above_forty_arms_the_others_are_picked_from_a_list(driven: Browser, tmp_path: Path) -> None:
+    names = [f"t{place:03}" for place in range(70)]
+    top1 = Column("top1", "top1", "higher", "fraction")
+    rows = tuple(
+        Row(name, name, {"tweak": name}, {"top1": Cell(mean=0.5 + place / 1000, n=1)})
+        for place, name in enumerate(names)
+    )
+    made = tuple(Curve(name, "top1", (1, 2), (0.25, 0.5), (0.2, 0.4), (0.3, 0.6), 3) for name in names)
+    table = Table("s", None, "t", "arms", "", (top1,), rows, curves=made)
+    path = tmp_path / "many.html"
+    path.write_text(render_html(StudyReport(tables=[table])), encoding="utf-8")
+    driven.media()
+    driven.open(path)
+    driven.eval("[...document.querySelectorAll('.plot')].at(-1).scrollIntoView()")
+    driven.until("document.querySelector('select.picker') !== null")
+    list_ = "document.querySelector('select.picker')"
+    drawn = f"{list_}.nextElementSibling.data.filter((trace) => trace.visible === true && trace.name === 't033, top1')"
+    choose = f"{list_}.value = [...{list_}.options].find((one) => one.text === 't033').value"
+    driven.eval(f"(() => {{ {choose}; {list_}.dispatchEvent(new Event('change')); }})()")
+    assert driven.eval(f"{drawn}.map((trace) => [trace.x, trace.y])") == [
+        [[1, 2], pytest.approx([0.25, 0.5], abs=1e-4)]
+    ]
+    bars = "document.querySelector('.plot').data.filter((trace) => trace.hovertext)"
+    assert driven.eval(f"{bars}[0].x.length") == 40
+    assert driven.complaints == []

@@ -17,8 +17,9 @@ import pytest
 
 from ablate.analysis.table import Table
 from ablate.report.declare import StudyReport
-from ablate.report.drawer import LEVELS, drawer, pack, private
+from ablate.report.drawer import drawer, private
 from ablate.report.html import render_html
+from ablate.report.packing import LEVELS, pack, ranges
 from ablate.study.records import AttemptResult, RunResult
 from ablate.study.values.run import Run
 
@@ -47,6 +48,7 @@ def test_an_arm_is_shown_by_what_differs_from_its_tables_baseline(table1: Table,
     )
     assert found["arms"][0]["differs"] == []
     assert found["arms"][1]["differs"] == [["optimizer.lr", "0.1", "0.2"], ["keep", "—", "last"]]
+    assert found["recipes"] == [[["optimizer.lr", "0.1"], ["epochs", "2"]]]  # once, for both
 
 
 def test_nothing_of_a_machine_or_a_secret_leaves_the_database(table1: Table, runs: tuple[RunResult, ...]) -> None:
@@ -90,6 +92,12 @@ def test_a_packed_curve_is_read_to_a_thousandth_of_its_range() -> None:
     assert read[4] == pytest.approx(0.30001, abs=1e-5)
     assert pack([]) is pack([None]) is None
     assert (pack([0.5, 0.5]) or [])[:2] == [0.5, 0.5]
+
+
+def test_places_are_written_as_ranges() -> None:
+    assert ranges([0, 1, 2, 3, 7, 9, 10]) == "0-3 7 9-10"
+    assert ranges([5, 4]) == "5 4"
+    assert ranges([]) == ""
 
 
 # In a browser ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 (() => {
   const held = document.getElementById("drawer-data");
-  const known = held ? JSON.parse(held.textContent) : { runs: [], arms: [], environments: [] };
+  const known = held ? JSON.parse(held.textContent) : { runs: [], arms: [], recipes: [], environments: [] };
   const make = (tag, text, ...inner) => {
     const made = document.createElement(tag);
     if (text) made.textContent = text;
@@ -64,6 +64,11 @@
       return make("p", "", make("code", line), " ", copied);
     }));
   };
+  const recipe = (arm) => {
+    const own = new Map(known.recipes[arm.recipe]);
+    arm.differs.forEach(([path, , value]) => own.set(path, value));
+    return [...own];
+  };
   const card = (run) => {
     const arm = known.arms[run.arm];
     const state = `${run.state}${run.mark ? `, ${run.mark}` : ""}, ${run.time}`;
@@ -75,7 +80,7 @@
     const drawn = curve(run);
     if (drawn) box.append(drawn);
     box.append(pairs(run.metrics), commands(run));
-    box.append(folded("recipe", pairs(arm.recipe)), folded("environment", pairs(known.environments[run.env] ?? [])));
+    box.append(folded("recipe", pairs(recipe(arm))), folded("environment", pairs(known.environments[run.env] ?? [])));
     return box;
   };
   const drawer = document.getElementById("drawer");
@@ -106,7 +111,10 @@
   drawer?.addEventListener("click", (event) => { if (event.target === drawer) drawer.close(); });
   const openCell = (cell) => {
     const labels = [...cell.parentElement.querySelectorAll("th.label")].map((label) => label.textContent);
-    open(labels.join(" / "), cell.dataset.runs.split(" ").map(Number));
+    open(labels.join(" / "), cell.dataset.runs.split(" ").flatMap((range) => {
+      const [first, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, place) => first + place);
+    }));
   };
   document.addEventListener("click", (event) => {
     const cell = event.target.closest?.("td[data-runs]");
