@@ -212,8 +212,9 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
     values = np.asarray([value for _, _, value in observed])
     judge = _Judge(spec.test, samples, [arm.arm_id for arm, _, _ in observed], *model.residual(values))
     effects = []
+    runs_at = {part: Counter(row[part] for row in coded) for part in parts}
     for name, base, term, levels, weights in model.effects():
-        levels_n = (Counter(row[part] for row in coded).get(level, 0) for part in term for level in part.levels)
+        levels_n = (runs_at[part].get(level, 0) for part in term for level in part.levels)
         error, df, why_not = judge.error(weights)
         p = None
         if error is not None and min(levels_n) < LEAST_N:

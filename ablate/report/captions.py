@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ablate.report import drawing
-from ablate.report.infos import BarsInfo, ConfusionInfo, CostInfo, CurvesInfo, EffectsInfo, GroupsInfo, Info
+from ablate.report.infos import (
+    AgainstInfo,
+    BarsInfo,
+    ConfusionInfo,
+    CostInfo,
+    CurvesInfo,
+    EffectsInfo,
+    GroupsInfo,
+    Info,
+)
 
 
 def is_wide(info: Info) -> bool:
@@ -30,6 +39,10 @@ def captions(info: Info) -> list[tuple[str, str]]:
                 info.title,
                 f"Means on {info.device}; {line}. Seconds as they were: what an earlier run left to use, or an earlier attempt did, is not counted.",
             )
+        ]
+    if isinstance(info, AgainstInfo):
+        return [
+            (info.title, "On the dotted line both are the same. Filled: agrees; open: differs, or one run cannot tell.")
         ]
     if isinstance(info, EffectsInfo):
         few = f" Main effects and the largest others; {info.left_out:,} more are in the table." if info.left_out else ""

@@ -69,7 +69,7 @@ class Picker:
         """What the page makes its own list of, for arms that are too many to be drawn; empty where there are none.
 
         `epochs` are the distinct ones, `arms` are [name, place of the first trace, lines], a line [metric, dash, n, place in
-        `epochs`, means and the band's ends as `pack` has them].
+        `epochs`, means and the upper end of their band as `pack` has them].
         """
         if not self._packs:
             return {}
@@ -79,7 +79,7 @@ class Picker:
             told = []
             for line in lines:
                 place = epochs.setdefault(tuple(line.epochs), len(epochs))
-                values = pack([*line.mean, *line.low, *line.high]) or []
+                values = pack([*line.mean, *line.high]) or []
                 told.append([line.name.rpartition(", ")[2], theme.DASHES[line.split], line.n, place, *values])
             arms.append([fmt.plain(arm), traces[0], told])
         owned = sorted({trace for *_, traces in self._packs for trace in traces})

@@ -19,8 +19,8 @@ from ablate.study.records import RunResult
 from ablate.study.values.metrics import MetricName
 from ablate.study.values.recipe import AnyRecipe
 
-SHORT = 12
-"""Characters of a run id that are printed."""
+SHORT, LONG = 12, 20
+"""Characters of a run id that are printed, and that the page knows."""
 SHOWN = ("device", "cpu", "threads", "cuda", "python", "platform", "packages", "code", "commit", "dirty")
 
 _HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^/\\\s:'\"]+|/root(?![\w.-])")
@@ -58,7 +58,7 @@ def drawer(tables: Sequence[Table], runs: Sequence[RunResult], again: str = "") 
         environment = json.dumps(_environment(result.environment))
         rows.append(
             {
-                "id": run.run_id,
+                "id": run.run_id[:LONG],
                 "arm": arms[run.arm_id],
                 "seed": run.seed,
                 "state": result.state,

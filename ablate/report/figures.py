@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ablate.analysis.table import Column, ConfusionTable, Interval, Row, Table
 from ablate.report import format as fmt
+from ablate.report.against import against
 from ablate.report.curves import curves
 from ablate.report.infos import BarsInfo, Confused, ConfusionInfo, EffectsInfo, GroupsInfo, Info
 
@@ -43,7 +44,8 @@ def figures(table: Table) -> tuple[Info, ...]:
     elif table.kind == "arms":
         found += [groups(table)] if _has_factor_columns(table) else [bars(table, column) for column in table.columns]
     found = [info for info in found if _has_numbers(info)]
-    return (*found, *curves(table), *(confusion(matrix) for matrix in table.confusions[:MOST_MATRICES]))
+    pairs = filter(None, [against(table)])
+    return (*found, *curves(table), *pairs, *(confusion(matrix) for matrix in table.confusions[:MOST_MATRICES]))
 
 
 def bars(table: Table, column: Column) -> BarsInfo:
@@ -201,8 +203,8 @@ def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
     )
 
 
-def cell_lines(table: Table, row: Row, column: Column) -> list[str]:
-    """All that is known of a cell, a line each, for a tooltip: numbers, intervals, n, power, the paper, runs."""
+def cell_lines(table: Table, row: Row, column: Column, *, runs: bool = True) -> list[str]:
+    """All that is known of a cell, a line each, for a tooltip: numbers, intervals, n, power, the paper and, if asked for, runs."""
     cell = row.cell(column.key)
     lines = [f"{' '.join(fmt.row_labels(table, row))}, {fmt.heading(column)}", fmt.value(cell, column)]
     if cell.ci95 and fmt.interval(cell.ci95, column):
@@ -217,7 +219,7 @@ def cell_lines(table: Table, row: Row, column: Column) -> list[str]:
         lines.append(f"smallest difference that this n shows (80% power): {fmt.number(cell.detectable, column)}")
     if fmt.known(cell.reported):
         lines.append(f"reported {fmt.reported_and_agreement(cell, column, table.comparable)}")
-    if cell.run_ids:
+    if runs and cell.run_ids:
         named = ", ".join(fmt.plain(run_id)[:12] for run_id in cell.run_ids[:MOST_NAMED])
         more = len(cell.run_ids) - MOST_NAMED
         lines.append(f"runs {named} and {more:,} more" if more > 0 else f"runs {named}")

@@ -161,4 +161,24 @@ class CostInfo:
     limits: tuple[float, float]
 
 
-Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo | CostInfo
+@dataclass(frozen=True)
+class AgainstSeries:
+    """One column's pairs: the paper's figure, ours, and whether they agree (False too where that can't be said)."""
+
+    name: str
+    paper: tuple[float, ...]
+    ours: tuple[float, ...]
+    agrees: tuple[bool, ...]
+    hover: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AgainstInfo:
+    """What a paper reports against what was measured; `limits` is the scale of both axes."""
+
+    title: str
+    series: tuple[AgainstSeries, ...]
+    limits: tuple[float, float]
+
+
+Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo | CostInfo | AgainstInfo

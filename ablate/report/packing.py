@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.report import format as fmt
@@ -26,6 +26,11 @@ def pack(values: Sequence[float | None]) -> list[Any] | None:
 
 def _digits(value: float) -> float:
     return float(f"{value:.8g}")
+
+
+def by_key(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Objects of the same keys as a list for each key, which is then written once."""
+    return {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
 
 
 def ranges(places: Iterable[int]) -> str:

@@ -236,6 +236,32 @@ def test_print_shows_every_row_and_no_control(shown: Browser) -> None:
     assert shown.pdf().startswith(b"%PDF-")
 
 
+def test_of_a_long_table_a_hundred_rows_are_shown_until_all_are_wanted(driven: Browser, tmp_path: Path) -> None:
+    top1 = Column("top1", "top1", "higher", "fraction")
+    rows = tuple(
+        Row(f"t{n:03}", f"t{n:03}", {"tweak": f"t{n:03}"}, {"top1": Cell(mean=n / 1000, n=1)}) for n in range(250)
+    )
+    path = tmp_path / "long.html"
+    table = Table("s", None, "t", "arms", "", (top1,), rows)
+    path.write_text(render_html(StudyReport(tables=[table]), plotlyjs="shared"), encoding="utf-8")
+    driven.media()
+    driven.open(path)
+    seen = "[...document.querySelector('table.cells').tBodies[0].rows].filter((row) => row.checkVisibility())"
+    assert driven.eval(f"{seen}.length") == 100
+    search = "const search = document.querySelector('.tools input'); search.value = 't2'"
+    driven.eval(f"(() => {{ {search}; search.dispatchEvent(new Event('input')); }})()")
+    assert driven.eval(f"{seen}.map((row) => row.cells[0].textContent)") == [f"t{n:03}" for n in range(200, 250)]
+    driven.eval(f"(() => {{ {search.replace('t2', '')}; search.dispatchEvent(new Event('input')); }})()")
+    for _ in range(2):
+        driven.click("table.cells thead tr:last-child th.value button")
+    assert driven.eval(f"[{seen}.length, {seen}[0].cells[0].textContent]") == [100, "t249"]
+    driven.eval("[...document.querySelectorAll('.tools button')].at(-3).click()")
+    assert driven.eval(f"{seen}.length") == 250
+    driven.eval("[...document.querySelectorAll('.tools button')].at(-3).click()")
+    driven.media(kind="print")
+    assert driven.eval(f"{seen}.length") == 250
+
+
 def test_above_forty_arms_the_others_are_picked_from_a_list(driven: Browser, tmp_path: Path) -> None:
     names = [f"t{place:03}" for place in range(70)]
     top1 = Column("top1", "top1", "higher", "fraction")

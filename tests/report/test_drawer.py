@@ -29,7 +29,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_a_run_stands_with_its_numbers_attempts_and_places(table1: Table, runs: tuple[RunResult, ...]) -> None:
     found = drawer([table1], runs, "ablate runs verify lee2024.yaml")
     first, second, third = found["runs"]
-    assert (first["id"], first["seed"], first["state"], first["time"]) == (runs[0].run.run_id, 0, "done", "12 min 05 s")
+    assert (first["id"], first["seed"], first["state"], first["time"]) == (
+        runs[0].run.run_id[:20],
+        0,
+        "done",
+        "12 min 05 s",
+    )
     assert first["metrics"] == [["top1", "0.67"]]
     assert found["arms"][first["arm"]]["places"] == ["table1: A"]
     assert second["attempts"][1] == [2, "failed", "1 min 00 s", "diverged at epoch 3 <b>loss</b>"]
@@ -160,7 +165,7 @@ def test_cells_open_by_mouse_keyboard_and_address_and_rows_are_found(
         search.dispatchEvent(new Event("input"));
         document.querySelector("thead tr:last-child th button").click();
         seen.sorted = [...body.rows].map((row) => Number(row.cells[1].dataset.sort)).filter((value) => value);
-        location.hash = `run-${JSON.parse(document.getElementById("drawer-data").textContent).runs[0].id.slice(0, 12)}`;
+        location.hash = `run-${JSON.parse(document.getElementById("drawer-data").textContent).runs.id[0]}`;
         await new Promise((resolve) => setTimeout(resolve, 300));
         seen.address = drawer.open;
         return seen;

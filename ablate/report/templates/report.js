@@ -38,18 +38,18 @@
   const unpacked = (low, high, text, count) => {
     const codes = new Uint16Array(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
     const values = Array.from(codes, (code) => (code > 65534 ? null : low + ((high - low) * code) / 65534));
-    return [0, 1, 2].map((part) => values.slice(part * count, (part + 1) * count));
+    return [values.slice(0, count), values.slice(count)];
   };
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   const picked = (picker, [arm, first, lines]) => {
     const looks = lines.map(([metric, dash, n, place, low, high, text], line) => {
       const x = picker.epochs[place];
-      const [y, below, above] = unpacked(low, high, text, x.length);
+      const [y, above] = unpacked(low, high, text, x.length);
       const band = above.length ? "<br>95% band [%{customdata}]" : "";
       return {
         x, y, name: escaped(`${arm}, ${metric}`), "line.dash": dash, visible: true,
         text: line ? [] : x.map((_, at) => (at === x.length - 1 ? escaped(arm) : "")),
-        customdata: above.map((top, at) => `${below[at].toPrecision(4)}, ${top.toPrecision(4)}`),
+        customdata: above.map((top, at) => `${(2 * y[at] - top).toPrecision(4)}, ${top.toPrecision(4)}`),
         hovertemplate: `%{fullData.name}, epoch %{x}<br>%{y:.4g} (n=${n})${band}<extra></extra>`,
       };
     });
@@ -151,7 +151,7 @@
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 
   // Sorting: a column by its numbers, the third click brings the file's order back; unknown comes last.
-  const value = (row, place) => row.cells[place].dataset.sort;
+  const value = (row, place) => (row.cells[place].tagName === "TH" ? row.cells[place].textContent : row.cells[place].dataset.sort);
   const compared = (a, b) => {
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
     const [x, y] = [Number(a), Number(b)];
@@ -178,7 +178,10 @@
             return x === undefined || y === undefined ? compared(x, y) : sign * compared(x, y);
           });
         }
-        body.append(...rows);
+        const moved = document.createDocumentFragment();
+        moved.append(...rows);
+        body.append(moved);
+        table.dispatchEvent(new Event("sorted"));
       });
     });
   });

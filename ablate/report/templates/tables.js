@@ -1,6 +1,8 @@
 (() => {
   const held = document.getElementById("drawer-data");
-  const known = held ? JSON.parse(held.textContent) : { runs: [], arms: [], recipes: [], environments: [] };
+  const known = held ? JSON.parse(held.textContent) : { runs: {}, arms: [], recipes: [], environments: [] };
+  const { id = [], ...rest } = known.runs;
+  known.runs = id.map((own, place) => ({ id: own, ...Object.fromEntries(Object.entries(rest).map(([key, all]) => [key, all[place]])) }));
   const make = (tag, text, ...inner) => {
     const made = document.createElement(tag);
     if (text) made.textContent = text;
@@ -138,7 +140,7 @@
       if (!move[event.key]) return;
       event.preventDefault();
       const [down, right] = move[event.key];
-      const rows = [...body.rows].filter((row) => !row.hidden);
+      const rows = [...body.rows].filter((row) => row.checkVisibility());
       const cells = (row) => [...row.querySelectorAll("td[data-runs]")];
       const column = cells(cell.parentElement).indexOf(cell) + right;
       let place = rows.indexOf(cell.parentElement) + down;
@@ -172,6 +174,7 @@
     return [`\\begin{tabular}{${columns}}`, "\\toprule", `${head} \\\\`, "\\midrule", ...rows.map((line) => `${line} \\\\`), "\\bottomrule", "\\end{tabular}"].join("\n");
   };
   const LONG = 8;
+  const SHOWN = 100; // as in the style
   document.querySelectorAll("table.cells").forEach((table) => {
     const bar = make("div");
     bar.className = "tools";
@@ -179,6 +182,11 @@
     const choices = [];
     const count = make("span");
     const search = make("input");
+    const cut = () => {
+      let room = table.classList.contains("whole") ? Infinity : SHOWN;
+      for (const row of table.tBodies[0].rows) row.classList.toggle("off", !row.hidden && room-- <= 0);
+      table.classList.add("cut");
+    };
     const apply = () => {
       const wanted = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
       let left = 0;
@@ -190,6 +198,7 @@
         left += kept;
       }
       count.textContent = left < rows.length ? `${left} of ${rows.length} rows` : "";
+      cut();
     };
     if (rows.length > LONG) {
       search.type = "search";
@@ -208,6 +217,16 @@
         bar.append(choice);
       }
       bar.append(count);
+    }
+    if (rows.length > SHOWN) {
+      const all = button(`show all ${rows.length.toLocaleString("en")} rows`, () => {
+        const whole = table.classList.toggle("whole");
+        cut();
+        all.textContent = whole ? `show ${SHOWN} rows` : `show all ${rows.length.toLocaleString("en")} rows`;
+      });
+      bar.append(all);
+      table.addEventListener("sorted", cut);
+      cut();
     }
     const asMarkdown = button("copy as Markdown", () => copy(markdown(table), asMarkdown));
     const asLatex = button("copy as LaTeX", () => copy(latex(table), asLatex));
@@ -260,7 +279,7 @@
   details?.addEventListener("toggle", fill);
   const asked = () => {
     const wanted = location.hash.match(/^#run-([0-9a-f]{6,64})$/)?.[1];
-    const place = wanted ? known.runs.findIndex((run) => run.id.startsWith(wanted)) : -1;
+    const place = wanted ? known.runs.findIndex((run) => run.id.startsWith(wanted.slice(0, run.id.length))) : -1;
     if (place >= 0) open(`run ${short(known.runs[place])}`, [place]);
   };
   window.addEventListener("hashchange", asked);
