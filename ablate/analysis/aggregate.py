@@ -40,7 +40,7 @@ def aggregate(values: Sequence[float]) -> Aggregate:
 def aggregate_quickly(values: Sequence[float]) -> Aggregate:
     """The same for figures, which have a hundred thousand points: a last digit may differ, for no fractions are kept."""
     n = len(values)
-    if n < 2 or not all(map(math.isfinite, values)):
+    if n < 2 or not all(map(math.isfinite, values)):  # the exact way knows what to do with those
         return aggregate(values)
     mean = statistics.fmean(values)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
