@@ -173,8 +173,9 @@
         const rows = [...original];
         if (next !== "none") {
           head.ariaSort = next;
+          const known = new Map(rows.map((row) => [row, value(row, place)])); // read once a row, not once a comparison
           rows.sort((a, b) => {
-            const [x, y] = [value(a, place), value(b, place)];
+            const [x, y] = [known.get(a), known.get(b)];
             return x === undefined || y === undefined ? compared(x, y) : sign * compared(x, y);
           });
         }
