@@ -37,6 +37,17 @@ def aggregate(values: Sequence[float]) -> Aggregate:
     return Aggregate(mean, sd, n, (mean - half, mean + half))
 
 
+def aggregate_quickly(values: Sequence[float]) -> Aggregate:
+    """The same for figures, which have a hundred thousand points: a last digit may differ, for no fractions are kept."""
+    n = len(values)
+    if n < 2 or not all(map(math.isfinite, values)):  # the exact way knows what to do with those
+        return aggregate(values)
+    mean = statistics.fmean(values)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = distributions.t_critical(n - 1) * sd / math.sqrt(n)
+    return Aggregate(mean, sd, n, (mean - half, mean + half))
+
+
 def prediction_interval(values: Sequence[float]) -> Interval | None:
     """The 95% interval for one new run, mean +- t sd sqrt(1 + 1/n): what a paper's single run is held against.
 

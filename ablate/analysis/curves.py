@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ablate.analysis.aggregate import aggregate
+from ablate.analysis.aggregate import aggregate_quickly
 from ablate.analysis.classes import reported_confusion
 from ablate.analysis.layout import Line
 from ablate.analysis.table import ConfusionTable, Curve
@@ -25,7 +25,7 @@ def curve(runs: Replicates, arm: Arm, metric: str, reported: dict[int, float] | 
     results = runs.done(arm)
     for epoch in sorted({epoch for result in results for epoch in result.epochs}):
         read = at_epoch(metric, epoch)
-        summary = aggregate([value for result in results if (value := read(result)) is not None])
+        summary = aggregate_quickly([value for result in results if (value := read(result)) is not None])
         if summary.mean is not None:
             points.append((epoch, summary))
     if not points:

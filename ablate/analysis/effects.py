@@ -28,6 +28,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ablate.analysis import cautions, claims, digits, distributions, factorial, notes
@@ -211,8 +212,9 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
     values = np.asarray([value for _, _, value in observed])
     judge = _Judge(spec.test, samples, [arm.arm_id for arm, _, _ in observed], *model.residual(values))
     effects = []
+    runs_at = {part: Counter(row[part] for row in coded) for part in parts}
     for name, base, term, levels, weights in model.effects():
-        levels_n = (Counter(row[part] for row in coded).get(level, 0) for part in term for level in part.levels)
+        levels_n = (runs_at[part].get(level, 0) for part in term for level in part.levels)
         error, df, why_not = judge.error(weights)
         p = None
         if error is not None and min(levels_n) < LEAST_N:
@@ -284,11 +286,18 @@ class _Model:
         self._short, self._short_places = factorial.model_matrix(blocks, [*mains, *clear_pairs], coded)
         self.rank = int(np.linalg.matrix_rank(self._full))
 
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        import numpy as np
+
+        return np.linalg.pinv(self._full)
+
     def effects(self) -> Iterator[tuple[str, str, Term, dict[str, str], np.ndarray]]:
         """(name, name without what it is confounded with, term, levels, weights over the runs) of each effect."""
         import numpy as np
 
-        full, short = np.linalg.pinv(self._full), np.linalg.pinv(self._short)
+        full = self._inverse
+        short = full if self._short.shape == self._full.shape else np.linalg.pinv(self._short)
         for term in sorted([*self._told.clear, *self._told.among_mains], key=list(self._places).index):
             clear = term in self._told.clear
             design, place = (full, self._places[term]) if clear else (short, self._short_places[term])
@@ -306,7 +315,7 @@ class _Model:
         df = len(values) - self.rank
         if df == 0:
             return 0.0, 0
-        left = values - self._full @ (np.linalg.pinv(self._full) @ values)
+        left = values - self._full @ (self._inverse @ values)
         scale = float(left @ left) / df
         return (scale if scale > 1e-20 * max(float(np.var(values)), 1e-300) else 0.0), df
 

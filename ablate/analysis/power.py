@@ -112,17 +112,29 @@ def _reach(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> n
     from scipy import special
 
     df, squares = n - 1, np.square(weights)
-    draws = max(1000, min(_DRAWS, _MOST_DRAWN // len(weights)))
-    drawn = np.random.default_rng(0).chisquare(df, (draws, len(weights))) / df
+    drawn, judged, d0 = _drawn(df, len(weights))
     if test == "welch-holm":
         shares = squares * drawn / n
         total = shares.sum(axis=1)
         dfs = total**2 / (shares**2 / df).sum(axis=1)
     else:
-        d0, s0_squared = variance.fit(drawn, df)
-        total = variance.larger(drawn, df, d0[:, None], s0_squared[:, None]) @ squares / n
+        total = judged @ squares / n
         dfs = np.minimum(d0 + df, df * len(weights))
     return np.asarray(-special.stdtrit(dfs, ALPHA / comparisons / 2) * np.sqrt(total))
+
+
+@lru_cache(maxsize=4)
+def _drawn(df: int, arms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Variances of so many arms [draws, arms], what they are judged by under `moderated` [draws, arms], and d0 [draws].
+
+    A table of effects asks for the same ones once for each of its effects.
+    """
+    import numpy as np
+
+    draws = max(1000, min(_DRAWS, _MOST_DRAWN // arms))
+    drawn = np.random.default_rng(0).chisquare(df, (draws, arms)) / df
+    d0, s0_squared = variance.fit(drawn, df)
+    return drawn, variance.larger(drawn, df, d0[:, None], s0_squared[:, None]), d0
 
 
 def _falling_root(f: Callable[[float], float], high: float) -> float:

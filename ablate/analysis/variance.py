@@ -18,6 +18,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ablate.analysis.values import Sample
@@ -57,8 +58,7 @@ class Moderated:
     name: str = "moderated"
 
     def of(self, sample: Sample) -> tuple[float, float]:
-        own, df = statistics.variance(sample.values), sample.n - 1
-        return float(larger(own, df, self.d0, self.s0_squared)), min(self.d0 + df, float(self.pooled_df))
+        return _moderated(self, sample.values)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ class Own:
 
     def of(self, sample: Sample) -> tuple[float, float]:
         return statistics.variance(sample.values), float(sample.n - 1)
+
+
+@lru_cache(maxsize=8192)
+def _moderated(rule: Moderated, values: tuple[float, ...]) -> tuple[float, float]:
+    """What `rule` judges an arm by: every effect of a table asks for each of its arms."""
+    own, df = statistics.variance(values), len(values) - 1
+    return float(larger(own, df, rule.d0, rule.s0_squared)), min(rule.d0 + df, float(rule.pooled_df))
 
 
 Rule = Pooled | Moderated | Own
@@ -140,15 +147,22 @@ def fit(variances: object, df: object) -> tuple[np.ndarray, np.ndarray]:
     from scipy import special
 
     variances = np.asarray(variances, float)
-    half = np.broadcast_to(np.asarray(df, float) / 2, variances.shape)
+    half = np.asarray(df, float) / 2
     raised = np.maximum(variances, _LEAST_SHARE * np.median(variances, axis=-1, keepdims=True))
-    logs = np.log(raised) - special.digamma(half) + np.log(half)
+    logs = np.log(raised) - _of_each(special.digamma(half), variances) + _of_each(np.log(half), variances)
     centre = logs.mean(axis=-1)
-    excess = logs.var(axis=-1, ddof=1) - special.polygamma(1, half).mean(axis=-1)
+    excess = logs.var(axis=-1, ddof=1) - _of_each(special.polygamma(1, half), variances).mean(axis=-1)
     scatters = excess > 0
     half_d0 = _inverse_trigamma(np.where(scatters, excess, 1.0))
     shift = np.where(scatters, special.digamma(half_d0) - np.log(half_d0), 0.0)
     return np.where(scatters, 2 * half_d0, np.inf), np.exp(centre + shift)
+
+
+def _of_each(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Worked out once where it is the same for all: the functions of the degrees of freedom are dear."""
+    import numpy as np
+
+    return np.broadcast_to(values, like.shape)
 
 
 def _inverse_trigamma(y: np.ndarray) -> np.ndarray:

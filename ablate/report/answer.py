@@ -222,9 +222,7 @@ def _claims(tables: Sequence[Table]) -> Iterator[Sentence]:
 
 
 def _runs(entry: StudyEntry, command: str) -> Sentence:
-    hours = sum(run.seconds for run in entry.runs.values()) / 3600
-    cost = f"{hours:.1f} device-hours" if hours >= 0.1 else f"{60 * hours:.0f} device-minutes"
-    parts = [f"{say.progress([entry])}, {cost}", say.when([entry]), _most(say.trained_on([entry]))]
+    parts = [f"{say.progress([entry])}, {say.cost([entry])}", say.when([entry]), _most(say.trained_on([entry]))]
     parts += [f"code {_most(code)}" for code in [say.trained_by([entry])] if code]
     return Sentence(f"{'; '.join(part for part in parts if part)}. Command: {command}")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
 from dataclasses import dataclass
 
 from ablate.analysis.table import Cell, Column, Table
 from ablate.report import format as fmt
 
-WIDTH, HEIGHT, EDGE = 96, 14, 5
+WIDTH, EDGE = 96, 5
 """Pixels of a cell's drawing; `EDGE` is left free at both ends."""
+WIDER = 3
+"""Half-widths of the middle interval that the axis reaches beyond the outermost estimates."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Axis:
 
     def at(self, value: float) -> float:
         """The place of a value in pixels from the left."""
-        share = (value - self.low) / (self.high - self.low)
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(EDGE + share * (WIDTH - 2 * EDGE), 1)
 
 
@@ -34,13 +36,21 @@ class Bar:
     low: float | None
     high: float | None
     decided: bool
-    said: str
 
 
 def axis(table: Table, column: Column) -> Axis | None:
-    """The axis of a column; None where no cell has a difference, or all are zero."""
-    values = [0.0, *(value for row in table.rows for value in _values(table, row.cell(column.key)))]
-    return Axis(min(values), max(values)) if min(values) < max(values) else None
+    """The axis of a column; None where no cell has a difference, or all are zero.
+
+    It holds zero, every estimate and every interval that is not many times as wide as the others, which is cut at the edge: one
+    arm that spreads would leave all others dots.
+    """
+    known = [fmt.estimate(table, row.cell(column.key)) for row in table.rows]
+    dots = [0.0, *(delta for delta, _ in known if delta is not None and fmt.known(delta))]
+    ends = [bounds for delta, bounds in known if fmt.known(delta) and bounds and all(map(fmt.known, bounds))]
+    room = WIDER * statistics.median([(high - low) / 2 for low, high in ends]) if ends else 0.0
+    low = max(min(dots) - room, min([*dots, *(low for low, _ in ends)]))
+    high = min(max(dots) + room, max([*dots, *(high for _, high in ends)]))
+    return Axis(low, high) if low < high else None
 
 
 def bar(table: Table, cell: Cell, axis: Axis | None) -> Bar | None:
@@ -49,9 +59,4 @@ def bar(table: Table, cell: Cell, axis: Axis | None) -> Bar | None:
     if axis is None or delta is None or not fmt.known(delta):
         return None
     low, high = (axis.at(end) for end in bounds) if bounds and all(map(fmt.known, bounds)) else (None, None)
-    return Bar(axis.at(0.0), axis.at(delta), low, high, cell.decided, "decided" if cell.decided else "undecided")
-
-
-def _values(table: Table, cell: Cell) -> Iterator[float]:
-    delta, bounds = fmt.estimate(table, cell)
-    yield from (value for value in (delta, *(bounds or ())) if value is not None and fmt.known(value))
+    return Bar(axis.at(0.0), axis.at(delta), low, high, cell.decided)

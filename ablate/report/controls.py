@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ablate.report import format as fmt
 from ablate.report import theme
 from ablate.report.infos import Line
+from ablate.report.packing import pack
 from ablate.report.plotly_text import shortened, text
 
 IN_PICKER = 30
@@ -55,36 +57,37 @@ class Picker:
         self._packs.append((arm, lines, traces))
 
     def menus(self) -> list[dict[str, Any]]:
-        """The list, or nothing where all arms are seen."""
-        owned = [*self._picks.values(), *(traces for *_, traces in self._packs)]
-        traces = sorted({trace for own in owned for trace in own})
+        """The list of arms that are drawn, or nothing where all of them are seen."""
+        traces = sorted({trace for own in self._picks.values() for trace in own})
         if not traces:
             return []
         none = {"label": "other arms", "method": "restyle", "args": [{"visible": False}, traces]}
         picks = [_pick(arm, [{"visible": True}, own]) for arm, own in self._picks.items()]
-        packs = [_pick(arm, [_packed(lines, len(own)), own]) for arm, lines, own in self._packs]
-        return [_menu([none, *picks, *packs])]
+        return [_menu([none, *picks])]
+
+    def packed(self) -> dict[str, Any]:
+        """What the page makes its own list of, for arms that are too many to be drawn; empty where there are none.
+
+        `epochs` are the distinct ones, `arms` are [name, place of the first trace, lines], a line [metric, dash, n, place in
+        `epochs`, means and the upper end of their band as `pack` has them].
+        """
+        if not self._packs:
+            return {}
+        epochs: dict[tuple[int, ...], int] = {}
+        arms = []
+        for arm, lines, traces in self._packs:
+            told = []
+            for line in lines:
+                place = epochs.setdefault(tuple(line.epochs), len(epochs))
+                values = pack([*line.mean, *line.high]) or []
+                told.append([line.name.rpartition(", ")[2], theme.DASHES[line.split], line.n, place, *values])
+            arms.append([fmt.plain(arm), traces[0], told])
+        owned = sorted({trace for *_, traces in self._packs for trace in traces})
+        return {"traces": owned, "epochs": list(epochs), "arms": arms}
 
 
 def _pick(arm: str, args: list[Any]) -> dict[str, Any]:
     return {"label": text(shortened(arm, IN_PICKER)), "method": "restyle", "args": args}
-
-
-def _packed(lines: Sequence[Line], traces: int) -> dict[str, Any]:
-    """What fills the waiting traces with an arm's lines."""
-    missing = traces - len(lines)
-    ends = [[*[""] * (len(line.epochs) - 1), text(shortened(line.arm, IN_PICKER))] for line in lines[:1]]
-    looks = [hovered(line) for line in lines]
-    return {
-        "visible": True,
-        "x": [*(line.epochs for line in lines), *[[]] * missing],
-        "y": [*(line.mean for line in lines), *[[]] * missing],
-        "name": [*(text(line.name) for line in lines), *[""] * missing],
-        "line.dash": [*(theme.DASHES[line.split] for line in lines), *["solid"] * missing],
-        "text": [*ends, *[[]] * (traces - len(ends))],
-        "customdata": [*(look.get("customdata", []) for look in looks), *[[]] * missing],
-        "hovertemplate": [*(look["hovertemplate"] for look in looks), *[""] * missing],
-    }
 
 
 def hovered(line: Line) -> dict[str, Any]:

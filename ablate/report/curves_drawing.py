@@ -175,7 +175,7 @@ class _Curves:
         return {f"{name}.range": [self._scale(limit) for limit in limits] for name in names} | moved
 
     def _add_packed(self, arms: Mapping[str, list[Line]], axes: dict[str, str]) -> None:
-        """Empty traces, which the picker fills with the numbers that its buttons have."""
+        """Empty traces, which the page's own picker fills."""
         first = len(self._data)
         most = max(map(len, arms.values()), default=0)
         style = {"color": theme.INK["light"], "width": 2}
@@ -217,11 +217,16 @@ class _Curves:
                 **wide,
             },
         )
+        meta: dict[str, Any] = {}
         if len(self._info.panels) > 1:
             changed = {f"{axis}.{key}": value for axis, own in narrow.items() for key, value in own.items()}
             same = {f"{axis}.{key}": value for axis, own in wide.items() for key, value in own.items()}
             differs = {path: value for path, value in changed.items() if same.get(path) != value}
-            figure.layout.meta = {"narrow": {**differs, "height": outside + self._rows(1)}}
+            meta["narrow"] = {**differs, "height": outside + self._rows(1)}
+        if packed := self._picks.packed():
+            meta["picker"] = packed
+        if meta:
+            figure.layout.meta = meta
         return figure
 
     def _rows(self, across: int) -> int:

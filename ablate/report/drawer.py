@@ -6,25 +6,22 @@ the database, so that no host, user, path or variable does.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis.table import Table
 from ablate.report import format as fmt
+from ablate.report.packing import pack
 from ablate.study.code.verified import ITSELF
 from ablate.study.records import RunResult
 from ablate.study.values.metrics import MetricName
 from ablate.study.values.recipe import AnyRecipe
 
-SHORT = 12
-"""Characters of a run id that are printed."""
+SHORT, LONG = 12, 20
+"""Characters of a run id that are printed, and that the page knows."""
 SHOWN = ("device", "cpu", "threads", "cuda", "python", "platform", "packages", "code", "commit", "dirty")
-LEVELS = 65_534
-"""Steps of a packed curve between its least and its greatest value; one code more says that there is no value."""
 
 READABLE = 20
 """Classes of a run's own matrix that a drawer has room for."""
@@ -41,23 +38,33 @@ def drawer(
     tables: Sequence[Table], runs: Sequence[RunResult], again: str = "", logs: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """The document: `runs` in order, each with its place in `arms` and `environments`; `metric` is that of the curves, and
-    `again` the command that trains a run again, without the run. With `logs` each run has its `details`."""
+    `again` the command that trains a run again, without the run. An arm's recipe is one of `recipes` with what differs. With `logs`
+    each run has its `details`."""
     places = _places(tables)
     metric = next((table.columns[0].metric for table in tables if table.kind != "class" and table.columns), "")
     bases = _baselines(tables, runs)
     arms: dict[str, int] = {}
     told: list[dict[str, Any]] = []
+    recipes: dict[str, int] = {}
     environments: dict[str, int] = {}
     rows = []
     for result in runs:
         run = result.run
         if run.arm_id not in arms:
             arms[run.arm_id] = len(told)
-            told.append(_arm(result, bases, places.get(run.run_id, [])))
+            base = bases.get(run.run_id)
+            whole = json.dumps(_settings(run.recipe if base is None else base))
+            told.append(
+                {
+                    "places": places.get(run.run_id, []),
+                    "recipe": recipes.setdefault(whole, len(recipes)),
+                    "differs": [] if base is None else list(_differs(base, run.recipe)),
+                }
+            )
         environment = json.dumps(_environment(result.environment))
         rows.append(
             {
-                "id": run.run_id,
+                "id": run.run_id[:LONG],
                 "arm": arms[run.arm_id],
                 "seed": run.seed,
                 "state": result.state,
@@ -73,21 +80,11 @@ def drawer(
     return {
         "again": again,
         "metric": metric,
+        "recipes": list(map(json.loads, recipes)),
         "arms": told,
         "runs": rows,
         "environments": list(map(json.loads, environments)),
     }
-
-
-def pack(values: Sequence[float | None]) -> list[Any] | None:
-    """A curve as [least, greatest, base64 of 16-bit steps between them]; None where it has no value."""
-    known = [float(value) for value in values if value is not None and fmt.known(value)]
-    if not known:
-        return None
-    low, high = min(known), max(known)
-    step = (high - low) / LEVELS or 1.0
-    codes = [LEVELS + 1 if value is None or not fmt.known(value) else round((value - low) / step) for value in values]
-    return [low, high, base64.b64encode(struct.pack(f"<{len(codes)}H", *codes)).decode()]
 
 
 def _details(result: RunResult, metric: str, log: str) -> dict[str, Any]:
@@ -129,13 +126,9 @@ def _baselines(tables: Sequence[Table], runs: Sequence[RunResult]) -> dict[str, 
     return bases
 
 
-def _arm(result: RunResult, bases: Mapping[str, AnyRecipe], places: Sequence[str]) -> dict[str, Any]:
-    recipe, base = result.run.recipe, bases.get(result.run.run_id)
-    return {
-        "places": list(places),
-        "recipe": [[path, _text(recipe.get(path))] for path in recipe.paths()],
-        "differs": [] if base is None else list(_differs(base, recipe)),
-    }
+def _settings(recipe: AnyRecipe) -> list[list[str]]:
+    """[setting, value] of a whole recipe."""
+    return [[path, _text(recipe.get(path))] for path in recipe.paths()]
 
 
 def _differs(base: AnyRecipe, own: AnyRecipe) -> Iterator[list[str]]:

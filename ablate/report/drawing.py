@@ -13,10 +13,20 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ablate.report import theme
+from ablate.report.against_drawing import draw_against
 from ablate.report.costs_drawing import draw_cost
 from ablate.report.curves_drawing import draw_curves
-from ablate.report.infos import BarsInfo, ConfusionInfo, CostInfo, CurvesInfo, EffectsInfo, GroupsInfo, Info
-from ablate.report.plotly_text import hover, short, text, unique
+from ablate.report.infos import (
+    AgainstInfo,
+    BarsInfo,
+    ConfusionInfo,
+    CostInfo,
+    CurvesInfo,
+    EffectsInfo,
+    GroupsInfo,
+    Info,
+)
+from ablate.report.plotly_text import errors, hover, short, text, unique
 
 ROW = 30
 """Pixels that a row of bars, dots or effects takes; less in a figure that would be taller than `TALL`."""
@@ -43,6 +53,8 @@ def draw(info: Info, slots: Slots) -> tuple[go.Figure, ...]:
         return (draw_effects(info),)
     if isinstance(info, CostInfo):
         return (draw_cost(info, slots),)
+    if isinstance(info, AgainstInfo):
+        return (draw_against(info),)
     return (draw_confusion(info, shares=False), draw_confusion(info, shares=True))
 
 
@@ -60,7 +72,7 @@ def draw_bars(info: BarsInfo, slots: Slots) -> go.Figure:
     shared: dict[str, Any] = {
         "x": info.mean,
         "y": places,
-        "error_x": _errors(info.mean, info.low, info.high),
+        "error_x": errors(info.mean, info.low, info.high),
         "hovertext": [hover(lines) for lines in info.hover],
         "hoverinfo": "text",
         "showlegend": False,
@@ -150,7 +162,7 @@ def draw_groups(info: GroupsInfo, slots: Slots) -> go.Figure:
             mode="lines+markers" if info.joined else "markers",
             line={"color": theme.colour(slot), "width": 1.5},
             name=text(series.title),
-            error_y=_errors(series.mean, series.low, series.high),
+            error_y=errors(series.mean, series.low, series.high),
             marker={"color": theme.colour(slot), "size": 9, "symbol": theme.symbol(slot)},
             hovertext=[hover(lines) for lines in series.hover],
             hoverinfo="text",
@@ -185,7 +197,7 @@ def draw_effects(info: EffectsInfo) -> go.Figure:
             mode="markers",
             name=name,
             showlegend=True,
-            error_x=_errors(*([values[p] for p in chosen] for values in (info.effect, info.low, info.high))),
+            error_x=errors(*([values[p] for p in chosen] for values in (info.effect, info.low, info.high))),
             marker={
                 "color": colour if decided else theme.PAGE["light"],
                 "size": 10,
@@ -268,24 +280,3 @@ def _rows_axis(labels: Sequence[str]) -> dict[str, Any]:
 def _ticks(labels: Sequence[str]) -> dict[str, Any]:
     # numbers with texts, not categories: two rows may have one label, and "1" must not become a number
     return {"tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": list(labels)}
-
-
-def _errors(
-    mean: Sequence[float | None], low: Sequence[float | None], high: Sequence[float | None]
-) -> dict[str, Any] | None:
-    pairs = [
-        (h - m, m - b) if m is not None and b is not None and h is not None else (None, None)
-        for m, b, h in zip(mean, low, high, strict=True)
-    ]
-    if all(above is None for above, _ in pairs):
-        return None
-    ink = theme.INK["light"]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [above for above, _ in pairs],
-        "arrayminus": [below for _, below in pairs],
-        "thickness": 1.2,
-        "width": 4,
-        "color": ink,
-    }

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ablate.analysis.table import Column, ConfusionTable, Interval, Row, Table
 from ablate.report import format as fmt
+from ablate.report.against import against
 from ablate.report.curves import curves
 from ablate.report.infos import BarsInfo, Confused, ConfusionInfo, EffectsInfo, GroupsInfo, Info
 
@@ -22,6 +24,12 @@ MOST_LINES = 6
 
 MOST_MATRICES = 64
 """Confusion matrices that a table's page draws: a thousand arms would take it minutes and no browser could show them."""
+
+MOST_ROWS, SEEN_ROWS = 60, 40
+"""A figure of more rows than the first would be taller than a screen twice over; so many of them it shows then."""
+
+MOST_NAMED = 6
+"""Runs that a tooltip names; an effect stands on all of a grid."""
 
 
 def figures(table: Table) -> tuple[Info, ...]:
@@ -36,17 +44,32 @@ def figures(table: Table) -> tuple[Info, ...]:
     elif table.kind == "arms":
         found += [groups(table)] if _has_factor_columns(table) else [bars(table, column) for column in table.columns]
     found = [info for info in found if _has_numbers(info)]
-    return (*found, *curves(table), *(confusion(matrix) for matrix in table.confusions[:MOST_MATRICES]))
+    pairs = filter(None, [against(table)])
+    return (*found, *curves(table), *pairs, *(confusion(matrix) for matrix in table.confusions[:MOST_MATRICES]))
 
 
 def bars(table: Table, column: Column) -> BarsInfo:
-    """One metric of every row."""
-    return _bars(
+    """One metric of every row; of more than `MOST_ROWS` the baselines, the best and the worst."""
+    rows = _best_and_worst(table, column)
+    info = _bars(
         table,
         f"{fmt.heading(column)} by {' and '.join(fmt.row_headings(table))}",
         fmt.heading(column),
-        [(row, column, " ".join(fmt.row_labels(table, row)), colour_key(row)) for row in table.rows],
+        [(row, column, " ".join(fmt.row_labels(table, row)), colour_key(row)) for row in rows],
     )
+    return replace(info, left_out=len(table.rows) - len(rows))
+
+
+def _best_and_worst(table: Table, column: Column) -> Sequence[Row]:
+    """The rows that a figure has room for, in the table's order."""
+    if len(table.rows) <= MOST_ROWS:
+        return table.rows
+    means = {place: row.cell(column.key).mean for place, row in enumerate(table.rows)}
+    ranked = sorted((mean, place) for place, mean in means.items() if mean is not None and fmt.known(mean))
+    bases = [place for place, row in enumerate(table.rows) if row.is_baseline][:SEEN_ROWS]
+    half = SEEN_ROWS // 2
+    ends = [place for _, place in (*ranked[:half], *ranked[half:][-half:])]
+    return [table.rows[place] for place in sorted({*bases, *ends})]
 
 
 def groups(table: Table) -> GroupsInfo:
@@ -121,19 +144,34 @@ def _bars(table: Table, title: str, axis: str, points: Sequence[tuple[Row, Colum
     )
 
 
+def _largest_effects(table: Table, column: Column) -> Sequence[Row]:
+    """The effects that a figure has room for: main ones first, then the largest, in the table's order."""
+    if len(table.rows) <= MOST_ROWS:
+        return table.rows
+
+    def rank(place: int) -> tuple[bool, float]:
+        row = table.rows[place]
+        size, _ = fmt.estimate(table, row.cell(column.key))
+        return " × " in row.name, -abs(size) if size is not None and fmt.known(size) else 0.0
+
+    return [table.rows[place] for place in sorted(sorted(range(len(table.rows)), key=rank)[:SEEN_ROWS])]
+
+
 def effects(table: Table, column: Column) -> EffectsInfo:
-    """The effects of one metric."""
-    cells = [row.cell(column.key) for row in table.rows]
+    """The effects of one metric; of more than `MOST_ROWS` the main ones and the largest."""
+    rows = _largest_effects(table, column)
+    cells = [row.cell(column.key) for row in rows]
     estimates = [fmt.estimate(table, cell) for cell in cells]
     bounds = [_bounds(interval, column) for _, interval in estimates]
     return EffectsInfo(
         title=f"effect on {fmt.heading(column)}",
-        labels=tuple(fmt.plain(row.name) for row in table.rows),
+        labels=tuple(fmt.plain(row.name) for row in rows),
         effect=tuple(_scaled(value, column) for value, _ in estimates),
         low=tuple(low for low, _ in bounds),
         high=tuple(high for _, high in bounds),
         decided=tuple(cell.decided for cell in cells),
-        hover=tuple("\n".join(cell_lines(table, row, column)) for row in table.rows),
+        hover=tuple("\n".join(cell_lines(table, row, column)) for row in rows),
+        left_out=len(table.rows) - len(rows),
     )
 
 
@@ -165,8 +203,8 @@ def confusion(matrix: ConfusionTable, worst: int = 10) -> ConfusionInfo:
     )
 
 
-def cell_lines(table: Table, row: Row, column: Column) -> list[str]:
-    """All that is known of a cell, a line each, for a tooltip: numbers, intervals, n, power, the paper, runs."""
+def cell_lines(table: Table, row: Row, column: Column, *, runs: bool = True) -> list[str]:
+    """All that is known of a cell, a line each, for a tooltip: numbers, intervals, n, power, the paper and, if asked for, runs."""
     cell = row.cell(column.key)
     lines = [f"{' '.join(fmt.row_labels(table, row))}, {fmt.heading(column)}", fmt.value(cell, column)]
     if cell.ci95 and fmt.interval(cell.ci95, column):
@@ -181,8 +219,10 @@ def cell_lines(table: Table, row: Row, column: Column) -> list[str]:
         lines.append(f"smallest difference that this n shows (80% power): {fmt.number(cell.detectable, column)}")
     if fmt.known(cell.reported):
         lines.append(f"reported {fmt.reported_and_agreement(cell, column, table.comparable)}")
-    if cell.run_ids:
-        lines.append(f"runs {', '.join(fmt.plain(run_id)[:12] for run_id in cell.run_ids)}")
+    if runs and cell.run_ids:
+        named = ", ".join(fmt.plain(run_id)[:12] for run_id in cell.run_ids[:MOST_NAMED])
+        more = len(cell.run_ids) - MOST_NAMED
+        lines.append(f"runs {named} and {more:,} more" if more > 0 else f"runs {named}")
     if table.kind == "effect" and not fmt.known(cell.mean):
         del lines[1]
     return lines

@@ -30,6 +30,8 @@ LONGEST = 15
 
 def plain(text: str) -> str:
     """`text` on one line without control and direction characters, so that no name can steer a terminal or a page."""
+    if text.isprintable():  # most are, and a page asks a hundred thousand times
+        return " ".join(text.split())
     kept = (" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
     return " ".join("".join(kept).split())
 

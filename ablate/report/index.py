@@ -24,7 +24,8 @@ def render_index(collection: Collection) -> str:
         .get_template("index.html.j2")
         .render(
             database=fmt.plain(collection.database),
-            progress=say.progress(studies),
+            progress=f"{say.progress(studies)}, {say.cost(studies)}",
+            answer=[_answer(study) for study in studies if study.page and study.answer],
             when=say.when(studies),
             hardware=say.trained_on(studies),
             claims=_chips(say.verdicts(studies)),
@@ -44,6 +45,18 @@ def _paper(paper: Paper) -> dict[str, Any]:
         "markdown": quote(paper.page),
         "studies": [_study(study) for study in paper.studies],
         "unreadable": list(paper.unreadable),
+    }
+
+
+def _answer(study: StudyEntry) -> dict[str, Any]:
+    """What the study found, in its first sentence, and how its claims did; its last sentence, on the runs, is the page's own."""
+    found = [sentence for sentence in study.answer[:-1] if sentence.table]
+    claims = [sentence for sentence in study.answer[:-1] if not sentence.table]
+    return {
+        "name": fmt.plain(study.label),
+        "page": study.page,
+        "text": " ".join(fmt.plain(sentence.text) for sentence in (*found[:1], *claims)),
+        "decided": bool(found) and found[0].verdict == "decided",
     }
 
 

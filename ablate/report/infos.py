@@ -13,7 +13,8 @@ class BarsInfo:
     """One metric by row, in the table's order.
 
     `arms` are the keys of the colours, `singles` the values of single runs. Values are None where nothing was measured, intervals where n is 1; `notes` says
-    why. `from_zero` is False where dots on an axis of their own show what bars from zero would hide.
+    why. `from_zero` is False where dots on an axis of their own show what bars from zero would hide. `left_out` counts the rows
+    that only the table has.
     """
 
     title: str
@@ -29,6 +30,7 @@ class BarsInfo:
     baseline: float | None
     from_zero: bool
     singles: tuple[tuple[float, ...], ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class ConfusionInfo:
 
 @dataclass(frozen=True)
 class EffectsInfo:
-    """Effects with their intervals around zero."""
+    """Effects with their intervals around zero; `left_out` counts those that only the table has."""
 
     title: str
     labels: tuple[str, ...]
@@ -137,6 +139,7 @@ class EffectsInfo:
     high: tuple[float | None, ...]
     decided: tuple[bool, ...]
     hover: tuple[str, ...]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,4 +161,24 @@ class CostInfo:
     limits: tuple[float, float]
 
 
-Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo | CostInfo
+@dataclass(frozen=True)
+class AgainstSeries:
+    """One column's pairs: the paper's figure, ours, and whether they agree (False too where that can't be said)."""
+
+    name: str
+    paper: tuple[float, ...]
+    ours: tuple[float, ...]
+    agrees: tuple[bool, ...]
+    hover: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AgainstInfo:
+    """What a paper reports against what was measured; `limits` is the scale of both axes."""
+
+    title: str
+    series: tuple[AgainstSeries, ...]
+    limits: tuple[float, float]
+
+
+Info = BarsInfo | GroupsInfo | CurvesInfo | ConfusionInfo | EffectsInfo | CostInfo | AgainstInfo

@@ -20,10 +20,9 @@ from ablate.report.declare import Sentence, StudyReport
 from ablate.report.drawer import drawer
 from ablate.report.grid import parts_of
 from ablate.report.infos import ConfusionInfo, Info
+from ablate.report.packing import by_key, ranges
 from ablate.study.records import RunResult
 
-SHORT = 12
-"""Characters of a run's id that people see."""
 FEW = 24
 """So many runs are listed in plain sight; more are folded."""
 
@@ -53,6 +52,7 @@ def page(report: StudyReport) -> dict[str, Any]:
         view["own_scale"] = len(scales) > 1
         view["notes"] = [note for note in view["notes"] if note not in shared]
     _add_cost(small, report.runs, slots, views)
+    behind = drawer(tables, runs, report.again, report.logs)
     has_figures = any(view["figures"] or view["matrices"] for view in views)
     return {
         "title": fmt.plain(report.title),
@@ -66,7 +66,7 @@ def page(report: StudyReport) -> dict[str, Any]:
         "notes": shared,
         "runs": len(runs),
         "runs_folded": len(runs) > FEW,
-        "drawer": drawer(tables, runs, report.again, report.logs),
+        "drawer": behind | {"runs": by_key(behind["runs"])},
     }
 
 
@@ -151,8 +151,7 @@ def _table(
     headings = fmt.row_headings(table)
     common_n = fmt.shared_n(table) or 0
     notes = [f"{fmt.MARK} {note}" for note in fmt.notes_of_cells(table)]
-    infos = enumerate(figures.figures(drawn), 1)
-    views = [view for number, info in infos for view in _figure(info, slots, place, number)]
+    views = [v for number, info in enumerate(figures.figures(drawn), 1) for v in _figure(info, slots, place, number)]
     if len(drawn.confusions) > figures.MOST_MATRICES:
         notes.append(
             f"Confusion matrices of the first {figures.MOST_MATRICES} of {len(drawn.confusions):,} arms; "
@@ -178,7 +177,7 @@ def _table(
         "notes": notes,
         "figures": [view for view in views if not view["is_matrix"]],
         "matrices": [view for view in views if view["is_matrix"]],
-        "opens_as_figure": table.kind == "epoch" and any(not view["is_matrix"] for view in views),
+        "opens_as_figure": table.kind == "epoch" and bool(table.curves),
         "arms_of_matrices": len(drawn.confusions),
     }
 
@@ -199,17 +198,16 @@ def _row(
 ) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     for column, parts in columns:
-        tip = "\n".join(figures.cell_lines(table, row, column))
-        behind = " ".join(str(indexes[run]) for run in row.cell(column.key).run_ids if run in indexes)
-        for place, part in enumerate(parts):
-            view = {"part": part, "tip": tip, "first": not place, "runs": behind if not place else "", "bar": None}
-            if part == "delta":
-                view["bar"] = bars.bar(table, row.cell(column.key), axes[column.key])
-            cells.append(view | _cell(table, row, column, part, common_n))
+        tip = "\n".join(figures.cell_lines(table, row, column, runs=not indexes))
+        behind = ranges(sorted(indexes[run] for run in row.cell(column.key).run_ids if run in indexes))
+        for place, part in enumerate(parts):  # all of a column share the tip of the first
+            first = {"tip": "" if place else tip, "runs": "" if place else behind, "first": not place}
+            drawn = bars.bar(table, row.cell(column.key), axes[column.key]) if part == "delta" else None
+            cells.append({"part": part, "bar": drawn, **first, **_cell(table, row, column, part, common_n)})
     labels = fmt.row_labels(table, row)
     if factors:
         labels = (*(fmt.plain(row.levels[factor]) for factor in factors), *labels[1:])
-    return {"labels": [{"text": text, "sort": text} for text in labels], "cells": cells, "is_baseline": row.is_baseline}
+    return {"labels": labels, "cells": cells, "is_baseline": row.is_baseline}
 
 
 def _cell(table: Table, row: Row, column: Column, part: str, common_n: int) -> dict[str, Any]:
@@ -288,7 +286,7 @@ def _worst(info: ConfusionInfo) -> list[dict[str, str]]:
 
 
 def _number(value: float | None) -> float | None:
-    return float(value) if value is not None and fmt.known(value) else None
+    return float(f"{value:.9g}") if value is not None and fmt.known(value) else None
 
 
 def table_id(place: int, name: str) -> str:

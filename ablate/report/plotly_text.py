@@ -1,9 +1,12 @@
-"""Names as Plotly shows them, which reads a small HTML in every label and tooltip, and room for those beside each other."""
+"""Names as Plotly shows them, which reads a small HTML in every label and tooltip, room for those beside each other, and intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
+
+from ablate.report import theme
 
 LONGEST = 34
 """Characters of a label on an axis; the hover has all of it."""
@@ -57,3 +60,25 @@ def spread(wanted: Sequence[float], gap: float, height: float) -> list[float]:
     for step, (place, at) in enumerate(zip(order, placed, strict=True)):
         result[place] = max(min(at, most), 0.0) + step * gap
     return result
+
+
+def errors(
+    mean: Sequence[float | None], low: Sequence[float | None], high: Sequence[float | None]
+) -> dict[str, Any] | None:
+    """Intervals as Plotly takes them; None where there is none."""
+    pairs = [
+        (h - m, m - b) if m is not None and b is not None and h is not None else (None, None)
+        for m, b, h in zip(mean, low, high, strict=True)
+    ]
+    if all(above is None for above, _ in pairs):
+        return None
+    ink = theme.INK["light"]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [above for above, _ in pairs],
+        "arrayminus": [below for _, below in pairs],
+        "thickness": 1.2,
+        "width": 4,
+        "color": ink,
+    }

@@ -169,6 +169,12 @@ def progress(studies: Iterable[StudyEntry]) -> str:
     return ", ".join([f"{states['done']} of {total} run{'' if total == 1 else 's'} done", *others])
 
 
+def cost(studies: Iterable[StudyEntry]) -> str:
+    """What all attempts of the runs took, each run once: `12.3 device-hours`, `4 device-minutes`."""
+    hours = sum(run.seconds for run in runs_of(studies).values()) / 3600
+    return f"{hours:,.1f} device-hours" if hours >= 0.1 else f"{60 * hours:.0f} device-minutes"
+
+
 def when(studies: Iterable[StudyEntry]) -> str:
     """The days on which the runs ended, in UTC: `2026-11-24`, `2026-11-24 to 2026-11-25`, or empty."""
     ended = [run.ended for run in runs_of(studies).values() if run.ended is not None]

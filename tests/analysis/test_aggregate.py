@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ablate.analysis.aggregate import aggregate, agreement, prediction_interval
+from ablate.analysis.aggregate import aggregate, aggregate_quickly, agreement, prediction_interval
 from ablate.study.values.study import Reported
 
 ACCURACIES = st.lists(st.floats(0, 1, allow_nan=False), min_size=2, max_size=8)
@@ -83,3 +83,11 @@ def test_percent_precision_is_in_fractions() -> None:
     # 92.1% may be 92.15%, at most 0.0005 away
     assert agreement([0.9205, 0.92051], Reported("92.1%", 0.921, 1, percent=True)).agrees is True
     assert agreement([0.9203, 0.92031], Reported("92.1%", 0.921, 1, percent=True)).agrees is False
+
+
+@pytest.mark.parametrize("values", [(), (0.5,), (0.1, 0.2, 0.4), (1e9, 1e9 + 1, 1e9 + 3), (0.3, 0.3)])
+def test_the_quick_way_gives_the_same_to_a_figures_digits(values: tuple[float, ...]) -> None:
+    quick, exact = aggregate_quickly(values), aggregate(values)
+    assert (quick.n, quick.mean) == (exact.n, exact.mean)
+    assert quick.sd == (None if exact.sd is None else pytest.approx(exact.sd, rel=1e-12))
+    assert quick.ci95 == (None if exact.ci95 is None else pytest.approx(exact.ci95, rel=1e-12))

@@ -135,5 +135,5 @@ def test_details_are_for_pages(call, tiny: Path, fill) -> None:
     assert call("report", "--all", "--details", code=2).error == "usage"
     call("report", "tiny", "--out", "plain.html")
     call("report", "tiny", "--details", "--out", "details.html")
-    assert '"details":{"log"' not in Path("plain.html").read_text()
-    assert '"details":{"log"' in Path("details.html").read_text()
+    assert '"details":[{"log"' not in Path("plain.html").read_text()
+    assert '"details":[{"log"' in Path("details.html").read_text()

@@ -17,8 +17,9 @@ import pytest
 
 from ablate.analysis.table import Table
 from ablate.report.declare import StudyReport
-from ablate.report.drawer import LEVELS, drawer, pack, private
+from ablate.report.drawer import drawer, private
 from ablate.report.html import render_html
+from ablate.report.packing import LEVELS, pack, ranges
 from ablate.study.records import AttemptResult, Confusion, RunResult
 from ablate.study.values.run import Run
 
@@ -28,7 +29,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_a_run_stands_with_its_numbers_attempts_and_places(table1: Table, runs: tuple[RunResult, ...]) -> None:
     found = drawer([table1], runs, "ablate runs verify lee2024.yaml")
     first, second, third = found["runs"]
-    assert (first["id"], first["seed"], first["state"], first["time"]) == (runs[0].run.run_id, 0, "done", "12 min 05 s")
+    assert (first["id"], first["seed"], first["state"], first["time"]) == (
+        runs[0].run.run_id[:20],
+        0,
+        "done",
+        "12 min 05 s",
+    )
     assert first["metrics"] == [["top1", "0.67"]]
     assert found["arms"][first["arm"]]["places"] == ["table1: A"]
     assert second["attempts"][1] == [2, "failed", "1 min 00 s", "diverged at epoch 3 <b>loss</b>"]
@@ -47,6 +53,7 @@ def test_an_arm_is_shown_by_what_differs_from_its_tables_baseline(table1: Table,
     )
     assert found["arms"][0]["differs"] == []
     assert found["arms"][1]["differs"] == [["optimizer.lr", "0.1", "0.2"], ["keep", "—", "last"]]
+    assert found["recipes"] == [[["optimizer.lr", "0.1"], ["epochs", "2"]]]  # once, for both
 
 
 def test_nothing_of_a_machine_or_a_secret_leaves_the_database(table1: Table, runs: tuple[RunResult, ...]) -> None:
@@ -106,6 +113,12 @@ def test_a_packed_curve_is_read_to_a_thousandth_of_its_range() -> None:
     assert read[4] == pytest.approx(0.30001, abs=1e-5)
     assert pack([]) is pack([None]) is None
     assert (pack([0.5, 0.5]) or [])[:2] == [0.5, 0.5]
+
+
+def test_places_are_written_as_ranges() -> None:
+    assert ranges([0, 1, 2, 3, 7, 9, 10]) == "0-3 7 9-10"
+    assert ranges([5, 4]) == "5 4"
+    assert ranges([]) == ""
 
 
 # In a browser ---------------------------------------------------------------------------------------------------------
@@ -168,7 +181,7 @@ def test_cells_open_by_mouse_keyboard_and_address_and_rows_are_found(
         search.dispatchEvent(new Event("input"));
         document.querySelector("thead tr:last-child th button").click();
         seen.sorted = [...body.rows].map((row) => Number(row.cells[1].dataset.sort)).filter((value) => value);
-        location.hash = `run-${JSON.parse(document.getElementById("drawer-data").textContent).runs[0].id.slice(0, 12)}`;
+        location.hash = `run-${JSON.parse(document.getElementById("drawer-data").textContent).runs.id[0]}`;
         await new Promise((resolve) => setTimeout(resolve, 300));
         seen.address = drawer.open;
         return seen;

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +17,7 @@ from ablate.report import drawing, figures, theme
 from ablate.report.curves import curves
 from ablate.report.curves_drawing import LINE_OF_TEXT, draw_curves
 from ablate.report.infos import CurvesInfo
+from ablate.report.packing import LEVELS
 from ablate.report.plotly_text import shortened, spread
 
 TOP1 = Column("top1", "top1", "higher", "fraction")
@@ -260,12 +263,20 @@ def test_packed_arms_are_data_of_the_picker_and_no_traces() -> None:
     info = only(factorial({"tweak": arms}, baseline="t007"))
     figure = draw_curves(info, {})
     assert len(figure.data) <= 12
-    change, traces = buttons(figure)["t100"]
-    assert change["y"][0] == next(line.mean for line in info.lines if line.name == "t100, top1")
-    assert change["name"] == ["t100, top1", "t100, train_top1"]
-    assert [figure.data[place].x for place in traces] == [(), ()]
-    assert len(figure.layout.updatemenus[-1].buttons) == 198
-    assert len(figure.to_json()) < 1000 * 200
+    picker = figure.layout.meta["picker"]
+    told = {arm: (first, lines) for arm, first, lines in picker["arms"]}
+    first, lines = told["t100"]
+    assert [line[0] for line in lines] == ["top1", "train_top1"]
+    assert [figure.data[place].x for place in (first, first + 1)] == [(), ()]
+    assert picker["traces"] == [first, first + 1]
+    _, _, n, place, low, high, packed = lines[0]
+    codes = struct.unpack("<6H", base64.b64decode(packed))
+    own = next(line for line in info.lines if line.name == "t100, top1")
+    read = [low + (high - low) * code / LEVELS for code in codes]
+    assert read == pytest.approx([*own.mean, *own.high], abs=1e-4)
+    assert (n, picker["epochs"][place]) == (3, (1, 2, 3))
+    assert len(told) == 197
+    assert len(figure.to_json()) < 200 * 200
 
 
 def test_on_a_narrow_page_panels_stand_below_each_other() -> None:

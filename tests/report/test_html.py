@@ -97,9 +97,9 @@ def test_hover_holds_runs_n_and_intervals(table1: Table) -> None:
 def test_figures_of_the_first_table_are_open_and_the_rest_folded(table1: Table, table3: Table, classes: Table) -> None:
     text = page([table1, table3, classes])
     before, after = text.split('<details class="figures-of">', 1)
-    assert before.count('class="plot"') == 2
-    assert after.count('class="plot"') == 4
-    assert re.findall(r"<summary>([^<]*)", text)[:3] == ["1 figure", "1 figure", "Confusion matrix"]
+    assert before.count('class="plot"') == 3
+    assert after.count('class="plot"') == 5
+    assert re.findall(r"<summary>([^<]*)", text)[:3] == ["1 figure", "2 figures", "Confusion matrix"]
     assert "open" not in re.findall(r"<details[^>]*>", text)[0]
 
 
@@ -107,7 +107,7 @@ def test_a_table_over_epochs_opens_as_its_figure(table1: Table, epochs: Table) -
     text = page([table1, epochs])
     own = text[text.index('<section id="table-2') :]
     before, folded, after = own.partition('<details class="rows-of">')
-    assert before.count('class="plot"') == 2
+    assert before.count('class="plot"') == 3
     assert folded
     assert after.count('class="plot"') == 0
     assert f"<summary>The table, {len(epochs.rows)} rows</summary>" in after

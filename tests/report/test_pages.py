@@ -9,6 +9,7 @@ from golden_texts import worded
 
 from ablate.analysis.table import Cell, Table
 from ablate.report import published as say
+from ablate.report.declare import Sentence
 from ablate.report.index import render_index
 from ablate.report.pages import MADE, markdown_pages, paper_page, what_differs, without_places
 from ablate.report.published import Collection, Paper, RunEntry, StudyEntry, TableEntry
@@ -138,6 +139,27 @@ def test_every_markdown_page_is_marked_and_named(table1: Table) -> None:
     assert list(pages) == ["lee2024.md", "a b.md", "README.md"]
     assert all(MADE in text and text.endswith("\n") for text in pages.values())
     assert "[a b](a%20b.md)" in pages["README.md"]
+
+
+def test_the_index_opens_with_what_each_study_found_and_what_all_of_them_cost(table1: Table) -> None:
+    found = Sentence("B helps: top1 +0.071 [+0.045, +0.097].", "table1", "B", "top1", "decided")
+    told = (
+        found,
+        Sentence("Undecided: C.", "table1", "C"),
+        Sentence("Of 4 claims 1 holds."),
+        Sentence("9 runs. Command: x"),
+    )
+    timed = {name: replace(run, seconds=3600.0) for name, run in RUNS.items()}
+    one = study(table1, answer=told, runs=timed)
+    none = study(name="other", runs=dict.fromkeys("abc", RunEntry("queued")))
+    index = render_index(Collection("results.db", (Paper("lee2024", (one, none)),)))
+    assert (
+        '<li class="decided"><a href="lee2024.html">lee2024</a>: B helps: top1 +0.071 [+0.045, +0.097]. Of 4 claims 1 holds.</li>'
+        in index
+    )
+    assert index.count("<li") == 1
+    assert "9 of 15 runs done, 1 failed, 12.0 device-hours" in index
+    assert index.index("B helps") < index.index("<main>")
 
 
 def test_names_stay_inert(hostile: Table, table1: Table) -> None:

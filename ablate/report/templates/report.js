@@ -34,6 +34,43 @@
     });
   };
 
+  // Above forty arms the others are no traces: a list beside the figure unpacks the one that is asked for.
+  const unpacked = (low, high, text, count) => {
+    const codes = new Uint16Array(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
+    const values = Array.from(codes, (code) => (code > 65534 ? null : low + ((high - low) * code) / 65534));
+    return [values.slice(0, count), values.slice(count)];
+  };
+  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const picked = (picker, [arm, first, lines]) => {
+    const looks = lines.map(([metric, dash, n, place, low, high, text], line) => {
+      const x = picker.epochs[place];
+      const [y, above] = unpacked(low, high, text, x.length);
+      const band = above.length ? "<br>95% band [%{customdata}]" : "";
+      return {
+        x, y, name: escaped(`${arm}, ${metric}`), "line.dash": dash, visible: true,
+        text: line ? [] : x.map((_, at) => (at === x.length - 1 ? escaped(arm) : "")),
+        customdata: above.map((top, at) => `${(2 * y[at] - top).toPrecision(4)}, ${top.toPrecision(4)}`),
+        hovertemplate: `%{fullData.name}, epoch %{x}<br>%{y:.4g} (n=${n})${band}<extra></extra>`,
+      };
+    });
+    const change = Object.fromEntries(Object.keys(looks[0]).map((key) => [key, looks.map((look) => look[key])]));
+    return [change, looks.map((_, line) => first + line)];
+  };
+  const addPicker = (plot, picker) => {
+    const there = plot.previousElementSibling;
+    if (there?.matches(".picker")) there.value = "";
+    if (!picker || there?.matches(".picker")) return;
+    const list = document.createElement("select");
+    list.className = "picker";
+    list.setAttribute("aria-label", "Another arm");
+    list.append(new Option("other arms", ""), ...picker.arms.map(([arm], place) => new Option(arm, place)));
+    list.addEventListener("change", () => {
+      Plotly.restyle(plot, { visible: false }, picker.traces);
+      if (list.value) Plotly.restyle(plot, ...picked(picker, picker.arms[list.value]));
+    });
+    plot.before(list);
+  };
+
   const draw = (plot) => {
     if (typeof Plotly === "undefined") return;
     const source = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
@@ -63,6 +100,9 @@
       modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
       toImageButtonOptions: { format: "svg", filename: plot.id },
     };
+    const picker = source.layout.meta?.picker;
+    if (picker) delete figure.layout.meta.picker; // Plotly has no use for it
+    addPicker(plot, picker);
     Plotly.react(plot, figure.data, figure.layout, options);
     drawn.add(plot);
   };
@@ -85,8 +125,8 @@
 
   // Tooltips: the title attribute is there without scripts; with them, a tap shows it too.
   const tip = document.getElementById("tip");
-  const show = (cell) => {
-    tip.textContent = cell.dataset.tip;
+  const show = (cell, text) => {
+    tip.textContent = text;
     tip.hidden = false;
     const at = cell.getBoundingClientRect();
     const left = Math.min(Math.max(8, at.left), window.innerWidth - tip.offsetWidth - 8);
@@ -95,13 +135,15 @@
     tip.style.top = `${below ? at.bottom + 6 : Math.max(8, at.top - tip.offsetHeight - 6)}px`;
   };
   const hide = () => { tip.hidden = true; };
-  document.querySelectorAll("td[title]").forEach((cell) => {
-    cell.dataset.tip = cell.title;
-    cell.removeAttribute("title");
-  });
   const over = (event) => {
-    const cell = event.target.closest?.("td[data-tip]");
-    if (cell) show(cell); else hide();
+    const cell = event.target.closest?.("td");
+    let told = cell; // the parts of a column share the tip of the first
+    while (told && !told.title && !told.dataset.tip && told.matches(".cells td:is(.delta, .total, .reported):not(.first)")) told = told.previousElementSibling;
+    if (told?.title) {
+      told.dataset.tip = told.title;
+      told.removeAttribute("title");
+    }
+    if (told?.dataset.tip) show(cell, told.dataset.tip); else hide();
   };
   document.addEventListener("pointerover", over);
   document.addEventListener("click", over);
@@ -109,7 +151,7 @@
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
 
   // Sorting: a column by its numbers, the third click brings the file's order back; unknown comes last.
-  const value = (row, place) => row.cells[place].dataset.sort;
+  const value = (row, place) => (row.cells[place].tagName === "TH" ? row.cells[place].textContent : row.cells[place].dataset.sort);
   const compared = (a, b) => {
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
     const [x, y] = [Number(a), Number(b)];
@@ -131,12 +173,16 @@
         const rows = [...original];
         if (next !== "none") {
           head.ariaSort = next;
+          const known = new Map(rows.map((row) => [row, value(row, place)])); // read once a row, not once a comparison
           rows.sort((a, b) => {
-            const [x, y] = [value(a, place), value(b, place)];
+            const [x, y] = [known.get(a), known.get(b)];
             return x === undefined || y === undefined ? compared(x, y) : sign * compared(x, y);
           });
         }
-        body.append(...rows);
+        const moved = document.createDocumentFragment();
+        moved.append(...rows);
+        body.append(moved);
+        table.dispatchEvent(new Event("sorted"));
       });
     });
   });

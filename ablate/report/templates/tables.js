@@ -1,6 +1,8 @@
 (() => {
   const held = document.getElementById("drawer-data");
-  const known = held ? JSON.parse(held.textContent) : { runs: [], arms: [], environments: [] };
+  const known = held ? JSON.parse(held.textContent) : { runs: {}, arms: [], recipes: [], environments: [] };
+  const { id = [], ...rest } = known.runs;
+  known.runs = id.map((own, place) => ({ id: own, ...Object.fromEntries(Object.entries(rest).map(([key, all]) => [key, all[place]])) }));
   const make = (tag, text, ...inner) => {
     const made = document.createElement(tag);
     if (text) made.textContent = text;
@@ -74,6 +76,11 @@
     const found = drawn.length ? [folded("other curves", make("div", "", ...drawn))] : [];
     return [...found, ...matrices.map(matrix), ...(log ? [folded("end of the log", make("pre", log))] : [])];
   };
+  const recipe = (arm) => {
+    const own = new Map(known.recipes[arm.recipe]);
+    arm.differs.forEach(([path, , value]) => own.set(path, value));
+    return [...own];
+  };
   const card = (run) => {
     const arm = known.arms[run.arm];
     const state = `${run.state}${run.mark ? `, ${run.mark}` : ""}, ${run.time}`;
@@ -85,7 +92,7 @@
     const drawn = curve(known.metric, run.curve);
     if (drawn) box.append(drawn);
     box.append(pairs(run.metrics), commands(run));
-    box.append(folded("recipe", pairs(arm.recipe)), folded("environment", pairs(known.environments[run.env] ?? [])));
+    box.append(folded("recipe", pairs(recipe(arm))), folded("environment", pairs(known.environments[run.env] ?? [])));
     if (run.details) box.append(...detailed(run.details));
     return box;
   };
@@ -117,7 +124,10 @@
   drawer?.addEventListener("click", (event) => { if (event.target === drawer) drawer.close(); });
   const openCell = (cell) => {
     const labels = [...cell.parentElement.querySelectorAll("th.label")].map((label) => label.textContent);
-    open(labels.join(" / "), cell.dataset.runs.split(" ").map(Number));
+    open(labels.join(" / "), cell.dataset.runs.split(" ").flatMap((range) => {
+      const [first, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, place) => first + place);
+    }));
   };
   document.addEventListener("click", (event) => {
     const cell = event.target.closest?.("td[data-runs]");
@@ -141,7 +151,7 @@
       if (!move[event.key]) return;
       event.preventDefault();
       const [down, right] = move[event.key];
-      const rows = [...body.rows].filter((row) => !row.hidden);
+      const rows = [...body.rows].filter((row) => row.checkVisibility());
       const cells = (row) => [...row.querySelectorAll("td[data-runs]")];
       const column = cells(cell.parentElement).indexOf(cell) + right;
       let place = rows.indexOf(cell.parentElement) + down;
@@ -175,6 +185,7 @@
     return [`\\begin{tabular}{${columns}}`, "\\toprule", `${head} \\\\`, "\\midrule", ...rows.map((line) => `${line} \\\\`), "\\bottomrule", "\\end{tabular}"].join("\n");
   };
   const LONG = 8;
+  const SHOWN = 100; // as in the style
   document.querySelectorAll("table.cells").forEach((table) => {
     const bar = make("div");
     bar.className = "tools";
@@ -182,6 +193,11 @@
     const choices = [];
     const count = make("span");
     const search = make("input");
+    const cut = () => {
+      let room = table.classList.contains("whole") ? Infinity : SHOWN;
+      for (const row of table.tBodies[0].rows) row.classList.toggle("off", !row.hidden && room-- <= 0);
+      table.classList.add("cut");
+    };
     const apply = () => {
       const wanted = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
       let left = 0;
@@ -193,6 +209,7 @@
         left += kept;
       }
       count.textContent = left < rows.length ? `${left} of ${rows.length} rows` : "";
+      cut();
     };
     if (rows.length > LONG) {
       search.type = "search";
@@ -212,11 +229,36 @@
       }
       bar.append(count);
     }
+    if (rows.length > SHOWN) {
+      const all = button(`show all ${rows.length.toLocaleString("en")} rows`, () => {
+        const whole = table.classList.toggle("whole");
+        cut();
+        all.textContent = whole ? `show ${SHOWN} rows` : `show all ${rows.length.toLocaleString("en")} rows`;
+      });
+      bar.append(all);
+      table.addEventListener("sorted", cut);
+      cut();
+    }
     const asMarkdown = button("copy as Markdown", () => copy(markdown(table), asMarkdown));
     const asLatex = button("copy as LaTeX", () => copy(latex(table), asLatex));
     bar.append(asMarkdown, asLatex);
     table.closest(".scroll").before(bar);
   });
+  // In a table that is wider than its place the columns of labels stay, as long as they leave room for numbers.
+  const ROOM = 0.62;
+  const pin = (table) => {
+    const place = table.closest(".scroll");
+    const wider = table.offsetWidth > place.clientWidth;
+    let left = 0;
+    table.querySelectorAll("thead th.label").forEach((head, column) => {
+      const { width } = head.getBoundingClientRect();
+      const stays = wider && left + width <= ROOM * place.clientWidth;
+      if (column) table.style.setProperty(`--pin-${column + 1}`, stays ? `${left}px` : "auto");
+      left += width;
+    });
+  };
+  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => pin(entry.target.querySelector("table.cells"))));
+  document.querySelectorAll(".scroll:has(> table.cells)").forEach((place) => sizes.observe(place));
   document.querySelectorAll("figure.figure").forEach((figure) => {
     const plot = figure.querySelector(".plot");
     const asImage = button("save as PNG", () => {
@@ -248,7 +290,7 @@
   details?.addEventListener("toggle", fill);
   const asked = () => {
     const wanted = location.hash.match(/^#run-([0-9a-f]{6,64})$/)?.[1];
-    const place = wanted ? known.runs.findIndex((run) => run.id.startsWith(wanted)) : -1;
+    const place = wanted ? known.runs.findIndex((run) => run.id.startsWith(wanted.slice(0, run.id.length))) : -1;
     if (place >= 0) open(`run ${short(known.runs[place])}`, [place]);
   };
   window.addEventListener("hashchange", asked);
