@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from memory_store import make_run, study_of
+from toy_store import make_run, study_of
 
 from ablate.dispatch.contract.events import RunEnded
 from ablate.dispatch.contract.executor import GridRequest, this_process

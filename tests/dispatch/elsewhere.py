@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from memory_store import make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract.events import GridReport
 from ablate.dispatch.contract.executor import Executor, GridRequest, this_process

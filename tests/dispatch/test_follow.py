@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from elsewhere import Grid, study_of
-from memory_store import make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.elsewhere.follow import Crew, follow

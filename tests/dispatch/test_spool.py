@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_store import make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.elsewhere.spool import Coordinator, SpoolQueue

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from memory_store import make_run, study_of
+from toy_store import make_run, study_of
 
 from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.executors import get_executor
