@@ -198,11 +198,15 @@ class Store:
         return admin.check(self._db)
 
     def backup(self, target: str | Path, *, overwrite: bool = False) -> None:
-        """Copy a SQLite database, as it is at this moment, to a file in journal mode DELETE. Whole or not at all."""
+        """Copy a SQLite database, as it is at this moment, to a file in journal mode DELETE. Whole or not at all.
+
+        Raises UsageError (`exists`) for a file that is there, unless `overwrite`."""
         backup.copy_file(self._db, Path(target), overwrite=overwrite)
 
     def export(self, target: str | Path, *, overwrite: bool = False) -> dict[str, int]:
-        """Write everything, as it is at this moment, to a file of JSON lines; the rows of each table. Whole or not at all."""
+        """Write everything, as it is at this moment, to a file of JSON lines; the rows of each table. Whole or not at all.
+
+        Raises UsageError (`exists`) for a file that is there, unless `overwrite`."""
         return portable.export_file(self._db, Path(target), overwrite=overwrite)
 
     def import_from(self, source: str, *, keep: bool = False, dry_run: bool = False) -> Imported:

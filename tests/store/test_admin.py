@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from golden_texts import raising, worded
 
-from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store import migrate, schema
 from ablate.store.host import WorkerInfo, boot_id, is_dead, start_ticks
 from ablate.store.store import Store, upgrade
@@ -195,7 +195,7 @@ def test_a_backup_replaces_no_file_unasked(filled: Path, tmp_path: Path) -> None
     target = tmp_path / "copy.db"
     target.write_text("precious")
     with Store.open(str(filled), read_only=True) as store:
-        with raising(StoreError, "copy"):
+        with raising(UsageError, "copy", code="exists"):
             store.backup(target)
         assert target.read_text() == "precious"
         store.backup(target, overwrite=True)

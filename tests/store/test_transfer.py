@@ -13,7 +13,7 @@ import pytest
 from golden_texts import raising, worded
 from lives import life
 
-from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.portable import ORDER
 from ablate.store.schema import REVISIONS, metadata
 from ablate.store.store import Store, look_at_import
@@ -270,7 +270,7 @@ def test_what_was_verified_is_joined_and_what_is_here_stays(url: str, other: Sto
 def test_an_export_is_whole_or_not_there(lived: Store, tmp_path: Path) -> None:
     target = tmp_path / "all.jsonl"
     target.write_text("precious")
-    with raising(StoreError, "all\\.jsonl"):
+    with raising(UsageError, "all\\.jsonl", code="exists"):
         lived.export(target)
     assert target.read_text() == "precious"
     lived.export(target, overwrite=True)
