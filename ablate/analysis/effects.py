@@ -114,7 +114,7 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
     fair, why_not = comparison(study, arms if spec.reported else (), comparable)
     rows: dict[str, tuple[Mapping[str, str], dict[str, Cell]]] = {}
     fits: dict[str, Fit] = {}
-    for at in _settings(spec, arms):
+    for at in _conditions(spec, arms):
         for index, (key, metric) in enumerate(column_keys(spec)):
             fixed = at if spec.column_factor is None else {**at, spec.column_factor: key}
             found = fit(study, spec, [arm for arm in arms if fixed.items() <= arm.levels.items()], runs, metric)
@@ -181,7 +181,7 @@ def _instead(study: Study, spec: TableSpec, arms: Sequence[Arm]) -> dict[str, st
     return {part.shown()[0][0]: part.levels[0] for part in mains}
 
 
-def _settings(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:
+def _conditions(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:
     """Every combination of the row factors' levels that an arm has; one empty one without row factors."""
     found = dict.fromkeys(tuple(arm.levels[factor] for factor in spec.factors) for arm in arms)
     return [dict(zip(spec.factors, levels, strict=True)) for levels in found]

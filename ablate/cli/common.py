@@ -67,12 +67,12 @@ def require_reader(db: str | None) -> Store:
 
 def load_study(study: str, profile: str | None, sets: list[str] | None, seeds: str | None) -> Study:
     """The study in a file, with the changes of the command line."""
-    from ablate.study.loader import Settings, load
+    from ablate.study.loader import Choices, load
 
     for item in sets or ():
         if "=" not in item:
             raise UsageError(f"--set {item}: must be PATH=VALUE, as in --set epochs=3.", code="bad-setting")
-    return load(study, Settings(profile, tuple(sets or ()), parse_seeds(seeds)))
+    return load(study, Choices(profile, tuple(sets or ()), parse_seeds(seeds)))
 
 
 def stderr_console() -> Console:

@@ -55,7 +55,7 @@ _OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
 
 
 def takes_engine(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options, and `--NAME KEY=VALUE` for each engine that has settings, in the place of its `engine`: an
+    """Give a command these options, and `--NAME KEY=VALUE` for each engine that has options, in the place of its `engine`: an
     `AskedEngine`."""
     signature = inspect.signature(command, eval_str=True)
     keywords = {engine.name.replace("-", "_"): engine for engine in ENGINES.all().values() if engine.options}
@@ -66,7 +66,7 @@ def takes_engine(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(**given: Any) -> None:
         items = {engine.name: given.pop(keyword) or () for keyword, engine in keywords.items()}
         asked = {name: given.pop(name) for name in _OPTIONS}
-        command(**given, engine=lambda db: get_engine(asked.pop("executor"), db, engine_settings=items, **asked))
+        command(**given, engine=lambda db: get_engine(asked.pop("executor"), db, engine_options=items, **asked))
 
     options = {name: (Annotated[kind, option], default) for name, (kind, option, default) in _OPTIONS.items()}
     options |= {keyword: (_option(engine), None) for keyword, engine in keywords.items()}

@@ -10,7 +10,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 HELP = {"help_option_names": ["--help", "-h"]}
-"""Context settings of the root; its commands inherit them."""
+"""What click is told of the root command; its commands inherit them."""
 
 MEANT = {
     "compare": "runs diff", "download": "data fetch", "figures": "report", "lint": "grid check", "log": "runs show",

@@ -19,13 +19,13 @@ ENGINES = Catalog("executor", Engine, "ablate.dispatch.engines", "ablate.executo
 def get_executor(name: str, given: Mapping[str, Sequence[str]] | None = None, home: Path = Path(".")) -> Executor:
     """The executor of that name. `given` are the command line's KEY=VALUE items by engine; `home` may hold a site file.
 
-    Raises UsageError for one that is unknown or not installed, and for settings that are unknown or another executor's.
+    Raises UsageError for one that is unknown or not installed, and for options that are unknown or another executor's.
     """
-    from ablate.dispatch.site import settings
+    from ablate.dispatch.site import options
 
     for other, items in (given or {}).items():
         if items and name != other:
             raise UsageError(f"--{other} {items[0]}: needs --executor {other}, not {name}.")
     engine = ENGINES.get(name)
-    said = settings(name, (given or {}).get(name, ()), home) if engine.options else {}
+    said = options(name, (given or {}).get(name, ()), home) if engine.options else {}
     return engine.make(engine.complete(said))

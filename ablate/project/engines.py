@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
     from ablate.dispatch.declare import Engine
 
-EngineSettings = Mapping[str, Sequence[str]]
+EngineOptions = Mapping[str, Sequence[str]]
 """KEY=VALUE items by engine."""
 
 
@@ -43,15 +43,15 @@ class ReadyEngine:
         return 1 if self.engine.where == "this process" else self.given["workers"] or 1
 
 
-def get_engine(name: str, db: str | None, *, engine_settings: EngineSettings, **given: Any) -> ReadyEngine:
-    """The executor of that name, before anything is written. Raises UsageError for settings that contradict each other, and for
+def get_engine(name: str, db: str | None, *, engine_options: EngineOptions, **given: Any) -> ReadyEngine:
+    """The executor of that name, before anything is written. Raises UsageError for options that contradict each other, and for
     what cannot work on this host."""
     from ablate.dispatch.contract.slots import crowded, plan_slots
     from ablate.dispatch.elsewhere.gridfile import is_sqlite
     from ablate.dispatch.elsewhere.queues import SPOOL
 
     url = database_url(db)
-    executor = get_executor(name, engine_settings, home())
+    executor = get_executor(name, engine_options, home())
     engine = ENGINES.get(name)
     if given["run_timeout"] is not None and engine.where == "this process":
         message = f"the executor {name} cannot stop a run after a time, since it starts no worker processes."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.project.blocked import train_parents_again
-from ablate.project.calls import folder_of, settings_of_call, trainer_options
+from ablate.project.calls import folder_of, options_of_call, trainer_options
 from ablate.project.database import database_url
 from ablate.project.planning import Plan, make_plan
 from ablate.store.store import Store
@@ -50,7 +50,7 @@ def work(
     shown: Shown,
     *,
     db: str | None = None,
-    settings: Mapping[str, object] | None = None,
+    call_options: Mapping[str, object] | None = None,
     retry: str | None = None,
     announce: Callable[[Plan, int], None] = lambda plan, again: None,
 ) -> Worked:
@@ -60,8 +60,8 @@ def work(
     DatabaseGone: nothing can be read of the results either.
     """
     folder = str(folder_of(study))
-    settings = settings_of_call(study) if settings is None else settings
-    key = store.save_study(study, settings=settings, folder=folder, retry=retry, code=codes_of(study))
+    call_options = options_of_call(study) if call_options is None else call_options
+    key = store.save_study(study, call_options=call_options, folder=folder, retry=retry, code=codes_of(study))
     again = train_parents_again(study, store, home(), key)
     before = make_plan(study, store, workers=engine.given.get("workers") or 1)
     announce(before, len(again))

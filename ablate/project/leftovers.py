@@ -265,7 +265,7 @@ def _keeps(store: Store) -> dict[tuple[str, str | None, tuple[str, ...]], str | 
         except AblateError:
             found[record.name, record.profile, record.sets] = "all"
     for record in store.tunings():
-        found[record.name, record.profile, record.sets] = record.settings.get("keep", "all")
+        found[record.name, record.profile, record.sets] = record.call_options.get("keep", "all")
     return found
 
 

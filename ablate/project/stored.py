@@ -12,7 +12,7 @@ from ablate.errors import AblateError, NotFound, StudyError, nearest
 from ablate.project.advice import command
 from ablate.study.code.provenance import codes_of
 from ablate.study.document.find import files_of, says_study
-from ablate.study.loader import Settings, find, load, load_text
+from ablate.study.loader import Choices, find, load, load_text
 from ablate.study.values.run import Run
 from ablate.study.values.study import FULL, Arm, Study, full_name
 
@@ -35,7 +35,7 @@ def stored_study(
     file = _file(name) if not exact else None
     if file is not None:
         try:
-            return as_asked(store, file, Settings(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
+            return as_asked(store, file, Choices(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
         except StudyError:
             name = _run_as_it_stands(store, file)
             if not name:
@@ -112,19 +112,19 @@ def _run_as_it_stands(store: Store, file: Path) -> str:
 
 def load_record(record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None = None,
                 sets: tuple[str, ...] | None = None) -> Study:  # fmt: skip
-    """A study as it was run, from the text and the settings in the database; with these seeds, else those of the last call."""
-    return load_text(record.source, place_of(record), _settings(record, seeds, sets))
+    """A study as it was run, from what the database has of it; with these seeds, else those of the last call."""
+    return load_text(record.source, place_of(record), _choices(record, seeds, sets))
 
 
-def _settings(
+def _choices(
     record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None, sets: tuple[str, ...] | None
-) -> Settings:
+) -> Choices:
     from ablate.project.calls import parse_seeds
 
-    stored: Mapping[str, Any] = record.settings
+    stored: Mapping[str, Any] = record.call_options
     last = stored.get("seeds")
     last = tuple(last) if isinstance(last, list) else parse_seeds(last)
-    return Settings(
+    return Choices(
         record.profile,
         record.sets if sets is None else sets,
         seeds or last,
@@ -144,7 +144,7 @@ def _latest(store: Store, record: StoredStudy) -> Study:
     if _text_now(stored) in (None, stored.source):
         return stored
     try:
-        now = load(stored.file, Settings(record.profile, record.sets, stored.seeds))
+        now = load(stored.file, Choices(record.profile, record.sets, stored.seeds))
     except AblateError:
         return stored
     return now if (now.name, now.text) == (stored.name, stored.text) else stored
@@ -157,8 +157,8 @@ def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | N
     """
     from ablate.project.telling import tell
 
-    settings = replace(_settings(record, seeds, None), stored=True)
-    study = load_text(record.source, place_of(record), settings)
+    choices = replace(_choices(record, seeds, None), stored=True)
+    study = load_text(record.source, place_of(record), choices)
     linked = _linked(store, record)
     named: dict[str, tuple[Run, str | None]] = {}
     for run, link in linked:
@@ -194,7 +194,7 @@ def _linked(store: Store, record: StoredStudy) -> list[tuple[Run, StudyLink]]:
 
 def place_of(record: StoredStudy | StoredRequest) -> str:
     """The study's file as it is called from the working folder."""
-    folder = record.settings.get("folder")
+    folder = record.call_options.get("folder")
     if not folder:
         return record.file
     path, typed = Path(folder) / Path(record.file).name, Path(record.file)
@@ -221,7 +221,7 @@ def is_compared(record: StoredStudy) -> bool:
 
 def is_growing(record: StoredStudy) -> bool:
     """Whether a tuning's budget is known not to be spent. Older ones did not note it: of them, what is queued is all that is left."""
-    return record.settings.get("over") is False
+    return record.call_options.get("over") is False
 
 
 def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
@@ -241,7 +241,7 @@ def _tuning_study(store: Store, record: StoredStudy) -> Study:
         name=f"{base}, as written and tuned" if rest == COMPARED else f"tuning of {base}", file=record.file, about="",
         cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
         excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run, link in linked if not link.is_parent),
-        parents=tuple(run for run, link in linked if link.is_parent), sets=tuple(record.settings.get("set", ())),
+        parents=tuple(run for run, link in linked if link.is_parent), sets=tuple(record.call_options.get("set", ())),
     )  # fmt: skip
 
 
@@ -289,10 +289,10 @@ def record_of(store: Store, study: Study) -> StoredStudy | None:
     return next(iter(store.studies(name=study.name, profile=study.profile or "", sets=study.sets)), None)
 
 
-def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
+def file_and_seeds(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
     """The file and the seeds that continue a study; no seeds if nobody asked for others than the file's own."""
     asked = store.requests(study.name, study.profile or "", study.sets)
-    given_seeds = {one.settings.get("seeds_given") for one in asked if one.text in (study.text, "")}
+    given_seeds = {one.call_options.get("seeds_given") for one in asked if one.text in (study.text, "")}
     seeds = given_seeds.pop() if len(given_seeds) == 1 else None
     if given_seeds:
         seeds = ",".join(map(str, study.seeds)) + ("," if len(study.seeds) == 1 else "")
@@ -312,9 +312,9 @@ def _file(name: str) -> Path | None:
 
 def scales_of(store: Store, file: Path, sets: Sequence[str] = ()) -> list[Study]:
     """A file at full scale and under each profile of it that was run; first the scale that it means without a profile."""
-    full = as_asked(store, file, Settings(sets=tuple(sets)))
+    full = as_asked(store, file, Choices(sets=tuple(sets)))
     profiles = [
-        as_asked(store, file, Settings(record.profile, tuple(sets)))
+        as_asked(store, file, Choices(record.profile, tuple(sets)))
         for record in store.studies(name=full.name)
         if record.profile in full.profiles and _is_variant(record, sets)
     ]
@@ -336,12 +336,12 @@ def most_complete(store: Store, scales: Sequence[Study]) -> list[Study]:
     return sorted(profiles_first, key=progress, reverse=True)
 
 
-def as_asked(store: Store, file: Path, settings: Settings) -> Study:
+def as_asked(store: Store, file: Path, choices: Choices) -> Study:
     """A file as it is, with all seeds that were asked of the text that it has now; its own where none were."""
-    study = load(file, settings)
+    study = load(file, choices)
     record = record_of(store, study)
     seeds = _seeds_of(store, record, study.text) if record is not None else ()
-    return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=seeds))
+    return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(choices, seeds=seeds))
 
 
 def _seeds_of(store: Store, record: StoredStudy, text: str) -> tuple[int, ...]:

@@ -105,7 +105,7 @@ def without_folder(row: Mapping[str, Any]) -> dict[str, Any]:
     if os.path.isabs(kept.get("file") or ""):
         kept["file"] = os.path.basename(kept["file"])
     if '"folder"' in (kept.get("settings") or ""):
-        settings = dict(from_json(kept["settings"]))
-        settings.pop("folder", None)
-        kept["settings"] = to_json(settings)
+        options = dict(from_json(kept["settings"]))
+        options.pop("folder", None)
+        kept["settings"] = to_json(options)
     return kept

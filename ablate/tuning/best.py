@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.errors import NotFound
 from ablate.study.document.source import flow_scalar
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.recipes.recipe import fields, weights_paths
 from ablate.study.values.study import Arm
 from ablate.study.values.trials import Tuning, TuningResult
@@ -37,7 +37,7 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
         path: _moved(value, Path(study.file).parent, folder) if path in weights_paths() else value
         for path, value in base.items()
     }
-    seeds = load(study.file, Settings(study.profile)).seeds
+    seeds = load(study.file, Choices(study.profile)).seeds
     lines = [
         f"# Arms of {study.name} at their best of {result.budget} each ({result.sampler}, by {result.metric}).",
         f"study: {study.name}-tuned" if len(study.name) < 74 else f"study: {study.name[:74]}-tuned",

@@ -280,9 +280,9 @@ class Session:
         Whether every budget is spent is noted for those who look, and do not have the tuning's file."""
         study = self._study()
         self._over = self.over
-        settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
-        settings["over"] = self._over
-        key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
+        call_options: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
+        call_options["over"] = self._over
+        key = self._store.save_study(study, call_options=call_options, requeue_pruned=False, join=True)
         self._prepare(study, key)
         return key
 

@@ -338,7 +338,7 @@ def test_folders_in_a_cache_that_hold_other_things_stay(call, home: Path) -> Non
 def test_checkpoints_of_pruned_trials_go(call, tiny: Path, lay: Lay) -> None:
     study = load(tiny)
     with Store.open(os.environ["ABLATE_DB"]) as store:
-        key = store.save_study(study, settings={"set": [], "seeds": None})
+        key = store.save_study(study, call_options={"set": [], "seeds": None})
         claim = store.claim(key, WorkerInfo.here())
         assert claim is not None
         store.prune(claim, "worse than the median")

@@ -51,7 +51,7 @@ class Grid:
         self.url = url or f"sqlite:///{folder / 'results.db'}"
         self.home = folder / "home"
         with self.open() as store:
-            self.key = store.save_study(study_of(self.runs), settings={})
+            self.key = store.save_study(study_of(self.runs), call_options={})
 
     def open(self) -> Store:
         return Store.open(self.url)

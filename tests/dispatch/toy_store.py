@@ -82,7 +82,7 @@ class ToyStore:
         self._url, self._barred = f"sqlite:///{file}", [run.run_id for run in barred]
         file.write_bytes(_empty())
         self.unwatched = self._open()
-        self.key = self.unwatched.save_study(study_of(runs), settings={})
+        self.key = self.unwatched.save_study(study_of(runs), call_options={})
 
     def open(self) -> Watched:
         return Watched(self, self._open())

@@ -181,13 +181,13 @@ def _shown(loaded: Study) -> list[str]:
 def _say_what_is_left(store: Store, loaded: Study, study: str | None, db: str | None) -> Plan:
     from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.project.planning import make_plan
-    from ablate.project.stored import settings_of
+    from ablate.project.stored import file_and_seeds
 
     planned = make_plan(loaded, store)
     say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
         say_troubles(planned, db)
-        file, seeds = settings_of(store, loaded, study)
+        file, seeds = file_and_seeds(store, loaded, study)
         say(next_step(planned, file, seeds, db))
     return planned
 

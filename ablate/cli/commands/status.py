@@ -34,7 +34,7 @@ def status(
     """Show what is done, running, failed and left, for one study or for all."""
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
     from ablate.project.planning import make_plan, plan_document, tuning_plan
-    from ablate.project.stored import changed_since, every_study, settings_of, stored_study, tuning_studies
+    from ablate.project.stored import changed_since, every_study, file_and_seeds, stored_study, tuning_studies
 
     store = require_reader(db)
     wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
@@ -56,7 +56,7 @@ def status(
                 say(changed)
         say_stale(planned)
         _say_nobody(planned, store)
-        file, seeds = settings_of(store, planned.study, study)
+        file, seeds = file_and_seeds(store, planned.study, study)
         say(f"  {next_step(planned, file, seeds, db)}")
     for record, queued in tunings:
         planned = tuning_plan(record, queued, store)
@@ -79,8 +79,8 @@ def _tuning_step(record: StoredStudy, planned: Plan, db: str | None) -> str:
 
     if is_compared(record):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"
-    file = str(record.settings.get("tune", record.file))
-    sets = record.settings.get("set", ())
+    file = str(record.call_options.get("tune", record.file))
+    sets = record.call_options.get("set", ())
     report = command("tune", "report", file, profile=record.profile, sets=sets, db=db)
     if not planned.left:
         return f"The report: {report}"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.dispatch.declare import Engine, Option, Settings, amounts, count, number, text
+from ablate.dispatch.declare import Engine, Option, Options, amounts, count, number, text
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
 
 
-def _make(settings: Settings) -> Executor:
+def _make(options: Options) -> Executor:
     from ablate.dispatch.clusters.ray import RayExecutor
 
-    return RayExecutor(settings)
+    return RayExecutor(options)
 
 
 ENGINE = Engine(

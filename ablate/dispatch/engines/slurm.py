@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ablate.dispatch.declare import Engine, Option, Settings, count, flags, lines, positive, text
+from ablate.dispatch.declare import Engine, Option, Options, count, flags, lines, positive, text
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
@@ -31,10 +31,10 @@ def minutes(value: object) -> int:
     return total
 
 
-def _make(settings: Settings) -> Executor:
+def _make(options: Options) -> Executor:
     from ablate.dispatch.clusters.slurm import SlurmExecutor
 
-    return SlurmExecutor(settings)
+    return SlurmExecutor(options)
 
 
 ENGINE = Engine(

@@ -20,7 +20,7 @@ from ablate.study.document.find import find
 from ablate.study.document.keys import TUNING
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, read
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.recipes.normalise import SELECTORS, has_validation
 from ablate.study.tuning.space import read_space
 from ablate.study.values.metrics import METRICS, MetricName
@@ -101,7 +101,7 @@ class _Reader:
         profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
         beside = self.folder / name
         try:
-            return load(beside if beside.is_file() else find(name), Settings(profile, self.sets, seeds, recipe))
+            return load(beside if beside.is_file() else find(name), Choices(profile, self.sets, seeds, recipe))
         except NotFound as error:
             self.problems.add(("study",), "absent-file", str(error))
         except StudyError as error:
