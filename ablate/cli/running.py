@@ -16,7 +16,8 @@ from ablate.project.database import database_url, safe_url
 from ablate.project.engines import ReadyEngine
 from ablate.project.grids import work
 from ablate.project.planning import Plan
-from ablate.project.stored import other_file, record_of, text_of
+from ablate.project.records import text_of
+from ablate.project.stored import other_file, record_of
 from ablate.project.text import plural
 from ablate.store.store import Store
 from ablate.study.recipes.places import make_home

@@ -256,7 +256,7 @@ def _names(keep: str | None) -> set[str]:
 
 def _keeps(store: Store) -> dict[tuple[str, str | None, tuple[str, ...]], str | None]:
     """What each study keeps, by name, profile and variant. One that cannot be read any more keeps everything."""
-    from ablate.project.stored import load_record
+    from ablate.project.records import load_record
 
     found: dict[tuple[str, str | None, tuple[str, ...]], str | None] = {}
     for record in store.studies():

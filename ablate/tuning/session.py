@@ -16,7 +16,7 @@ from ablate.store.queries import TUNING
 from ablate.store.store import Store
 from ablate.store.values import RunState, StoredTrial
 from ablate.study.records import EpochRecord, RunResult
-from ablate.study.tuning.tuning import most_epochs
+from ablate.study.tuning.checks import most_epochs
 from ablate.study.values.run import Run
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Tuning

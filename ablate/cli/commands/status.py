@@ -34,7 +34,8 @@ def status(
     """Show what is done, running, failed and left, for one study or for all."""
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
     from ablate.project.planning import make_plan, plan_document, tuning_plan
-    from ablate.project.stored import changed_since, every_study, file_and_seeds, stored_study, tuning_studies
+    from ablate.project.records import tuning_studies
+    from ablate.project.stored import changed_since, every_study, file_and_seeds, stored_study
 
     store = require_reader(db)
     wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
@@ -75,7 +76,7 @@ def _say_nobody(planned: Plan, store: Store) -> None:
 
 def _tuning_step(record: StoredStudy, planned: Plan, db: str | None) -> str:
     """What to do next with a tuning."""
-    from ablate.project.stored import is_compared
+    from ablate.project.records import is_compared
 
     if is_compared(record):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"

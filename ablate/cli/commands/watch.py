@@ -82,7 +82,8 @@ def _plans(store: Store, name: str | None, profile: str | None, sets: list[str])
     """The plan of the study that is meant; without a name, of all of the database. Tunings grow, so their trials are looked up
     each time."""
     from ablate.project.planning import make_plan, tuning_plan
-    from ablate.project.stored import every_study, stored_study, tuning_studies
+    from ablate.project.records import tuning_studies
+    from ablate.project.stored import every_study, stored_study
 
     named = [stored_study(store, name, profile, sets)] if name is not None else every_study(store)
 

@@ -141,7 +141,7 @@ class _Hand:
         from ablate.dispatch.worker.folders import working_folder
         from ablate.project.calls import trainer_options
         from ablate.project.planning import make_plan
-        from ablate.project.stored import load_record, place_of
+        from ablate.project.records import load_record, place_of
         from ablate.store.store import Store
         from ablate.study.assign.foreign_trainer import fit_name
         from ablate.study.code.scripts import globs_of
