@@ -247,7 +247,7 @@ def test_a_name_that_was_only_run_with_settings_says_so(call, st: Path) -> None:
     said = call("status", "st", "--set", "y=4", code=5).told("unknown-variant").err
     assert "st [y=4] " in said
     assert "st [y=3], st [y=2]" in said
-    assert "st [y=2], st [y=3]" in call("report", code=5).told("unknown-study").err
+    assert "st [y=2], st [y=3]" in call("report", code=5).told("no-runs").err
     with pytest.raises(NotFound, match="only with changed settings"):
         ablate.frame("st")
 
