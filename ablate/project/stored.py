@@ -169,7 +169,7 @@ def record_of(store: Store, study: Study) -> StoredStudy | None:
 
 
 def file_and_seeds(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
-    """The file and the seeds that continue a study; no seeds if nobody asked for others than the file's own."""
+    """The file and the seeds that continue a study; no seeds if only the file's own were asked for."""
     asked = store.requests(study.name, study.profile or "", study.sets)
     given_seeds = {one.call_options.get("seeds_given") for one in asked if one.text in (study.text, "")}
     seeds = given_seeds.pop() if len(given_seeds) == 1 else None

@@ -109,7 +109,7 @@ class SQLite:
                 raise
 
     def lock_schema(self, connection: Connection) -> None:
-        """Nobody else creates or migrates tables until this transaction ends. Here it has the file to itself."""
+        """No one else creates or migrates tables until this transaction ends. SQLite locks the whole file anyway."""
 
     def lock_studies(self, connection: Connection) -> None:
         """Studies are saved one after another, for two that share runs would insert them in each other's way."""

@@ -1,4 +1,4 @@
-"""Saving a study: what it wants becomes queued for whoever asks, and nothing is ever taken away.
+"""Saving a study: what it lacks is queued for the asker, and nothing is ever taken away.
 
 Every step works on whole columns, so that a study of 100,000 runs is a matter of seconds. The states of the runs are read
 under a lock that is held until the request waits for them: a run that ends meanwhile ends before, or clears the mark.

@@ -147,7 +147,7 @@ class Counts:
 
     Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as
     things stand (the parent failed, was lost, cancelled or pruned, or is not there; or the run is barred on this machine).
-    `retried` are queued or running again because somebody else asked for them once more: this request does not wait.
+    `retried` are queued or running again at another's request: this one does not wait for them.
     """
 
     queued: int = 0

@@ -277,7 +277,7 @@ class Session:
 
     def _save(self) -> int:
         """Queue what is missing of the open trials' runs, under a study of the tuning's own; the key of its request.
-        Whether every budget is spent is noted for those who look, and do not have the tuning's file."""
+        Whether every budget is spent is noted for commands that do not have the tuning's file."""
         study = self._study()
         self._over = self.over
         call_options: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
