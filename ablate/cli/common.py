@@ -52,6 +52,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, here or in experiments/.", autocompletion=completion.files)
 ]
+StoredStudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[STUDY]", help="A study file, or the name of a study that was run.", autocompletion=completion.studies
+    ),
+]
 
 
 def open_reader(db: str | None) -> Store | None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from ablate.cli import completion
-from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
+from ablate.cli.common import (
+    Db,
+    JsonOption,
+    ProfileOption,
+    SetOption,
+    StoredStudyArgument,
+    print_json,
+    require_reader,
+    say,
+    stdout_console,
+)
 from ablate.project.advice import command
 from ablate.project.text import plural
 
@@ -18,14 +25,7 @@ if TYPE_CHECKING:
 
 
 def status(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STUDY]",
-            help="A study file, or the name of a study that was run.",
-            autocompletion=completion.studies,
-        ),
-    ] = None,
+    study: StoredStudyArgument = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
     db: Db = None,

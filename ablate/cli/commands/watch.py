@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import completion, streams
-from ablate.cli.common import Db, ProfileOption, SetOption, require_reader, stdout_console
+from ablate.cli import streams
+from ablate.cli.common import Db, ProfileOption, SetOption, StoredStudyArgument, require_reader, stdout_console
 from ablate.project.text import duration, plural
 from ablate.study.values.digits import brief
 
@@ -54,14 +54,7 @@ class Frame:
 
 
 def watch(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STUDY]",
-            help="A study file, or the name of a study that was run.",
-            autocompletion=completion.studies,
-        ),
-    ] = None,
+    study: StoredStudyArgument = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between updates.")] = 2.0,
