@@ -23,7 +23,7 @@ def test_the_best_come_first_and_what_has_no_value_last(call, tiny: Path, fill) 
     assert rows(call("runs", "list", "--sort", "top1")) == [("plain", "1"), ("plain", "0"), ("smooth", "0"), ("smooth", "1")]  # fmt: skip
     assert rows(call("runs", "list", "--sort", "loss"))[0] == ("plain", "1")
     assert rows(call("runs", "list", "--sort", "arm", "--limit", 2)) == [("plain", "1"), ("plain", "0")]
-    assert "first 2 runs" in call("runs", "list", "--sort", "seed", "--limit", 2).err
+    assert "Only the first 2 runs shown" in call("runs", "list", "--sort", "seed", "--limit", 2).err
     assert [run["seed"] for run in call("runs", "list", "--sort", "seed", "--json").document["runs"]] == [0, 0, 1, 1]
     call("runs", "list", "--sort", "tpo1", code=2).told("unknown-column")
 
