@@ -290,8 +290,8 @@ def test_a_forked_child_opens_connections_of_its_own(filled: Path) -> None:
 
 
 def test_the_errors_of_a_server_are_put_in_words() -> None:
-    from ablate.store.dialects import PostgreSQL
     from ablate.store.location import locate
+    from ablate.store.postgresql import PostgreSQL
 
     dialect = PostgreSQL(locate("postgresql://u:hush@h/d"), 30)
 

@@ -16,9 +16,9 @@ import pytest
 from golden_texts import raising, worded
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
-from ablate.store.dialects import SQLite
 from ablate.store.host import WorkerInfo
 from ablate.store.schema import REVISIONS
+from ablate.store.sqlite import SQLite
 from ablate.store.store import Store
 
 Make = Callable[..., Any]
