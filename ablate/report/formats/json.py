@@ -18,7 +18,7 @@ def _study(report: StudyReport) -> str:
     found = tables[0] if len(tables) == 1 else {"schema": 1, "tables": tables}
     if report.answer:
         found["answer"] = [sentence.document() for sentence in report.answer]
-    return json.dumps(found, indent=2 if len(tables) == 1 else 1, allow_nan=False, ensure_ascii=False)
+    return json.dumps(found, indent=2 if len(tables) == 1 else 1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _tuning(result: TuningResult, best: str) -> str:
