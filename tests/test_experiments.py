@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablate.study.document.source import read
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.tuning.tuning import is_tuning, load_tuning
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +91,7 @@ def test_every_tuning_file_is_stated() -> None:
 
 @pytest.mark.parametrize(("name", "profile"), STATED)
 def test_counts(name: str, profile: str | None) -> None:
-    study = load(ROOT / "experiments" / name, Settings(profile))
+    study = load(ROOT / "experiments" / name, Choices(profile))
     found = {
         "arms": len(study.arms),
         "merged": sum(arm.merged_into is not None for arm in study.arms),

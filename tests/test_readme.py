@@ -91,7 +91,7 @@ def fill(url: str) -> None:
     """All runs of the quickstart, in the working folder, as done."""
     study = load("experiments/quickstart.yaml")
     with Store.open(url) as store:
-        key = store.save_study(study, settings={"set": [], "seeds": None})
+        key = store.save_study(study, call_options={"set": [], "seeds": None})
         while claim := store.claim(key, WorkerInfo.here(device="cpu")):
             top1 = 0.8 + 0.01 * claim.run.seed
             store.finish(claim, Outcome({"top1": top1, "top5": 0.97, "loss": 0.5}, "test"), 1.0)

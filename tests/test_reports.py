@@ -13,7 +13,7 @@ from ablate.project.gathering import Collected, collect
 from ablate.report import json as json_format
 from ablate.report.pages import markdown_pages
 from ablate.store.store import Store
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "reports"
@@ -69,7 +69,7 @@ def test_the_committed_pages_are_what_the_committed_database_gives(found: Collec
 def test_what_is_said_of_lees_first_weights_is_what_the_database_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds 0 to 2 at full scale against table 1 to 3 of the paper, each with and without `c`."""
     monkeypatch.chdir(ROOT)
-    study = load(ROOT / "experiments/lee2024/lee2024.yaml", Settings(seeds=3))
+    study = load(ROOT / "experiments/lee2024/lee2024.yaml", Choices(seeds=3))
     names = {arm.arm_id: arm.name for arm in study.arms}
     with Store.open(f"sqlite:///{DATABASE}", read_only=True) as store:
         found = store.results([run.run_id for run in study.runs])

@@ -82,7 +82,7 @@ def _judge(
         return ClaimResult(claim.text, "not testable", f"neither a higher nor a lower {claim.metric} is better")
     court = _Court(claim, study, spec, runs, families)
     contrasts = _contrasts(claim, better)
-    found = [court.compare(weights, levels) for levels in court.settings() for weights in contrasts]
+    found = [court.compare(weights, levels) for levels in court.conditions() for weights in contrasts]
     if judged is not None:
         judged += court.rules.judged
     return verdict(claim.text, [comparison for comparison in found if comparison is not None])
@@ -170,22 +170,22 @@ class _Court:
         named = set(claim.where).union(*(term.levels for term in claim.terms))
         self._open = {factor: levels for factor, levels in every.items() if factor not in named}
 
-    def settings(self) -> Iterator[Mapping[str, str]]:
+    def conditions(self) -> Iterator[Mapping[str, str]]:
         """Levels for the factors that the claim leaves open, each combination that any of its rows has."""
         for combination in itertools.product(*self._open.values()):
-            setting = dict(zip(self._open, combination, strict=True))
-            if any(self._arm(term, setting) for term in self.claim.terms):
-                yield setting
+            condition = dict(zip(self._open, combination, strict=True))
+            if any(self._arm(term, condition) for term in self.claim.terms):
+                yield condition
 
-    def compare(self, weights: Weights, setting: Mapping[str, str]) -> Comparison | None:
-        """One contrast in one setting; None for a rival of a best or worst arm that the design leaves out."""
+    def compare(self, weights: Weights, condition: Mapping[str, str]) -> Comparison | None:
+        """One contrast in one condition; None for a rival of a best or worst arm that the design leaves out."""
         text = _formula(weights, self.claim.by, self._percent)
-        chosen = [f"{name}={level}" for name, level in setting.items() if len(self._open[name]) > 1]
+        chosen = [f"{name}={level}" for name, level in condition.items() if len(self._open[name]) > 1]
         if chosen:
             text += " at " + ", ".join(chosen)
         arms: list[tuple[float, Arm]] = []
         for weight, term in weights:
-            arm = self._arm(term, setting)
+            arm = self._arm(term, condition)
             if arm is None and self.claim.kind in ("best", "worst") and term is not self.claim.terms[0]:
                 return None
             if arm is None:
@@ -222,8 +222,8 @@ class _Court:
             self._samples[arm.name] = self._runs.sample(arm, self._reader, self._metric)
         return self._samples[arm.name]
 
-    def _arm(self, term: Term, setting: Mapping[str, str]) -> Arm | None:
-        return find_arm(self.study, {**setting, **term.levels, **self.claim.where})
+    def _arm(self, term: Term, condition: Mapping[str, str]) -> Arm | None:
+        return find_arm(self.study, {**condition, **term.levels, **self.claim.where})
 
 
 def _formula(weights: Weights, by: float, percent: bool) -> str:

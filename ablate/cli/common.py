@@ -52,6 +52,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, here or in experiments/.", autocompletion=completion.files)
 ]
+StoredStudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[STUDY]", help="A study file, or the name of a study that was run.", autocompletion=completion.studies
+    ),
+]
 
 
 def open_reader(db: str | None) -> Store | None:
@@ -68,12 +74,12 @@ def require_reader(db: str | None) -> Store:
 def load_study(study: str, profile: str | None, sets: list[str] | None, seeds: str | None) -> Study:
     """The study in a file, with the changes of the command line."""
     from ablate.project.sources import check_sources
-    from ablate.study.loader import Settings, load
+    from ablate.study.loader import Choices, load
 
     for item in sets or ():
         if "=" not in item:
             raise UsageError(f"--set {item}: must be PATH=VALUE, as in --set epochs=3.", code="bad-setting")
-    return check_sources(load(study, Settings(profile, tuple(sets or ()), parse_seeds(seeds))))
+    return check_sources(load(study, Choices(profile, tuple(sets or ()), parse_seeds(seeds))))
 
 
 def stderr_console() -> Console:

@@ -1,4 +1,4 @@
-"""Values that a shell completes: each function is asked while somebody types, so it raises nothing and prints nothing."""
+"""Values that a shell completes: each function runs while the user types, so it raises nothing and prints nothing."""
 
 from __future__ import annotations
 

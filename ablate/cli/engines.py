@@ -56,7 +56,7 @@ _OPTIONS: dict[str, tuple[Any, typer.models.OptionInfo, Any]] = {
 
 
 def takes_engine(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options, and `--NAME KEY=VALUE` for each engine that has settings, in the place of its `engine`: an
+    """Give a command these options, and `--NAME KEY=VALUE` for each engine that has options, in the place of its `engine`: an
     `AskedEngine`."""
     signature = inspect.signature(command, eval_str=True)
     keywords = {engine.name.replace("-", "_"): engine for engine in ENGINES.all().values() if engine.options}
@@ -70,7 +70,7 @@ def takes_engine(command: Callable[..., None]) -> Callable[..., None]:
         command(
             **given,
             engine=lambda db, needs: get_engine(
-                asked.pop("executor"), db, engine_settings=items, resources=needs, **asked
+                asked.pop("executor"), db, engine_options=items, resources=needs, **asked
             ),
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 HELP = {"help_option_names": ["--help", "-h"]}
-"""Context settings of the root; its commands inherit them."""
+"""What click is told of the root command; its commands inherit them."""
 
 MEANT = {
     "compare": "runs diff", "download": "data fetch", "figures": "report", "lint": "grid check", "log": "runs show",
@@ -24,11 +24,9 @@ MEANT = {
 class Group(TyperGroup):
     """A wrong command is compared with the paths of all commands, also of other groups."""
 
-    def __init__(self, **attrs: Any) -> None:
-        super().__init__(**{**attrs, "suggest_commands": False})
-
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As in every group; the error names the command that is likely meant."""
+        self.suggest_commands = False
         name = args[0]
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
@@ -39,7 +37,7 @@ class Group(TyperGroup):
         ctx.fail(f"No such command {name!r}." + (f" Did you mean {meant}?" if meant else ""))
 
 
-def paths(command: Any, prefix: str = "") -> Iterator[str]:
+def paths(command: object, prefix: str = "") -> Iterator[str]:
     """The paths of all commands and groups below one, as in `grid run`."""
     for name, child in getattr(command, "commands", {}).items():
         yield f"{prefix}{name}"

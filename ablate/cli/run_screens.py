@@ -1,4 +1,4 @@
-"""Runs for people: a list, one run, and two beside each other, at most 80 columns wide where names allow it."""
+"""Runs on a screen: a list, one run, two side by side; at most 80 columns wide where names allow it."""
 
 from __future__ import annotations
 

@@ -11,12 +11,13 @@ from ablate.cli.common import say, say_errors
 from ablate.cli.live import LiveDisplay
 from ablate.cli.screens import expected, trained_again
 from ablate.dispatch.contract.events import Event
-from ablate.project.calls import folder_of, settings_of_call
+from ablate.project.calls import folder_of, options_of_call
 from ablate.project.database import database_url, safe_url
 from ablate.project.engines import ReadyEngine
 from ablate.project.grids import work
 from ablate.project.planning import Plan
-from ablate.project.stored import other_file, record_of, text_of
+from ablate.project.records import text_of
+from ablate.project.stored import other_file, record_of
 from ablate.project.text import plural
 from ablate.store.store import Store
 from ablate.study.recipes.places import make_home
@@ -39,13 +40,13 @@ def run_grid(
             raise typer.Exit(code)
     with Store.open(database_url(db)) as store:
         _say_other_version(study, store)
-        code, after = _ask(study, settings_of_call(study, seeds), store, db, engine, retry, announce=True)
+        code, after = _ask(study, options_of_call(study, seeds), store, db, engine, retry, announce=True)
         if study.tune and code == 0:
             code = _compare(study, store, db, engine)
     return code, after
 
 
-def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | None, engine: ReadyEngine,
+def _ask(study: Study, call_options: Mapping[str, object], store: Store, db: str | None, engine: ReadyEngine,
          retry: str | None = None, *, announce: bool = False) -> tuple[int, Plan]:  # fmt: skip
     def tell(before: Plan, again: int) -> None:
         if announce:
@@ -56,7 +57,7 @@ def _ask(study: Study, settings: Mapping[str, object], store: Store, db: str | N
         if again:
             say(trained_again(again))
 
-    worked = work(study, store, engine, _shown, db=db, settings=settings, retry=retry, announce=tell)
+    worked = work(study, store, engine, _shown, db=db, call_options=call_options, retry=retry, announce=tell)
     if worked.report is not None:
         say_errors(worked.report)
     ended = 0 if worked.report is None else worked.report.exit_code
@@ -75,8 +76,8 @@ def _compare(study: Study, store: Store, db: str | None, engine: ReadyEngine) ->
     from ablate.project.tunings import comparison
 
     both, _ = comparison(study, store)
-    settings = {"set": list(study.sets), "tune": study.tune, "keep": both.keep, "folder": str(folder_of(study))}
-    return _ask(both, settings, store, db, engine)[0]
+    call_options = {"set": list(study.sets), "tune": study.tune, "keep": both.keep, "folder": str(folder_of(study))}
+    return _ask(both, call_options, store, db, engine)[0]
 
 
 def _say_other_version(study: Study, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What `ablate report` prints for whoever writes a paper, or has sent a report before."""
+"""What `ablate report` prints for a paper, or beside a report that was sent before."""
 
 from __future__ import annotations
 

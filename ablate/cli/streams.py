@@ -43,7 +43,7 @@ def prepare() -> None:
 
 
 def reader_is_gone() -> bool:
-    """Whether nobody reads stdout any more: for commands that would otherwise print forever."""
+    """Whether the reader of stdout has gone: for commands that would otherwise print forever."""
     if not isinstance(getattr(getattr(sys.stdout, "buffer", None), "raw", None), _Pipe):
         return False
     watched = select.poll()
@@ -61,7 +61,7 @@ def writes(text: str) -> bool:
 
 
 class _Pipe(io.FileIO):
-    """A descriptor that silently drops output which nobody reads any more."""
+    """A descriptor that silently drops output that is no longer read."""
 
     def write(self, data: Any) -> int:
         try:

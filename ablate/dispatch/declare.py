@@ -1,4 +1,4 @@
-"""What an executor declares of itself: its settings, what it needs, and how it is made.
+"""What an executor declares of itself: its options, what it needs, and how it is made.
 
 Declarations are read whenever the command line starts, so nothing at the top of a declaration's file imports the engine's own
 library, a database or torch; `make` does.
@@ -16,17 +16,17 @@ from ablate.study.values.resources import Resources, memory_of
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
 
-Settings = Mapping[str, Any]
-Asks = Callable[[Resources, Settings, Settings], Settings]
-"""What a run takes, the site's settings and the command line's, to the settings that hold: see `Engine.asks`."""
+Options = Mapping[str, Any]
+Asks = Callable[[Resources, Options, Options], Options]
+"""What a run takes, the site's options and the command line's, to the options that hold: see `Engine.asks`."""
 
 Where = Literal["this process", "this host", "elsewhere"]
 
 
 @dataclass(frozen=True)
 class Option:
-    """One setting of an engine. `read` takes what YAML or KEY=VALUE gives to the value, and raises ValueError with what it must
-    be. `default` is written as people write it and goes through `read`; None leaves the setting out."""
+    """One option of an engine. `read` takes what YAML or KEY=VALUE gives to the value, and raises ValueError with what it must
+    be. `default` is written as people write it and goes through `read`; None leaves the option out."""
 
     read: Callable[[Any], Any]
     about: str
@@ -38,11 +38,11 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """An executor as `--executor NAME` names it; `--NAME KEY=VALUE` and `NAME:` in the site file give its settings.
+    """An executor as `--executor NAME` names it; `--NAME KEY=VALUE` and `NAME:` in the site file give its options.
 
-    make       settings, defaults filled in, to the `Executor`; raises UsageError where a library is not there
+    make       options, defaults filled in, to the `Executor`; raises UsageError where a library is not there
     where      where its workers are: in this process, in processes of this host, or elsewhere (then `--spool` is for it)
-    example    a KEY=VALUE that shows how a setting is written
+    example    a KEY=VALUE that shows how an option is written
     packages   what `ablate doctor` looks for, by distribution, with what `pip install` takes
     programs   what must be on PATH
     asks       how a study's `resources` are asked for: over the site's settings, with those of the command line over both.
@@ -51,7 +51,7 @@ class Engine:
 
     name: str
     about: str
-    make: Callable[[Settings], Executor]
+    make: Callable[[Options], Executor]
     where: Where = "elsewhere"
     options: Mapping[str, Option] = field(default_factory=dict)
     example: str = ""
@@ -59,13 +59,13 @@ class Engine:
     programs: tuple[str, ...] = ()
     asks: Asks | None = None
 
-    def complete(self, given: Settings) -> dict[str, Any]:
-        """The settings with the defaults of those that are not given."""
+    def complete(self, given: Options) -> dict[str, Any]:
+        """The options with the defaults of those that are not given."""
         defaults = {name: one.read(one.default) for name, one in self.options.items() if one.default is not None}
         return {**defaults, **given}
 
 
-# What settings are read by --------------------------------------------------------------------------------------------
+# What options are read by --------------------------------------------------------------------------------------------
 
 
 def text(value: object) -> str:

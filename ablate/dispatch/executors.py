@@ -23,13 +23,13 @@ def get_executor(
     """The executor of that name. `given` are the command line's KEY=VALUE items by engine; `home` may hold a site file; `needs` is
     what one run takes.
 
-    Raises UsageError for one that is unknown or not installed, and for settings that are unknown or another executor's.
+    Raises UsageError for one that is unknown or not installed, and for options that are unknown or another executor's.
     """
-    from ablate.dispatch.site import settings
+    from ablate.dispatch.site import options
 
     for other, items in (given or {}).items():
         if items and name != other:
             raise UsageError(f"--{other} {items[0]}: needs --executor {other}, not {name}.")
     engine = ENGINES.get(name)
-    said = settings(name, (given or {}).get(name, ()), home, needs) if engine.options else {}
+    said = options(name, (given or {}).get(name, ()), home, needs) if engine.options else {}
     return engine.make(engine.complete(said))

@@ -1,4 +1,4 @@
-"""A cluster's own settings: what `--slurm`, `--ray` and the like say, and before them the site file.
+"""A cluster's own options: what `--slurm`, `--ray` and the like say, and before them the site file.
 
 A study file says what is trained and is the same everywhere; partitions, accounts and modules belong to a place. So
 they stand in `$ABLATE_HOME/site.yaml` (or the file that ABLATE_SITE names), and the command line overrides them:
@@ -20,11 +20,11 @@ from ablate.study.document import source
 from ablate.study.recipes import places
 from ablate.study.values.resources import UNSAID, Resources
 
-Settings = dict[str, Any]
+Options = dict[str, Any]
 
 
 def sections() -> Mapping[str, Engine]:
-    """The engines that have settings."""
+    """The engines that have options."""
     return {name: engine for name, engine in ENGINES.all().items() if engine.options}
 
 
@@ -40,8 +40,8 @@ def site_file(home: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def settings(section: str, items: Iterable[str], home: Path, needs: Resources = UNSAID) -> Settings:
-    """The settings of an engine, such as `slurm`: the site file's, over them what one run `needs`, then `KEY=VALUE` items of the
+def options(section: str, items: Iterable[str], home: Path, needs: Resources = UNSAID) -> Options:
+    """The options of an engine, such as `slurm`: the site file's, over them what one run `needs`, then `KEY=VALUE` items of the
     command line.
 
     Raises UsageError for what is unknown or cannot be meant, with what is allowed.
@@ -57,7 +57,7 @@ def settings(section: str, items: Iterable[str], home: Path, needs: Resources = 
     return merged
 
 
-def _read_file(path: Path, section: str) -> Settings:
+def _read_file(path: Path, section: str) -> Options:
     try:
         data = source.read(path).data
     except StudyError as error:
@@ -74,8 +74,8 @@ def _read_file(path: Path, section: str) -> Settings:
     return {name: _value(f"{path}: {section}.{name}", section, name, value) for name, value in part.items()}
 
 
-def _from_items(section: str, items: Iterable[str]) -> Settings:
-    found: Settings = {}
+def _from_items(section: str, items: Iterable[str]) -> Options:
+    found: Options = {}
     for item in items:
         key, equals, value = item.partition("=")
         if not equals:

@@ -1,4 +1,4 @@
-"""What a study comes to, with what its runs cost: for pages, and for whoever asks for a whole study."""
+"""What a study found, with what its runs cost: for pages and for a report of a whole study."""
 
 from __future__ import annotations
 

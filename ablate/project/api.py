@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from ablate.errors import Interrupted, NotFound, UsageError, nearest
 from ablate.project.database import database_url, open_results, require_results
 from ablate.project.planning import Plan, PlannedRun, make_plan
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def load_study(
         if "=" not in item:
             raise UsageError(f"sets: {item!r} must be PATH=VALUE, as in 'epochs=3'.", code="bad-setting")
     chosen = seeds if isinstance(seeds, int) or seeds is None else tuple(seeds)
-    return load(file, Settings(profile, tuple(sets), chosen))
+    return load(file, Choices(profile, tuple(sets), chosen))
 
 
 def plan(study: Study | str | Path, *, db: str | None = None) -> Plan:
@@ -226,7 +226,7 @@ def _engine(
     from ablate.project.engines import get_engine
 
     return get_engine(
-        executor, db, engine_settings={}, workers=workers, threads=threads, device=device, limit=limit,
+        executor, db, engine_options={}, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=False, run_timeout=None, spool=False, resources=resources,
     )  # fmt: skip
 

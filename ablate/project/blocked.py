@@ -125,7 +125,7 @@ class Outlook:
 def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:
     """Queue again, for a request, each done parent without the weights that a waiting run needs; the ids that were.
 
-    Weights are kept only where somebody wanted them at the time, so a run that was done before its child was planned has
+    Weights are kept only if they were wanted at the time, so a run that was done before its child was planned has
     none. A parent that trains again needs the weights of its own parent; one that cannot train again stays done.
     """
     known = [run.run_id for run in (*study.runs, *study.parents)]

@@ -1,4 +1,4 @@
-"""Settings of a call: what is stored with a request, and the options that trainers get."""
+"""The options of a call: what is stored with a request, and what trainers get."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def folder_of(study: Study) -> Path:
     return Path(study.file).resolve().parent
 
 
-def settings_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
+def options_of_call(study: Study, seeds: str | None = None) -> dict[str, Any]:
     """What is stored with a request so that the study can be read again from any folder; `seeds` as the command line gives them."""
     return {
         "set": list(study.sets),

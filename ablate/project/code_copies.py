@@ -42,8 +42,10 @@ class CodeCopy:
 def shared_copies(home: Path, store: Store | None) -> Iterator[CodeCopy]:
     """The snapshots that nothing of this database needs."""
     requests = _requests(store) if store else []
-    known = {folder for request in requests for folder in _folders(request.settings.get("sources"))}
-    needed = {folder for request in requests if request.open for folder in _folders(request.settings.get("sources"))}
+    known = {folder for request in requests for folder in _folders(request.call_options.get("sources"))}
+    needed = {
+        folder for request in requests if request.open for folder in _folders(request.call_options.get("sources"))
+    }
     if store is not None:
         needed |= _cut_off(home, store)
     place = home / SOURCES

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
     from ablate.dispatch.declare import Engine
 
-EngineSettings = Mapping[str, Sequence[str]]
+EngineOptions = Mapping[str, Sequence[str]]
 """KEY=VALUE items by engine."""
 
 
@@ -47,7 +47,7 @@ class ReadyEngine:
 
 
 def get_engine(
-    name: str, db: str | None, *, engine_settings: EngineSettings, resources: Resources = UNSAID, **given: Any
+    name: str, db: str | None, *, engine_options: EngineOptions, resources: Resources = UNSAID, **given: Any
 ) -> ReadyEngine:
     """The executor of that name, before anything is written. `resources` is what one run takes. Raises UsageError for settings that
     contradict each other, and for what cannot work on this host."""
@@ -56,7 +56,7 @@ def get_engine(
     from ablate.dispatch.elsewhere.queues import SPOOL
 
     url = database_url(db)
-    executor = get_executor(name, engine_settings, home(), resources)
+    executor = get_executor(name, engine_options, home(), resources)
     engine = ENGINES.get(name)
     if given["run_timeout"] is not None and engine.where == "this process":
         message = f"the executor {name} cannot stop a run after a time, since it starts no worker processes."

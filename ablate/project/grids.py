@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.project.blocked import train_parents_again
-from ablate.project.calls import folder_of, settings_of_call, trainer_options
+from ablate.project.calls import folder_of, options_of_call, trainer_options
 from ablate.project.database import database_url
 from ablate.project.planning import Plan, make_plan
 from ablate.project.sources import begin_anew, codes_of_sources, take_sources
@@ -51,7 +51,7 @@ def work(
     shown: Shown,
     *,
     db: str | None = None,
-    settings: Mapping[str, object] | None = None,
+    call_options: Mapping[str, object] | None = None,
     retry: str | None = None,
     announce: Callable[[Plan, int], None] = lambda plan, again: None,
 ) -> Worked:
@@ -62,14 +62,14 @@ def work(
     """
     folder = str(folder_of(study))
     sources = take_sources(study)
-    settings = {
-        **(settings_of_call(study) if settings is None else settings),
+    call_options = {
+        **(options_of_call(study) if call_options is None else call_options),
         **({"sources": sources} if sources else {}),
     }
     codes = codes_of_sources(study, sources)
     if retry:
         begin_anew(study, store)
-    key = store.save_study(study, settings=settings, folder=folder, retry=retry, code=codes)
+    key = store.save_study(study, call_options=call_options, folder=folder, retry=retry, code=codes)
     again = train_parents_again(study, store, home(), key)
     before = make_plan(study, store, workers=engine.given.get("workers") or 1)
     announce(before, len(again))

@@ -99,7 +99,7 @@ def look(home: Path, store: Store | None, *, unused_days: float, now: float | No
 def free(findings: Findings, store: Store | None, kinds: Iterable[str]) -> tuple[list[Item], list[str]]:
     """Remove the items of these kinds; those that went, and a sentence for each that could not be removed.
 
-    A run's files stay if the run is no longer finished: somebody has queued it again meanwhile.
+    A run's files stay if it has been queued again meanwhile.
     """
     wanted = [item for item in findings.items if item.kind in set(kinds)]
     gone: list[Item] = []
@@ -218,7 +218,7 @@ class _Search:
                 self.add("weights", entry, run.run_id)
 
     def unknown(self, entry: os.DirEntry[str], run_id: str) -> None:
-        """A folder that somebody has open or has changed within a day may be another database's live run."""
+        """A folder that is open, or has changed within a day, may be another database's live run."""
         if not self.is_open(entry) and self.now - _newest(entry) > DAY:
             self.add("unknown", entry, run_id)
 
@@ -243,7 +243,7 @@ class _Search:
         return needed
 
     def cache(self) -> None:
-        """Decoded copies are mapped by whoever trains on them; one that goes is made again when it is needed."""
+        """Training maps decoded copies; one that is removed is made again when it is needed."""
         running = self.store.list_runs(states=["running"], limit=1) if self.store else []
         if running:
             self.notes.append("Decoded data is kept while runs are running.")
@@ -287,7 +287,7 @@ def _names(keep: str | None) -> set[str]:
 
 def _keeps(store: Store) -> dict[tuple[str, str | None, tuple[str, ...]], str | None]:
     """What each study keeps, by name, profile and variant. One that cannot be read any more keeps everything."""
-    from ablate.project.stored import load_record
+    from ablate.project.records import load_record
 
     found: dict[tuple[str, str | None, tuple[str, ...]], str | None] = {}
     for record in store.studies():
@@ -296,7 +296,7 @@ def _keeps(store: Store) -> dict[tuple[str, str | None, tuple[str, ...]], str | 
         except AblateError:
             found[record.name, record.profile, record.sets] = "all"
     for record in store.tunings():
-        found[record.name, record.profile, record.sets] = record.settings.get("keep", "all")
+        found[record.name, record.profile, record.sets] = record.call_options.get("keep", "all")
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.project.blocked import WAITING, Outlook
-from ablate.project.stored import is_compared, is_growing
+from ablate.project.records import is_compared, is_growing
 from ablate.study.code.provenance import codes_of
 from ablate.study.recipes.places import home
 from ablate.study.recipes.recipe import shape_of

@@ -1,4 +1,4 @@
-"""A study file to start from: a small one that trains in a minute, or a copy of another study under a name of its own."""
+"""A study file to start from: a small one that trains in a minute, or a copy of another study under its own name."""
 
 from __future__ import annotations
 

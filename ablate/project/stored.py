@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, NotFound, StudyError, nearest
 from ablate.project.advice import command
+from ablate.project.records import load_record, place_of, text_of, without_parts
 from ablate.study.code.provenance import codes_of
 from ablate.study.document.find import files_of, says_study
-from ablate.study.loader import Settings, find, load, load_text
-from ablate.study.values.run import Run
-from ablate.study.values.study import FULL, Arm, Study, full_name
-
-COMPARED = "compared"
-"""How the names end of what `ablate.tuning.compare` queues."""
+from ablate.study.loader import Choices, find, load
+from ablate.study.values.study import FULL, Study, full_name
 
 if TYPE_CHECKING:
     from ablate.store.store import Store
-    from ablate.store.values import StoredRequest, StoredStudy, StudyLink
+    from ablate.store.values import StoredStudy
 
 
 def stored_study(
@@ -35,7 +31,7 @@ def stored_study(
     file = _file(name) if not exact else None
     if file is not None:
         try:
-            return as_asked(store, file, Settings(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
+            return as_asked(store, file, Choices(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
         except StudyError:
             name = _run_as_it_stands(store, file)
             if not name:
@@ -110,31 +106,6 @@ def _run_as_it_stands(store: Store, file: Path) -> str:
     return next((record.name for record in store.studies() if record.source == text), "")
 
 
-def load_record(record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None = None,
-                sets: tuple[str, ...] | None = None) -> Study:  # fmt: skip
-    """A study as it was run, from the text and the settings in the database; with these seeds, else those of the last call."""
-    return load_text(record.source, place_of(record), _settings(record, seeds, sets))
-
-
-def _settings(
-    record: StoredStudy | StoredRequest, seeds: tuple[int, ...] | None, sets: tuple[str, ...] | None
-) -> Settings:
-    from ablate.project.calls import parse_seeds
-
-    stored: Mapping[str, Any] = record.settings
-    last = stored.get("seeds")
-    last = tuple(last) if isinstance(last, list) else parse_seeds(last)
-    return Settings(
-        record.profile,
-        record.sets if sets is None else sets,
-        seeds or last,
-        sources=stored.get("parents", {}),
-        weights=stored.get("weights", {}),
-        commits=stored.get("commits", {}),
-        files=False,
-    )
-
-
 def _latest(store: Store, record: StoredStudy) -> Study:
     """A study as it was last run, with all seeds that were asked of it. Tables and claims are those of its file where that
     still comes to the same runs."""
@@ -142,67 +113,14 @@ def _latest(store: Store, record: StoredStudy) -> Study:
     try:
         stored = load_record(record, seeds or None)
     except StudyError:
-        return _without_parts(store, record, seeds or None)
+        return without_parts(store, record, seeds or None)
     if _text_now(stored) in (None, stored.source):
         return stored
     try:
-        now = load(stored.file, Settings(record.profile, record.sets, stored.seeds))
+        now = load(stored.file, Choices(record.profile, record.sets, stored.seeds))
     except AblateError:
         return stored
     return now if (now.name, now.text) == (stored.name, stored.text) else stored
-
-
-def _without_parts(store: Store, record: StoredStudy, seeds: tuple[int, ...] | None) -> Study:
-    """A study that names parts which are absent here: its design by its text, its arms and runs as they are stored.
-
-    Raises StudyError where its text cannot be read for another reason.
-    """
-    from ablate.project.telling import tell
-
-    settings = replace(_settings(record, seeds, None), stored=True)
-    study = load_text(record.source, place_of(record), settings)
-    linked = _linked(store, record)
-    named: dict[str, tuple[Run, str | None]] = {}
-    for run, link in linked:
-        if not link.is_parent:
-            named |= {link.arm: (run, None), **dict.fromkeys(link.aliases, (run, link.arm))}
-    arms = tuple(
-        replace(arm, arm_id=named[arm.name][0].arm_id, recipe=named[arm.name][0].recipe, merged_into=named[arm.name][1])
-        for arm in study.arms
-        if arm.name in named
-    )
-    own = {arm.arm_id for arm in arms}
-    tell(
-        f"{study.full_name} uses parts that are not installed here: {', '.join(study.absent)}. Shown are its stored results; "
-        "to train it again, install the package that provides them, or restore their files."
-    )
-    kept = tuple(run for run, _ in linked if run.arm_id in own and run.seed in study.seeds)
-    parents = tuple(run for run, _ in linked if run.run_id not in {one.run_id for one in kept})
-    return replace(study, arms=arms, runs=kept, parents=parents, text=record.text or study.text)
-
-
-def _linked(store: Store, record: StoredStudy) -> list[tuple[Run, StudyLink]]:
-    """The runs of a stored study in its order, each with what the study calls it."""
-    found = store.list_runs(study=record.name, profile=record.profile or "", sets=record.sets)
-    links = store.links([one.run.run_id for one in found])
-    mine = (record.name, record.profile, record.sets)
-    return [
-        (one.run, link)
-        for one in found
-        for link in links[one.run.run_id]
-        if (link.study, link.profile, link.sets) == mine
-    ]
-
-
-def place_of(record: StoredStudy | StoredRequest) -> str:
-    """The study's file as it is called from the working folder."""
-    folder = record.settings.get("folder")
-    if not folder:
-        return record.file
-    path, typed = Path(folder) / Path(record.file).name, Path(record.file)
-    if typed.resolve() == path or (typed.is_file() and not path.is_file()):  # there, or the project was moved to here
-        return record.file
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def other_file(record: StoredStudy, study: Study) -> str:
@@ -214,38 +132,6 @@ def other_file(record: StoredStudy, study: Study) -> str:
 def every_study(store: Store) -> list[Study]:
     """All studies of the database under each profile and as each variant, the one run last first."""
     return [stored_study(store, item.name, item.profile, item.sets, exact=True) for item in store.studies()]
-
-
-def is_compared(record: StoredStudy) -> bool:
-    """Whether a record of a tuning holds what its study compares, and not trials."""
-    return record.name.endswith(f":{COMPARED}")
-
-
-def is_growing(record: StoredStudy) -> bool:
-    """Whether a tuning's budget is known not to be spent. Older ones did not note it: of them, what is queued is all that is left."""
-    return record.settings.get("over") is False
-
-
-def tuning_studies(store: Store) -> list[tuple[StoredStudy, Study]]:
-    """What tunings have queued, each as a study whose arms are trials. Their files are not needed: the runs are in the store."""
-    return [(record, _tuning_study(store, record)) for record in store.tunings()]
-
-
-def _tuning_study(store: Store, record: StoredStudy) -> Study:
-    """As a study, for displays. What a tuned study compares is kept beside its trials, under a name of its own."""
-    _, base, rest = record.name.split(":", 2)
-    linked = _linked(store, record)
-    arms: dict[str, Arm] = {}
-    for run, link in linked:
-        if not link.is_parent:
-            arms.setdefault(run.arm_id, Arm(link.arm.replace("#", " trial "), {}, run.arm_id, run.recipe))
-    return Study(
-        name=f"{base}, as written and tuned" if rest == COMPARED else f"tuning of {base}", file=record.file, about="",
-        cite={}, profile=record.profile, factors=(), design="full", seeds=(), baseline={}, arms=tuple(arms.values()),
-        excluded=(), arms_before=len(arms), tables={}, runs=tuple(run for run, link in linked if not link.is_parent),
-        parents=tuple(run for run, link in linked if link.is_parent), sets=tuple(record.settings.get("set", ())),
-        trainer=record.settings.get("trainer"),
-    )  # fmt: skip
 
 
 def changed_since(store: Store, study: Study, given: str | None) -> str:
@@ -277,25 +163,15 @@ def _text_now(study: Study) -> str | None:
     return text if says_study(text, study.name) else None
 
 
-def text_of(record: StoredStudy) -> str:
-    """The digest of a stored study's design; of one from an older database it is worked out."""
-    if record.text:
-        return record.text
-    try:
-        return load_record(record).text
-    except AblateError:
-        return ""
-
-
 def record_of(store: Store, study: Study) -> StoredStudy | None:
     """What is stored under a study's name, profile and variant."""
     return next(iter(store.studies(name=study.name, profile=study.profile or "", sets=study.sets)), None)
 
 
-def settings_of(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
-    """The file and the seeds that continue a study; no seeds if nobody asked for others than the file's own."""
+def file_and_seeds(store: Store, study: Study, given: str | None) -> tuple[str, str | None]:
+    """The file and the seeds that continue a study; no seeds if only the file's own were asked for."""
     asked = store.requests(study.name, study.profile or "", study.sets)
-    given_seeds = {one.settings.get("seeds_given") for one in asked if one.text in (study.text, "")}
+    given_seeds = {one.call_options.get("seeds_given") for one in asked if one.text in (study.text, "")}
     seeds = given_seeds.pop() if len(given_seeds) == 1 else None
     if given_seeds:
         seeds = ",".join(map(str, study.seeds)) + ("," if len(study.seeds) == 1 else "")
@@ -315,9 +191,9 @@ def _file(name: str) -> Path | None:
 
 def scales_of(store: Store, file: Path, sets: Sequence[str] = ()) -> list[Study]:
     """A file at full scale and under each profile of it that was run; first the scale that it means without a profile."""
-    full = as_asked(store, file, Settings(sets=tuple(sets)))
+    full = as_asked(store, file, Choices(sets=tuple(sets)))
     profiles = [
-        as_asked(store, file, Settings(record.profile, tuple(sets)))
+        as_asked(store, file, Choices(record.profile, tuple(sets)))
         for record in store.studies(name=full.name)
         if record.profile in full.profiles and _is_variant(record, sets)
     ]
@@ -339,12 +215,12 @@ def most_complete(store: Store, scales: Sequence[Study]) -> list[Study]:
     return sorted(profiles_first, key=progress, reverse=True)
 
 
-def as_asked(store: Store, file: Path, settings: Settings) -> Study:
+def as_asked(store: Store, file: Path, choices: Choices) -> Study:
     """A file as it is, with all seeds that were asked of the text that it has now; its own where none were."""
-    study = load(file, settings)
+    study = load(file, choices)
     record = record_of(store, study)
     seeds = _seeds_of(store, record, study.text) if record is not None else ()
-    return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(settings, seeds=seeds))
+    return study if not seeds or set(seeds) == set(study.seeds) else load(file, replace(choices, seeds=seeds))
 
 
 def _seeds_of(store: Store, record: StoredStudy, text: str) -> tuple[int, ...]:

@@ -209,6 +209,19 @@ def draw_effects(info: EffectsInfo) -> go.Figure:
     return figure
 
 
+_CATEGORIES = {"type": "category", "constrain": "domain", "constraintoward": "left", "showgrid": False, "ticks": ""}
+_CONFUSION_AXES = {
+    "xaxis": {**_CATEGORIES, "title": {"text": "predicted"}},
+    "yaxis": {
+        **_CATEGORIES,
+        "constraintoward": "top",
+        "title": {"text": "true"},
+        "autorange": "reversed",
+        "scaleanchor": "x",
+    },
+}
+
+
 def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
     """True classes down, predicted ones across. Hover names every cell; small matrices have their numbers written.
 
@@ -227,17 +240,7 @@ def draw_confusion(info: ConfusionInfo, *, shares: bool) -> go.Figure:
             "height": 440 if small else 560 if len(info.classes) <= LARGE else 820,
         }
     )
-    axis = {"type": "category", "constrain": "domain", "constraintoward": "left", "showgrid": False, "ticks": ""}
-    figure.update_layout(
-        xaxis={**axis, "title": {"text": "predicted"}},
-        yaxis={
-            **axis,
-            "constraintoward": "top",
-            "title": {"text": "true"},
-            "autorange": "reversed",
-            "scaleanchor": "x",
-        },
-    )
+    figure.update_layout(_CONFUSION_AXES)
     figure.add_heatmap(
         z=own,
         x=names,

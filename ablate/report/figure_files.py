@@ -24,7 +24,7 @@ WIDTH = 600
 TOP = 40
 """Pixels above a figure's panels, where no switches stand: room for the panels' titles."""
 _NOWHERE = "http://127.0.0.1:9"
-"""The proxy of the browser: nobody listens there, so that whatever a page asks for stays unanswered."""
+"""The browser's proxy: nothing listens there, so no request of a page is ever answered."""
 
 
 class CannotDraw(Exception):

@@ -21,7 +21,7 @@ from ablate.report.published import Collection, Paper, StudyEntry, TableEntry
 
 README = "README.md"
 MADE = "Made by `make reports`; do not edit."
-"""Stands on every page, and tells it from a file that somebody wrote."""
+"""On every page: tells it from a file written by hand."""
 FEW = 24
 """Tables of more rows are folded."""
 DIFFERS = "What differs"

@@ -40,7 +40,7 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
     if target.is_dir():
         raise StoreError(f"{target} is a folder; name a file")
     if target.exists() and not overwrite:
-        raise StoreError(f"{target} already exists; name another file, or overwrite it")
+        raise UsageError(f"{target} already exists; name another file, or overwrite it", code="exists")
     if size(target.with_name(target.name + "-wal")):
         raise StoreError(f"{target} is a database in use (it has a -wal file); name another file")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")

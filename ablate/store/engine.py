@@ -24,9 +24,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ablate.errors import AblateError, DatabaseGone, NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import location as places
-from ablate.store.dialects import WRITE, Dialect, SQLite, dialect_of, unclean
+from ablate.store.dialects import Dialect, dialect_of
 from ablate.store.header import File, Header, identity
 from ablate.store.location import Location
+from ablate.store.sqlite import WRITE, SQLite, unclean
 from ablate.store.values import Clock
 
 T = TypeVar("T")

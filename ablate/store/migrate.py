@@ -75,7 +75,7 @@ def upgrade(url: str, *, timeout: float = TIMEOUT) -> Upgrade:
 
 
 def revision_of(tx: Tx, location: Location) -> str | None:
-    """The revision that the database is at; None for an empty one. StoreError for somebody else's tables."""
+    """The revision that the database is at; None for an empty one. StoreError for tables that are not ablate's."""
     names = set(sa.inspect(tx.connection).get_table_names())
     if not names or (location.path is None and not names & (_OURS | {"alembic_version"})):
         return None

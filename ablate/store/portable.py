@@ -6,7 +6,7 @@ The first line says what the file is, each further one is a row with its table, 
     {"table": "arms", "id": 1, "arm_id": "5f...", "recipe": "{...}", "trainer": null}
     {"end": {"arms": 1, ...}}
 
-Keys are those of the database that wrote it; whoever reads the file gives them keys of its own. Nothing in it is ever
+Keys are those of the database that wrote it; the database that reads the file gives them its own keys. Nothing in it is ever
 executed, and nothing is believed that the schema does not allow.
 """
 

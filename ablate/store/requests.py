@@ -30,7 +30,7 @@ class Call:
     got lost.
     """
 
-    settings: Mapping[str, Any]
+    options: Mapping[str, Any]
     folder: str = ""
     code: Codes = None
     retry: str | None = None
@@ -50,7 +50,7 @@ def ask(tx: Tx, study_key: int, study: Study, call: Call, keys: Sequence[int], w
     code = one_digest(call.code)
     said = {
         "source": clean(study.source), "file": clean(study.file), "folder": clean(call.folder),
-        "settings": to_json({**call.settings, "seeds": list(study.seeds)}), "code": None if code is None else clean(code),
+        "settings": to_json({**call.options, "seeds": list(study.seeds)}), "code": None if code is None else clean(code),
     }  # fmt: skip
     key = _arrived(tx, call)
     if key is None and call.join:
@@ -132,7 +132,7 @@ def get(tx: Tx, key: int) -> StoredRequest:
 def _stored(row: AnyRow) -> StoredRequest:
     return StoredRequest(
         key=row.id, study_key=row.study, name=row.name, profile=row.profile or None, sets=tuple(from_json(row.set)),
-        text=row.text, source=row.source, file=row.file, folder=row.folder, settings=from_json(row.settings),
+        text=row.text, source=row.source, file=row.file, folder=row.folder, call_options=from_json(row.settings),
         code=row.code, created=row.created, open=bool(row.open),
     )  # fmt: skip
 
@@ -159,7 +159,7 @@ def looks(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str
         count += added and since < item.created
         seeds.update(item.seeds)
         since = min(since, results.get(item.key, since))
-    return Looks(count, migrated=any(item.settings.get("migrated") for item in every))
+    return Looks(count, migrated=any(item.call_options.get("migrated") for item in every))
 
 
 def _first_results(tx: Tx, keys: Sequence[int]) -> dict[int, float]:

@@ -63,7 +63,7 @@ def restore(url: str, source: Path) -> Restored:
 
 @contextmanager
 def _alone(location: Location) -> Iterator[None]:
-    """Nobody else has the database open, nor opens it meanwhile. StoreError where somebody has."""
+    """No one else has the database open, or opens it meanwhile; StoreError if someone has."""
     path = location.path
     assert path is not None
     with filelock.file_lock(location.beside(".lock"), location.shown, filelock.PATIENCE):

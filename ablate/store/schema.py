@@ -8,7 +8,7 @@
 A study has one row for each name, profile and variant (what `--set` made of it, as canonical JSON, '' where nothing).
 `study_runs` is its present design: the runs that were ever asked for under the `text` that it has now. Requests stay:
 one for each call, or one for a whole tuning. `request_runs.queued` says that a request still waits for a run: it is set
-for whoever queues the run, stays while the run is queued or running, and is cleared for all when the run ends.
+for each request that queues the run, stays while the run is queued or running, and is cleared for all when the run ends.
 
 Integer keys stand inside; only 64-digit ids leave the package. Times are POSIX seconds by the database's clock, JSON is
 canonical text. A study without a profile has the profile '' here, for NULLs are never equal in a unique key.

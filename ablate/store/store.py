@@ -109,7 +109,7 @@ class Store:
         self,
         study: Study,
         *,
-        settings: Mapping[str, Any],
+        call_options: Mapping[str, Any],
         folder: str = "",
         code: Codes = None,
         retry: str | None = None,
@@ -118,14 +118,14 @@ class Store:
     ) -> int:
         """Store the study as it is about to be run, queue what is missing, and return the key of this request for it.
 
-        `folder` is where the study's relative names begin, `code` the code as it is here. `retry` is
+        `call_options` are kept with it, as JSON. `folder` is where the study's relative names begin, `code` the code as it is here. `retry` is
         `failed`, `lost`, `all` (these and cancelled) or `stale` (runs that other code has done and `code` has not; those
         without a record of their code stay). A run queued again starts a new count of three, and only this request waits
         for it. A pruned run is queued again unless `requeue_pruned` is false (tuning). With `join`, the newest request
         for the same study and text grows, instead of a new one being made (tuning). Nothing is cancelled or deleted.
         Raises UsageError.
         """
-        call = Call(settings, folder, code, retry, requeue_pruned, join)
+        call = Call(call_options, folder, code, retry, requeue_pruned, join)
         return self._db.write(lambda tx: saving.save(tx, study, call))
 
     requests = _reads(asked.find)
@@ -198,11 +198,15 @@ class Store:
         return admin.check(self._db)
 
     def backup(self, target: str | Path, *, overwrite: bool = False) -> None:
-        """Copy a SQLite database, as it is at this moment, to a file in journal mode DELETE. Whole or not at all."""
+        """Copy a SQLite database, as it is at this moment, to a file in journal mode DELETE. Whole or not at all.
+
+        Raises UsageError (`exists`) for a file that is there, unless `overwrite`."""
         backup.copy_file(self._db, Path(target), overwrite=overwrite)
 
     def export(self, target: str | Path, *, overwrite: bool = False) -> dict[str, int]:
-        """Write everything, as it is at this moment, to a file of JSON lines; the rows of each table. Whole or not at all."""
+        """Write everything, as it is at this moment, to a file of JSON lines; the rows of each table. Whole or not at all.
+
+        Raises UsageError (`exists`) for a file that is there, unless `overwrite`."""
         return portable.export_file(self._db, Path(target), overwrite=overwrite)
 
     def import_from(self, source: str, *, keep: bool = False, dry_run: bool = False) -> Imported:

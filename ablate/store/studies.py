@@ -1,4 +1,4 @@
-"""Saving a study: what it wants becomes queued for whoever asks, and nothing is ever taken away.
+"""Saving a study: what it lacks is queued for the asker, and nothing is ever taken away.
 
 Every step works on whole columns, so that a study of 100,000 runs is a matter of seconds. The states of the runs are read
 under a lock that is held until the request waits for them: a run that ends meanwhile ends before, or clears the mark.
@@ -57,7 +57,7 @@ def save(tx: Tx, study: Study, call: Call) -> int:
     tx.dialect.lock_studies(tx.connection)
     wanted = _wanted(study)
     _insert_missing(tx, wanted)
-    key, same = _upsert_study(tx, study, call.settings)
+    key, same = _upsert_study(tx, study, call.options)
     stored = _stored(tx, [run.run_id for run in wanted], lock=True)
     missing = [stored[run.run_id] for run in wanted]
     seen = look(tx, missing, call.code)
@@ -85,14 +85,14 @@ def _wanted(study: Study) -> list[Run]:
     return [*parents.values(), *{run.run_id: run for run in study.runs}.values()]
 
 
-def _upsert_study(tx: Tx, study: Study, settings: Mapping[str, Any]) -> tuple[int, bool]:
+def _upsert_study(tx: Tx, study: Study, call_options: Mapping[str, Any]) -> tuple[int, bool]:
     """The study's key, and whether its design is the one that was there. Where a text is unknown, the arms decide."""
     name, profile, text = clean(study.name), clean(study.profile or ""), clean(study.text)
     identity = {"name": name, "profile": profile, "variant": variant(study.sets)}
     values = {
         "source": clean(study.source),
         "file": clean(study.file),
-        "settings": to_json(settings),
+        "settings": to_json(call_options),
         "last_run": tx.now,
     }
     mine = sa.and_(*(studies.c[column] == value for column, value in identity.items()))

@@ -75,7 +75,7 @@ class StoredStudy:
     profile: str | None
     source: str
     file: str
-    settings: Mapping[str, Any]
+    call_options: Mapping[str, Any]
     last_run: float
     sets: tuple[str, ...] = ()
     text: str = ""
@@ -86,7 +86,7 @@ class StoredRequest:
     """What one call asked of a study: `created` is POSIX seconds by the database's clock, `folder` absolute, `code` the
     digest of the scripts as the asker saw them. It is `open` as long as it waits for a run.
 
-    A migrated one has no text, folder or code, and `settings["migrated"]`.
+    A migrated one has no text, folder or code, and `call_options["migrated"]`.
     """
 
     key: int
@@ -98,14 +98,14 @@ class StoredRequest:
     source: str
     file: str
     folder: str
-    settings: Mapping[str, Any]
+    call_options: Mapping[str, Any]
     code: str | None
     created: float
     open: bool
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(self.settings["seeds"])
+        return tuple(self.call_options["seeds"])
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Counts:
 
     Queued runs are three kinds: `queued` can be claimed now, `waiting` once its parent is done, `blocked` never as
     things stand (the parent failed, was lost, cancelled or pruned, or is not there; or the run is barred on this machine).
-    `retried` are queued or running again because somebody else asked for them once more: this request does not wait.
+    `retried` are queued or running again at another's request: this one does not wait for them.
     """
 
     queued: int = 0

@@ -51,7 +51,7 @@ MAX_CHAIN = 20
 
 
 @dataclass(frozen=True)
-class Settings:
+class Choices:
     """What the command line changes: a profile, `--set path=value`, and the seeds; `recipe` is what a tuning file changes.
 
     `sources` are texts of studies that are named, and `weights` digests of files of weights, by their paths from the study's
@@ -89,32 +89,30 @@ class Family:
         return Path(os.path.relpath(path, self.root)).as_posix()
 
 
-def load(path: str | Path, settings: Settings | None = None) -> Study:
+def load(path: str | Path, choices: Choices | None = None) -> Study:
     """The study in a file. Raises NotFound, or StudyError with every mistake."""
     found = find(path)
-    return load_document(read(found), found.parent, settings or Settings())
+    return load_document(read(found), found.parent, choices or Choices())
 
 
-def load_text(text: str, file: str, settings: Settings | None = None) -> Study:
+def load_text(text: str, file: str, choices: Choices | None = None) -> Study:
     """The study in a text; `file` is where it came from, for messages and for studies that it names."""
-    return load_document(parse(text, file), Path(file).parent, settings or Settings())
+    return load_document(parse(text, file), Path(file).parent, choices or Choices())
 
 
-def load_document(document: Document, folder: Path, settings: Settings, family: Family | None = None) -> Study:
+def load_document(document: Document, folder: Path, choices: Choices, family: Family | None = None) -> Study:
     """A document that has been read; `family` are the studies that named this one, so that circles are seen."""
-    problems = Problems(document, stored=settings.stored)
-    return _Reader(document, problems, folder, settings, family or Family(folder)).read()
+    problems = Problems(document, stored=choices.stored)
+    return _Reader(document, problems, folder, choices, family or Family(folder)).read()
 
 
 class _Reader:
-    def __init__(
-        self, document: Document, problems: Problems, folder: Path, settings: Settings, family: Family
-    ) -> None:
-        self.document, self.problems, self.folder, self.settings = document, problems, folder, settings
+    def __init__(self, document: Document, problems: Problems, folder: Path, choices: Choices, family: Family) -> None:
+        self.document, self.problems, self.folder, self.choices = document, problems, folder, choices
         self.family = replace(family, above=(*family.above, _resolved(Path(document.file))))
         self.data = document.data
         self.trainer: Trainer | None = None
-        self.commits = Commits(folder, settings.commits)
+        self.commits = Commits(folder, choices.commits)
 
     def read(self) -> Study:
         """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
@@ -140,8 +138,8 @@ class _Reader:
             factors = apply_profile(problems, chosen, factors)
             base = self._apply(base, chosen.recipe)
             exclude = [*(replace(rule, may_miss=chosen.design is not None) for rule in exclude), *chosen.exclude]
-        sets = read_sets(problems, self.settings.sets, factors, known)
-        unset, base = base, self._apply(self._apply(base, sets), self.settings.recipe)
+        sets = read_sets(problems, self.choices.sets, factors, known)
+        unset, base = base, self._apply(self._apply(base, sets), self.choices.recipe)
         baseline = self._baseline(factors)
         design = self._design(factors, chosen)
         seeds = self._seeds(chosen)
@@ -210,7 +208,7 @@ class _Reader:
     def _bases(self) -> Path | None:
         """Where base config files are looked at; None where they are another commit's, or the text is a stored one."""
         elsewhere = self.trainer is not None and self.trainer.source.revision
-        return self.folder if self.settings.files and not elsewhere else None
+        return self.folder if self.choices.files and not elsewhere else None
 
     def _check_commits(self) -> None:
         for revision in self.commits.unknown if not self.problems.errors else ():
@@ -231,7 +229,7 @@ class _Reader:
         levels = joined_levels(grid.points, factors, free=self.trainer is not None)
 
         def come_to(settings: Mapping[str, Any]) -> dict[str, Any]:
-            return self._apply(self._apply(unset, settings), self.settings.recipe)
+            return self._apply(self._apply(unset, settings), self.choices.recipe)
 
         def differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
             left, right = come_to(one), come_to(other)
@@ -276,7 +274,7 @@ class _Reader:
         return name
 
     def _profile(self, profiles: Sequence[Profile]) -> Profile | None:
-        wanted = self.settings.profile
+        wanted = self.choices.profile
         if wanted is None:
             return None
         found = next((profile for profile in profiles if profile.name == wanted), None)
@@ -317,7 +315,7 @@ class _Reader:
     def _seeds(self, chosen: Profile | None) -> tuple[int, ...]:
         value = self.data.get("seeds")
         seeds = read_seeds(self.problems, ("seeds",), DEFAULT_SEEDS if value is None else value)
-        given = self.settings.seeds
+        given = self.choices.seeds
         if given is None:
             return chosen.seeds if chosen and chosen.seeds else seeds
         found = seeds_of(given)
@@ -351,17 +349,17 @@ class _Reader:
         if len(self.family.above) >= MAX_CHAIN:
             raise NotFound(f"more than {MAX_CHAIN} studies in a row start from each other.")
         if (file, profile) not in self.family.known:
-            name, stored = self.family.name(path), self.settings
+            name, stored = self.family.name(path), self.choices
             document = parse(stored.sources[name], str(path)) if name in stored.sources else read(path)
             self.family.sources[name] = document.text
-            settings = Settings(profile=profile, sources=stored.sources, weights=stored.weights, stored=stored.stored)
-            self.family.known[file, profile] = load_document(document, path.parent, settings, self.family)
+            choices = Choices(profile=profile, sources=stored.sources, weights=stored.weights, stored=stored.stored)
+            self.family.known[file, profile] = load_document(document, path.parent, choices, self.family)
         return self.family.known[file, profile]
 
     def _weights(self, path: Path) -> str | None:
         """The SHA-256 of a file of weights, as it was when the study's text was stored, else as it is; None for no such file."""
         name = self.family.name(path)
-        found = self.settings.weights.get(name) or digest_of(path)
+        found = self.choices.weights.get(name) or digest_of(path)
         if found is not None:
             self.family.weights[name] = found
         return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.errors import NotFound
 from ablate.study.document.source import flow_scalar
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.recipes.recipe import fields, weights_paths
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Tuning, TuningResult
@@ -34,7 +34,7 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
     names = _names([arm for arm, _ in found])
     levels = {names[arm.name]: {**_sets(tuning, arm), **settings_of(tuning, arm, params)} for arm, params in found}
     baseline = next((arm for arm, _ in found if study.baseline.items() <= arm.levels.items()), found[0][0])
-    seeds = load(study.file, Settings(study.profile)).seeds
+    seeds = load(study.file, Choices(study.profile)).seeds
     lines = [
         f"# Arms of {study.name} at their best of {result.budget} each ({result.sampler}, by {result.metric}).",
         f"study: {study.name}-tuned" if len(study.name) < 74 else f"study: {study.name[:74]}-tuned",

@@ -12,7 +12,7 @@ from typing import Any
 
 from ablate.store.queries import TUNING
 from ablate.study.designs.arms import text_of
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.values.digits import brief
 from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import Run
@@ -25,7 +25,7 @@ WRITTEN, TUNED = "as written", "tuned"
 
 def compared(tuning: Tuning, result: TuningResult, seeds: Sequence[int]) -> Study:
     """The comparison as a study with the factors `arm` and `tuning`; an arm without a complete trial is only as written."""
-    base = load(tuning.study.file, replace(_settings(tuning), seeds=tuple(seeds)))
+    base = load(tuning.study.file, replace(_choices(tuning), seeds=tuple(seeds)))
     wide = replace(tuning, study=base, seeds=tuple(seeds))
     best: dict[str, Mapping[str, Any]] = {arm.arm: arm.best.params for arm in result.arms if arm.best is not None}
     arms: list[Arm] = []
@@ -77,8 +77,8 @@ def _cost(arms: Sequence[Any]) -> str:
     return f"{runs:,} runs, {sum(trial.epochs for trial in trials):,} epochs and {seconds:,.0f} s"
 
 
-def _settings(tuning: Tuning) -> Settings:
-    return Settings(tuning.study.profile, tuning.sets, recipe=tuning.recipe)
+def _choices(tuning: Tuning) -> Choices:
+    return Choices(tuning.study.profile, tuning.sets, recipe=tuning.recipe)
 
 
 def _factor(name: str, levels: Sequence[str]) -> Factor:

@@ -1,4 +1,4 @@
-"""A copy of the trials as an `optuna.Study`, for `optuna-dashboard` and for whoever knows Optuna. Nobody writes it but this."""
+"""A copy of the trials as an `optuna.Study`, for `optuna-dashboard` and other tools of Optuna. Only this module writes it."""
 
 from __future__ import annotations
 

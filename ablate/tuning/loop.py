@@ -1,4 +1,4 @@
-"""The loop of `tune run`: ask, let an executor work, tell, until the budget is spent or somebody says stop."""
+"""The loop of `tune run`: ask, let an executor work, tell, until the budget is spent or a stop is asked for."""
 
 from __future__ import annotations
 

@@ -292,13 +292,13 @@ class Session:
 
     def _save(self) -> int:
         """Queue what is missing of the open trials' runs, under a study of the tuning's own; the key of its request.
-        Whether every budget is spent is noted for those who look, and do not have the tuning's file."""
+        Whether every budget is spent is noted for commands that do not have the tuning's file."""
         study = self._study()
         self._over = self.over
         settings: dict[str, Any] = {"tune": self.tuning.file, "keep": study.keep, "set": list(self.tuning.sets)}
         settings |= {"over": self._over, **({"trainer": dict(study.trainer)} if study.trainer else {})}
         settings |= {"sources": self.sources} if self.sources else {}
-        key = self._store.save_study(study, settings=settings, requeue_pruned=False, join=True)
+        key = self._store.save_study(study, call_options=settings, requeue_pruned=False, join=True)
         self._prepare(study, key)
         return key
 

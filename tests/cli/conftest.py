@@ -18,7 +18,7 @@ from golden_texts import golden
 
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.records import Confusion, EpochRecord, Outcome
 
 GROUPS = ("grid", "runs", "tune", "data", "db")
@@ -126,11 +126,11 @@ def fill() -> Callable[..., None]:
         profile: str | None = None,
         seeds: int | tuple[int, ...] | None = None,
     ) -> None:
-        study = load(path, Settings(profile, seeds=seeds))
+        study = load(path, Choices(profile, seeds=seeds))
         names = {arm.arm_id: arm.name for arm in study.arms}
         kept, lost = [], set()
         with Store.open(os.environ["ABLATE_DB"]) as store:
-            key = store.save_study(study, settings={"set": [], "seeds": None})
+            key = store.save_study(study, call_options={"set": [], "seeds": None})
             while claim := store.claim(key, WorkerInfo.here(device="cpu"), ttl=600.0):
                 arm, seed = names.get(claim.run.arm_id, "parent"), claim.run.seed
                 what = tell(arm, seed)

@@ -64,7 +64,7 @@ def work(study: Path, folder: Path) -> int:
     """As `ablate grid run STUDY --executor inline` does it."""
     loaded, url, home = load(study), f"sqlite:///{folder / 'results.db'}", folder / "home"
     with Store.open(url) as store:
-        key = store.save_study(loaded, settings={})
+        key = store.save_study(loaded, call_options={})
     request = GridRequest(
         key, lambda: Store.open(url), "ablate.training.trainer:fit", home, device="cpu", threads=1,
         options={"keep": "all", "checkpoint_seconds": 0, "home": str(home), "data_root": str(folder)},

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ablate.project.calls import folder_of, settings_of_call
+from ablate.project.calls import folder_of, options_of_call
 from ablate.project.grids import Worked
 from ablate.project.planning import make_plan
 from ablate.project.stored import as_asked, stored_study
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.code.provenance import codes_of
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.records import Outcome
 from ablate.study.values.study import Study
 
@@ -43,8 +43,8 @@ class Call:
     profile: str | None
 
     @property
-    def settings(self) -> Settings:
-        return Settings(self.profile, self.sets, self.seeds)
+    def choices(self) -> Choices:
+        return Choices(self.profile, self.sets, self.seeds)
 
 
 CALLS = st.builds(
@@ -72,7 +72,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def grid(store: Store, study: Study, ends: Iterator[str]) -> Iterator[int]:
     """What `grid run` does, a step at a time: ask, then claim and end one run after the other until none is left to wait for."""
     codes = codes_of(study)
-    key = store.save_study(study, settings=settings_of_call(study), folder=str(folder_of(study)), code=codes)
+    key = store.save_study(study, call_options=options_of_call(study), folder=str(folder_of(study)), code=codes)
     yield key
     while store.waiting(key).open:
         claim = store.claim(key, WorkerInfo.here(device="cpu"))
@@ -97,7 +97,7 @@ def test_every_call_ends_with_all_that_it_asked_for(
     projects: Path, calls: list[Call], turns: list[int], first: list[str]
 ) -> None:
     ends = itertools.chain(first, itertools.repeat("done"))
-    studies = [load(projects / call.folder / "s.yaml", call.settings) for call in calls]
+    studies = [load(projects / call.folder / "s.yaml", call.choices) for call in calls]
     number = sum(1 for _ in projects.glob("*.db"))
     with Store.open(f"sqlite:///{projects}/{number}.db") as store:
         grids = dict(enumerate(grid(store, study, ends) for study in studies))
@@ -128,7 +128,7 @@ def test_every_call_ends_with_all_that_it_asked_for(
                 if (other.profile, again.sets, again.text) == (call.profile, study.sets, study.text)
                 for seed in again.seeds
             }
-            shown = as_asked(store, projects / call.folder / "s.yaml", Settings(call.profile, call.sets))
+            shown = as_asked(store, projects / call.folder / "s.yaml", Choices(call.profile, call.sets))
             assert set(shown.seeds) == asked, "a file shows all seeds that were asked of its text"
             named = stored_study(store, "s", study.profile, study.sets, exact=True)
             assert named.sets == study.sets

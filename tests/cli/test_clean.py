@@ -204,14 +204,14 @@ def test_a_run_that_was_queued_again_meanwhile_is_left_alone(tiny: Path, fill, l
 
 def test_a_study_that_cannot_be_read_any_more_keeps_its_weights(tiny: Path, fill, lay: Lay, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     from ablate.errors import NotFound
-    from ablate.project import stored
+    from ablate.project import records
 
     def gone(record: object) -> None:
         raise NotFound("its parent's study is not there")
 
     fill(tiny)
     lay(tiny)
-    monkeypatch.setattr(stored, "load_record", gone)
+    monkeypatch.setattr(records, "load_record", gone)
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
         assert {item.kind for item in look(home, store, unused_days=30).items} == {"checkpoints", "leftovers"}
 
@@ -338,7 +338,7 @@ def test_folders_in_a_cache_that_hold_other_things_stay(call, home: Path) -> Non
 def test_checkpoints_of_pruned_trials_go(call, tiny: Path, lay: Lay) -> None:
     study = load(tiny)
     with Store.open(os.environ["ABLATE_DB"]) as store:
-        key = store.save_study(study, settings={"set": [], "seeds": None})
+        key = store.save_study(study, call_options={"set": [], "seeds": None})
         claim = store.claim(key, WorkerInfo.here())
         assert claim is not None
         store.prune(claim, "worse than the median")

@@ -199,7 +199,7 @@ def test_sqlite_before_the_fix_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_runs_of_the_dead_are_told(call, light, tiny: Path) -> None:
     with Store.open(os.environ["ABLATE_DB"]) as store:
-        key = store.save_study(load(tiny), settings={})
+        key = store.save_study(load(tiny), call_options={})
         claim = store.claim(key, WorkerInfo.here(pid=2**22 - 1))
         assert claim is not None
     said = call("doctor")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ablate.store.store import Store
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 
 COSTS = ("examples_per_second", "peak_memory")
 INLINE = ("--executor", "inline", "--threads", "1")
@@ -28,7 +28,7 @@ def attempts(db: Path | None = None) -> dict[str, int]:
 
 def numbers(study: Path, sets: tuple[str, ...] = (), db: Path | None = None) -> dict[str, Any]:
     """All that was measured, costs aside, to the last bit."""
-    runs = [run.run_id for run in load(study, Settings(None, sets)).runs]
+    runs = [run.run_id for run in load(study, Choices(None, sets)).runs]
     with Store.open(f"sqlite:///{db}" if db else os.environ["ABLATE_DB"], read_only=True) as store:
         found = store.results(runs)
         problems = store.check()

@@ -73,7 +73,7 @@ def test_a_sparkline_has_the_last_epochs(values: Any, drawn: str) -> None:
 def test_watch_draws_the_metric_of_the_first_table_and_says_where_runs_are(tiny: Path) -> None:
     study = load(tiny)
     with Store.open(os.environ["ABLATE_DB"]) as store:
-        key = store.save_study(study, settings={"set": [], "seeds": None})
+        key = store.save_study(study, call_options={"set": [], "seeds": None})
         for host in ("near", "far", "far"):
             claim = store.claim(key, WorkerInfo(f"{host}:7:ab", host, "boot", 7, 1, "cuda:0"), 600.0)
             store.set_environment(claim, {}, None, "cuda:0")

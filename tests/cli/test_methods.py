@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablate.store.store import Store
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 
 METHODS = """
 study: methods
@@ -61,7 +61,7 @@ def methods(tmp_path: Path) -> Path:
 
 def test_each_method_trains_and_none_trains_as_another(call, methods: Path) -> None:
     call("grid", "run", methods, "--executor", "inline", "--threads", "1")
-    study = load(methods, Settings())
+    study = load(methods, Choices())
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
         results = store.results([run.run_id for run in study.runs])
     assert {result.state for result in results.values()} == {"done"}
@@ -80,7 +80,7 @@ def test_each_method_trains_and_none_trains_as_another(call, methods: Path) -> N
 
 
 def test_settings_without_effect_are_merged_with_the_reason(methods: Path) -> None:
-    study = load(methods, Settings())
+    study = load(methods, Choices())
     merged = {arm.name: arm.why for arm in study.arms if arm.merged_into}
     assert sorted(merged.values()) == sorted(WITHOUT_EFFECT.values())
     baseline = next(arm for arm in study.arms if arm.name == "cross_entropy/sgd/constant/none/two/straight/each")

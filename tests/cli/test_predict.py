@@ -262,7 +262,7 @@ def test_a_run_that_is_not_there_or_not_done(call, look: Predict, here: Path) ->
     (here / "colours.yaml").write_text(STUDY.replace("[7]", "[7, 8]"))
     study = load(here / "colours.yaml")
     with Store.open(f"sqlite:///{here / 'results.db'}") as store:
-        key = store.save_study(study, settings={"set": [], "seeds": None})
+        key = store.save_study(study, call_options={"set": [], "seeds": None})
         claim = store.claim(key, WorkerInfo.here(device="cpu"))
         assert claim is not None
         store.fail(claim, "the loss is not finite", "diverged")

@@ -57,7 +57,7 @@ def long(tiny: Path) -> list[str]:
     """A study of which two runs are done, with thirty epochs and many metrics; their ids."""
     study = load(tiny)
     with Store.open(os.environ["ABLATE_DB"]) as store:
-        key = store.save_study(study, settings={"set": [], "seeds": None})
+        key = store.save_study(study, call_options={"set": [], "seeds": None})
         for number in (1, 2):
             claim = store.claim(key, WorkerInfo.here(device="cpu"))
             code = {"code": "ab" * 32, "commit": "12" * 20, "dirty": True, "parts": {f"only {number}": "cd" * 32}}

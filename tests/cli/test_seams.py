@@ -21,7 +21,7 @@ from ablate.study.values.study import Study
 def recorded(tiny: Path) -> tuple[Study, Store]:
     """The tiny study with all runs done: the first by other code than the present."""
     study, store = load(str(tiny)), Store.open(os.environ["ABLATE_DB"])
-    key = store.save_study(study, settings={})
+    key = store.save_study(study, call_options={})
     other = "other"
     while (claim := store.claim(key, WorkerInfo.here(device="cpu"))) is not None:
         store.set_environment(claim, {"code": other or code_of(claim.run).digest})

@@ -28,7 +28,7 @@ def grid(tiny: Path) -> Iterator[tuple[Study, Store, Callable[[], Any]]]:
     """The tiny study, its store at a time of its own, and a worker elsewhere that claims."""
     with Store.open(os.environ["ABLATE_DB"], clock=Clock(lambda: 1000.0)) as store:
         study = load(tiny)
-        key = store.save_study(study, settings={"set": [], "seeds": None})
+        key = store.save_study(study, call_options={"set": [], "seeds": None})
         yield study, store, lambda: store.claim(key, WorkerInfo("far:7:ab", "far", "boot", 7, 1, "cuda:0"), 600.0)
 
 
@@ -135,7 +135,9 @@ def tuning(tiny: Path) -> Callable[..., None]:
     def record(*ends: str) -> None:
         study = replace(load(tiny), name="tune:tiny:random")
         with Store.open(os.environ["ABLATE_DB"]) as store:
-            key = store.save_study(replace(study, runs=study.runs[: len(ends)]), settings={"set": [], "seeds": None})
+            key = store.save_study(
+                replace(study, runs=study.runs[: len(ends)]), call_options={"set": [], "seeds": None}
+            )
             for end in ends:
                 claim = store.claim(key, WorkerInfo.here(), 600.0)
                 if claim is not None and end == "pruned":

@@ -42,7 +42,7 @@ def main() -> int:
             print(f"{type(event).__name__} {what}".ljust(1000), flush=True)
 
     with Store.open(url) as store:
-        key = store.save_study(study, settings={}, retry="lost")
+        key = store.save_study(study, call_options={}, retry="lost")
     request = GridRequest(
         key,
         lambda: Store.open(url),

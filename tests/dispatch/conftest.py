@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "tuning"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from memory_store import MemoryStore
+from toy_store import ToyStore
 
 from ablate.dispatch.contract.events import Event
-from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.executor import GridRequest, this_process
 from ablate.dispatch.contract.slots import Slot
+from ablate.study.values.run import Run
 
 
 class Seen(list[Event]):
@@ -39,8 +40,22 @@ def seen() -> Seen:
 
 
 @pytest.fixture
+def toy_store(tmp_path: Path) -> Iterator[Callable[..., ToyStore]]:
+    """`toy_store(*runs)`: a results database with these runs queued."""
+    made: list[ToyStore] = []
+
+    def make(*runs: Run, **given: Any) -> ToyStore:
+        made.append(ToyStore(tmp_path / f"toys{len(made)}.db", *runs, **given))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
 def request_for(tmp_path: Path, seen: Seen) -> Callable[..., GridRequest]:
-    def build(store: MemoryStore | None, **changes: Any) -> GridRequest:
+    def build(store: ToyStore | None, **changes: Any) -> GridRequest:
         given: dict[str, Any] = {
             "request_key": 1,
             "open_store": None if store is None else store.open,
@@ -49,7 +64,7 @@ def request_for(tmp_path: Path, seen: Seen) -> Callable[..., GridRequest]:
             "device": "cpu",
             "on_event": seen,
             "poll": 0.01,
-            "worker_info": lambda device: f"worker on {device}",
+            "worker_info": this_process,
         }
         return GridRequest(**{**given, **changes})
 

@@ -1,6 +1,6 @@
 """A grid of the tests in a process of its own: `drive_grid.py HOME EXECUTOR ACT RUNS WORKERS`.
 
-Prints a line for each event that the tests wait for, and at the end one JSON document: the states and ends of all runs.
+Prints a line for each event that the tests wait for, and at the end one JSON document: the states of all runs and of their attempts.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-from memory_store import MemoryStore, make_run
+from toy_store import ToyStore, make_run
 
 from ablate.dispatch.contract.events import EpochDone, RunEnded
-from ablate.dispatch.contract.executor import GridRequest
+from ablate.dispatch.contract.executor import GridRequest, this_process
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.dispatch.executors import get_executor
 
@@ -26,14 +26,14 @@ class Audible(StopFlag):
 
 def main() -> int:
     home, executor, act, runs, workers = sys.argv[1:]
-    store = MemoryStore(*(make_run(number, act) for number in range(int(runs))))
+    store = ToyStore(Path(home) / "toys.db", *(make_run(number, act) for number in range(int(runs))))
 
     def tell(event: object) -> None:
         if isinstance(event, EpochDone | RunEnded):
             print(type(event).__name__, getattr(event, "error", ""), flush=True)
 
     request = GridRequest(
-        1,
+        store.key,
         store.open,
         "toy_fits:fit",
         Path(home),
@@ -41,11 +41,11 @@ def main() -> int:
         workers=int(workers),
         on_event=tell,
         stop=Audible(),
-        worker_info=str,
+        worker_info=this_process,
     )
     with listening(request.stop):
         report = get_executor(executor).run(request)
-    entries = [[entry.state, entry.counted, entry.ends] for entry in store.entries.values()]
+    entries = [[entry.state, entry.ends] for entry in (store.of(run.seed) for run in store.runs)]
     print(json.dumps({"entries": entries, "released": report.released, "interrupted": report.interrupted}))
     return report.exit_code
 

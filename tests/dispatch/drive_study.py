@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from memory_store import make_run, study_of
+from toy_store import make_run, study_of
 
 from ablate.dispatch.contract.events import RunEnded
 from ablate.dispatch.contract.executor import GridRequest, this_process
@@ -28,7 +28,7 @@ def main() -> int:
     print("ready", flush=True)
     sys.stdin.readline()
     with Store.open(url) as store:
-        key = store.save_study(study_of(tuple(make_run(number) for number in range(int(runs)))), settings={})
+        key = store.save_study(study_of(tuple(make_run(number) for number in range(int(runs)))), call_options={})
     request = GridRequest(
         key, lambda: Store.open(url), "toy_fits:fit", Path(home), device="cpu", workers=1, on_event=tell, poll=0.01,
         worker_info=this_process,

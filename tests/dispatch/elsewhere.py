@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from memory_store import make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract.events import GridReport
 from ablate.dispatch.contract.executor import Executor, GridRequest, this_process
@@ -51,7 +51,7 @@ class Grid:
         self.url = url or f"sqlite:///{folder / 'results.db'}"
         self.home = folder / "home"
         with self.open() as store:
-            self.key = store.save_study(study_of(self.runs), settings={})
+            self.key = store.save_study(study_of(self.runs), call_options={})
 
     def open(self) -> Store:
         return Store.open(self.url)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from elsewhere import Grid, study_of
-from memory_store import make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.elsewhere.follow import Crew, follow
@@ -217,7 +217,7 @@ class Source:
         if all(state == "done" for state in self.grid.states()):
             self.runs = self.grid.runs = (*self.runs, self.later.pop(0))
             with self.grid.open() as store:
-                store.save_study(study_of(self.runs), settings={}, join=True)
+                store.save_study(study_of(self.runs), call_options={}, join=True)
         return self.runs
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
-from memory_store import MemoryStore, make_run
+from toy_store import ToyStore, make_run
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import attempt_log
@@ -16,35 +17,32 @@ from ablate.errors import RunFailure
 ACTS = ["ok", "raise", "diverge", "bad_data", "oom", "exit", "ok"]
 
 
-def story(store: MemoryStore) -> list[object]:
+def story(store: ToyStore) -> list[object]:
     """What the store knows in the end, but for what differs between processes."""
+    entries = [store.of(run.seed) for run in store.runs]
     return [
         (
-            entry.state,
             entry.kind,
             entry.ends,
-            entry.epochs,
-            entry.fingerprint,
-            None
-            if entry.outcome is None
-            else (entry.outcome.metrics, entry.outcome.confusions, entry.outcome.artifacts),
+            [attempt.fingerprint for attempt in entry.result.attempts],
+            replace(entry.result, attempts=(), seconds=None, error=None, details={}),
         )
-        for entry in store.entries.values()
+        for entry in entries
     ]
 
 
-def test_inline_and_local_give_the_same_results(request_for, slots):
-    stores = [MemoryStore(*(make_run(number, act) for number, act in enumerate(ACTS))) for _ in range(2)]
+def test_inline_and_local_give_the_same_results(request_for, toy_store, slots):
+    stores = [toy_store(*(make_run(number, act) for number, act in enumerate(ACTS))) for _ in range(2)]
     inline = InlineExecutor().run(request_for(stores[0], threads=1))
     local = LocalExecutor(slots(1)).run(request_for(stores[1]))
     assert story(stores[0]) == story(stores[1])
     assert (inline.done, inline.failed) == (local.done, local.failed) == (2, 5)
 
 
-def test_inline_trains_in_the_calling_thread_and_heartbeats_from_another(request_for, monkeypatch):
+def test_inline_trains_in_the_calling_thread_and_heartbeats_from_another(request_for, toy_store, monkeypatch):
     import toy_fits
 
-    store = MemoryStore(make_run(1, "in_the_test"))
+    store = toy_store(make_run(1, "in_the_test"))
     beaten = threading.Event()
     threads = {}
 
@@ -64,10 +62,10 @@ def test_inline_trains_in_the_calling_thread_and_heartbeats_from_another(request
     assert threads["heartbeat"] is not threads["fit"]
 
 
-def test_a_trainer_is_unwound_where_its_lease_is_lost(request_for, monkeypatch, tmp_path):
+def test_a_trainer_is_unwound_where_its_lease_is_lost(request_for, toy_store, monkeypatch, tmp_path):
     import toy_fits
 
-    store = MemoryStore(make_run(1, "in_the_test"))
+    store = toy_store(make_run(1, "in_the_test"))
     refused = threading.Event()
 
     def on_call(name: str, run_id: str) -> None:
@@ -84,17 +82,17 @@ def test_a_trainer_is_unwound_where_its_lease_is_lost(request_for, monkeypatch, 
     monkeypatch.setitem(toy_fits.ACTS, "in_the_test", act)
     report = InlineExecutor().run(request_for(store, ttl=0.06, limit=1))
     assert report.fenced == 1
-    assert store.of(1).ends == []
+    assert store.of(1).ends == ["cancelled", "running"]
 
 
-def test_a_failure_leaves_its_traceback_in_the_log(request_for, tmp_path):
-    InlineExecutor().run(request_for(MemoryStore(make_run(1, "raise"))))
+def test_a_failure_leaves_its_traceback_in_the_log(request_for, toy_store, tmp_path):
+    InlineExecutor().run(request_for(toy_store(make_run(1, "raise"))))
     log = attempt_log(tmp_path / "home", make_run(1).run_id, 1)
     assert log.read_text().endswith("ValueError: no such thing\n")
 
 
-def test_a_trainer_that_cannot_be_loaded_costs_no_run(request_for):
-    store = MemoryStore(make_run(1))
+def test_a_trainer_that_cannot_be_loaded_costs_no_run(request_for, toy_store):
+    store = toy_store(make_run(1))
     report = InlineExecutor().run(request_for(store, fit="no_such_module:fit"))
     assert isinstance(report.errors[0], RunFailure)
     assert store.states() == {1: "queued"}
@@ -102,15 +100,15 @@ def test_a_trainer_that_cannot_be_loaded_costs_no_run(request_for):
 
 
 @pytest.mark.parametrize("act", ["no_space", "enospc"])
-def test_a_full_disk_gives_the_run_back(request_for, act):
-    store = MemoryStore(make_run(1, act))
+def test_a_full_disk_gives_the_run_back(request_for, toy_store, act):
+    store = toy_store(make_run(1, act))
     report = InlineExecutor().run(request_for(store))
     assert store.states() == {1: "queued"}
     assert report.exit_code == 8
 
 
-def test_children_of_a_run_wait_for_it(request_for, seen):
+def test_children_of_a_run_wait_for_it(request_for, toy_store, seen):
     parent = make_run(1)
-    store = MemoryStore(make_run(2, parent=parent.run_id), parent)
+    store = toy_store(make_run(2, parent=parent.run_id), parent)
     InlineExecutor().run(request_for(store))
     assert [event.run.seed for event in seen.of(events.RunStarted)] == [1, 2]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from memory_store import MemoryStore, make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract.events import RunEnded
 from ablate.dispatch.executors import get_executor
 
 
 @pytest.mark.parametrize("executor", ["inline", "local"])
-def test_a_judged_run_checkpoints_and_is_pruned(request_for, seen, tmp_path, executor: str) -> None:
-    store = MemoryStore(make_run(1, "until_told"), make_run(2))
+def test_a_judged_run_checkpoints_and_is_pruned(request_for, toy_store, seen, tmp_path, executor: str) -> None:
+    store = toy_store(make_run(1, "until_told"), make_run(2))
 
     def judge(run, records):
         return "too slow" if run.seed == 1 else None
 
     report = get_executor(executor).run(request_for(store, judge=judge, workers=1))
     assert store.states() == {1: "pruned", 2: "done"}
-    assert (store.of(1).ends, store.of(1).error, len(store.of(1).epochs)) == (["prune"], "too slow", 1)
+    assert (store.of(1).ends, store.of(1).error, [*store.of(1).result.epochs]) == (["pruned"], "too slow", [1])
     assert (report.pruned, report.done, report.exit_code) == (1, 1, 0)
     assert [(event.state, event.error) for event in seen.of(RunEnded)] == [("pruned", "too slow"), ("done", None)]
     (checkpoint,) = (tmp_path / "home").glob("runs/*/*/checkpoint")
@@ -26,8 +26,8 @@ def test_a_judged_run_checkpoints_and_is_pruned(request_for, seen, tmp_path, exe
 
 
 @pytest.mark.parametrize("executor", ["inline", "local"])
-def test_a_run_that_ends_anyway_is_done(request_for, executor: str) -> None:
-    store = MemoryStore(make_run(1))
+def test_a_run_that_ends_anyway_is_done(request_for, toy_store, executor: str) -> None:
+    store = toy_store(make_run(1))
     judged = []
 
     def judge(run, records):
@@ -39,9 +39,9 @@ def test_a_run_that_ends_anyway_is_done(request_for, executor: str) -> None:
 
 
 @pytest.mark.parametrize("executor", ["inline", "local"])
-def test_what_is_told_after_the_verdict_is_not_recorded(request_for, executor: str) -> None:
+def test_what_is_told_after_the_verdict_is_not_recorded(request_for, toy_store, executor: str) -> None:
     """A script prints on until it is stopped: how far it got is a matter of chance, and what a tuning learns must not be."""
-    store = MemoryStore(make_run(1))
+    store = toy_store(make_run(1))
     judged = []
 
     def judge(run, records):
@@ -53,8 +53,8 @@ def test_what_is_told_after_the_verdict_is_not_recorded(request_for, executor: s
     assert len(store.of(1).epochs) == 1
 
 
-def test_a_trainer_that_does_not_listen_is_ended_and_pruned(request_for) -> None:
-    store = MemoryStore(make_run(1, "stubborn"), make_run(2))
+def test_a_trainer_that_does_not_listen_is_ended_and_pruned(request_for, toy_store) -> None:
+    store = toy_store(make_run(1, "stubborn"), make_run(2))
     judge = lambda run, records: "too slow" if run.seed == 1 else None  # noqa: E731
     get_executor("local").run(request_for(store, judge=judge, workers=1, grace=0.05))
     assert store.states() == {1: "pruned", 2: "done"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from memory_store import MemoryStore, make_run
+from toy_store import ToyStore, make_run
 
 from ablate.dispatch.contract.signals import StopFlag
 from ablate.dispatch.worker.lease import Lease
@@ -14,19 +16,22 @@ RECORDS = [EpochRecord(1, "val", {"top1": 0.5})]
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, toys: ToyStore) -> None:
         self.now = 100.0
-        self.store = MemoryStore(make_run(1))
+        self.store = toys
         self.told: list[str] = []
         self.stop = StopFlag()
-        claim = self.store.claim(1, "worker", 60.0)
-        self.lease = Lease(self.store, claim, 60.0, self.stop, self.told.append, clock=lambda: self.now)
+        claim = toys.take(make_run(1).run_id)
+        self.queue = toys.open()
+        self.lease = Lease(self.queue, claim, 60.0, self.stop, self.told.append, clock=lambda: self.now)
 
 
 @pytest.fixture
-def world(monkeypatch) -> World:
+def world(monkeypatch, toy_store) -> Iterator[World]:
     monkeypatch.setattr("ablate.dispatch.worker.lease.RETRY_AFTER", 0.0)
-    return World()
+    made = World(toy_store(make_run(1)))
+    yield made
+    made.queue.close()
 
 
 def test_a_heartbeat_is_due_after_a_third_of_the_lease(world):
@@ -35,7 +40,7 @@ def test_a_heartbeat_is_due_after_a_third_of_the_lease(world):
     world.now = 120.0
     assert world.lease.beat()
     assert (world.lease.deadline, world.lease.next_beat) == (180.0, 140.0)
-    assert world.store.of(1).heartbeats == 1
+    assert world.store.calls == [("heartbeat", make_run(1).run_id)]
 
 
 def test_a_heartbeat_that_fails_is_tried_again_soon_and_says_so(world):
@@ -63,7 +68,7 @@ def test_a_database_that_is_away_for_the_whole_lease_loses_it(world):
 def test_a_write_is_tried_until_the_lease_ends(world):
     world.store.busy = ["record_epoch"] * 3
     world.lease.record(RECORDS)
-    assert len(world.store.of(1).epochs) == 1
+    assert world.store.of(1).result.epochs == {1: {"val_top1": 0.5, "top1": 0.5}}
     assert len(world.told) == 1
     world.now = 160.0
     world.store.busy = ["record_epoch"]

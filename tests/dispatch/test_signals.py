@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from memory_store import MemoryStore, make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import run_folder
@@ -90,7 +90,7 @@ def test_one_signal_checkpoints_releases_and_leaves_with_its_code(grid, number, 
     assert one.end() == (
         code,
         {
-            "entries": [["queued", 0, ["release"]], ["queued", 0, ["release"]], ["queued", 0, []]],
+            "entries": [["queued", ["released"]], ["queued", ["released"]], ["queued", []]],
             "released": 2,
             "interrupted": number,
         },
@@ -105,7 +105,7 @@ def test_inline_obeys_one_signal_as_well(grid):
     one.process.send_signal(signal.SIGINT)
     code, said = one.end()
     assert code == 130
-    assert said["entries"] == [["queued", 0, ["release"]], ["queued", 0, []]]
+    assert said["entries"] == [["queued", ["released"]], ["queued", []]]
 
 
 @pytest.mark.parametrize("executor", ["local", "inline"])
@@ -120,7 +120,7 @@ def test_a_second_signal_leaves_at_once_and_still_releases(grid, executor):
         os.kill(program, signal.SIGKILL)
     code, said = one.end()
     assert code == 130
-    assert said["entries"] == [["queued", 0, ["release"]]]
+    assert said["entries"] == [["queued", ["released"]]]
     if executor == "local":
         assert gone([trainer, guard, program])
 
@@ -145,10 +145,10 @@ def test_a_killed_trainer_takes_its_programs_along(grid):
     assert gone([trainer, guard, program])
 
 
-def test_a_stopped_supervisor_loses_its_trainer_when_the_lease_runs_out(request_for, slots, tmp_path, seen):
+def test_a_stopped_supervisor_loses_its_trainer_when_the_lease_runs_out(request_for, toy_store, slots, tmp_path, seen):
     """The supervisor's heartbeat is stuck in the store: the trainer leaves by itself before another worker starts."""
     run = make_run(1, "stubborn")
-    store = MemoryStore(run)
+    store = toy_store(run)
 
     def stuck(name: str, run_id: str) -> None:
         if name == "heartbeat":
@@ -159,33 +159,33 @@ def test_a_stopped_supervisor_loses_its_trainer_when_the_lease_runs_out(request_
     store.on_call = stuck
     report = LocalExecutor(slots(1)).run(request_for(store, ttl=0.6, limit=1))
     assert (report.done, report.fenced) == (0, 1)
-    assert store.of(1).ends == []
+    assert store.of(1).ends == ["cancelled", "running"]
 
 
-def test_a_trainer_that_does_not_stop_is_ended_after_the_grace_period(request_for, slots, seen):
-    store = MemoryStore(make_run(1, "stubborn"))
+def test_a_trainer_that_does_not_stop_is_ended_after_the_grace_period(request_for, toy_store, slots, seen):
+    store = toy_store(make_run(1, "stubborn"))
     request = request_for(store, grace=0.1)
     seen.then[events.EpochDone] = lambda event: request.stop.request(signal.SIGTERM)
     report = LocalExecutor(slots(1)).run(request)
-    assert store.of(1).ends == ["release"]
+    assert store.of(1).ends == ["released"]
     assert store.of(1).error == "did not stop within 0.1 s of signal 15; starts again from its last checkpoint"
     assert (report.released, report.exit_code) == (1, 143)
 
 
-def test_sigterm_to_a_worker_alone_gives_its_run_back_and_goes_on(request_for, slots, seen):
+def test_sigterm_to_a_worker_alone_gives_its_run_back_and_goes_on(request_for, toy_store, slots, seen):
     """As a cluster's engine does that signals every process. The run is claimed again, as nobody stopped the grid."""
-    store = MemoryStore(make_run(1, "until_told"))
+    store = toy_store(make_run(1, "until_told"))
     request = request_for(store)
 
     def once(event: events.EpochDone) -> None:
-        if store.of(1).ends:
+        if store.of(1).ends == ["released", "running"]:
             request.stop.request(signal.SIGINT)
         else:
-            os.kill(store.of(1).environment["pid"], signal.SIGTERM)
+            os.kill(store.of(1).result.environment["pid"], signal.SIGTERM)
 
     seen.then[events.EpochDone] = once
     report = LocalExecutor(slots(1)).run(request)
-    assert store.of(1).ends == ["release", "release"]
+    assert store.of(1).ends == ["released", "released"]
     assert not seen.of(events.WorkerReplaced)
     assert report.exit_code == 130
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.dispatch.site import sections, settings
+from ablate.dispatch.site import options, sections
 from ablate.errors import NotFound, UsageError
 
 SITE = """
@@ -28,30 +28,30 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_without_a_file_and_options_nothing_is_set(tmp_path: Path) -> None:
-    assert settings("slurm", (), tmp_path) == {}
+    assert options("slurm", (), tmp_path) == {}
 
 
 def test_a_site_file_is_read_from_home(site: Path) -> None:
-    assert settings("slurm", (), site.parent) == {
+    assert options("slurm", (), site.parent) == {
         "partition": "gpu",
         "time": 36 * 60,
         "setup": ["module load cuda", "ulimit -n 4096"],
         "extra": {"licenses": "matlab", "exclusive": True},
     }
-    assert settings("ray", (), site.parent) == {"address": "head:6379", "num_gpus": 0.5, "resources": {"tpu": 2.0}}
+    assert options("ray", (), site.parent) == {"address": "head:6379", "num_gpus": 0.5, "resources": {"tpu": 2.0}}
 
 
 def test_another_place_can_be_named(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABLATE_SITE", str(site))
-    assert settings("ray", (), tmp_path / "elsewhere")["address"] == "head:6379"
+    assert options("ray", (), tmp_path / "elsewhere")["address"] == "head:6379"
     monkeypatch.setenv("ABLATE_SITE", str(tmp_path / "none.yaml"))
     with pytest.raises(NotFound, match=r"^ABLATE_SITE names .*none\.yaml, which does not exist\.$"):
-        settings("ray", (), tmp_path)
+        options("ray", (), tmp_path)
 
 
 def test_the_command_line_goes_over_the_file(site: Path) -> None:
     items = ["partition=cpu", "extra.licenses=none", "setup=echo a", "setup=echo b", "gres=gpu:a100:2"]
-    found = settings("slurm", items, site.parent)
+    found = options("slurm", items, site.parent)
     assert (found["partition"], found["gres"], found["time"]) == ("cpu", "gpu:a100:2", 36 * 60)
     assert found["setup"] == ["echo a", "echo b"]
     assert found["extra"] == {"licenses": "none", "exclusive": True}
@@ -62,7 +62,7 @@ def test_the_command_line_goes_over_the_file(site: Path) -> None:
     [("90", 90), ("0:30", 1), ("12:30", 13), ("4:00:00", 240), ("1:00:01", 61), ("2-0", 2880), ("1-2:03", 1563), ("1-2:03:04", 1564)],
 )  # fmt: skip
 def test_time_limits_are_read_as_slurm_reads_them(tmp_path: Path, text: str, minutes: int) -> None:
-    assert settings("slurm", [f"time={text}"], tmp_path) == {"time": minutes}
+    assert options("slurm", [f"time={text}"], tmp_path) == {"time": minutes}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_time_limits_are_read_as_slurm_reads_them(tmp_path: Path, text: str, min
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, section: str, item: str, said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
-        settings(section, [item], tmp_path)
+        options(section, [item], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, section: str, item: str
 def test_mistakes_of_the_file_name_it(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "site.yaml").write_text(text)
     with pytest.raises(UsageError, match=re.escape(said)):
-        settings("slurm", (), tmp_path)
+        options("slurm", (), tmp_path)
 
 
 def test_every_setting_is_in_the_documentation() -> None:

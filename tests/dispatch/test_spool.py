@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_store import make_run
+from toy_store import make_run
 
 from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.elsewhere.spool import Coordinator, SpoolQueue
@@ -38,7 +38,7 @@ class Scene:
     def __init__(self, tmp_path: Path, *acts: str) -> None:
         self.store = Store.open(f"sqlite:///{tmp_path / 'results.db'}")
         self.study = study_of(*acts)
-        self.key = self.store.save_study(self.study, settings={})
+        self.key = self.store.save_study(self.study, call_options={})
         self.folder = tmp_path / "shared"
         self.coordinator = Coordinator(self.folder, self.store)
         self.seconds = 0.0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from memory_store import Claim, MemoryStore, make_run
+from toy_store import ToyStore, make_run
 
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.failures import Failure
@@ -65,32 +66,35 @@ def changed(draw: st.DrawFn) -> dict[str, Any]:
     return message
 
 
-def attempt() -> Attempt:
-    """An attempt without a child, to read messages with."""
-    store = MemoryStore(make_run(1))
-    request = GridRequest(1, store.open, "toy_fits:fit", Path("home"))
-    claim = store.claim(1, "worker", 60.0)
-    assert isinstance(claim, Claim)
-    board = Board(request)
-    lease = Lease(store, claim, 60.0, request.stop, print)
-    return Attempt(board, Slot(0, "cpu", "cpu", 1), Silent(), lease, Path("x"), AttemptLog(Path("/no/such/log")))  # type: ignore[arg-type]
+Take = Callable[[dict[str, Any]], "Ending | None"]
 
 
 class Silent:
     def send(self, kind: str, **content: Any) -> None: ...
 
 
-def take(message: dict[str, Any]) -> Ending | None:
-    one = attempt()
-    ending = one._take(message)
-    entry = next(iter(one._lease._store.entries.values()))  # type: ignore[attr-defined]
-    to_json([[record.metrics for record in records] for _, records in entry.epochs])
-    if ending is not None and ending.outcome is not None:
-        to_json(ending.outcome.details)
-    return ending
+@pytest.fixture(scope="module")
+def take(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Take]:
+    """Reads a message as an attempt without a child does, whose run is in a database."""
+    toys = ToyStore(tmp_path_factory.mktemp("toys") / "toys.db", make_run(1))
+    request = GridRequest(toys.key, toys.open, "toy_fits:fit", Path("home"))
+    claim, queue = toys.take(make_run(1).run_id), toys.open()
+
+    def take(message: dict[str, Any]) -> Ending | None:
+        lease = Lease(queue, claim, 60.0, request.stop, print)
+        log = AttemptLog(Path("/no/such/log"))
+        one = Attempt(Board(request), Slot(0, "cpu", "cpu", 1), Silent(), lease, Path("x"), log)  # type: ignore[arg-type]
+        ending = one._take(message)
+        if ending is not None and ending.outcome is not None:
+            to_json(ending.outcome.details)
+        return ending
+
+    yield take
+    queue.close()
+    toys.close()
 
 
-def test_the_samples_are_messages() -> None:
+def test_the_samples_are_messages(take: Take) -> None:
     for kind, content in SAMPLES.items():
         ending = take(json.loads(wire.encode({"is": kind, **content})))
         assert (ending is not None) == (kind in ("done", "failed", "interrupted"))
@@ -106,7 +110,7 @@ def test_the_samples_are_messages() -> None:
 @example({"is": "failed", "failure": {"kind": "error", "error": "", "missing": False, "fresh": True}, "seconds": 1})
 @example({"is": "progress", "progress": None})
 @example({"is": "hello"})
-def test_a_changed_message_is_understood_or_refused(message: dict[str, Any]) -> None:
+def test_a_changed_message_is_understood_or_refused(take: Take, message: dict[str, Any]) -> None:
     try:
         take(message)
     except wire.Garbled as error:
@@ -133,13 +137,15 @@ def test_any_bytes_are_messages_or_refused(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("act", ["garbles", "garbles_once"])
-def test_a_worker_that_sends_rubbish_costs_its_run_an_attempt_and_not_the_grid(request_for, slots, act) -> None:
-    store = MemoryStore(make_run(1, act), make_run(2))
+def test_a_worker_that_sends_rubbish_costs_its_run_an_attempt_and_not_the_grid(
+    request_for, toy_store, slots, act
+) -> None:
+    store = toy_store(make_run(1, act), make_run(2))
     report = LocalExecutor(slots(1)).run(request_for(store))
     assert report.errors == ()
     assert store.of(2).state == "done"
     if act == "garbles":
-        assert store.of(1).ends == ["lose", "lose", "lose"]
+        assert store.of(1).ends == ["lost", "lost", "lost"]
         assert store.of(1).error == "a worker sent no message: b'rubbish'"
     else:
-        assert store.of(1).ends == ["lose", "finish"]
+        assert store.of(1).ends == ["lost", "done"]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from memory_store import make_run, study_of
+from toy_store import make_run, study_of
 
 from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.executors import get_executor
@@ -22,7 +22,7 @@ def test_a_grid_with_failures_and_deaths_is_recorded_whole(request_for, url: str
     acts = [act for act in ACTS if executor == "local" or act != "kill_once"]
     runs = tuple(make_run(number, act) for number, act in enumerate(acts))
     with Store.open(url) as store:
-        key = store.save_study(study_of(runs), settings={})
+        key = store.save_study(study_of(runs), call_options={})
         request = request_for(
             None, open_store=lambda: Store.open(url), request_key=key, workers=2, worker_info=this_process
         )

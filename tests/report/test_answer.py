@@ -13,7 +13,7 @@ from ablate.project.gathering import Collected, Gathered
 from ablate.report import format as fmt
 from ablate.report.answer import answer
 from ablate.report.published import StudyEntry
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.values.labels import Label, Labels
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def test_the_largest_decided_effects_come_first_and_say_their_direction(publishe
 
 def test_two_seeds_and_missing_runs_decide_nothing_and_say_so(published: Collected) -> None:
     _, item = _entry(published, "lee2024")
-    study = load(ROOT / "experiments/lee2024/lee2024.yaml", Settings(seeds=2))
+    study = load(ROOT / "experiments/lee2024/lee2024.yaml", Choices(seeds=2))
     tables = [build_table(study, spec, item.results) for spec in study.tables.values()]
     assert answer_of(study, tables, item.results)[0].text.startswith("With 2 seeds nothing is decided")
     missing, _ = _entry(published, "kallu2025")

@@ -15,7 +15,7 @@ from ablate.report.declare import StudyReport
 from ablate.report.html import render_html
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.records import EpochRecord, Outcome
 from ablate.study.values.study import Study
 
@@ -53,7 +53,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     path = folder / "small.yaml"
     path.write_text(STUDY, encoding="utf-8")
-    study = load(path, Settings())
+    study = load(path, Choices())
     with Store.open(f"sqlite:///{folder / 'results.db'}") as store:
         _fill(store, study)
         name, text = study_page(study, store, "html")
@@ -65,7 +65,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _fill(store: Store, study: Study) -> None:
     draw = random.Random(1)
     strength = {arm.arm_id: 0.7 + 0.02 * place for place, arm in enumerate(study.arms)}
-    request = store.save_study(study, settings={"seeds": [0, 1, 2]})
+    request = store.save_study(study, call_options={"seeds": [0, 1, 2]})
     worker = WorkerInfo.here(device="cpu")
     while claim := store.claim(request, worker):
         last = strength[claim.run.arm_id] + draw.gauss(0, 0.005)

@@ -115,7 +115,7 @@ def take(store: Store) -> Callable[..., Claim]:
     """Save a study of one run and claim it."""
 
     def take(worker: WorkerInfo | None = None, run: Run | None = None) -> Claim:
-        key = store.save_study(_study([run or _run()]), settings={})
+        key = store.save_study(_study([run or _run()]), call_options={})
         claim = store.claim(key, worker or _remote())
         assert claim is not None
         return claim

@@ -23,7 +23,7 @@ def life(store: Store, fake: Any, run: Make, study: Make, remote: Make) -> None:
     """Every kind of write, in an order in which each has something to do."""
     parent = run("parent")
     runs = [run("child", parent=parent.run_id), *(run("a", seed) for seed in range(6))]
-    key = store.save_study(study(runs, parents=(parent,)), settings={"set": []})
+    key = store.save_study(study(runs, parents=(parent,)), call_options={"set": []})
     claims = [store.claim(key, remote(f"w{number}"), 30.0) for number in range(6)]
     assert [claim.attempt for claim in claims] == [1] * 6
     done, failed, pruned, released, lost, silent = claims
@@ -40,7 +40,7 @@ def life(store: Store, fake: Any, run: Make, study: Make, remote: Make) -> None:
     assert store.claim(key, remote("w7"), 30.0).attempt == 1  # the child, whose parent is done; `silent` has lapsed
     with pytest.raises(LeaseLost):
         store.finish(silent, OUTCOME, 1.0)
-    key = store.save_study(study(runs, parents=(parent,)), settings={"set": []}, retry="failed")
+    key = store.save_study(study(runs, parents=(parent,)), call_options={"set": []}, retry="failed")
     store.cancel([failed.run.run_id])
     store.add_verified(Verified(done.run.run_id, "abc", "def", "cpu/fp32", True, {"trainer core": ("abc", "1")}))
     store.requeue([done.run.run_id], "its weights are gone", key)

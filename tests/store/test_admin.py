@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from golden_texts import raising, worded
 
-from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store import migrate, schema
 from ablate.store.host import WorkerInfo, boot_id, is_dead, start_ticks
 from ablate.store.store import Store, upgrade
@@ -33,7 +33,7 @@ NEXT = f"{int(NOW) + 1:04d}"
 def filled(path: Path, empty: Path, make_study: Make, remote: Make) -> Path:
     shutil.copy(empty, path)
     with Store.open(str(path)) as store:
-        claim = store.claim(store.save_study(make_study(3), settings={}), remote())
+        claim = store.claim(store.save_study(make_study(3), call_options={}), remote())
         assert claim is not None
         store.record_epoch(claim, [EpochRecord(1, "val", {"top1": 0.1})])
         store.finish(claim, Outcome({"top1": 0.1}), 1.0)
@@ -185,7 +185,7 @@ def test_a_backup_is_one_file_with_everything(filled: Path, tmp_path: Path, read
 
 def test_a_backup_holds_what_a_live_writer_has_committed(filled: Path, tmp_path: Path, make_study: Make) -> None:
     with Store.open(str(filled)) as writer, Store.open(str(filled), read_only=True) as reader:
-        writer.save_study(make_study(5), settings={})
+        writer.save_study(make_study(5), call_options={})
         reader.backup(tmp_path / "copy.db")
     with Store.open(str(tmp_path / "copy.db"), read_only=True) as copy:
         assert len(copy.list_runs()) == 5
@@ -195,7 +195,7 @@ def test_a_backup_replaces_no_file_unasked(filled: Path, tmp_path: Path) -> None
     target = tmp_path / "copy.db"
     target.write_text("precious")
     with Store.open(str(filled), read_only=True) as store:
-        with raising(StoreError, "copy"):
+        with raising(UsageError, "copy", code="exists"):
             store.backup(target)
         assert target.read_text() == "precious"
         store.backup(target, overwrite=True)
@@ -257,7 +257,7 @@ def test_check_finds_damaged_pages(filled: Path) -> None:
 def test_the_history_is_kept(store: Store, take: Make, make_study: Make) -> None:
     claim = take()
     store.fail(claim, "boom")
-    store.save_study(make_study([claim.run]), settings={}, retry="failed")
+    store.save_study(make_study([claim.run]), call_options={}, retry="failed")
     store.cancel([claim.run.run_id])
     newest, older = store.events()
     assert (newest.kind, newest.detail, newest.run_id) == ("cancelled", "was queued", claim.run.run_id)
@@ -290,8 +290,8 @@ def test_a_forked_child_opens_connections_of_its_own(filled: Path) -> None:
 
 
 def test_the_errors_of_a_server_are_put_in_words() -> None:
-    from ablate.store.dialects import PostgreSQL
     from ablate.store.location import locate
+    from ablate.store.postgresql import PostgreSQL
 
     dialect = PostgreSQL(locate("postgresql://u:hush@h/d"), 30)
 

@@ -88,7 +88,7 @@ def test_a_connection_cut_at_many_moments_changes_nothing(
 def test_a_claim_whose_answer_got_lost_is_recognised(postgres: Any, make_study: Make, remote: Make) -> None:
     """The second try finds what the first has committed, and takes no other run."""
     with Store.open(postgres.ready()) as store:
-        key = store.save_study(make_study(2), settings={})
+        key = store.save_study(make_study(2), call_options={})
         wire = Wire(store)
         store.release(store.claim(key, remote("first")), "back")
         undisturbed = Wire(store)
@@ -107,11 +107,11 @@ def test_a_request_whose_answer_got_lost_is_written_once(postgres: Any, make_stu
     with Store.open(postgres.ready()) as store:
         study = make_study(2)
         wire = Wire(store)
-        store.save_study(study, settings={})
+        store.save_study(study, call_options={})
         undisturbed = Wire(store)
-        store.save_study(study, settings={})
+        store.save_study(study, call_options={})
         wire.cut_at = wire.moments + undisturbed.moments_of_first_commit
-        key = store.save_study(study, settings={})
+        key = store.save_study(study, call_options={})
         assert wire.cuts == 1
         requests = store.requests()
         assert (len(requests), requests[-1].key) == (3, key)
@@ -121,7 +121,7 @@ def test_a_request_whose_answer_got_lost_is_written_once(postgres: Any, make_stu
 def test_a_backend_that_the_server_ends_is_replaced(postgres: Any, make_study: Make, remote: Make) -> None:
     """Between transactions by the ping of the pool, inside one by doing it again."""
     with Store.open(postgres.ready()) as store:
-        key = store.save_study(make_study(2), settings={})
+        key = store.save_study(make_study(2), call_options={})
         assert postgres.cut() == 1
         claim = store.claim(key, remote())
         assert claim is not None
@@ -146,7 +146,7 @@ def test_a_claim_steps_over_a_run_that_somebody_is_just_taking(postgres: Any, ma
     """SKIP LOCKED: it neither waits for the other's transaction nor takes the same run."""
     study, url = make_study(3), postgres.ready()
     with Store.open(url, timeout=5) as one, Store.open(url, timeout=5) as other:
-        key = one.save_study(study, settings={})
+        key = one.save_study(study, call_options={})
 
         def work(tx: Any) -> list[str]:
             mine = queue.claim(tx, key, remote("one"), 60.0, [])
@@ -178,7 +178,7 @@ def test_what_was_acknowledged_survives_lost_connections(how: str, own_server: S
     room = Room(own_server.url(), "lost")
     url = room.fresh()
     with Store.open(url) as store:
-        key = store.save_study(make_study(40), settings={})
+        key = store.save_study(make_study(40), call_options={})
     told: list[list[object]] = []
     with processes(2, url, str(key), "claim-told") as started:
         for process in started:

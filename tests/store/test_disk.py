@@ -58,7 +58,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(small_disk: Path, make_stud
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 300_000)
     with Store.open(str(small_disk / "results.db")) as store:
-        claim = store.claim(store.save_study(make_study(1), settings={}), remote(), ttl=1e6)
+        claim = store.claim(store.save_study(make_study(1), call_options={}), remote(), ttl=1e6)
         last = fill(store, claim)
         with Store.open(str(small_disk / "results.db"), read_only=True) as reader:
             assert reader.check() == []
@@ -70,7 +70,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(small_disk: Path, make_stud
 def test_a_limit_on_file_sizes_loses_nothing_that_was_recorded(path: Path, make_study: Make, remote: Make) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Store.open(str(path)) as store:
-        claim = store.claim(store.save_study(make_study(1), settings={}), remote(), ttl=1e6)
+        claim = store.claim(store.save_study(make_study(1), call_options={}), remote(), ttl=1e6)
         resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
         try:
             last = fill(store, claim)
@@ -93,7 +93,7 @@ def test_a_backup_that_does_not_fit_leaves_no_half_file(small_disk: Path, path: 
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 1_000_000)
     with Store.open(str(path)) as store:
-        store.save_study(make_study(100), settings={})
+        store.save_study(make_study(100), call_options={})
         with pytest.raises(NoSpaceOrPermission):
             store.backup(small_disk / "copy.db")
     assert list(small_disk.iterdir()) == [ballast]

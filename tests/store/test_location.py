@@ -7,8 +7,8 @@ import pytest
 
 from ablate.errors import StoreError, UsageError
 from ablate.store import location as places
-from ablate.store.dialects import PostgreSQL
 from ablate.store.location import Location, file_system, locate
+from ablate.store.postgresql import PostgreSQL
 from ablate.store.store import Store
 
 

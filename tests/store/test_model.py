@@ -73,7 +73,7 @@ def machine(store: Store, fake: Any, make: dict[str, Callable[..., Any]]) -> typ
         @rule(positions=some, retry=st.sampled_from(list(RETRIES)), study=st.sampled_from(["s", "t"]))
         def save(self, positions: list[int], retry: str | None, study: str) -> None:
             asked = [self.runs[position] for position in positions]
-            key = store.save_study(make["study"](asked, f"{study}{self.number}"), settings={}, retry=retry)
+            key = store.save_study(make["study"](asked, f"{study}{self.number}"), call_options={}, retry=retry)
             waits = set()
             for run in asked:
                 known = self.model.setdefault(run.run_id, ModelRun())

@@ -39,8 +39,8 @@ def today(tmp_path: Path, fake: Any, make_run: Make, make_study: Make, remote: M
     with Store.open(str(path), clock=fake.clock) as store:
         life(store, fake, make_run, make_study, remote)
         fake.pass_(1)
-        store.save_study(make_study([make_run("set")], "v", "cpu"), settings={"set": ["y=2", "x=1"], "seeds": "0"})
-        store.save_study(make_study(2, "tune:s:12345678"), settings={"tune": "t.yaml", "keep": None}, join=True)
+        store.save_study(make_study([make_run("set")], "v", "cpu"), call_options={"set": ["y=2", "x=1"], "seeds": "0"})
+        store.save_study(make_study(2, "tune:s:12345678"), call_options={"tune": "t.yaml", "keep": None}, join=True)
         store.add_trial(StoredTrial("7" * 64, 0, "s", None, "A/c", {"optimizer.lr": 0.1}, {}, (make_run("a").run_id,)))
     return path
 
@@ -70,8 +70,8 @@ def test_an_upgrade_keeps_everything(today: Path, url: str, revision: str) -> No
         assert store.check() == []
         assert results(store) == results(before)
         assert store.events() == before.events()
-        assert [(item.name, item.profile, item.settings, item.last_run) for item in store.studies()] == [
-            (item.name, item.profile, item.settings, item.last_run) for item in before.studies()
+        assert [(item.name, item.profile, item.call_options, item.last_run) for item in store.studies()] == [
+            (item.name, item.profile, item.call_options, item.last_run) for item in before.studies()
         ]
         assert store.trials(["7" * 64]) == ({} if revision == "0001" else before.trials(["7" * 64]))
 
@@ -83,11 +83,11 @@ def test_an_upgrade_makes_one_request_of_each_study(today: Path, tmp_path: Path,
     with Store.open(str(path)) as store:
         plain, variant = store.requests()
         assert (plain.name, plain.sets, plain.text, plain.folder, plain.code) == ("s", (), "", "", None)
-        assert plain.settings == {"set": [], "seeds": list(range(6)), "migrated": True}
+        assert plain.call_options == {"set": [], "seeds": list(range(6)), "migrated": True}
         assert (variant.name, variant.profile, variant.sets, variant.seeds) == ("v", "cpu", ("x=1", "y=2"), (0,))
         assert [item.sets for item in store.studies("v")] == [("x=1", "y=2")], "the plain name does not mean it"
         (tuning,) = store.requests("tune:s:12345678")
-        assert tuning.settings == {"tune": "t.yaml", "keep": None, "seeds": [0, 1], "migrated": True}
+        assert tuning.call_options == {"tune": "t.yaml", "keep": None, "seeds": [0, 1], "migrated": True}
         waiting = store.waiting(plain.key)
         with Store.open(str(today)) as before:
             states = [one.state for one in before.list_runs(study="s")]
@@ -131,12 +131,12 @@ def test_a_study_of_unknown_text_takes_that_of_the_first_call_with_its_arms(
     arms = [make_run("child", parent=make_run("parent").run_id), make_run("a", 9)]
     with Store.open(str(path)) as store:
         same = replace(make_study(arms, parents=(make_run("parent"),)), seeds=(9,), text="t1")
-        store.save_study(same, settings={})
+        store.save_study(same, call_options={})
         assert store.studies("s", sets=())[0].text == "t1"
         assert store.seeds_asked("s", None, (), "t1") == (0, 1, 2, 3, 4, 5, 9)
         assert len(store.list_runs(study="s")) == 9
         assert store.looks("s", None, (), "t1") == Looks(0, migrated=True), "nothing of it was done"
-        store.save_study(replace(make_study([make_run("z")]), text="t2"), settings={})
+        store.save_study(replace(make_study([make_run("z")]), text="t2"), call_options={})
         assert store.seeds_asked("s", None, (), "t2") == (0,)
         assert [one.run for one in store.list_runs(study="s")] == [make_run("z")]
 
@@ -243,8 +243,8 @@ def test_two_machines_requests_stand_side_by_side(
         return replace(make_study([make_run("a", seed) for seed in seeds]), seeds=seeds, text="t")
 
     with Store.open(url) as here, Store.open(str(tmp_path / "there.db")) as there:
-        mine = here.save_study(study(0, 1), settings={})
-        theirs = there.save_study(study(1, 2), settings={}, folder="/there")
+        mine = here.save_study(study(0, 1), call_options={})
+        theirs = there.save_study(study(1, 2), call_options={}, folder="/there")
         claim = there.claim(theirs, remote())
         assert claim is not None
         there.finish(claim, DONE, 1.0)
@@ -265,13 +265,13 @@ def test_a_tuning_that_has_grown_since_brings_its_new_runs(
 ) -> None:
     study = replace(make_study([make_run("a")], "tune:s:12345678"), text="t")
     with Store.open(str(tmp_path / "here.db")) as here, Store.open(str(tmp_path / "there.db")) as there:
-        key = there.save_study(study, settings={}, join=True)
+        key = there.save_study(study, call_options={}, join=True)
         here.import_from(str(tmp_path / "there.db"))
         claim = there.claim(key, remote())
         assert claim is not None
         there.prune(claim, "no hope")
         there.save_study(
-            replace(study, runs=(*study.runs, make_run("b"))), settings={"x": 1}, join=True, requeue_pruned=False
+            replace(study, runs=(*study.runs, make_run("b"))), call_options={"x": 1}, join=True, requeue_pruned=False
         )
         here.import_from(str(tmp_path / "there.db"))
         (request,) = here.requests("tune:s:12345678")

@@ -16,9 +16,9 @@ import pytest
 from golden_texts import raising, worded
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
-from ablate.store.dialects import SQLite
 from ablate.store.host import WorkerInfo
 from ablate.store.schema import REVISIONS
+from ablate.store.sqlite import SQLite
 from ablate.store.store import Store
 
 Make = Callable[..., Any]
@@ -56,7 +56,7 @@ def read_only_folder(folder: Path, files: int = 0o444) -> Iterator[None]:
 def filled(path: Path, empty: Path, make_study: Make) -> Path:
     shutil.copy(empty, path)
     with Store.open(str(path)) as store:
-        store.save_study(make_study(3), settings={})
+        store.save_study(make_study(3), call_options={})
     return path
 
 
@@ -89,7 +89,7 @@ def test_reading_writes_nothing_and_makes_no_file(filled: Path) -> None:
 
 def test_writing_through_a_read_only_store_is_refused(filled: Path, make_study: Make) -> None:
     with Store.open(str(filled), read_only=True) as store, raising(StoreError, "read-only"):
-        store.save_study(make_study(1), settings={})
+        store.save_study(make_study(1), call_options={})
 
 
 @pytest.mark.parametrize("delete", [True, False], ids=["journal DELETE", "WAL, closed"])
@@ -103,7 +103,7 @@ def test_reading_in_a_read_only_folder(filled: Path, delete: bool) -> None:
 def test_reading_what_a_live_writer_commits(filled: Path, make_study: Make) -> None:
     with Store.open(str(filled), read_only=True) as reader, Store.open(str(filled)) as writer:
         assert len(reader.list_runs()) == 3
-        writer.save_study(make_study(5), settings={})
+        writer.save_study(make_study(5), call_options={})
         assert filled.with_name("results.db-wal").stat().st_size > 0
         assert len(reader.list_runs()) == 5
         with read_only_folder(filled.parent):
@@ -131,7 +131,7 @@ def test_a_writer_that_comes_while_a_closed_file_is_read(filled: Path, make_stud
             seen.append(tx.connection.exec_driver_sql("SELECT count(*) FROM runs").scalar_one())
             if len(seen) == 1:
                 with Store.open(str(filled)) as writer:
-                    writer.save_study(make_study(4), settings={})
+                    writer.save_study(make_study(4), call_options={})
             return int(seen[-1])
 
         assert reader._db.read(look) == 4
@@ -142,7 +142,7 @@ def test_a_log_without_its_index_asks_for_recovery(filled: Path, tmp_path: Path,
     copy = tmp_path / "copy"
     copy.mkdir()
     with Store.open(str(filled)) as store:
-        store.save_study(make_study(4), settings={})
+        store.save_study(make_study(4), call_options={})
         for name in ("results.db", "results.db-wal"):
             (copy / name).write_bytes((filled.parent / name).read_bytes())
     before = snapshot(copy)
@@ -160,7 +160,7 @@ def test_the_first_write_sets_wal_and_opening_does_not(filled: Path, make_study:
         assert len(store.list_runs()) == 3
     assert filled.read_bytes() == before
     with Store.open(str(filled)) as store:
-        store.save_study(make_study(4), settings={})
+        store.save_study(make_study(4), call_options={})
         assert store.info().journal_mode == "wal"
 
 
@@ -259,17 +259,17 @@ def test_a_lock_that_lasts_names_the_file(filled: Path, make_study: Make) -> Non
         other.execute("BEGIN IMMEDIATE")
         with Store.open(str(filled), timeout=0.05) as store:
             with pytest.raises(StoreError) as caught:
-                store.save_study(make_study(4), settings={})
+                store.save_study(make_study(4), call_options={})
             worded(str(caught.value), f"{filled}", f"process {os.getpid()} ", "0.05 s")
             other.execute("ROLLBACK")
-            store.save_study(make_study(4), settings={})
+            store.save_study(make_study(4), call_options={})
 
 
 def test_a_hung_ablate_process_does_not_hang_the_others(filled: Path, make_study: Make) -> None:
     with Store.open(str(filled)) as hung, Store.open(str(filled), timeout=0.05) as store:
         with hung._db.dialect.write_lock(), pytest.raises(StoreError, match=r"results\.db is locked: .* for 0\.05 s"):
-            store.save_study(make_study(4), settings={})
-        store.save_study(make_study(4), settings={})
+            store.save_study(make_study(4), call_options={})
+        store.save_study(make_study(4), call_options={})
 
 
 def test_a_closed_store_says_so(filled: Path) -> None:
@@ -282,13 +282,13 @@ def test_a_closed_store_says_so(filled: Path) -> None:
 
 def test_closing_leaves_one_file_to_copy(filled: Path, make_study: Make) -> None:
     with Store.open(str(filled)) as store:
-        store.save_study(make_study(4), settings={})
+        store.save_study(make_study(4), call_options={})
     assert sorted(file.name for file in filled.parent.iterdir()) == ["results.db", "results.db.lock"]
 
 
 def test_threads_share_a_store(url: str, make_study: Make) -> None:
     with Store.open(url) as store:
-        key = store.save_study(make_study(20), settings={})
+        key = store.save_study(make_study(20), call_options={})
         with ThreadPoolExecutor(4) as pool:
             claims = list(pool.map(lambda _: store.claim(key, WorkerInfo.here()), range(20)))
     assert len({claim.run.run_id for claim in claims if claim}) == 20
@@ -313,7 +313,7 @@ def test_claims_are_single_without_the_file_lock_too(
     """The file lock is for fairness; that two never get one run is the work of BEGIN IMMEDIATE."""
     monkeypatch.setattr(SQLite, "write_lock", lambda self: nullcontext())
     with Store.open(str(path)) as store:
-        key = store.save_study(make_study(60), settings={})
+        key = store.save_study(make_study(60), call_options={})
 
     def work(_: int) -> list[str]:
         with Store.open(str(path)) as mine:

@@ -21,7 +21,7 @@ Make = Callable[..., Any]
 
 def claimed_once(url: str, study: Any, workers: int) -> list[list[list[object]]]:
     with Store.open(url) as store:
-        key = store.save_study(study, settings={})
+        key = store.save_study(study, call_options={})
     with processes(workers, url, str(key), "claim") as started:
         told = [[line for line in lines if line[1] != "done"] for lines in outcome(started)]
     ids = [line[0] for lines in told for line in lines]
@@ -41,7 +41,7 @@ def test_processes_of_two_requests_claim_only_what_theirs_asked_for(url: str, ma
     """Two grids of one study at once, four workers each; the runs in the middle are of both."""
     one, two = ([make_run("a", seed) for seed in seeds] for seeds in (range(50), range(30, 80)))
     with Store.open(url) as store:
-        keys = [store.save_study(make_study(runs), settings={}) for runs in (one, two)]
+        keys = [store.save_study(make_study(runs), call_options={}) for runs in (one, two)]
     with processes(4, url, str(keys[0]), "claim") as first, processes(4, url, str(keys[1]), "claim") as second:
         told = outcome([*first, *second])
     got = [[line[0] for line in lines if line[1] != "done"] for lines in told]
@@ -59,11 +59,11 @@ def test_requests_are_written_while_their_runs_end(url: str, make_study: Make) -
     """Calls for the same runs come while workers train them: none waits for a run that has ended, none is out of reach."""
     study = make_study(60)
     with Store.open(url) as store:
-        key = store.save_study(study, settings={})
+        key = store.save_study(study, call_options={})
         with processes(4, url, str(key), "claim-all") as started:
             for process in started:
                 go(process)
-            keys = [store.save_study(study, settings={}) for _ in range(15)]
+            keys = [store.save_study(study, call_options={}) for _ in range(15)]
             ended = [process.communicate() for process in started]
         assert [error for _, error in ended] == [""] * 4
         assert [store.waiting(key).done for key in keys] == [60] * 15
@@ -98,7 +98,7 @@ def hung(process: Process) -> list[object]:
 
 def test_a_killed_process_gives_its_run_back_at_once(url: str, make_study: Make) -> None:
     with Store.open(url) as store:
-        key = store.save_study(make_study(1), settings={})
+        key = store.save_study(make_study(1), call_options={})
         with processes(1, url, str(key), "hang") as (process,):
             hung(process)
             here = WorkerInfo.here()
@@ -116,7 +116,7 @@ def test_a_killed_process_gives_its_run_back_at_once(url: str, make_study: Make)
 
 def test_a_zombie_is_dead(url: str, make_study: Make) -> None:
     with Store.open(url) as store:
-        key = store.save_study(make_study(1), settings={})
+        key = store.save_study(make_study(1), call_options={})
         with processes(1, url, str(key), "hang") as (process,):
             hung(process)
             process.send_signal(signal.SIGKILL)
@@ -128,7 +128,7 @@ def test_a_zombie_is_dead(url: str, make_study: Make) -> None:
 def test_a_run_that_kills_every_worker_is_lost_and_the_others_go_on(url: str, make_run: Make, make_study: Make) -> None:
     poison, other = make_run("poison"), make_run("other")
     with Store.open(url) as store:
-        key = store.save_study(make_study([poison, other]), settings={})
+        key = store.save_study(make_study([poison, other]), call_options={})
         with processes(MAX_LOST, url, str(key), "hang") as started:
             for process in started:
                 assert hung(process)[0] == poison.run_id
@@ -143,7 +143,7 @@ def test_a_run_that_kills_every_worker_is_lost_and_the_others_go_on(url: str, ma
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_kills_at_any_moment(url: str, make_study: Make) -> None:
     with Store.open(url) as store:
-        key = store.save_study(make_study(400), settings={})
+        key = store.save_study(make_study(400), call_options={})
     finished: set[object] = set()
     for round_ in range(4):
         with processes(4, url, str(key), "claim") as started:
@@ -169,7 +169,7 @@ def test_a_database_in_use_keeps_its_log_whatever_this_process_opens_beside_it(
 ) -> None:
     """POSIX drops a process's locks on a file when it closes any descriptor of it; see ablate/store/header.py."""
     with Store.open(str(path)) as store:
-        key = store.save_study(make_study(3), settings={})
+        key = store.save_study(make_study(3), call_options={})
         if act == "its own import":
             store.import_from(str(path))
         else:

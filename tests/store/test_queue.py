@@ -31,15 +31,15 @@ def attempt_states(store: Store, claim: Claim) -> list[str]:
 
 def test_runs_are_claimed_in_the_studys_order(store: Store, make_run: Make, make_study: Make, remote: Make) -> None:
     runs = [make_run(name, seed) for seed in (0, 1) for name in ("b", "a")]
-    key = store.save_study(make_study(runs), settings={})
+    key = store.save_study(make_study(runs), call_options={})
     claims = [store.claim(key, remote()) for _ in range(5)]
     assert [claim and claim.run for claim in claims] == [*runs, None]
     assert [claim.attempt for claim in claims if claim] == [1, 1, 1, 1]
 
 
 def test_a_run_of_two_studies_is_claimed_once(store: Store, make_study: Make, remote: Make) -> None:
-    first = store.save_study(make_study(1, "s"), settings={})
-    second = store.save_study(make_study(1, "t"), settings={})
+    first = store.save_study(make_study(1, "s"), call_options={})
+    second = store.save_study(make_study(1, "t"), call_options={})
     claim = store.claim(second, remote())
     assert claim is not None
     assert store.claim(first, remote()) is None
@@ -49,8 +49,8 @@ def test_a_run_of_two_studies_is_claimed_once(store: Store, make_study: Make, re
 
 def test_a_study_claims_only_what_it_wants_now(store: Store, make_run: Make, make_study: Make, remote: Make) -> None:
     kept, dropped = make_run("kept"), make_run("dropped")
-    store.save_study(make_study([dropped, kept]), settings={})
-    key = store.save_study(make_study([kept]), settings={})
+    store.save_study(make_study([dropped, kept]), call_options={})
+    key = store.save_study(make_study([kept]), call_options={})
     claim = store.claim(key, remote())
     assert claim is not None
     assert claim.run == kept
@@ -61,7 +61,7 @@ def test_a_study_claims_only_what_it_wants_now(store: Store, make_run: Make, mak
 def test_a_child_waits_for_its_parent(store: Store, make_run: Make, make_study: Make, remote: Make) -> None:
     parent = make_run("parent")
     child = make_run("child", parent=parent.run_id)
-    key = store.save_study(make_study([child], parents=(parent,)), settings={})
+    key = store.save_study(make_study([child], parents=(parent,)), call_options={})
     assert store.waiting(key) == Counts(queued=1, waiting=1)
     first = store.claim(key, remote())
     assert first is not None
@@ -81,7 +81,7 @@ def test_what_starts_from_a_dead_parent_is_blocked(
     parent = make_run("parent")
     child = make_run("child", parent=parent.run_id)
     grandchild = make_run("grandchild", parent=child.run_id)
-    key = store.save_study(make_study([child, grandchild], parents=(parent,)), settings={})
+    key = store.save_study(make_study([child, grandchild], parents=(parent,)), call_options={})
     claim = store.claim(key, remote())
     assert claim is not None
     if end == "fail":
@@ -101,7 +101,7 @@ def test_a_barred_run_is_passed_over_and_blocks_what_starts_from_it(
     barred, free = make_run("barred"), make_run("free")
     child = make_run("child", parent=barred.run_id)
     grandchild = make_run("grandchild", parent=child.run_id)
-    key = store.save_study(make_study([barred, child, grandchild, free]), settings={})
+    key = store.save_study(make_study([barred, child, grandchild, free]), call_options={})
     with Store.open(url, barred={barred.run_id}) as here:
         assert store.waiting(key) == Counts(queued=2, waiting=2)
         assert here.waiting(key) == Counts(queued=1, blocked=3)
@@ -119,7 +119,7 @@ def test_a_barred_child_of_a_done_parent_is_blocked(
 ) -> None:
     parent = make_run("parent")
     child = make_run("child", parent=parent.run_id)
-    key = store.save_study(make_study([child], parents=(parent,)), settings={})
+    key = store.save_study(make_study([child], parents=(parent,)), call_options={})
     store.finish(store.claim(key, remote()), DONE, 1.0)
     with Store.open(url, barred={child.run_id}) as here:
         assert here.waiting(key) == Counts(done=1, blocked=1)
@@ -127,7 +127,7 @@ def test_a_barred_child_of_a_done_parent_is_blocked(
 
 
 def test_a_parent_that_nobody_knows_blocks(store: Store, make_run: Make, make_study: Make) -> None:
-    key = store.save_study(make_study([make_run("child", parent="f" * 64)]), settings={})
+    key = store.save_study(make_study([make_run("child", parent="f" * 64)]), call_options={})
     assert store.waiting(key) == Counts(blocked=1)
 
 
@@ -328,7 +328,7 @@ def test_the_databases_own_clock(url: str, make_study: Make, remote: Make) -> No
 
     with Store.open(url) as store:
         before = time.time()
-        key = store.save_study(make_study(1), settings={})
+        key = store.save_study(make_study(1), call_options={})
         claim = store.claim(key, remote(), ttl=0.001)
         assert claim is not None
         started = store.find(claim.run.run_id).attempts[0].started
@@ -411,7 +411,7 @@ def test_a_claim_of_another_database(store: Store, take: Make, make_run: Make) -
 
 def test_cancel_takes_queued_and_running_runs_only(store: Store, make_study: Make, remote: Make) -> None:
     study = make_study(4)
-    key = store.save_study(study, settings={})
+    key = store.save_study(study, call_options={})
     done, failed, running = (store.claim(key, remote()) for _ in range(3))
     assert done is not None
     assert failed is not None
@@ -426,7 +426,7 @@ def test_cancel_takes_queued_and_running_runs_only(store: Store, make_study: Mak
 
 def test_requeue_takes_ended_runs_only(store: Store, make_study: Make, remote: Make) -> None:
     study = make_study(3)
-    key = store.save_study(study, settings={})
+    key = store.save_study(study, call_options={})
     done, running = store.claim(key, remote()), store.claim(key, remote())
     assert done is not None
     assert running is not None
@@ -471,7 +471,7 @@ def test_errors_of_any_text_can_be_stored(store: Store, take: Make) -> None:
 def test_a_clock_of_now_alone_serves_for_both(make_study: Make, url: str) -> None:
     now = [0.0]
     with Store.open(url, clock=Clock(lambda: now[0])) as store:
-        key = store.save_study(make_study(1), settings={})
+        key = store.save_study(make_study(1), call_options={})
         assert store.claim(key, WorkerInfo.here()) is not None
         now[0] += 61
         assert store.claim(key, WorkerInfo.here()) is not None
@@ -490,6 +490,6 @@ def test_each_seed_starts_from_its_own_parent(store: Store, make_run: Make, make
         )
         for seed, parent in enumerate(parents)
     ]
-    store.save_study(make_study(children, parents=parents), settings={})
+    store.save_study(make_study(children, parents=parents), call_options={})
     found = store.results([child.run_id for child in children])
     assert [found[child.run_id].run for child in children] == children

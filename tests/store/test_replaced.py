@@ -23,7 +23,7 @@ def held(path: Path, empty: Path, make_study: Make) -> tuple[Store, Any]:
     """A store that holds a lease, with the backup `other.db` beside it."""
     shutil.copy(empty, path)
     store = Store.open(str(path))
-    key = store.save_study(make_study(3), settings={})
+    key = store.save_study(make_study(3), call_options={})
     store.backup(path.with_name("other.db"))
     return store, store.claim(key, WorkerInfo.here())
 
@@ -75,11 +75,11 @@ def test_a_link_that_points_elsewhere_now_is_noticed(path: Path, empty: Path, ma
         shutil.copy(empty, path.with_name(name))
     path.symlink_to("one.db")
     with Store.open(str(path)) as store:
-        store.save_study(make_study(1), settings={})
+        store.save_study(make_study(1), call_options={})
         path.unlink()
         path.symlink_to("two.db")
         with pytest.raises(DatabaseGone, match="was replaced"):
-            store.save_study(make_study(2), settings={})
+            store.save_study(make_study(2), call_options={})
 
 
 def test_looking_at_the_identity_opens_no_file(held: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_reader_follows_the_path(held: Any, path: Path, make_study: Make) -> N
     with Store.open(str(path), read_only=True) as reader:
         assert len(reader.list_runs()) == 3
         with Store.open(str(path.with_name("other.db"))) as other:
-            other.save_study(make_study(5), settings={})
+            other.save_study(make_study(5), call_options={})
         store.close()
         replaced(path)
         assert len(reader.list_runs()) == 5

@@ -59,7 +59,7 @@ def ids(study: Study) -> list[str]:
 
 def test_two_requests_of_one_name_claim_only_what_they_asked_for(store: Store, design: Make, train: Make) -> None:
     one, two = design(0, 1), design(2, 3)
-    first, second = store.save_study(one, settings={}), store.save_study(two, settings={})
+    first, second = store.save_study(one, call_options={}), store.save_study(two, call_options={})
     assert store.waiting(first) == store.waiting(second) == Counts(queued=4)
     assert train(first) == ids(one)
     assert store.waiting(second) == Counts(queued=4)
@@ -68,7 +68,7 @@ def test_two_requests_of_one_name_claim_only_what_they_asked_for(store: Store, d
 
 
 def test_a_request_waits_for_a_run_that_another_one_trains(store: Store, design: Make, remote: Make) -> None:
-    first, second = (store.save_study(design(0, arms="a"), settings={}) for _ in range(2))
+    first, second = (store.save_study(design(0, arms="a"), call_options={}) for _ in range(2))
     claim = store.claim(first, remote())
     assert store.claim(second, remote()) is None
     assert store.waiting(second) == Counts(running=1)
@@ -81,8 +81,8 @@ def test_a_request_waits_for_a_run_that_another_one_trains(store: Store, design:
 
 
 def test_a_run_of_another_request_is_waited_for_where_it_runs_already(store: Store, design: Make, remote: Make) -> None:
-    claim = store.claim(store.save_study(design(0, arms="a"), settings={}), remote())
-    second = store.save_study(design(0, arms="a"), settings={})
+    claim = store.claim(store.save_study(design(0, arms="a"), call_options={}), remote())
+    second = store.save_study(design(0, arms="a"), call_options={})
     assert store.waiting(second) == Counts(running=1)
     store.release(claim, "SIGTERM")
     assert store.claim(second, remote()) is not None
@@ -90,7 +90,7 @@ def test_a_run_of_another_request_is_waited_for_where_it_runs_already(store: Sto
 
 def test_requeue_takes_what_the_request_asked_for(store: Store, design: Make, train: Make) -> None:
     one, two = design(0), design(1)
-    first, second = store.save_study(one, settings={}), store.save_study(two, settings={})
+    first, second = store.save_study(one, call_options={}), store.save_study(two, call_options={})
     train(first)
     train(second)
     assert store.requeue([*ids(one), *ids(two)], "their weights are gone", first) == tuple(
@@ -107,25 +107,25 @@ def test_a_tuning_is_one_request_that_grows_and_is_joined(
     store: Store, make_run: Make, design: Make, train: Make
 ) -> None:
     study = design(0, arms="a", name="tune:s:12345678")
-    key = store.save_study(study, settings={}, join=True)
+    key = store.save_study(study, call_options={}, join=True)
     assert train(key) == ids(study)
     more = replace(study, runs=(*study.runs, make_run("b", 0)))
-    assert store.save_study(more, settings={"keep": "last"}, join=True) == key
+    assert store.save_study(more, call_options={"keep": "last"}, join=True) == key
     third = replace(study, runs=(make_run("c", 0), *study.runs))  # a second asker knows other trials
-    assert store.save_study(third, settings={}, join=True) == key
+    assert store.save_study(third, call_options={}, join=True) == key
     assert store.waiting(key) == Counts(queued=2, done=1)
     assert train(key) == [make_run("b", 0).run_id, make_run("c", 0).run_id]
     assert [request.key for request in store.requests("tune:s:12345678")] == [key]
     assert len(store.list_runs(study="tune:s:12345678")) == 3
-    assert store.save_study(replace(study, text="t2"), settings={}, join=True) != key
+    assert store.save_study(replace(study, text="t2"), call_options={}, join=True) != key
     assert store.requests() == (), "those of tunings have to be named"
 
 
 def test_a_run_that_a_tuning_has_given_up_stays_so_when_it_grows(store: Store, design: Make, remote: Make) -> None:
-    key = store.save_study(design(0, arms="ab"), settings={}, join=True, requeue_pruned=False)
+    key = store.save_study(design(0, arms="ab"), call_options={}, join=True, requeue_pruned=False)
     store.prune(store.claim(key, remote()), "no hope")
     store.fail(store.claim(key, remote()), "boom")
-    assert store.save_study(design(0, arms="abc"), settings={}, join=True, requeue_pruned=False) == key
+    assert store.save_study(design(0, arms="abc"), call_options={}, join=True, requeue_pruned=False) == key
     assert store.waiting(key) == Counts(queued=1, failed=1, pruned=1)
 
 
@@ -134,12 +134,12 @@ def test_a_run_that_a_tuning_has_given_up_stays_so_when_it_grows(store: Store, d
 
 def test_a_request_keeps_what_it_was_asked_with(store: Store, fake: Any, design: Make) -> None:
     study = replace(design(0, 1, sets=("y=2", "x=1")), profile="cpu")
-    key = store.save_study(study, settings={"seeds": "0-1", "set": ["x=1"]}, folder=FOLDER, code="c0de")
+    key = store.save_study(study, call_options={"seeds": "0-1", "set": ["x=1"]}, folder=FOLDER, code="c0de")
     fake.pass_(5)
     found = store.request(key)
     assert (found.name, found.profile, found.sets, found.text) == ("s", "cpu", ("x=1", "y=2"), "t1")
     assert (found.source, found.file, found.folder, found.code) == (study.source, study.file, FOLDER, "c0de")
-    assert (found.settings, found.seeds) == ({"seeds": [0, 1], "set": ["x=1"]}, (0, 1))
+    assert (found.call_options, found.seeds) == ({"seeds": [0, 1], "set": ["x=1"]}, (0, 1))
     assert (found.created, found.open) == (fake.now - 5, True)
     assert store.requests() == store.requests("s", "cpu", ("x=1", "y=2")) == (found,)
     assert store.requests("s", "cpu", ()) == store.requests("s", "") == ()
@@ -148,27 +148,27 @@ def test_a_request_keeps_what_it_was_asked_with(store: Store, fake: Any, design:
 
 
 def test_the_present_design_is_all_that_was_asked_of_its_text(store: Store, make_run: Make, design: Make) -> None:
-    store.save_study(design(0, 1), settings={})
-    store.save_study(design(1, 2), settings={})
+    store.save_study(design(0, 1), call_options={})
+    store.save_study(design(1, 2), call_options={})
     listed = [(one.run.recipe["model"]["arch"], one.run.seed) for one in store.list_runs(study="s")]
     assert listed == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
-    store.save_study(design(0, text="t2", arms="bc"), settings={})
+    store.save_study(design(0, text="t2", arms="bc"), call_options={})
     assert [one.run for one in store.list_runs(study="s")] == [make_run("b"), make_run("c")]
     assert len(store.requests("s", open_only=True)) == 3, "what was asked before still is"
 
 
 def test_an_arm_that_is_called_otherwise_now_is_so_for_all_its_seeds(store: Store, design: Make) -> None:
     before = design(0, arms="a")
-    store.save_study(before, settings={})
+    store.save_study(before, call_options={})
     after = design(1, arms="a")
-    store.save_study(replace(after, arms=(replace(after.arms[0], name="renamed"),)), settings={})
+    store.save_study(replace(after, arms=(replace(after.arms[0], name="renamed"),)), call_options={})
     links = store.links([*ids(before), *ids(after)])
     assert {link.arm for found in links.values() for link in found} == {"renamed"}
 
 
 def test_every_study_variant_and_version_that_asked_is_named(store: Store, make_run: Make, design: Make) -> None:
     for study in (design(0), design(0, text="t2", arms="bc"), design(0, sets=("y=2",)), design(0, name="other")):
-        store.save_study(study, settings={})
+        store.save_study(study, call_options={})
     a, b = make_run("a").run_id, make_run("b").run_id
     found = store.asked_by([a, b, "unknown"])
     assert found[a] == (
@@ -182,9 +182,9 @@ def test_every_study_variant_and_version_that_asked_is_named(store: Store, make_
 
 
 def test_a_variant_is_a_study_of_its_own(store: Store, fake: Any, design: Make) -> None:
-    plain = store.request(store.save_study(design(0, arms="a"), settings={}))
+    plain = store.request(store.save_study(design(0, arms="a"), call_options={}))
     fake.pass_(1)
-    variant = store.request(store.save_study(design(0, arms="b", sets=("y=2",)), settings={}))
+    variant = store.request(store.save_study(design(0, arms="b", sets=("y=2",)), call_options={}))
     assert [(item.key, item.sets) for item in store.studies()] == [(variant.study_key, ("y=2",)), (plain.study_key, ())]
     assert [item.key for item in store.studies(sets=())] == [plain.study_key]
     assert [item.key for item in store.studies("s", sets=("y=2",))] == [variant.study_key]
@@ -198,7 +198,7 @@ def test_a_variant_is_a_study_of_its_own(store: Store, fake: Any, design: Make) 
 
 def test_seeds_are_those_that_were_asked_of_a_text(store: Store, design: Make) -> None:
     for study in (design(3, 4), design(0, 3), design(7, text="t2"), design(8, sets=("y=2",)), design(9, name="other")):
-        store.save_study(study, settings={})
+        store.save_study(study, call_options={})
     assert store.seeds_asked("s", None, (), "t1") == (0, 3, 4)
     assert store.seeds_asked("s", None, (), "t2") == (7,)
     assert store.seeds_asked("s", None, ("y=2",), "t1") == (8,)
@@ -208,7 +208,7 @@ def test_seeds_are_those_that_were_asked_of_a_text(store: Store, design: Make) -
 def test_seeds_added_after_results_are_looks(store: Store, fake: Any, design: Make, train: Make, remote: Make) -> None:
     def ask(*seeds: int, **given: Any) -> int:
         fake.pass_(1)
-        return store.save_study(design(*seeds, **given), settings={})
+        return store.save_study(design(*seeds, **given), call_options={})
 
     def looks() -> Looks:
         return store.looks("s", None, (), "t1")
@@ -241,7 +241,9 @@ def test_a_parent_that_is_done_is_no_result(
     def ask(*seeds: int) -> int:
         fake.pass_(1)
         children = [make_run("child", seed, parent=parent.run_id) for seed in seeds]
-        return store.save_study(replace(make_study(children, parents=(parent,)), seeds=seeds, text="t"), settings={})
+        return store.save_study(
+            replace(make_study(children, parents=(parent,)), seeds=seeds, text="t"), call_options={}
+        )
 
     key = ask(0)
     store.finish(store.claim(key, remote()), DONE, 1.0)
@@ -260,23 +262,23 @@ def test_what_this_code_has_done_is_done_whatever_others_do_to_the_run(
 ) -> None:
     """Two projects whose commands are the same: each run is trained by the code of whoever asked for it, once."""
     study = design(0, arms="a")
-    mine = store.save_study(study, settings={}, code="mine")
+    mine = store.save_study(study, call_options={}, code="mine")
     assert train(mine, "mine") == ids(study)
-    theirs = store.save_study(study, settings={}, code="theirs")
+    theirs = store.save_study(study, call_options={}, code="theirs")
     assert store.waiting(theirs) == Counts(done=1), "stale, which is no reason to train"
-    theirs = store.save_study(study, settings={}, code="theirs", retry="stale")
+    theirs = store.save_study(study, call_options={}, code="theirs", retry="stale")
     assert store.waiting(theirs) == Counts(queued=1)
-    assert store.waiting(store.save_study(study, settings={}, code="mine")) == Counts(retried=1)
+    assert store.waiting(store.save_study(study, call_options={}, code="mine")) == Counts(retried=1)
     assert train(theirs, "theirs") == ids(study)
     for code in ("mine", "theirs"):
         for retry in (None, "stale", "all"):
-            key = store.save_study(study, settings={}, code=code, retry=retry)
+            key = store.save_study(study, call_options={}, code=code, retry=retry)
             assert store.waiting(key) == Counts(done=1)
-    third = store.save_study(study, settings={}, code="third", retry="stale")
+    third = store.save_study(study, call_options={}, code="third", retry="stale")
     store.fail(store.claim(third, remote()), "boom")
-    key = store.save_study(study, settings={}, code="mine", retry="all")
+    key = store.save_study(study, call_options={}, code="mine", retry="all")
     assert (store.waiting(key), store.claim(key, remote())) == (Counts(failed=1), None), "mine is done"
-    assert store.waiting(store.save_study(study, settings={}, code="third", retry="failed")) == Counts(queued=1)
+    assert store.waiting(store.save_study(study, call_options={}, code="third", retry="failed")) == Counts(queued=1)
 
 
 def test_a_run_that_others_start_from_is_done_when_it_is_done(
@@ -285,11 +287,11 @@ def test_a_run_that_others_start_from_is_done_when_it_is_done(
     """Its weights are gone and it is trained again: this code has done it before, and needs it all the same."""
     parent = make_run("parent")
     study = make_study([make_run("child", parent=parent.run_id)], parents=(parent,))
-    first = store.save_study(make_study([parent], "t"), settings={}, code="c")
+    first = store.save_study(make_study([parent], "t"), call_options={}, code="c")
     train(first, "c")
-    second = store.save_study(study, settings={}, code="c")
+    second = store.save_study(study, call_options={}, code="c")
     store.requeue([parent.run_id], "its weights are gone", second)
-    third = store.save_study(study, settings={}, code="c")
+    third = store.save_study(study, call_options={}, code="c")
     assert store.waiting(third) == Counts(queued=1, waiting=1)
 
 
@@ -329,7 +331,7 @@ def until_blocked(store: Store) -> None:
 
 
 def taken(store: Store, design: Make, remote: Make) -> Claim:
-    claim = store.claim(store.save_study(design(0, arms="a"), settings={}), remote(), ttl=1e6)
+    claim = store.claim(store.save_study(design(0, arms="a"), call_options={}), remote(), ttl=1e6)
     assert claim is not None
     return claim
 
@@ -348,7 +350,7 @@ def test_a_request_for_a_run_that_ends_at_that_moment_does_not_wait_for_it(
             context.__enter__()
             until_blocked(third)
 
-        context = beside(lambda: keys.append(other.save_study(design(0, arms="a"), settings={})))
+        context = beside(lambda: keys.append(other.save_study(design(0, arms="a"), call_options={})))
         one._db.write(finish)
         context.__exit__(None, None, None)
         assert one.waiting(keys[0]) == Counts(done=1)
@@ -371,7 +373,7 @@ def test_a_run_that_ends_while_it_is_asked_for_is_not_waited_for(
             return ask(*given)
 
         monkeypatch.setattr(requests, "ask", asked)
-        key = one.save_study(design(0, arms="a"), settings={})
+        key = one.save_study(design(0, arms="a"), call_options={})
         context.__exit__(None, None, None)
         assert one.waiting(key) == Counts(done=1)
         assert one.check() == []

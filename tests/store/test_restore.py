@@ -50,9 +50,9 @@ def backup(path: Path, empty: Path, make_study: Make) -> Path:
     shutil.copy(empty, path)
     target = path.with_name("backup.db")
     with Store.open(str(path)) as store:
-        store.save_study(make_study(2), settings={})
+        store.save_study(make_study(2), call_options={})
         store.backup(target)
-        store.save_study(make_study(3), settings={})
+        store.save_study(make_study(3), call_options={})
     return target
 
 
@@ -114,7 +114,7 @@ def test_a_damaged_database_is_replaced(path: Path, backup: Path) -> None:
 
 def test_a_live_database_is_a_backup_too(path: Path, backup: Path, make_study: Make) -> None:
     with Store.open(str(backup)) as store:
-        store.save_study(make_study(5), settings={})
+        store.save_study(make_study(5), call_options={})
         assert restore(str(path), backup).runs == 5
     assert runs_in(path) == 5
 

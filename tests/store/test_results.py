@@ -157,7 +157,7 @@ def test_metrics_belong_to_done_runs_and_to_the_attempt_that_ended_them(
 
 def test_results_come_in_the_order_asked_for_and_in_few_queries(store: Store, make_study: Make, remote: Make) -> None:
     study = make_study(40)
-    key = store.save_study(study, settings={})
+    key = store.save_study(study, call_options={})
     for number in range(20):
         claim = store.claim(key, remote())
         assert claim is not None
@@ -189,7 +189,7 @@ def test_results_are_detached(url: str, take: Make, store: Store) -> None:
 
 def test_a_run_is_found_by_any_unique_prefix(store: Store, make_study: Make) -> None:
     study = make_study(30)
-    store.save_study(study, settings={})
+    store.save_study(study, call_options={})
     ids = sorted(run.run_id for run in study.runs)
     for run_id in ids:
         assert store.find(run_id).run.run_id == store.find(f" {run_id[:12].upper()} ").run.run_id == run_id
@@ -210,7 +210,7 @@ def test_a_run_is_found_by_any_unique_prefix(store: Store, make_study: Make) -> 
 
 def test_runs_are_listed_by_state_with_a_limit(store: Store, make_study: Make, remote: Make) -> None:
     study = make_study(5)
-    key = store.save_study(study, settings={})
+    key = store.save_study(study, call_options={})
     claim = store.claim(key, remote())
     assert claim is not None
     store.fail(claim, "boom")

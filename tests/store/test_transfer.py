@@ -13,7 +13,7 @@ import pytest
 from golden_texts import raising, worded
 from lives import life
 
-from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.portable import ORDER
 from ablate.store.schema import REVISIONS, metadata
 from ablate.store.store import Store, look_at_import
@@ -29,7 +29,7 @@ def lived(path: Path, fake: Any, make_run: Make, make_study: Make, remote: Make)
     """A SQLite database in which every kind of write has happened."""
     with Store.open(str(path), clock=fake.clock) as store:
         life(store, fake, make_run, make_study, remote)
-        odd = store.claim(store.save_study(make_study([make_run("odd")], "ö\u2028'\""), settings={}), remote("w9"))
+        odd = store.claim(store.save_study(make_study([make_run("odd")], "ö\u2028'\""), call_options={}), remote("w9"))
         store.record_epoch(odd, [EpochRecord(1, "val", {"a metric": 0.1 + 0.2, "nan": float("nan"), "n": 5e-324})])
         store.fail(odd, "two\nlines, a tab\t and </script>")
         asked = StoredTrial("7" * 64, 0, "s", None, "A/c", {"optimizer.lr": 0.1 + 0.2}, {}, (odd.run.run_id,))
@@ -47,7 +47,7 @@ def other(tmp_path: Path, fake: Any) -> Iterator[Store]:
 
 
 def finished(store: Store, study: Any, worker: Any, top1: float) -> None:
-    claim = store.claim(store.save_study(study, settings={}), worker)
+    claim = store.claim(store.save_study(study, call_options={}), worker)
     assert claim is not None
     store.record_epoch(claim, [EpochRecord(1, "val", {"top1": top1})])
     store.finish(claim, Outcome({"top1": top1, "examples_per_second": 100 * top1}), 1.0)
@@ -105,7 +105,7 @@ def test_an_export_names_no_folder_of_the_machine_and_comes_home_as_what_it_was(
     with Store.open(str(path), clock=fake.clock) as store:
         for file in ("study.yaml", "/home/ada/thesis/study.yaml"):
             study = replace(make_study([make_run("a")], f"s{len(file)}"), file=file)
-            store.save_study(study, settings=settings, folder="/home/ada/thesis")
+            store.save_study(study, call_options=settings, folder="/home/ada/thesis")
         store.export(tmp_path / "all.jsonl")
         assert "ada" not in (tmp_path / "all.jsonl").read_text(encoding="utf-8")
         before = dump(store)
@@ -182,7 +182,7 @@ def test_what_a_run_cost_is_no_different_result(
 ) -> None:
     with Store.open(str(path)) as here:
         for store, speed in ((here, 100.0), (other, 200.0)):
-            claim = store.claim(store.save_study(make_study(1), settings={}), remote(f"w{speed}"))
+            claim = store.claim(store.save_study(make_study(1), call_options={}), remote(f"w{speed}"))
             store.finish(claim, Outcome({"top1": 0.5, "examples_per_second": speed, "peak_memory": speed}), speed)
         other.export(tmp_path / "other.jsonl")
         found = here.import_from(str(tmp_path / "other.jsonl"))
@@ -196,7 +196,7 @@ def test_attempts_of_two_machines_stand_side_by_side(
     """Failed here, done there: the result comes with an attempt number after ours."""
     study = make_study([make_run()])
     with Store.open(url.replace("results.db", "middle.db")) as here:
-        failed = here.claim(here.save_study(study, settings={}), remote("here"))
+        failed = here.claim(here.save_study(study, call_options={}), remote("here"))
         here.record_epoch(failed, [EpochRecord(1, "val", {"top1": 0.1})])
         here.fail(failed, "boom")
         finished(other, study, remote("there"), 0.75)
@@ -217,7 +217,7 @@ def test_a_run_that_somebody_trains_here_is_left_to_them(
 ) -> None:
     study = make_study(1)
     with Store.open(str(path)) as here:
-        claim = here.claim(here.save_study(study, settings={}), remote("here"))
+        claim = here.claim(here.save_study(study, call_options={}), remote("here"))
         finished(other, study, remote("there"), 0.75)
         other.export(tmp_path / "other.jsonl")
         assert here.import_from(str(tmp_path / "other.jsonl")).kept == (study.runs[0].run_id,)
@@ -270,7 +270,7 @@ def test_what_was_verified_is_joined_and_what_is_here_stays(url: str, other: Sto
 def test_an_export_is_whole_or_not_there(lived: Store, tmp_path: Path) -> None:
     target = tmp_path / "all.jsonl"
     target.write_text("precious")
-    with raising(StoreError, "all\\.jsonl"):
+    with raising(UsageError, "all\\.jsonl", code="exists"):
         lived.export(target)
     assert target.read_text() == "precious"
     lived.export(target, overwrite=True)

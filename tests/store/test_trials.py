@@ -68,7 +68,7 @@ def test_failed_ones_run_again_and_the_others_keep_their_order(store: Store) -> 
 
 
 def test_tunings_own_studies_are_found_by_name_alone(store: Store, make_study: Make) -> None:
-    store.save_study(make_study(2), settings={})
-    store.save_study(replace(make_study(3), name="tune:toy:12345678"), settings={})
+    store.save_study(make_study(2), call_options={})
+    store.save_study(replace(make_study(3), name="tune:toy:12345678"), call_options={})
     assert ["tune:" in item.name for item in store.studies()] == [False]
     assert [item.name for item in store.studies("tune:toy:12345678")] == ["tune:toy:12345678"]

@@ -11,7 +11,7 @@ import pytest
 from golden_texts import coded
 
 from ablate.errors import StudyError
-from ablate.study.loader import Settings, load_text
+from ablate.study.loader import Choices, load_text
 from ablate.study.values.study import Study
 
 LEE = """\
@@ -59,7 +59,7 @@ Mistakes = Callable[..., list[str]]
 
 
 def _read(text: str, file: str = "s.yaml", **settings: Any) -> Study:
-    return load_text(textwrap.dedent(text), file, Settings(**settings))
+    return load_text(textwrap.dedent(text), file, Choices(**settings))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ablate.errors import AblateError, StudyError
 from ablate.parts.declare import FIRST, Field, Network, Optimizer, Part, Refinement, Transform
 from ablate.parts.found import parts, register, unregister
 from ablate.study.grammar import json_schema
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.recipes.digest import arm_id, canonical_json
 from ablate.study.recipes.recipe import FIRST_OF_PARTS, fields, flatten, parse_recipe, written
 from ablate.study.recipes.transforms import transforms
@@ -168,7 +168,7 @@ def shake(**fields_: Field) -> Refinement:
 
 
 def ids_of(name: str, profile: str | None = "cpu") -> list[tuple[str, str]]:
-    study = load(ROOT / "experiments" / name, Settings(profile))
+    study = load(ROOT / "experiments" / name, Choices(profile))
     return [(run.run_id, canonical_json(run.recipe.json)) for run in study.runs]
 
 

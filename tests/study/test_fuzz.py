@@ -18,7 +18,7 @@ from ablate.parts.weights import RUN_KEYS
 from ablate.study.document.keys import FACTOR, METRIC, PROFILE, STUDY, TABLE, TRAINER
 from ablate.study.document.source import parse
 from ablate.study.grammar import json_schema
-from ablate.study.loader import Settings, load_text
+from ablate.study.loader import Choices, load_text
 from ablate.study.recipes.digest import canonical_json, run_id
 from ablate.study.recipes.recipe import fields
 from ablate.study.recipes.transforms import transforms
@@ -103,7 +103,7 @@ PLAIN: Any = parse(SAMPLE).data
 OWN: Any = parse(OWN_TRAINER).data
 
 
-def check(text: str, chosen: Settings | None = None) -> bool:
+def check(text: str, chosen: Choices | None = None) -> bool:
     """Read a text; True where it is a study."""
     try:
         study = load_text(text, "no/such/folder/s.yaml", chosen)
@@ -178,7 +178,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 CHOSEN = st.builds(
-    Settings,
+    Choices,
     st.sampled_from((None, None, "cpu", "walk", "gpu")),
     st.lists(st.one_of(st.builds("{}={}".format, st.sampled_from(WORDS), st.sampled_from(WORDS)), st.text(max_size=20)), max_size=2).map(tuple),
     st.one_of(st.none(), st.integers(-1, 3), st.lists(st.integers(-1, 3), max_size=3).map(tuple)),
@@ -218,7 +218,7 @@ def test_right_keys_with_any_values(data: dict[str, Any]) -> None:
 
 @MODEST
 @given(mutated(), CHOSEN)
-def test_changed_studies(text: str, chosen: Settings) -> None:
+def test_changed_studies(text: str, chosen: Choices) -> None:
     check(text, chosen)
 
 
@@ -235,9 +235,9 @@ def test_studies_with_characters_changed(data: st.DataObject) -> None:
 
 def test_the_sample_itself_is_a_study_in_every_scale() -> None:
     for profile in (None, "cpu", "walk"):
-        assert check(SAMPLE, Settings(profile))
+        assert check(SAMPLE, Choices(profile))
 
 
 def test_the_sample_with_a_trainer_of_its_own_is_one_too() -> None:
     for profile in (None, "cpu"):
-        assert check(OWN_TRAINER, Settings(profile))
+        assert check(OWN_TRAINER, Choices(profile))

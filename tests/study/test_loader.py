@@ -8,7 +8,7 @@ from golden_texts import raising
 
 from ablate.errors import NotFound
 from ablate.study.document.keys import STUDY
-from ablate.study.loader import Settings, find, load, load_text
+from ablate.study.loader import Choices, find, load, load_text
 
 
 def test_a_study_is_a_value(lee: str) -> None:
@@ -192,7 +192,7 @@ def test_a_bare_name_is_looked_for_here_then_in_experiments(folder: Path) -> Non
     assert {name: str(find(name)) for name in found} == found
     (folder / "there.yaml").write_text("study: s\n")
     assert str(find("there.yaml")) == "there.yaml"
-    assert load("there", Settings(seeds=1)).file == "experiments/there.yaml"
+    assert load("there", Choices(seeds=1)).file == "experiments/there.yaml"
 
 
 def test_a_name_that_is_not_there_says_what_is(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from golden_texts import coded
 
 from ablate.errors import StudyError
-from ablate.study.loader import Settings, load, load_text
+from ablate.study.loader import Choices, load, load_text
 from ablate.study.values.study import Study
 
 
@@ -221,7 +221,7 @@ def test_a_long_chain_of_studies_ends_in_a_sentence(two: Path) -> None:
 
 def test_settings_of_the_command_line_do_not_reach_the_parent(two: Path) -> None:
     child(two, "{study: parent.yaml, arm: resnet18}")
-    study = load(two / "child.yaml", Settings(sets=("epochs=7",), seeds=1))
+    study = load(two / "child.yaml", Choices(sets=("epochs=7",), seeds=1))
     assert study.runs[0].recipe["epochs"] == 7
     assert [run.recipe["epochs"] for run in study.parents] == [1]
 
@@ -240,7 +240,7 @@ def test_the_folders_of_parents_are_known_where_their_files_of_weights_lie(tmp_p
 
 def stored(study: Study, file: str) -> Study:
     """The study as its stored text says it, its file now being called `file`."""
-    return load_text(study.source, file, Settings(sources=study.parent_sources, weights=study.weights))
+    return load_text(study.source, file, Choices(sources=study.parent_sources, weights=study.weights))
 
 
 def test_a_stored_text_needs_neither_its_parents_files_nor_its_weights(two: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from repositories import commit, git, write
 from ablate.study.code.provenance import codes_of
 from ablate.study.code.replaced import WrongCount, replaced
 from ablate.study.code.snapshot import take
-from ablate.study.loader import Settings, load, load_text
+from ablate.study.loader import Choices, load, load_text
 
 STUDY = """\
 study: s
@@ -143,9 +143,9 @@ def test_a_branch_that_moves_is_another_study_and_a_stored_one_stays(project: Pa
     after = load(project / "s.yaml")
     assert before.text != after.text
     assert [run.run_id for run in before.runs if run in after.runs] == [run.run_id for run in before.runs[1::2]]
-    stored = load_text(before.source, before.file, Settings(commits=before.commits))
+    stored = load_text(before.source, before.file, Choices(commits=before.commits))
     assert stored.runs == before.runs
-    assert load_text(before.source, "/nowhere/s.yaml", Settings(commits=before.commits)).runs == before.runs
+    assert load_text(before.source, "/nowhere/s.yaml", Choices(commits=before.commits)).runs == before.runs
 
 
 def test_a_revision_that_is_not_there(project: Path, mistakes: Any, tmp_path: Path) -> None:

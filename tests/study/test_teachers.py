@@ -132,7 +132,7 @@ def test_mistakes_are_told_at_the_teacher(folder: Path, teacher: str, message: s
 def test_the_store_gives_each_seed_its_own_teacher_back(folder: Path) -> None:
     study = pupil(folder, "{study: big.yaml, arm: '0.2'}")
     with Store.open(str(folder / "runs.db")) as store:
-        store.save_study(study, settings={})
+        store.save_study(study, call_options={})
         kept = {one.run.run_id: one.run for one in store.list_runs(study="pupil")}
     assert {run.run_id: run for run in (*study.runs, *study.parents)} == kept
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.study.loader import Settings, load_text
+from ablate.study.loader import Choices, load_text
 from ablate.study.values.study import Study, full_name
 
 OWN = """\
@@ -25,11 +25,11 @@ BUILT_IN = (
 
 
 def own(*sets: str) -> Study:
-    return load_text(OWN, "s.yaml", Settings(sets=sets))
+    return load_text(OWN, "s.yaml", Choices(sets=sets))
 
 
 def built_in(*sets: str) -> Study:
-    return load_text(BUILT_IN, "s.yaml", Settings(sets=sets))
+    return load_text(BUILT_IN, "s.yaml", Choices(sets=sets))
 
 
 def given_as(value: str) -> Any:

@@ -13,7 +13,7 @@ from ablate.dispatch.contract.slots import Slot
 from ablate.dispatch.processes.local import LocalExecutor
 from ablate.store.store import Store
 from ablate.store.values import StoredTrial
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.tuning.session import Session
 
 Make = Callable[..., object]
@@ -102,7 +102,7 @@ def test_a_suggestion_that_comes_again_is_not_trained_again(toy, run) -> None:
 def test_what_tuning_has_trained_is_done_for_the_study(toy, run) -> None:
     tuning = toy(space="{optimizer.lr: {values: [0.01, 0.1]}}", sampler="grid", budget=None, arms="all")
     run(tuning)
-    study = load(Path(tuning.file).with_name("toy.yaml"), Settings(seeds=1))
+    study = load(Path(tuning.file).with_name("toy.yaml"), Choices(seeds=1))
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
         assert {state.state for state in store.states([run.run_id for run in study.runs]).values()} == {"done"}
         assert len(store.list_runs()) == len(study.runs) == 4

@@ -58,7 +58,7 @@ def init(
 
 
 def _asked() -> str:
-    """The file that somebody types; the default for an empty line. Raises Abort where the input ends."""
+    """The file that is typed in; the default for an empty line. Raises Abort where the input ends."""
     print(f"File [{DEFAULT}]: ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()  # typer.prompt writes to stdout, too
     if not line:

@@ -149,7 +149,7 @@ def _weights(store: Store, result: RunResult, folder: Path) -> tuple[Path, str]:
 
 def _train_again(store: Store, result: RunResult) -> str:
     """The command that trains this run, among those of its seed, into a new database."""
-    from ablate.project.stored import place_of
+    from ablate.project.records import place_of
 
     link = next((link for link in store.links([result.run.run_id])[result.run.run_id] if link.arm), None)
     known = store.studies(name=link.study, profile=link.profile or "", sets=link.sets) if link else ()

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.cli import completion
-from ablate.cli.common import Db, ProfileOption, SetOption, print_json_text, require_reader, say, stdout_console
+from ablate.cli.common import (
+    Db,
+    ProfileOption,
+    SetOption,
+    StoredStudyArgument,
+    print_json_text,
+    require_reader,
+    say,
+    stdout_console,
+)
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
 from ablate.project.answers import answer_of
 from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render, styled
@@ -28,14 +37,7 @@ WRITTEN = OF_STUDIES
 
 
 def report(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STUDY]",
-            help="A study file, or the name of a study that was run.",
-            autocompletion=completion.studies,
-        ),
-    ] = None,
+    study: StoredStudyArgument = None,
     table: Annotated[
         str | None,
         typer.Option("--table", help="One table of the study.  [default: all]", autocompletion=completion.tables),
@@ -213,13 +215,13 @@ def _shown(loaded: Study) -> list[str]:
 def _say_what_is_left(store: Store, loaded: Study, study: str | None, db: str | None) -> Plan:
     from ablate.cli.screens import TROUBLES, next_step, say_stale, say_troubles
     from ablate.project.planning import make_plan
-    from ablate.project.stored import settings_of
+    from ablate.project.stored import file_and_seeds
 
     planned = make_plan(loaded, store)
     say_stale(planned)
     if any(planned.counts[state] for state in ("to_run", "running", *TROUBLES)):
         say_troubles(planned, db)
-        file, seeds = settings_of(store, loaded, study)
+        file, seeds = file_and_seeds(store, loaded, study)
         say(next_step(planned, file, seeds, db))
     return planned
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from ablate.cli import completion
-from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
+from ablate.cli.common import (
+    Db,
+    JsonOption,
+    ProfileOption,
+    SetOption,
+    StoredStudyArgument,
+    print_json,
+    require_reader,
+    say,
+    stdout_console,
+)
 from ablate.project.advice import command
 from ablate.project.text import plural
 
@@ -18,14 +25,7 @@ if TYPE_CHECKING:
 
 
 def status(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STUDY]",
-            help="A study file, or the name of a study that was run.",
-            autocompletion=completion.studies,
-        ),
-    ] = None,
+    study: StoredStudyArgument = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
     db: Db = None,
@@ -34,7 +34,8 @@ def status(
     """Show what is done, running, failed and left, for one study or for all."""
     from ablate.cli.screens import next_step, print_arms, say_stale, say_troubles
     from ablate.project.planning import make_plan, plan_document, tuning_plan
-    from ablate.project.stored import changed_since, every_study, settings_of, stored_study, tuning_studies
+    from ablate.project.records import tuning_studies
+    from ablate.project.stored import changed_since, every_study, file_and_seeds, stored_study
 
     store = require_reader(db)
     wanted = every_study(store) if study is None else [stored_study(store, study, profile, set_ or ())]
@@ -56,7 +57,7 @@ def status(
                 say(changed)
         say_stale(planned)
         _say_nobody(planned, store)
-        file, seeds = settings_of(store, planned.study, study)
+        file, seeds = file_and_seeds(store, planned.study, study)
         say(f"  {next_step(planned, file, seeds, db)}")
     for record, queued in tunings:
         planned = tuning_plan(record, queued, store)
@@ -75,12 +76,12 @@ def _say_nobody(planned: Plan, store: Store) -> None:
 
 def _tuning_step(record: StoredStudy, planned: Plan, db: str | None) -> str:
     """What to do next with a tuning."""
-    from ablate.project.stored import is_compared
+    from ablate.project.records import is_compared
 
     if is_compared(record):
         return f"The report: {command('report', record.name.split(':')[1], profile=record.profile, sets=record.sets, db=db)}"
-    file = str(record.settings.get("tune", record.file))
-    sets = record.settings.get("set", ())
+    file = str(record.call_options.get("tune", record.file))
+    sets = record.call_options.get("set", ())
     report = command("tune", "report", file, profile=record.profile, sets=sets, db=db)
     if not planned.left:
         return f"The report: {report}"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.cli import completion, streams
-from ablate.cli.common import Db, ProfileOption, SetOption, require_reader, stdout_console
+from ablate.cli import streams
+from ablate.cli.common import Db, ProfileOption, SetOption, StoredStudyArgument, require_reader, stdout_console
 from ablate.project.text import duration, plural
 from ablate.study.values.digits import brief
 from ablate.study.values.recipe import epochs_of
@@ -55,14 +55,7 @@ class Frame:
 
 
 def watch(
-    study: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STUDY]",
-            help="A study file, or the name of a study that was run.",
-            autocompletion=completion.studies,
-        ),
-    ] = None,
+    study: StoredStudyArgument = None,
     profile: ProfileOption = None,
     set_: SetOption = None,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between updates.")] = 2.0,
@@ -83,7 +76,8 @@ def _plans(store: Store, name: str | None, profile: str | None, sets: list[str])
     """The plan of the study that is meant; without a name, of all of the database. Tunings grow, so their trials are looked up
     each time."""
     from ablate.project.planning import make_plan, tuning_plan
-    from ablate.project.stored import every_study, stored_study, tuning_studies
+    from ablate.project.records import tuning_studies
+    from ablate.project.stored import every_study, stored_study
 
     named = [stored_study(store, name, profile, sets)] if name is not None else every_study(store)
 

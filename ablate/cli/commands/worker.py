@@ -141,8 +141,8 @@ class _Hand:
         from ablate.dispatch.worker.folders import sources_here, working_folder
         from ablate.project.calls import trainer_options
         from ablate.project.planning import make_plan
+        from ablate.project.records import load_record, place_of
         from ablate.project.sources import take_sources
-        from ablate.project.stored import load_record, place_of
         from ablate.store.store import Store
         from ablate.study.assign.foreign_trainer import fit_name
         from ablate.study.code.scripts import globs_of
@@ -150,7 +150,7 @@ class _Hand:
         loaded = load_record(request)
         runs, watch = (*loaded.parents, *loaded.runs), globs_of(loaded.trainer)
         try:
-            sources = sources_here(request.settings.get("sources") or {}, request.folder, home(), place_of(request))
+            sources = sources_here(request.call_options.get("sources") or {}, request.folder, home(), place_of(request))
             folder = (
                 _there(request.folder)
                 if sources

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
-from ablate.dispatch.declare import Settings
+from ablate.dispatch.declare import Options
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.follow import Crew, nobody_left
 from ablate.dispatch.elsewhere.reach import follow_grid, said_error, shares, work_for
@@ -26,10 +26,10 @@ from ablate.errors import AblateError, UsageError
 
 
 class CommandExecutor:
-    """See the module. `settings` are those of `engines/command.py`."""
+    """See the module. `options` are those of `engines/command.py`."""
 
-    def __init__(self, settings: Settings) -> None:
-        start = ENGINE.complete(settings)["start"]
+    def __init__(self, options: Options) -> None:
+        start = ENGINE.complete(options)["start"]
         try:
             self._words = shlex.split(start)
         except ValueError as error:

@@ -20,7 +20,7 @@ from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.room import usable_cores
 from ablate.dispatch.contract.signals import SIGNALS, listening
 from ablate.dispatch.contract.slots import visible_gpus
-from ablate.dispatch.declare import Settings
+from ablate.dispatch.declare import Options
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.follow import Crew, nobody_left
 from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, EngineStop, serve
@@ -35,10 +35,10 @@ REPLACED_EACH = 3
 
 
 class RayExecutor:
-    """See the module. `settings` are those of `engines/ray.py`."""
+    """See the module. `options` are those of `engines/ray.py`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = ENGINE.complete(settings)
+    def __init__(self, options: Options) -> None:
+        self._options = ENGINE.complete(options)
         self._ray = _ray()
 
     def check(self, device: str, workers: int | None, threads: int | None, database: str) -> None:
@@ -65,7 +65,7 @@ class RayExecutor:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         _make_private(Path.home() / ".ray")
-        address = self._settings.get("address") or os.environ.get("RAY_ADDRESS")
+        address = self._options.get("address") or os.environ.get("RAY_ADDRESS")
         where: dict[str, Any] = {"address": address}
         if address is None:
             where = {"address": "local", "num_cpus": usable_cores(), "num_gpus": len(visible_gpus()), "include_dashboard": False}  # fmt: skip
@@ -88,10 +88,10 @@ class RayExecutor:
     def _asked(self) -> dict[str, Any]:
         """What one worker asks of a node, as options of a Ray task."""
         asked = {
-            "num_cpus": self._settings["num_cpus"],
-            "num_gpus": self._settings["num_gpus"],
-            "resources": self._settings.get("resources", {}),
-            **({"memory": self._settings["memory"]} if "memory" in self._settings else {}),
+            "num_cpus": self._options["num_cpus"],
+            "num_gpus": self._options["num_gpus"],
+            "resources": self._options.get("resources", {}),
+            **({"memory": self._options["memory"]} if "memory" in self._options else {}),
         }
         if asked["num_gpus"] > 1 and asked["num_gpus"] % 1:
             raise UsageError(f"--ray num_gpus={asked['num_gpus']:g}: Ray gives whole GPUs above 1.")
@@ -122,7 +122,7 @@ class RayExecutor:
         return places
 
     def _may_replace(self, count: int) -> int:
-        return int(self._settings.get("max_replaced", REPLACED_EACH * count))
+        return int(self._options.get("max_replaced", REPLACED_EACH * count))
 
 
 class RayFleet:

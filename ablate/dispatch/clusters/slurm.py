@@ -23,7 +23,7 @@ from ablate.dispatch.clusters.slurm_jobs import SlurmFleet, command
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import listening
-from ablate.dispatch.declare import Settings
+from ablate.dispatch.declare import Options
 from ablate.dispatch.elsewhere import gridfile
 from ablate.dispatch.elsewhere.follow import Crew, follow, nobody_left
 from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, EngineStop, serve
@@ -36,10 +36,10 @@ LOOKS = 5.0
 
 
 class SlurmExecutor:
-    """See the module. `settings` are those of `engines/slurm.py`."""
+    """See the module. `options` are those of `engines/slurm.py`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = ENGINE.complete(settings)
+    def __init__(self, options: Options) -> None:
+        self._options = ENGINE.complete(options)
         self._submitit = _submitit()
 
     def check(self, device: str, workers: int | None, threads: int | None, database: str) -> None:
@@ -66,14 +66,14 @@ class SlurmExecutor:
     def _nodes(self) -> set[str]:
         """The hosts where jobs may run; empty where the controller does not say (sbatch will say why)."""
         words = ["sinfo", "--noheader", "--Node", "--format=%n"]
-        if "partition" in self._settings:
-            words.append(f"--partition={self._settings['partition']}")
+        if "partition" in self._options:
+            words.append(f"--partition={self._options['partition']}")
         return set(command(words)[1].split())
 
     def _submit(self, grid: Path, limits: Sequence[int | None], database: str) -> dict[str, str]:
         """Job ids by worker name. Raises UsageError with what sbatch said."""
         executor = self._submitit.SlurmExecutor(
-            folder=grid.parent / "jobs", max_num_timeout=self._settings["max_requeues"]
+            folder=grid.parent / "jobs", max_num_timeout=self._options["max_requeues"]
         )
         executor.update_parameters(**self._parameters())
         names = [str(number) for number in range(len(limits))]
@@ -92,8 +92,8 @@ class SlurmExecutor:
         return {name: job.job_id for name, job in zip(names, jobs, strict=True)}
 
     def _parameters(self) -> dict[str, Any]:
-        """What submitit is told, from our settings."""
-        given = self._settings
+        """What submitit is told, from our options."""
+        given = self._options
         cores = given["cpus_per_task"]
         extra = {"requeue": True, **given.get("extra", {})}
         if "reservation" in given:

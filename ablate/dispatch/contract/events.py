@@ -1,4 +1,4 @@
-"""What happens in a grid, as frozen values for whoever shows it: a live display, a log, a test.
+"""What happens in a grid, as frozen values for a live display, a log or a test.
 
 Events of one slot arrive in their order; the executor calls `on_event` from one thread at a time.
 """

@@ -97,7 +97,7 @@ class Executor(Protocol):
         ...
 
     def run(self, request: GridRequest) -> GridReport:
-        """Work on the study until nothing is left to claim, a limit is reached or somebody says stop."""
+        """Work on the study until nothing is left to claim, a limit is reached or a stop is asked for."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What dispatch asks of the store: a queue of runs with leases. Tests have one in memory.
+"""What dispatch asks of the store: a queue of runs with leases.
 
 Every method that takes a `Claim` may raise `LeaseLost`: a newer attempt holds the run, and nothing that this worker does
 to it counts any more. A store that is busy or away raises `StoreError`.

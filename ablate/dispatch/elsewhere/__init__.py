@@ -1,1 +1,1 @@
-"""What workers on other hosts need: a file of the grid, a queue, and somebody who watches."""
+"""What workers on other hosts need: a grid file, a queue, and a command that watches."""

@@ -1,6 +1,6 @@
 """Following a grid whose workers are elsewhere: the store says what happens to runs, the engine who still works.
 
-No engine decides whether a run is done. It is asked one thing, whether anybody is left to do the rest.
+No engine decides whether a run is done. It is asked only whether any worker is left for the rest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Crew:
     """The workers of a grid at one moment.
 
     `alive` counts those that work or will; `waiting` says for what they wait, if anything; `news` are events to pass
-    on; `hopeless` is set where nobody will ever work.
+    on; `hopeless` is set where no worker will ever start.
     """
 
     alive: int
@@ -64,7 +64,7 @@ class Fleet(Protocol):
 
 
 def follow(request: GridRequest, fleet: Fleet) -> events.GridReport:
-    """Watch until no run is left, no worker is left, or somebody says stop; then see to it that no worker stays."""
+    """Watch until no run or no worker is left, or a stop is asked for; then make sure that no worker stays."""
     started = time.monotonic()
     watcher = Watcher(request)
     errors: list[AblateError] = []

@@ -1,7 +1,7 @@
 """What workers on other hosts must know of a grid, as one JSON file in a folder that all hosts share.
 
     HOME/grids/<id>/grid.json           the request: its key in the store, trainer, options, lease times
-    HOME/grids/<id>/endings/<name>.json how the worker of that name left, for whoever started it
+    HOME/grids/<id>/endings/<name>.json how the worker of that name left, for the command that started it
     HOME/grids/<id>/jobs/               what the engine writes: logs
     HOME/grids/<id>/more                there as long as more runs may come: a study that grows while it is worked on
 
@@ -173,7 +173,7 @@ def request_from(path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_ending(path: Path, name: str, code: int, report: GridReport | AblateError) -> None:
-    """Say how a worker left. A disk that is full keeps nobody from leaving."""
+    """Note how a worker left. A full disk does not keep it from leaving."""
     errors = [report] if isinstance(report, AblateError) else report.errors
     document = {"exit_code": code, "errors": [redact(str(error)) for error in errors]}
     target = path.parent / "endings" / f"{name}.json"

@@ -1,6 +1,6 @@
 """A worker that some engine, or a person, started on this host: the `local` executor's loop until nothing is left.
 
-It opens the store itself and claims runs there, so it needs nobody's leave to begin and may be killed at any moment.
+It opens the store itself and claims runs there, so it may begin at once and be killed at any moment.
 """
 
 from __future__ import annotations

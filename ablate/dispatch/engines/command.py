@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.dispatch.declare import Engine, Option, Settings, text
+from ablate.dispatch.declare import Engine, Option, Options, text
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
@@ -17,10 +17,10 @@ def start(value: object) -> str:
     return text(value)
 
 
-def _make(settings: Settings) -> Executor:
+def _make(options: Options) -> Executor:
     from ablate.dispatch.clusters.command import CommandExecutor
 
-    return CommandExecutor(settings)
+    return CommandExecutor(options)
 
 
 ENGINE = Engine(

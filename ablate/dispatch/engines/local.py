@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.dispatch.declare import Engine, Settings
+from ablate.dispatch.declare import Engine, Options
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
 
 
-def _make(settings: Settings) -> Executor:
+def _make(options: Options) -> Executor:
     from ablate.dispatch.processes.local import LocalExecutor
 
     return LocalExecutor()

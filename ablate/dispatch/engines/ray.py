@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.dispatch.declare import Engine, Option, Settings, amounts, count, memory, number, text
+from ablate.dispatch.declare import Engine, Option, Options, amounts, count, memory, number, text
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
     from ablate.study.values.resources import Resources
 
 
-def _make(settings: Settings) -> Executor:
+def _make(options: Options) -> Executor:
     from ablate.dispatch.clusters.ray import RayExecutor
 
-    return RayExecutor(settings)
+    return RayExecutor(options)
 
 
-def asks(needs: Resources, site: Settings, said: Settings) -> Settings:
-    """The site's settings with what one run takes; `said` goes over both."""
+def asks(needs: Resources, site: Options, said: Options) -> Options:
+    """The site's options with what one run takes; `said` goes over both."""
     amounts = {"num_gpus": needs.gpus, "num_cpus": needs.cpus, "memory": needs.memory}
     return {**site, **{name: amount for name, amount in amounts.items() if amount is not None}, **said}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ablate.dispatch.declare import Engine, Option, Settings, count, flags, lines, positive, text
+from ablate.dispatch.declare import Engine, Option, Options, count, flags, lines, positive, text
 
 if TYPE_CHECKING:
     from ablate.dispatch.contract.executor import Executor
@@ -37,8 +37,8 @@ _OTHER_MEMORY = ("mem", "mem-per-cpu", "mem-per-gpu")
 """Options of sbatch under `extra` that would contradict what a study asks for."""
 
 
-def asks(needs: Resources, site: Settings, said: Settings) -> Settings:
-    """The site's settings with what one run takes; `said` goes over both. A site that names a type of GPU, as in gpu:a100:1,
+def asks(needs: Resources, site: Options, said: Options) -> Options:
+    """The site's options with what one run takes; `said` goes over both. A site that names a type of GPU, as in gpu:a100:1,
     or `gpus_per_node`, keeps its way of asking."""
     asked = dict(site)
     other: tuple[str, ...] = ()
@@ -68,10 +68,10 @@ def _gpus(site: dict[str, Any], gpus: int, said: set[str]) -> dict[str, Any]:
     return {"gres": ",".join(others)} if others else {}
 
 
-def _make(settings: Settings) -> Executor:
+def _make(options: Options) -> Executor:
     from ablate.dispatch.clusters.slurm import SlurmExecutor
 
-    return SlurmExecutor(settings)
+    return SlurmExecutor(options)
 
 
 ENGINE = Engine(

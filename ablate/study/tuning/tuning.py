@@ -20,7 +20,7 @@ from ablate.study.document.find import find
 from ablate.study.document.keys import TUNING
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, read
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.recipes.normalise import SELECTORS, has_validation
 from ablate.study.tuning.scripts import check_path, check_recipe, check_reported, script_recipe, tuned_metric
 from ablate.study.tuning.space import read_space
@@ -109,7 +109,7 @@ class _Reader:
         """The study that is tuned, with this file's recipe and seeds; None after a mistake. Its own are told beside ours."""
         profile = self.profile or self.problems.text(("profile",), "a profile of the study") or None
         try:
-            return load(path, Settings(profile, self.sets, seeds, recipe))
+            return load(path, Choices(profile, self.sets, seeds, recipe))
         except NotFound as error:
             self.problems.add(("study",), "absent-file", str(error))
         except StudyError as error:

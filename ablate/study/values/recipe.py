@@ -1,4 +1,4 @@
-"""The recipe of an arm or a run, whoever's trainer it is for, as all that comes after planning asks it."""
+"""The recipe of an arm or a run, for any trainer, as everything after planning sees it."""
 
 from __future__ import annotations
 
