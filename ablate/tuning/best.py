@@ -12,6 +12,7 @@ from ablate.errors import NotFound
 from ablate.study.document.source import flow_scalar
 from ablate.study.loader import Choices, load
 from ablate.study.recipes.recipe import fields, weights_paths
+from ablate.study.values.resources import memory_text
 from ablate.study.values.study import Arm, Study
 from ablate.study.values.trials import Tuning, TuningResult
 from ablate.tuning.best_script import settings_lines, trainer_lines
@@ -40,10 +41,19 @@ def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:
         f"study: {study.name}-tuned" if len(study.name) < 74 else f"study: {study.name[:74]}-tuned",
         f"about: {json.dumps(study.about, ensure_ascii=False)}",
         *(_own(study, levels, folder) if study.trainer is None else _script(study, levels)),
+        *_resources(study),
         f"seeds: {_flow(list(seeds))}",
         f"baseline: {{arm: {flow_scalar(names[baseline.name])}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _resources(study: Study) -> list[str]:
+    """What one run takes, where the study says so."""
+    amounts: dict[str, object] = dict(study.resources.json)
+    if study.resources.memory is not None:
+        amounts["memory"] = memory_text(study.resources.memory)
+    return [f"resources: {_flow(amounts)}"] if amounts else []
 
 
 Levels = Mapping[str, Mapping[str, Any]]

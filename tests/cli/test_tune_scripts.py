@@ -19,6 +19,7 @@ from ablate.store.values import StoredTrial
 from ablate.study.loader import load
 from ablate.study.records import RunResult
 from ablate.study.tuning.tuning import load_tuning
+from ablate.study.values.resources import Resources
 from ablate.tuning.recipes import tuning_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -273,6 +274,7 @@ def test_what_was_trained_is_not_trained_again(call: Any, own: Path) -> None:
 
 def test_the_written_study_lies_beside_the_script_and_its_runs_are_the_best_trials(call: Any, own: Path) -> None:
     study = own.with_name("own.yaml")
+    study.write_text(f"{study.read_text()}\nresources: {{cpus: 1, memory: 1.5G}}\n")
     change(own, ("[false]", "all"))
     tune(call, own)
     refused = call("tune", "report", own, "--format", "text", "--write", own.parent / "sub" / "best.yaml", code=2)
@@ -280,6 +282,7 @@ def test_the_written_study_lies_beside_the_script_and_its_runs_are_the_best_tria
     call("tune", "report", own, "--format", "text", "--write", own.parent / "best.yaml")
     written = load(own.parent / "best.yaml")
     assert (written.trainer, written.seeds) == (load(study).trainer, (0, 1))
+    assert written.resources == load(study).resources == Resources(cpus=1, memory=3 << 29)
     best = [min(t.value for t in trials_of(own) if t.arm == arm.name) for arm in written.arms]
     assert "4 runs, 2 done, 2 to run" in call("grid", "run", own.parent / "best.yaml", "--executor", "inline").err
     document = call("report", own.parent / "best.yaml", "--format", "json").document
