@@ -152,10 +152,11 @@
 
   // Sorting: a column by its numbers, the third click brings the file's order back; unknown comes last.
   const value = (row, place) => (row.cells[place].tagName === "TH" ? row.cells[place].textContent : row.cells[place].dataset.sort);
+  const { compare } = new Intl.Collator(); // localeCompare would make one for each comparison
   const compared = (a, b) => {
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
     const [x, y] = [Number(a), Number(b)];
-    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b) : x - y;
+    return Number.isNaN(x) || Number.isNaN(y) ? compare(a, b) : x - y;
   };
   document.querySelectorAll("table.cells").forEach((table) => {
     const body = table.tBodies[0];
