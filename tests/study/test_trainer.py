@@ -336,6 +336,15 @@ def test_tables_and_claims_know_the_declared_metrics(read: Any, mistakes: Any) -
     assert line.endswith("claims.0: bad-claim")
 
 
+def test_a_script_may_declare_a_metric_that_is_ours_for_classes_alone(read: Any, mistakes: Any) -> None:
+    text = "study: s\nseeds: 1\ntrainer: {python: a:b, metrics: {f1: }}\ntables: {t: {rows: m, columns: [f1]}}\n"
+    factors = "recipe: {m: 1}\nfactors: {m: {path: m, levels: [1, 2]}}\nbaseline: {m: 1}\n"
+    study = read(text + factors)
+    assert study.tables["t"].columns == ("f1",)
+    (line,) = mistakes(text.replace("f1: ", "acc: {better: higher}") + factors)
+    assert line == "s.yaml:4: tables.t.columns.0: unknown-metric"
+
+
 def test_a_study_cannot_start_from_weights_of_a_trainer_that_is_not_ours(mistakes: Any, tmp_path: Any) -> None:
     (tmp_path / "own.yaml").write_text(textwrap.dedent("study: own\ntrainer: {python: a:b}\n"))
     text = "study: s\nrecipe: {model.init: {study: own.yaml, arm: baseline}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +28,9 @@ TESTS = ("moderated", "dunnett", "welch-holm")
 class TableReader:
     """Reads the `tables` block of one study.
 
-    `metrics` are the names that columns may have, `better` the directions of those that are not ours, `usual` the one that is
-    meant where none is named; `steps` the levels at each step of a path; `arms` the levels of every arm of
-    the grid, None where it is not known.
+    `metrics` are the names that columns may have, `declared` those of the study's own trainer, `better` the directions of those
+    that are not ours, `usual` the one that is meant where none is named; `steps` the levels at each step of a path; `arms` the
+    levels of every arm of the grid, None where it is not known.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class TableReader:
         arms: Sequence[Levels] | None = None,
         better: Mapping[str, str] | None = None,
         usual: str = "top1",
+        declared: Collection[str] = (),
     ) -> None:
         self.problems = problems
         self.factors = {factor.name: factor for factor in factors}
@@ -52,6 +53,7 @@ class TableReader:
         self.arms = arms
         self.better = better or {}
         self.usual = usual
+        self.declared = declared
 
     def read(self, value: object) -> dict[str, TableSpec]:
         tables = self.problems.mapping(("tables",), value, "a mapping of table names")
@@ -152,7 +154,8 @@ class TableReader:
         return tuple(names), None, None
 
     def _check_metric(self, key: Key, name: str, kind: str) -> None:
-        allowed = CLASS_METRICS if kind == "class" else tuple(m for m in self.metrics if m not in CLASS_METRICS)
+        ours = [m for m in CLASS_METRICS if m not in self.declared]
+        allowed = CLASS_METRICS if kind == "class" else tuple(m for m in self.metrics if m not in ours)
         if name not in allowed:
             hint = nearest(name, [*allowed, *self.factors])
             self.problems.add(key, "unknown-metric", f"unknown metric {name!r}.{hint} Metrics: {', '.join(allowed)}.")
