@@ -36,6 +36,7 @@ class LiveDisplay:
         self.console = console or stderr_console()
         self.clock = clock
         self.names = {p.run.run_id: f"{p.arm} seed {p.run.seed}" for p in (*planned.runs, *planned.parents)}
+        self.due = {p.run.run_id for p in (*planned.runs, *planned.parents) if p.state in ("queued", "pruned")}
         self.total = planned.to_run + sum(p.state == "queued" for p in planned.parents)
         self.ended = 0
         self.started = clock()
@@ -66,6 +67,7 @@ class LiveDisplay:
 
     def handle(self, event: events.Event) -> None:
         if isinstance(event, events.RunStarted):
+            self._count(event.run.run_id)
             self.live_runs[event.slot] = (event.run.run_id, self.clock(), None)
         elif isinstance(event, events.RunProgress):
             run_id, since, _ = self.live_runs.get(event.slot, (event.progress.run_id, self.clock(), None))
@@ -83,7 +85,14 @@ class LiveDisplay:
                 "stopping: runs save a checkpoint and return to the queue; interrupt again to stop at once"
             )
 
+    def _count(self, run_id: str) -> None:
+        """A run that another worker had when this began, and that came back to the queue, is one more to run."""
+        if run_id not in self.due:
+            self.due.add(run_id)
+            self.total += 1
+
     def _run_ended(self, event: events.RunEnded) -> None:
+        self._count(event.run_id)
         self.live_runs.pop(event.slot, None)
         if event.state in ENDED:
             self.ended += 1

@@ -100,8 +100,9 @@ def _announce(planned: Plan, db: str | None) -> None:
     study, counts = planned.study, planned.counts
     estimate = f", {expected(planned, planned.seconds)}" if planned.seconds else ""
     blocked = f", {counts['blocked']} blocked" if counts["blocked"] else ""
+    running = f"{counts['running']} running, " if counts["running"] else ""
     say(
-        f"{study.full_name}: {plural(counts['total'], 'run')}, {counts['done']} done, "
+        f"{study.full_name}: {plural(counts['total'], 'run')}, {counts['done']} done, {running}"
         f"{counts['to_run']} to run{estimate}{blocked}; results in {safe_url(database_url(db))}"
     )
     for warning in study.warnings:

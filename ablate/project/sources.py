@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.dispatch.contract.executor import run_folder
-from ablate.errors import NotFound, UsageError
+from ablate.errors import NotFound, UsageError, nearest
 from ablate.project.calls import folder_of
 from ablate.project.telling import tell
 from ablate.study.code import git
@@ -107,16 +107,31 @@ def _check_texts(problems: Problems, tree: Tree, file: str, texts: Mapping[str, 
     if content is None:
         ignored = not tree.commit and (tree.root / name).is_file() and not name.startswith("../")
         why = ": git ignores it, so it is a link there" if ignored else ""
-        problems.add(key, "absent-file", f"{where} has no file {name}{why}.")
+        problems.add(key, "absent-file", f"{where} has no file {name}{why}.{_meant(file, tree)}")
         return
+    where = f" of {where}" if tree.commit else ""
+    counts = [error for text in texts if (error := _wrong(content, [text]))]
+    for wrong in counts or filter(None, [_wrong(content, texts)]):
+        said = str(wrong).replace("the file", f"the file{where}")
+        problems.add(
+            (*key, wrong.text),
+            "wrong-count",
+            f"{wrong.text!r} {said}. Write it as it stands there, with as much around it as makes it the only one.",
+        )
+
+
+def _meant(file: str, tree: Tree) -> str:
+    """The nearest file that is copied, as the study would name it."""
+    return nearest(file, (posixpath.relpath(name, tree.inner) for name in tree.files))
+
+
+def _wrong(content: bytes, texts: Iterable[str]) -> WrongCount | None:
+    """What keeps these texts from being replaced."""
     try:
         replaced(content, dict.fromkeys(texts, ""))
     except WrongCount as error:
-        problems.add(
-            (*key, error.text),
-            "wrong-count",
-            f"{error.text!r} {error}. Write it as it stands there, with as much around it as makes it the only one.",
-        )
+        return error
+    return None
 
 
 def _absent(study: Study, commit: str, snapshot: Snapshot) -> list[str]:

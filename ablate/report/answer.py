@@ -12,6 +12,7 @@ The headline metric is the first column of the first table of effects, else of t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ MOST_DECIDED = 2
 MOST_NAMED = 4
 WIDER = 10
 """Seeds that the second sentence looks ahead to; twice the study's own where it has as many."""
+_SUM = re.compile(r" [+-] ")
+"""What stands between the parts of a confounded effect's name; a factor or level holds no blank."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,21 @@ class _Headline:
         steps = {arm.name: arm.step for arm in study.arms if arm.step}
         self.names, read = Names(table), labelled(table).rows
         self.lines = [
-            _Line(row, fmt.plain(self.names.effect(steps[row.arm]) if row.arm in steps else each.name), cell)
+            _Line(
+                row, fmt.plain(self.names.effect(steps[row.arm]) if row.arm in steps else self._said(row, each)), cell
+            )
             for row, each in zip(table.rows, read, strict=True)
             if (cell := row.cells.get(self.column.key)) is not None
         ]
+
+    def _said(self, row: Row, labelled: Row) -> str:
+        """A row's name; of a main effect that is named as a sum, `a - a × b`, what is in it: `a (not told apart from a × b)`."""
+        effect = row.name.rpartition("/")[2]
+        name, *others = _SUM.split(effect) if self.table.kind == "effect" else [effect]
+        if not others:
+            return labelled.name
+        before = labelled.name.removesuffix(self.names.effect(effect))
+        return f"{before}{self.names.effect(name)} (not told apart from {_named([*map(self.names.effect, others)])})"
 
     @property
     def metric(self) -> str:

@@ -170,9 +170,11 @@ def progress(studies: Iterable[StudyEntry]) -> str:
 
 
 def cost(studies: Iterable[StudyEntry]) -> str:
-    """What all attempts of the runs took, each run once: `12.3 device-hours`, `4 device-minutes`."""
-    hours = sum(run.seconds for run in runs_of(studies).values()) / 3600
-    return f"{hours:,.1f} device-hours" if hours >= 0.1 else f"{60 * hours:.0f} device-minutes"
+    """What all attempts of the runs took, each run once: `12.3 device-hours`, `4 device-minutes`, `17 device-seconds`."""
+    seconds = sum(run.seconds for run in runs_of(studies).values())
+    if seconds >= 360:
+        return f"{seconds / 3600:,.1f} device-hours"
+    return f"{seconds / 60:.0f} device-minutes" if seconds >= 90 else f"{seconds:.0f} device-seconds"
 
 
 def when(studies: Iterable[StudyEntry]) -> str:

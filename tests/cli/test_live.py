@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,20 @@ def test_before_the_first_result_it_says_what_is_going_on(tiny: Path) -> None:
     screen.display.handle(events.RunEnded(0, run.run_id, 1, "done", 3.0, {"top1": 0.5}))
     assert screen.lines[0].startswith("1/4 runs")
     assert not any("no result" in line or "starting" in line for line in screen.lines)
+
+
+def test_a_run_that_a_dead_worker_had_is_one_more_to_run(tiny: Path) -> None:
+    """Killed, and asked for again at once: the runs in hand come back to the queue later, and no count passes its total."""
+    study = load(tiny)
+    planned = make_plan(study, None)
+    in_hand = replace(planned.runs[0], state="running")
+    planned = replace(planned, runs=(in_hand, *planned.runs[1:]), counts={**planned.counts, "to_run": 3, "running": 1})
+    out = io.StringIO()
+    display = live.LiveDisplay(planned, Console(width=80, file=out, force_terminal=False))
+    for item in (*planned.runs[1:], in_hand):
+        display.handle(events.RunStarted(item.run, 0, 1))
+        display.handle(events.RunEnded(0, item.run.run_id, 1, "done", 3.0, {"top1": 0.5}))
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == ["[1/3]", "[2/3]", "[3/3]", "[4/4]"]
 
 
 @pytest.mark.parametrize(("kind", "shown"), [("trials", "7/40 trials"), ("minutes", "7 trials")])

@@ -155,6 +155,9 @@ def test_a_fixed_seed_is_replaced_in_a_copy_of_the_runs_own(call: Any, project: 
     assert "seed = 1337" in (project / "train.py").read_text()
     own = sorted((tmp_path / "home" / "runs").glob("*/*/source-*/code/train.py"))
     assert sorted(copy.read_text().count("seed = 1\n") for copy in own) == [0, 0, 1, 1]
+    assert (
+        len({result.shown.fingerprint for result in results(path) if result.shown}) == 1
+    )  # a seed is no other arithmetic
     assert counts(call, path) == (4, 0, 0)
     with (project / "train.py").open("a") as file:
         file.write("# edited\n")
@@ -178,6 +181,7 @@ def test_a_revision_with_a_text_replaced(call: Any, project: Path) -> None:
     path = study(project, "source: {git: '{rev}'}\n  replace: {../lib.py: {'OFFSET =': 'OFFSET = 10 +'}}", BY_REVISION)
     call("grid", "run", path)
     assert means(call, path) == pytest.approx([12.501837, 11.501837])
+    assert len({result.shown.fingerprint for result in results(path) if result.shown}) == 1
 
 
 @pytest.mark.parametrize(
@@ -200,6 +204,18 @@ def test_a_text_that_cannot_be_replaced_is_told_before_anything_runs(
     problem = call("grid", "plan", path, "--json", code=3).document["error"]["problems"][0]
     assert (problem["key"], problem["code"], problem["line"]) == (key, code, 6)
     assert not (tmp_path / "home" / "sources").exists()
+
+
+def test_every_text_that_cannot_be_replaced_is_told_at_once(call: Any, project: Path) -> None:
+    texts = "{../train.py: {'seed': a, 'seed = 1338': b, 'seed = 1337': c}, ../libb.py: {a: b}}"
+    path = study(project, f"replace: {texts}")
+    problems = call("grid", "plan", path, "--json", code=3).document["error"]["problems"]
+    assert [(problem["key"].rpartition("train.py.")[2], problem["code"]) for problem in problems] == [
+        ("seed", "wrong-count"),
+        ("seed = 1338", "wrong-count"),
+        ("trainer.replace.../libb.py", "absent-file"),
+    ]
+    assert "'../lib.py'" in problems[2]["message"]
 
 
 def test_code_outside_of_what_is_copied_is_told(call: Any, tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ablate.analysis import build_table
 from ablate.analysis.labels import labelled
 from ablate.project.answers import answer_of
 from ablate.project.gathering import Collected, Gathered
 from ablate.report import format as fmt
 from ablate.report.answer import answer
-from ablate.report.published import StudyEntry
+from ablate.report.published import StudyEntry, cost, runs_of
 from ablate.study.loader import Choices, load
 from ablate.study.values.labels import Label, Labels
 
@@ -66,6 +68,25 @@ def test_two_seeds_and_missing_runs_decide_nothing_and_say_so(published: Collect
     missing, _ = _entry(published, "kallu2025")
     assert missing.answer[0].text == "No answer yet: table accuracy lacks 3 runs."
     assert not VERBS.search(missing.answer[0].text)
+
+
+def test_an_effect_that_is_a_sum_says_what_it_is_not_told_apart_from(published: Collected) -> None:
+    first, second, *_ = _entry(published, "refinements")[0].answer
+    assert first.text.startswith(
+        "ResNet-50 instead of ResNet-18 (not told apart from ResNet-50 × tweak=B) hurts: top1 −0.133 "
+    )
+    assert "mixup and tweak=B (not told apart from ResNet-50 × tweak=B). " in second.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 device-seconds"), (89, "89 device-seconds"), (119, "2 device-minutes"), (400, "0.1 device-hours")],
+)
+def test_what_it_cost_is_told_in_a_unit_of_its_size(published: Collected, seconds: float, said: str) -> None:
+    entry, _ = _entry(published, "transfer")
+    run_id, run = next(iter(runs_of([entry]).items()))
+    one = replace(entry, runs={run_id: replace(run, seconds=seconds)})
+    assert cost([one]) == said
 
 
 def test_labels_stand_in_the_sentences_and_percent_is_told_in_points(published: Collected) -> None:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def _study(report: StudyReport) -> str:
-    from ablate.report.markdown import answer, render
+    from ablate.report.markdown import answer, escape, render
 
-    return "\n\n".join([*filter(None, [answer(report.answer)]), *(render(table) for table in report.tables)])
+    said = [escape(report.about, starts_block=True), answer(report.answer)] if report.answer else []
+    return "\n\n".join([*filter(None, said), *(render(table) for table in report.tables)])
 
 
 def _tuning(result: TuningResult, best: str) -> str:

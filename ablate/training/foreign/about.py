@@ -12,7 +12,7 @@ from ablate.study.code.provenance import Code, code_of
 from ablate.study.recipes.digest import SHORT
 from ablate.study.records import Context
 from ablate.study.values.run import Run
-from ablate.training.foreign.place import code_folder, snapshot_of, study_folder
+from ablate.training.foreign.place import code_folder, own_source, snapshot_of, study_folder
 from ablate.version import __version__
 
 LARGEST = 8 << 20
@@ -50,7 +50,8 @@ def about(
     known = code(run, context)
     snapshot = snapshot_of(run, context)
     if snapshot and snapshot.commit:  # what the commit holds is code; what is linked is not
-        names = [name for name in names if not (place / name).resolve().is_relative_to(snapshot.folder.resolve())]
+        copies = (snapshot.folder.resolve(), own_source(context, snapshot).resolve())
+        names = [name for name in names if not any((place / name).resolve().is_relative_to(copy) for copy in copies)]
     others = {str(name): digest for name in names if (digest := _digest(place / name)) is not None}
     environment: dict[str, Any] = {
         **known.recorded(),

@@ -50,9 +50,12 @@ def fit(run: Run, context: Context) -> Outcome:
 
 def describe(run: Run, context: Context) -> tuple[dict[str, Any], str]:
     """What the run's numbers depend on besides its recipe: this machine, and the files that the command names."""
-    attempt = Attempt(run, context, place=working_folder(run, context, own_folder(run, context)))
-    named = [word for word in attempt.words()[1:] if not word.startswith(str(attempt.run_dir))]
-    environment, fingerprint = about(run, context, map(Path, named), attempt.folder)
+    place = working_folder(run, context, own_folder(run, context))
+    attempt = Attempt(run, context, place=place)
+    named = [Path(word) for word in attempt.words()[1:] if not word.startswith(str(attempt.run_dir))]
+    changed = {(place / file).resolve() for file in (run.trainer or {}).get("replace", ())}  # code, before the change
+    others = [name for name in named if (attempt.folder / name).resolve() not in changed]
+    environment, fingerprint = about(run, context, others, attempt.folder)
     return {**environment, **attempt.told()}, fingerprint
 
 

@@ -68,7 +68,12 @@ def working_folder(run: Run, context: Context, run_dir: Path) -> Path:
             raise RunFailure(f"{file}: {error.text!r} {error}") from None
         except OSError as error:
             raise NotFound(f"{file}, in which a text is to be replaced, cannot be read: {error.strerror}") from None
-    return own_copy(snapshot, context.run_dir.absolute() / f"source-{snapshot.folder.name[:SHORT]}", instead)
+    return own_copy(snapshot, own_source(context, snapshot), instead)
+
+
+def own_source(context: Context, snapshot: Snapshot) -> Path:
+    """Where the run's own copy of a snapshot lies, if it has texts to replace."""
+    return context.run_dir.absolute() / f"source-{snapshot.folder.name[:SHORT]}"
 
 
 def ended(context: Context) -> None:
