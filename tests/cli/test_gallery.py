@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,6 +90,11 @@ def means(call: Any, study: Path, *more: str) -> dict[str, list[float]]:
 def test_every_study_of_the_gallery_is_tried_and_in_its_index() -> None:
     studies = {path.stem for path in GALLERY.glob("*.yaml") if not path.stem.endswith("_tune")}
     assert studies == TABLES.keys() == {path.name for path in (SCRIPTS / "standins").iterdir()}
+    index = re.findall(
+        r"\]\((\w+)\.yaml\) \| (\d+) \| (?:\[(\d+)\]\(\1_tune\.yaml\))?", (GALLERY / "README.md").read_text()
+    )
+    lines = {path.stem: str(len(path.read_text().splitlines())) for path in GALLERY.glob("*.yaml")}
+    assert sorted(index) == sorted((kind, lines[kind], lines.get(f"{kind}_tune", "")) for kind in studies)
 
 
 @pytest.mark.parametrize("kind", TABLES)
