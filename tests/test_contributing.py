@@ -55,7 +55,7 @@ def test_the_distribution_is_not_called_as_another_one_is() -> None:
     wrong = re.compile(r"pip install[^\n`]*[ '\"]ablate\b(?!-studies|/)")
     files = [
         *ROOT.glob("*.md"),
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("experiments/**/*.md"),
         *ROOT.glob("ablate/**/*.py"),
     ]

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from ablate.study.loader import load
 
 ROOT = Path(__file__).resolve().parents[2]
 GALLERY, SCRIPTS = ROOT / "docs" / "gallery", ROOT / "tests" / "gallery"
+REPOSITORIES = "ABLATE_GALLERY"
+"""A folder with checkouts of the repositories whose scripts are called."""
+
 NEEDS = {"makefile": ["make"], "pipeline": ["bash", "awk"]}
 
 TABLES: dict[str, dict[str, list[float]]] = {
@@ -35,6 +41,21 @@ TABLES: dict[str, dict[str, list[float]]] = {
 }
 """Of each kind its metrics, and of each the means of two seeds: the baseline's, the other arm's."""
 
+REAL = {
+    "argparse": ["torch", "sklearn"],
+    "hydra": ["hydra", "sklearn"],
+    "jax": ["jax", "absl", "sklearn"],
+    "keras": ["keras", "torch", "sklearn"],
+    "lightgbm": ["lightgbm", "sklearn"],
+    "lightning": ["lightning", "jsonargparse", "sklearn"],
+    "notebook": ["papermill", "ipykernel"],
+    "r": [],
+    "sklearn": ["sklearn"],
+    "torchrun": ["torch"],
+    "transformers": ["transformers", "accelerate", "sklearn"],
+}
+"""The packages that each kind's real script needs."""
+
 BEST = {"transformers": 3e-4}
 """The learning rate at which a stand-in is best, where that is not 0.03."""
 
@@ -53,11 +74,13 @@ def placed(kind: str, scripts: str, folder: Path, monkeypatch: pytest.MonkeyPatc
     return folder / kind / f"{kind}.yaml"
 
 
-def means(call: Any, study: Path) -> dict[str, list[float]]:
+def means(call: Any, study: Path, *more: str) -> dict[str, list[float]]:
     """Run two seeds of a study, and read its table: of each metric a mean an arm."""
-    call("grid", "run", study, "--executor", "inline", "--seeds", "0,1")
+    call("grid", "run", study, "--executor", "inline", "--seeds", "0,1", *more)
     found: dict[str, list[float]] = {}
-    for row in call("report", study, "--table", next(iter(load(study).tables)), "--format", "json").document["rows"]:
+    for row in call("report", study, "--table", next(iter(load(study).tables)), "--format", "json", *more).document[
+        "rows"
+    ]:
         for name, cell in row["cells"].items():
             assert cell["n"] == 2
             found.setdefault(name, []).append(cell["mean"])
@@ -67,6 +90,11 @@ def means(call: Any, study: Path) -> dict[str, list[float]]:
 def test_every_study_of_the_gallery_is_tried_and_in_its_index() -> None:
     studies = {path.stem for path in GALLERY.glob("*.yaml") if not path.stem.endswith("_tune")}
     assert studies == TABLES.keys() == {path.name for path in (SCRIPTS / "standins").iterdir()}
+    index = re.findall(
+        r"\]\((\w+)\.yaml\) \| (\d+) \| (?:\[(\d+)\]\(\1_tune\.yaml\))?", (GALLERY / "README.md").read_text()
+    )
+    lines = {path.stem: str(len(path.read_text().splitlines())) for path in GALLERY.glob("*.yaml")}
+    assert sorted(index) == sorted((kind, lines[kind], lines.get(f"{kind}_tune", "")) for kind in studies)
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -90,3 +118,55 @@ def test_each_arm_is_tuned(call: Any, kind: str, tmp_path: Path, monkeypatch: py
         nearest = min(rates, key=lambda rate: abs(math.log10(rate / BEST.get(kind, 0.03))))
         assert list(arm["best"]["params"].values()) == [nearest]
         assert [rate == float(f"{rate:.6g}") for rate in rates] == [True] * 3
+
+
+@pytest.mark.gallery
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", REAL)
+def test_with_the_real_tool(call: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = [package for package in REAL[kind] if find_spec(package) is None]
+    if absent or (kind == "r" and shutil.which("Rscript") is None):
+        pytest.skip(f"{', '.join(absent) or 'Rscript'} is not installed here")
+    same = kind in ("notebook", "r")
+    study = placed(kind, "standins" if same else "real", tmp_path, monkeypatch)
+    shutil.rmtree(study.parent / "bin", ignore_errors=True)
+    assert "0 warnings" in call("grid", "check", study).out
+    found = means(call, study)
+    assert found.keys() == TABLES[kind].keys()
+    for first, second in found.values():
+        assert first != second
+        assert (0 < first < 1 and 0 < second < 1) or kind in ("r", "torchrun")
+
+
+@pytest.mark.gallery
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "source", "setting"),
+    [
+        ("timm", "pytorch-image-models", "model=test_resnet"),
+        ("torchvision", "vision/references/classification", "model=mobilenet_v3_small"),
+    ],
+)
+def test_with_a_repository(
+    call: Any, kind: str, source: str, setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Path(os.environ.get(REPOSITORIES, "")) / source
+    if REPOSITORIES not in os.environ or not (repository / "train.py").is_file():
+        pytest.skip(f"{REPOSITORIES} names no folder with {source}/train.py")
+    study = placed(kind, "standins", tmp_path, monkeypatch)
+    for path in [*repository.glob("*.py"), *repository.glob("timm")]:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, study.parent / path.name)
+    pictures(study.parent / "data")
+    assert "0 warnings" in call("grid", "check", study).out
+    found = means(call, study, "--set", setting, "--set", "device=cpu")
+    assert found.keys() == TABLES[kind].keys()
+    assert all(0 <= value <= 1 for values in found.values() for value in values)
+
+
+def pictures(folder: Path) -> None:
+    """An image folder of two classes, 64 pictures for training and 16 for validation in each."""
+    for part, count in (("train", 64), ("val", 16)):
+        for name, colour in (("dark", 40), ("light", 200)):
+            (folder / part / name).mkdir(parents=True)
+            for index in range(count):
+                Image.new("RGB", (32, 32), (colour, 2 * index, 90)).save(folder / part / name / f"{index}.png")

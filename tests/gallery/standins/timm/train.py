@@ -8,6 +8,7 @@ import sys
 parser = argparse.ArgumentParser()
 parser.add_argument("--data-dir", type=pathlib.Path, required=True)
 parser.add_argument("--model", default="resnet50")
+parser.add_argument("--device", default="cuda")
 parser.add_argument("--lr", type=float)
 parser.add_argument("--epochs", type=int, default=300)
 parser.add_argument("--smoothing", type=float, default=0.1)

@@ -28,6 +28,7 @@ def get_args_parser():
     parser = argparse.ArgumentParser()
     parser.add_argument("--data-path", required=True)
     parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--device", default="cuda")
     parser.add_argument("--lr", default=0.1, type=float)
     parser.add_argument("--epochs", default=90, type=int)
     parser.add_argument("--label-smoothing", default=0.0, type=float)

@@ -24,7 +24,7 @@ for epoch in range(1, int(args.num_train_epochs) + 1):
         {"loss": 1 - best, "grad_norm": 1.25, "learning_rate": args.learning_rate},
         {"eval_loss": 1.1 - best, "eval_accuracy": best - 0.1 / epoch, "eval_runtime": 0.02},
     ):
-        print({**row, "epoch": float(epoch)})
+        print({name: f"{value:.4g}" for name, value in {**row, "epoch": epoch}.items()})
         history.append({**row, "epoch": float(epoch), "step": 20 * epoch})
     (args.output_dir / f"checkpoint-{20 * epoch}").mkdir(parents=True, exist_ok=True)
 state = {"best_metric": None, "epoch": args.num_train_epochs, "global_step": 20 * epoch, "log_history": history}
