@@ -20,19 +20,21 @@ from ablate.study import records
 from ablate.study.values.digits import brief
 
 ENDED = ("done", "failed", "lost", "pruned")
+MOST_FIGURES = 3
 
 
 class LiveDisplay:
-    """Shows events, and `figures` of the runs that are done; `handle` may be called from one thread at a time."""
+    """Shows events, and `figures` of the runs that are done, by default the first that their trainer declares; `handle` may be called from one thread at a time."""
 
     def __init__(
         self,
         planned: Plan,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
-        figures: Sequence[str] = ("top1", "loss"),
+        figures: Sequence[str] = (),
     ) -> None:
-        self.figures = figures
+        declared = tuple((planned.study.trainer or {}).get("metrics") or ())
+        self.figures = figures or declared[:MOST_FIGURES] or ("top1", "loss")
         self.console = console or stderr_console()
         self.clock = clock
         self.names = {p.run.run_id: f"{p.arm} seed {p.run.seed}" for p in (*planned.runs, *planned.parents)}

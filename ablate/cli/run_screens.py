@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ablate.project.runs import LOG_LINES, Names, called, cause_of, first_name, flat, log_of
+from ablate.project.runs import LOG_LINES, Names, as_declared, called, cause_of, first_name, flat, log_of
 from ablate.project.text import duration, plural
+from ablate.study.designs.variants import text_of_value
 from ablate.study.values.digits import brief
-from ablate.study.values.metrics import MetricName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ def print_run(result: RunResult, names: Names, console: Console) -> None:
         console.print(f"studies  {', '.join(result.studies)}")
     if result.metrics:
         console.print("metrics")
-        _print_values(console, _shown(result.metrics, result.reported_split))
+        _print_values(console, _shown(result, result.metrics, result.reported_split))
     for attempt in result.attempts:
         took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
         device = attempt.environment.get("device", "")
@@ -85,7 +85,7 @@ def print_run(result: RunResult, names: Names, console: Console) -> None:
     _print_artifacts(console, result)
     console.print("recipe")
     for path, value in flat(run.recipe.json).items():
-        console.print(f"  {path}: {value}", markup=False, soft_wrap=True)
+        console.print(f"  {path}: {text_of_value(path, value)}", markup=False, soft_wrap=True)
     log = log_of(result)
     said = [f"error\n{result.error}"] if result.error else []
     if log:
@@ -126,7 +126,7 @@ def _print_epochs(console: Console, result: RunResult) -> None:
     if not result.epochs:
         return
     split = result.reported_split or ("test" if "test_loss" in result.epochs[max(result.epochs)] else "val")
-    shown = {epoch: _shown(metrics, split) for epoch, metrics in sorted(result.epochs.items())}
+    shown = {epoch: _shown(result, metrics, split) for epoch, metrics in sorted(result.epochs.items())}
     there = dict.fromkeys(name for metrics in shown.values() for name in metrics)
     room = console.width - len("  epoch ")
     chosen: list[str] = []
@@ -193,18 +193,13 @@ def _print_artifacts(console: Console, result: RunResult) -> None:
         console.print(f"  {note}", markup=False, soft_wrap=True)
 
 
-def _shown(metrics: Mapping[str, float], reported: str | None) -> dict[str, str]:
-    """Metrics to print: each once (the reported split's without a prefix), sizes in MiB."""
-    shown = {}
-    for name, value in sorted(metrics.items()):
-        plain = MetricName.parse(name).inside(reported)
-        if plain != name and metrics.get(plain) == value:
-            continue
-        if name == "peak_memory":
-            shown[name] = f"{value / 2**20:,.0f} MiB"
-        else:
-            shown[name] = brief(value)
-    return shown
+def _shown(result: RunResult, metrics: Mapping[str, float], split: str | None) -> dict[str, str]:
+    """Metrics to print, each once, sizes in MiB."""
+    named = as_declared(result, metrics, split)
+    return {
+        name: f"{value / 2**20:,.0f} MiB" if name == "peak_memory" else brief(value)
+        for name, value in sorted(named.items())
+    }
 
 
 def _print_values(console: Console, values: Mapping[str, str]) -> None:

@@ -97,7 +97,7 @@ def _metrics(metrics: Iterable[Printed]) -> list[str]:
     if len(lines) > 1:
         return lines
     return [
-        "  metrics:                          # GUESSED: nothing that the script prints looks like a metric; docs/study-files.md, Patterns",
+        "  metrics:                          # GUESSED: nothing that the script prints looks like a metric; docs/study-files.md, Patterns and Metrics from files",
         "    loss: {better: lower, pattern: 'loss\\W+(\\S+)'}",
     ]
 

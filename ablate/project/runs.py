@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UsageError, nearest
+from ablate.study.designs.variants import text_of_value
 from ablate.study.values.digits import brief
 from ablate.study.values.metrics import METRICS, MetricName
 
@@ -151,7 +152,7 @@ def differences(one: RunResult, other: RunResult, *, everything: bool = False) -
         for name in sorted({*left, *right}):
             follows = name in _OF_ONE_ATTEMPT or (name.startswith("parts.") and not (name in left and name in right))
             if everything or (left.get(name) != right.get(name) and not follows):
-                shorten = _number if what == "metric " else _short
+                shorten = _SHORT.get(what, _short)
                 rows.append((what + name, *_pair(name, left.get(name, "—"), right.get(name, "—"), shorten)))
     return rows
 
@@ -162,6 +163,11 @@ def _pair(name: str, left: object, right: object, shorten: Callable[[str, object
     return texts if left == right or texts[0] != texts[1] else (str(left), str(right))
 
 
+def _setting(path: str, value: object) -> str:
+    """As a study file has it: `true` is no text, `"true"` is one."""
+    return value if value == "—" and isinstance(value, str) else text_of_value(path, value)
+
+
 def _number(name: str, value: object) -> str:
     if name == "peak_memory" and isinstance(value, int | float):
         return f"{value / 2**20:,.0f} MiB"
@@ -169,9 +175,14 @@ def _number(name: str, value: object) -> str:
 
 
 def _short(name: str, value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return shlex.join(value)  # the words of a command
+    text = f"{value:g}" if isinstance(value, float) else "—" if value is None else str(value)
     digest = len(text) == 64 and set(text) <= set("0123456789abcdef")
     return text[:16] if digest else text
+
+
+_SHORT: Mapping[str, Callable[[str, object], str]] = {"metric ": _number, "recipe ": _setting}
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -186,9 +197,19 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def once(result: RunResult) -> dict[str, float]:
-    """The final metrics, each under one name."""
-    split = result.reported_split
-    return {name: value for name, value in result.metrics.items() if MetricName.parse(name).inside(split) == name}
+    """The final metrics, each under one name: that which the trainer declares, else without the reported split's prefix."""
+    return as_declared(result, result.metrics, result.reported_split)
+
+
+def as_declared(result: RunResult, metrics: Mapping[str, float], split: str | None) -> dict[str, float]:
+    """Metrics, each under one name: `test_acc` where the trainer declares it so, else `acc` where the test set is reported."""
+    names = {MetricName.parse(name).inside(split): name for name in (result.run.trainer or {}).get("metrics") or ()}
+    found: dict[str, float] = {}
+    for name, value in metrics.items():
+        plain = MetricName.parse(name).inside(split)
+        if plain == name or metrics.get(plain) != value:
+            found[names.get(name, name)] = value
+    return found
 
 
 def _of_training(result: RunResult) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def filed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_from_plan_to_report(call: Any, filed: Path) -> None:
     assert "2 to run" in call("grid", "plan", filed).out
-    assert "done  0.2 seed 0  test_acc 0.2000  val_acc 0.7000" in call("grid", "run", filed).err
+    assert "done  0.2 seed 0  val_acc 0.7000  test_acc 0.2000" in call("grid", "run", filed).err
     assert "best epoch by val_acc" in call("report", filed, "--format", "md").out
     rows = call("report", filed, "--table", "t", "--format", "json").document["rows"]
     assert [[row["cells"][name]["mean"] for name in ("val_acc", "test_acc")] for row in rows] == [

@@ -102,3 +102,48 @@ def test_a_difference_is_rounded_and_nothing_else(call, long: list[str]) -> None
     assert "recipe epochs" in everything
     assert "environment parts.only 1" in everything
     assert call("runs", "diff", long[0], long[0]).out == "no difference\n"
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study of one run of a script that prints a number of each split."""
+    monkeypatch.setenv("ABLATE_HOME", str(tmp_path / "home"))
+    (tmp_path / "train.py").write_text("print('epoch 1 val 0.5')\nprint('epoch 1 test 0.25')\n")
+    study = """
+study: named
+recipe: {lr: 0.1, amp: true, norm: "True"}
+trainer:
+  command: [python, train.py, "a b"]
+  seed: env
+  metrics:
+    val_cost: {better: lower, pattern: 'val (\\S+)'}
+    test_cost: {better: lower, pattern: 'test (\\S+)'}
+factors: {rate: {path: lr, levels: [0.1, 1e-5]}}
+seeds: 1
+baseline: {rate: 0.1}
+"""
+    (tmp_path / "named.yaml").write_text(study)
+    return tmp_path / "named.yaml"
+
+
+def test_metrics_of_a_script_have_the_names_that_it_declares(call, script: Path) -> None:
+    """Everywhere: also where the test set is reported, and ablate's own stand without its name."""
+    assert "val_cost 0.5000  test_cost 0.2500" in call("grid", "run", script).err
+    (head, *rows) = call("runs", "list").out.splitlines()
+    assert {"val_cost", "test_cost"} <= set(head.split())
+    shown = call("runs", "show", rows[0].split()[0]).out
+    assert "test_cost 0.2500   val_cost 0.5000" in shown
+    assert shown.partition("1 epoch\n")[2].splitlines()[0].split() == ["epoch", "test_cost", "val_cost"]
+    assert " cost" not in shown.partition("recipe")[0]
+
+
+def test_settings_of_a_run_stand_as_a_study_file_has_them(call, script: Path) -> None:
+    """A text that looks like a truth value is told from one."""
+    call("grid", "run", script)
+    one, other = (line.split()[0] for line in call("runs", "list").out.splitlines()[1:])
+    shown = call("runs", "show", one).out
+    assert "  amp: true\n" in shown
+    assert '  norm: "True"\n' in shown
+    said = call("runs", "diff", one, other, "--all").out
+    assert ["recipe", "amp", "true", "true"] in [line.split() for line in said.splitlines()]
+    assert "python train.py 'a b'" in said

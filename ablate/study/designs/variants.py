@@ -80,8 +80,8 @@ def texts_of(settings: Mapping[str, Any], filled: Iterable[str] = ()) -> tuple[s
     return tuple(sorted(f"{path}={_text(path, value, path in words)}" for path, value in settings.items()))
 
 
-def text_of_value(path: str, value: Written) -> str:
-    """A setting of another trainer as one line of YAML, which reads back as the same value and the same text."""
+def text_of_value(path: str, value: object) -> str:
+    """A setting as one line of YAML, which reads back as the same value, and of another trainer as the same text."""
     return _text(path, value, is_filled=True)
 
 
