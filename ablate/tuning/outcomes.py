@@ -52,12 +52,16 @@ def mean_curve(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
     return {epoch: sum(curve[epoch] for curve in curves) / len(curves) for epoch in common}
 
 
-def cost_of(results: Mapping[str, RunResult], run_ids: Sequence[str]) -> Cost:
-    """What a trial costs: the epochs that are recorded, and the wall time of all attempts that have ended."""
+def cost_of(results: Mapping[str, RunResult], run_ids: Sequence[str], whole: int = 0) -> Cost:
+    """What a trial costs: the epochs that are recorded, and the wall time of all attempts that have ended.
+
+    A script that counts its epochs from 0 has one more than its last: counted up to the `whole` of them, where that is known.
+    """
     found = [results[run_id] for run_id in run_ids if run_id in results]
     attempts = [attempt for result in found for attempt in result.attempts if attempt.ended is not None]
     seconds = sum(attempt.ended - attempt.started for attempt in attempts if attempt.ended is not None)
-    return Cost(sum(max(result.epochs, default=0) for result in found), seconds)
+    last = sum(max(result.epochs, default=0) for result in found)
+    return Cost(max(last, min(last + sum(0 in result.epochs for result in found), whole)), seconds)
 
 
 def end_of(

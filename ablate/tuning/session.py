@@ -237,7 +237,7 @@ class Session:
                 end = self._end_of(item, states, results)
                 if end is None:
                     continue
-                cost = cost_of(results, item.trial.run_ids)
+                cost = cost_of(results, item.trial.run_ids, self._epochs(item.runs))
                 if end.state == "complete" and not cost.epochs:  # a script that told final numbers alone
                     cost = replace(cost, epochs=self._epochs(item.runs))
                 if not self._end(side, number, end, cost):

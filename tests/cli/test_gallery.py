@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ REAL = {
     "transformers": ["transformers", "accelerate", "sklearn"],
 }
 """The packages that each kind's real script needs."""
+
+PROGRAMS = {"notebook": ["papermill"], "r": ["Rscript"], "torchrun": ["torchrun"]}
 
 BEST = {"transformers": 3e-4}
 """The learning rate at which a stand-in is best, where that is not 0.03."""
@@ -124,9 +127,11 @@ def test_each_arm_is_tuned(call: Any, kind: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", REAL)
 def test_with_the_real_tool(call: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = os.pathsep.join((os.environ["PATH"], os.path.dirname(sys.executable)))
     absent = [package for package in REAL[kind] if find_spec(package) is None]
-    if absent or (kind == "r" and shutil.which("Rscript") is None):
-        pytest.skip(f"{', '.join(absent) or 'Rscript'} is not installed here")
+    absent += [name for name in PROGRAMS.get(kind, ()) if shutil.which(name, path=path) is None]
+    if absent:
+        pytest.skip(f"not installed here: {', '.join(dict.fromkeys(absent))}")
     same = kind in ("notebook", "r")
     study = placed(kind, "standins" if same else "real", tmp_path, monkeypatch)
     shutil.rmtree(study.parent / "bin", ignore_errors=True)

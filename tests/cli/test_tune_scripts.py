@@ -103,6 +103,15 @@ def test_sampled_numbers_have_six_digits_and_are_what_is_trained(call: Any, own:
         assert trial.value == results[trial.run_ids[0]].metrics["val_bpc"]
 
 
+def test_a_budget_of_epochs_is_not_exceeded_by_a_script_that_counts_from_0(call: Any, own: Path) -> None:
+    for module in own.parent.glob("own_*.py"):
+        change(module, ('epoch=recipe["every"] * epoch,', "epoch=epoch - 1,"))
+    change(own.with_name("own.yaml"), ("epochs: 9", "epochs: 2"))
+    change(own, ("{trials: 4}", "{epochs: 8}"))
+    tune(call, own)
+    assert [trial.epochs for trial in trials_of(own)] == [2] * 4
+
+
 def test_hyperband_compares_from_the_first_step_that_is_told_and_a_tuning_that_goes_on_asks_for_the_same_runs(
     call: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
