@@ -50,7 +50,7 @@ def test_what_is_told_after_the_verdict_is_not_recorded(request_for, toy_store, 
 
     get_executor(executor).run(request_for(store, judge=judge, workers=1))
     assert judged == [1]
-    assert len(store.of(1).epochs) == 1
+    assert len(store.of(1).result.epochs) == 1
 
 
 def test_a_trainer_that_does_not_listen_is_ended_and_pruned(request_for, toy_store) -> None:
