@@ -10,7 +10,7 @@ from ablate.dispatch.contract.room import usable_memory
 from ablate.dispatch.contract.slots import Gpu, Slot, plan_slots
 from ablate.dispatch.engines import ray, slurm
 from ablate.dispatch.executors import get_executor
-from ablate.dispatch.site import settings
+from ablate.dispatch.site import options
 from ablate.errors import UsageError
 from ablate.study.values.resources import Resources
 
@@ -143,15 +143,15 @@ def test_ray_is_asked_for_what_a_run_takes():
 def test_a_study_goes_over_the_site_file_and_options_over_both(tmp_path: Path):
     site = "slurm: {partition: gpu, gres: 'gpu:1', cpus_per_task: 2, extra: {licenses: x}}\nray: {num_gpus: 0.5}\n"
     (tmp_path / "site.yaml").write_text(site)
-    found = settings("slurm", ["cpus_per_task=6", "extra.comment=y"], tmp_path, NEEDS)
+    found = options("slurm", ["cpus_per_task=6", "extra.comment=y"], tmp_path, NEEDS)
     assert found == {
         "partition": "gpu", "gres": "gpu:2", "cpus_per_task": 6, "mem": "20480M",
         "extra": {"licenses": "x", "comment": "y"},
     }  # fmt: skip
-    assert settings("slurm", [], tmp_path)["gres"] == "gpu:1"
-    assert settings("ray", ["memory=1G"], tmp_path, NEEDS) == {"num_gpus": 2, "num_cpus": 8, "memory": GIB}
+    assert options("slurm", [], tmp_path)["gres"] == "gpu:1"
+    assert options("ray", ["memory=1G"], tmp_path, NEEDS) == {"num_gpus": 2, "num_cpus": 8, "memory": GIB}
     with pytest.raises(UsageError, match="memory must be an amount with its unit M, G or T"):
-        settings("ray", ["memory=lots"], tmp_path, NEEDS)
+        options("ray", ["memory=lots"], tmp_path, NEEDS)
 
 
 def test_an_executor_is_made_with_what_a_run_takes(tmp_path: Path):
