@@ -25,7 +25,7 @@ from pathlib import Path
 
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
-from ablate.study.loader import Settings, load
+from ablate.study.loader import Choices, load
 from ablate.study.records import EpochRecord, Outcome
 
 HERE = Path(__file__).resolve().parent
@@ -74,12 +74,12 @@ def fill(folder: Path, arms: int, epochs: int, metrics: int) -> Path:
         return path
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(STUDY.format(epochs=epochs, **levels, **firsts), encoding="utf-8")
-    study = load(path, Settings())
+    study = load(path, Choices())
     assert len(study.arms) == arms
     place = {arm.arm_id: number for number, arm in enumerate(study.arms)}
     draw = random.Random(arms)
     with Store.open(f"sqlite:///{folder / 'results.db'}") as store:
-        request = store.save_study(study, settings={"seeds": list(study.seeds)})
+        request = store.save_study(study, call_options={"seeds": list(study.seeds)})
         worker = WorkerInfo.here(device="cpu")
         while claim := store.claim(request, worker):
             last = 0.6 + 0.3 * place[claim.run.arm_id] / arms + draw.gauss(0, 0.01)

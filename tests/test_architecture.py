@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -54,3 +57,9 @@ def test_files_and_folders_of_the_text_are_there() -> None:
     assert [
         place for place in places if not (ROOT / ("" if place.startswith(TOPS) else "ablate") / place).exists()
     ] == []
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_is_there(script: Path) -> None:
+    """Nothing of it runs; a name that was changed in the package would leave it broken unseen."""
+    runpy.run_path(str(script), run_name=script.stem)
