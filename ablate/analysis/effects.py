@@ -24,69 +24,26 @@ two-way interaction. A main effect that they tell apart from the other main effe
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ablate.analysis import cautions, claims, digits, distributions, factorial, notes
 from ablate.analysis.aggregate import aggregate
-from ablate.analysis.compare import LEAST_N, obstacle, other_data, single_step, unsound
+from ablate.analysis.compare import single_step
 from ablate.analysis.distributions import ALPHA
-from ablate.analysis.factorial import Part, Term
-from ablate.analysis.families import families_of
-from ablate.analysis.layout import arms_of, baseline_levels, column_keys, distinct
+from ablate.analysis.layout import arms_of, baseline_levels, column_keys
+from ablate.analysis.least_squares import RESIDUAL, Effect, Fit, fit
 from ablate.analysis.rows import columns_of
 from ablate.analysis.scale import comparison, has_paper, scale_of
 from ablate.analysis.table import Cell, Row, Table
-from ablate.analysis.values import Replicates, Sample, final
-from ablate.analysis.variance import TESTS, Rule, rule_of, standard_error, suspect
+from ablate.analysis.values import Replicates
+from ablate.analysis.variance import TESTS, suspect
 from ablate.study.records import RunResult
 from ablate.study.values.study import Arm, Condition, Reported, Study, TableSpec
 
-if TYPE_CHECKING:
-    import numpy as np
-
-RESIDUAL = "residual"
-"""What `Cell.test` says of an effect that the model's residual judges."""
-
 IF_MISSING = "Missing runs are left out of the model, and while there are any no effect is decided."
 
-_ROUNDING = 1e-12  # of the numbers that are added up, whose weights come from a pseudo-inverse
 _NAMED = 6  # confounded effects and empty cells that a note spells out
-
-
-@dataclass(frozen=True)
-class Effect:
-    """One row: `name` as printed, `base` without what it is confounded with; no `error` where `why_not` says why."""
-
-    name: str
-    base: str
-    levels: Mapping[str, str]
-    estimate: float
-    error: float | None = None
-    df: float = 0.0
-    p: float | None = None
-    why_not: str = ""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The effects of one metric, by which variance they are judged, and what could not be told apart.
-
-    `samples` are the arms of the model, `df` the degrees of freedom of its residual.
-    """
-
-    effects: tuple[Effect, ...]
-    samples: tuple[Sample, ...]
-    test: str
-    n: int
-    df: int
-    left_out: tuple[str, ...]
-    empty: tuple[str, ...]
-    cells: int
 
 
 def effects_table(
@@ -115,7 +72,7 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
     fair, why_not = comparison(study, arms if spec.reported else (), comparable)
     rows: dict[str, tuple[Mapping[str, str], dict[str, Cell]]] = {}
     fits: dict[str, Fit] = {}
-    for at in _settings(spec, arms):
+    for at in _conditions(spec, arms):
         for index, (key, metric) in enumerate(column_keys(spec)):
             fixed = at if spec.column_factor is None else {**at, spec.column_factor: key}
             found = fit(study, spec, [arm for arm in arms if fixed.items() <= arm.levels.items()], runs, metric)
@@ -182,7 +139,7 @@ def _instead(study: Study, spec: TableSpec, arms: Sequence[Arm]) -> dict[str, st
     return {part.shown()[0][0]: part.levels[0] for part in mains}
 
 
-def _settings(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:
+def _conditions(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:
     """Every combination of the row factors' levels that an arm has; one empty one without row factors."""
     found = dict.fromkeys(tuple(arm.levels[factor] for factor in spec.factors) for arm in arms)
     return [dict(zip(spec.factors, levels, strict=True)) for levels in found]
@@ -192,176 +149,6 @@ def _reported(spec: TableSpec, name: str) -> Sequence[Reported | None]:
     """The paper's figures of a row; a study file may write `a x b`, `a:b` or `a*b` for `a × b`."""
     names = (name.replace(" × ", sign) for sign in (" × ", " x ", ":", "*"))
     return next((spec.reported[known] for known in names if known in spec.reported), ())
-
-
-def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, metric: str) -> Fit:
-    """Least squares of one metric on blocks, main effects and two-way interactions."""
-    import numpy as np
-
-    arms = distinct(arms)
-    samples = {arm.arm_id: runs.sample(arm, final(metric), metric) for arm in arms}
-    observed = _observations(arms, runs, metric)
-    parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
-    coded = [{part: part.level_of(arm, study) for part in parts} for arm, _, _ in observed]
-    cells = factorial.cells(study, parts, arms)
-    empty = factorial.empty(cells, coded, parts)
-    if not observed:
-        return Fit((), tuple(samples.values()), "", 0, 0, (), empty, len(cells))
-    blocks = factorial.blocks([seed for _, seed, _ in observed])
-    model = _Model(blocks, parts, coded)
-    values = np.asarray([value for _, _, value in observed])
-    judge = _Judge(spec.test, samples, [arm.arm_id for arm, _, _ in observed], *model.residual(values))
-    effects = []
-    runs_at = {part: Counter(row[part] for row in coded) for part in parts}
-    for name, base, term, levels, weights in model.effects():
-        levels_n = (runs_at[part].get(level, 0) for part in term for level in part.levels)
-        error, df, why_not = judge.error(weights)
-        p = None
-        if error is not None and min(levels_n) < LEAST_N:
-            why_not = f"no p: a level of it has fewer than {LEAST_N} runs"
-        elif error is not None:
-            p = distributions.two_sided_p(_estimate(weights, values) / error, df)
-        effects.append(Effect(name, base, levels, _estimate(weights, values), error, df, p, why_not))
-    every = tuple(samples.values())
-    return Fit(tuple(effects), every, judge.test, len(values), judge.residual_df, model.left_out, empty, len(cells))
-
-
-def _estimate(weights: np.ndarray, values: np.ndarray) -> float:
-    """The weighted sum of the runs; zero where it is no more than what rounding leaves of equal values."""
-    import numpy as np
-
-    found = float(weights @ values)
-    return 0.0 if abs(found) < _ROUNDING * float(np.abs(weights) @ np.abs(values)) else found
-
-
-@dataclass(frozen=True)
-class Planned:
-    """The effects of one column before anything is trained, each as weights of the arms' means, and the model's rank."""
-
-    mains: tuple[tuple[float, ...], ...]
-    interactions: tuple[tuple[float, ...], ...]
-    rank: int
-
-
-def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
-    """What each fit of a table of effects will estimate once all runs are done. Raises StudyError as `arms_of` does."""
-    import numpy as np
-
-    for family in families_of(study, spec):
-        arms = distinct(family.arms)
-        parts = factorial.parts_of(study, spec, arms)
-        coded = [{part: part.level_of(arm, study) for part in parts} for arm in arms]
-        if parts:
-            model = _Model(np.ones((len(arms), 1)), parts, coded)
-            found = [(len(term), tuple(map(float, weights))) for _, _, term, _, weights in model.effects()]
-            mains, interactions = (tuple(w for size, w in found if size == wanted) for wanted in (1, 2))
-            yield Planned(mains, interactions, model.rank)
-
-
-def _observations(arms: Sequence[Arm], runs: Replicates, metric: str) -> list[tuple[Arm, int, float]]:
-    """(arm, seed, value) of every run that is done."""
-    read = final(metric)
-    found = []
-    for arm in arms:
-        for replicate in runs.of(arm):
-            value = read(replicate.result) if replicate.done and replicate.result is not None else None
-            if value is not None:
-                found.append((arm, replicate.seed, value))
-    return found
-
-
-class _Model:
-    """Blocks, main effects and two-way interactions; an effect is the weights over single runs that estimate it."""
-
-    def __init__(self, blocks: np.ndarray, parts: Sequence[Part], coded: Sequence[Mapping[Part, str]]) -> None:
-        import numpy as np
-
-        mains: list[Term] = [(part,) for part in parts]
-        pairs: list[Term] = list(itertools.combinations(parts, 2))
-        told = factorial.tell_apart(blocks, mains, pairs, coded)
-        self.left_out = told.left_out
-        self._told, self._pairs = told, pairs
-        self._full, self._places = factorial.model_matrix(blocks, [*mains, *pairs], coded)
-        clear_pairs = [term for term in told.clear if len(term) == 2]
-        self._short, self._short_places = factorial.model_matrix(blocks, [*mains, *clear_pairs], coded)
-        self.rank = int(np.linalg.matrix_rank(self._full))
-
-    @cached_property
-    def _inverse(self) -> np.ndarray:
-        import numpy as np
-
-        return np.linalg.pinv(self._full)
-
-    def effects(self) -> Iterator[tuple[str, str, Term, dict[str, str], np.ndarray]]:
-        """(name, name without what it is confounded with, term, levels, weights over the runs) of each effect."""
-        import numpy as np
-
-        full = self._inverse
-        short = full if self._short.shape == self._full.shape else np.linalg.pinv(self._short)
-        for term in sorted([*self._told.clear, *self._told.among_mains], key=list(self._places).index):
-            clear = term in self._told.clear
-            design, place = (full, self._places[term]) if clear else (short, self._short_places[term])
-            for base, levels, contrast in factorial.contrasts_of(term, place, design.shape[0]):
-                weights = contrast @ design
-                name = base
-                if not clear:
-                    name = factorial.sum_name(base, weights @ self._full, self._places, self._pairs)
-                yield name, base, term, levels, weights
-
-    def residual(self, values: np.ndarray) -> tuple[float, int]:
-        """The residual variance of the whole model, 0 where it is none to speak of, with its degrees of freedom."""
-        import numpy as np
-
-        df = len(values) - self.rank
-        if df == 0:
-            return 0.0, 0
-        left = values - self._full @ (self._inverse @ values)
-        scale = float(left @ left) / df
-        return (scale if scale > 1e-20 * max(float(np.var(values)), 1e-300) else 0.0), df
-
-
-class _Judge:
-    """The standard error of an effect: by the table's rule over the arms, or by the model's residual."""
-
-    def __init__(
-        self, test: str, samples: Mapping[str, Sample], arm_ids: Sequence[str], scale: float, residual_df: int
-    ) -> None:
-        self._samples, self._arm_ids = samples, arm_ids
-        self._scale, self.residual_df = scale, residual_df
-        self._unsound = _all_unsound(list(samples.values()))
-        self._single = max(sample.planned for sample in samples.values()) < 2
-        self._rule: Rule | None = None
-        self.test = RESIDUAL
-        if self._unsound:
-            self.test = ""
-        elif test != "dunnett" and not self._single:
-            self._rule = rule_of(list(samples.values()), test)
-            self.test = self._rule.name if self._rule else ""
-
-    def error(self, weights: np.ndarray) -> tuple[float | None, float, str]:
-        """Standard error, degrees of freedom, and why there is none."""
-        if self._unsound:
-            return None, 0.0, self._unsound
-        summed: dict[str, float] = {}
-        for arm_id, weight in zip(self._arm_ids, weights, strict=True):
-            summed[arm_id] = summed.get(arm_id, 0.0) + float(weight)
-        parts = [(weight, self._samples[arm_id]) for arm_id, weight in summed.items() if abs(weight) > 1e-9]
-        why = "" if self._single else obstacle(*(sample for _, sample in parts), least=2)
-        if why:
-            return None, 0.0, why
-        if self._rule is not None:
-            return *standard_error([(weight, sample, self._rule) for weight, sample in parts]), ""
-        if self._scale == 0:
-            return None, 0.0, "no p: no residual degrees of freedom"
-        return float(self._scale * (weights @ weights)) ** 0.5, float(self.residual_df), ""
-
-
-def _all_unsound(samples: Sequence[Sample]) -> str:
-    """Why the model decides nothing: the first arm that lacks a run or is in doubt, and how many more."""
-    found = [why for sample in samples if (why := unsound(sample))]
-    others = len(found) - 1
-    more = f"; {others} other arm{'s' * (others > 1)} missing runs or in doubt"
-    return found[0] + (more if others else "") if found else other_data(samples)
 
 
 def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None) -> Cell:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablate.analysis.compare import LEAST_N
-from ablate.analysis.effects import planned
 from ablate.analysis.families import families_of
 from ablate.analysis.layout import tables_of
+from ablate.analysis.least_squares import planned
 from ablate.analysis.power import detectable, detectable_effect, replicates_needed
 
 if TYPE_CHECKING:

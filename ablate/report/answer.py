@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ablate.analysis.compare import LEAST_N
-from ablate.analysis.effects import planned
 from ablate.analysis.families import families_of
 from ablate.analysis.labels import Names, labelled
+from ablate.analysis.least_squares import planned
 from ablate.analysis.power import detectable, detectable_effect
 from ablate.analysis.table import Cell, Column, Row, Table
 from ablate.report import format as fmt

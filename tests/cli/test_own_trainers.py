@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import shlex
 import shutil
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ended import gone
 
 from ablate.study.code import provenance
 
@@ -55,17 +55,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "train.py").write_text(SCRIPT)
     (folder / "own.yaml").write_text(STUDY)
     return folder / "own.yaml"
-
-
-def gone(pid: int) -> bool:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], 20)[0])
-    finally:
-        os.close(descriptor)
 
 
 def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

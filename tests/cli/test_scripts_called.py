@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ended import gone
 
 TOKEN = "hf_planted0123456789"
 STUDY = """
@@ -64,17 +64,6 @@ def shown(call: Any, study: Path) -> list[dict[str, Any]]:
 def means(call: Any, study: object) -> list[float]:
     rows = call("report", study, "--table", "metrics", "--format", "json").document["rows"]
     return [row["cells"]["bpc"]["mean"] for row in rows]
-
-
-def gone(pid: int) -> bool:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], 20)[0])
-    finally:
-        os.close(descriptor)
 
 
 def test_a_token_is_neither_stored_nor_shown(call: Any, called: Path, tmp_path: Path) -> None:

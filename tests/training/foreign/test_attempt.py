@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import random
-import select
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ended import gone
 from golden_texts import raising
 
 from ablate.errors import Interrupted, NotFound, RunFailure
@@ -194,25 +194,13 @@ PAUSE = "import os, signal, subprocess, sys\nchild = subprocess.Popen([sys.execu
 PAUSE += "open('pids', 'w').write(f'{os.getpid()} {child.pid}')\nos.rename('pids', 'up')\nprint('ready', flush=True)\nsignal.pause()\n"
 
 
-def pid_gone(pid: int) -> bool:
-    """Whether a process has ended; waits for it, with an end."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], 20)[0])
-    finally:
-        os.close(descriptor)
-
-
 def test_a_stop_during_setup_gives_the_run_back(call: Any, study: Path, context: Context) -> None:
     (study / "prepare.py").write_text(PAUSE)
     context.should_stop = lambda: 15 if (study / "up").exists() else 0
     with pytest.raises(Interrupted):
         call(setup=[sys.executable, "prepare.py"])
     assert not (study / "told.json").exists()
-    assert all(pid_gone(int(pid)) for pid in (study / "up").read_text().split())
+    assert all(gone(int(pid)) for pid in (study / "up").read_text().split())
 
 
 def test_a_worker_that_is_killed_takes_setup_along(study: Path, tmp_path: Path) -> None:
@@ -233,7 +221,7 @@ command.fit(Run("a" * 64, "b" * 64, 0, {{}}, trainer), Context(run_dir=Path({str
     worker.kill()
     worker.wait()
     worker.stderr.close()
-    assert all(pid_gone(int(pid)) for pid in (study / "up").read_text().split())
+    assert all(gone(int(pid)) for pid in (study / "up").read_text().split())
 
 
 def test_each_run_gets_its_own_copy_of_the_config(call: Any, study: Path, own_folder: Any, context: Context) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ended import gone
 from golden_texts import golden, raising
 
 from ablate.errors import Diverged, Interrupted, NotFound, RunFailure
@@ -23,18 +23,6 @@ from ablate.training.foreign import attempt, command
 ROOT = Path(__file__).resolve().parents[3]
 LEAVE = "import json, os, sys; print(json.dumps({'top1': 0.5})); "
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended; waits for it, with an end."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], 20)[0])
-    finally:
-        os.close(descriptor)
 
 
 def test_a_script_is_run_and_read(script: Any, told: Any) -> None:
