@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UsageError, nearest
-from ablate.study.designs.variants import text_of_value
 from ablate.study.values.digits import brief
 from ablate.study.values.metrics import METRICS, MetricName
 
@@ -165,6 +164,8 @@ def _pair(name: str, left: object, right: object, shorten: Callable[[str, object
 
 def _setting(path: str, value: object) -> str:
     """As a study file has it: `true` is no text, `"true"` is one."""
+    from ablate.study.designs.variants import text_of_value  # with pydantic, as above
+
     return value if value == "—" and isinstance(value, str) else text_of_value(path, value)
 
 
