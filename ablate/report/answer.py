@@ -236,17 +236,16 @@ def _claims(tables: Sequence[Table]) -> Iterator[Sentence]:
 
 
 def _runs(entry: StudyEntry, command: str) -> Sentence:
-    parts = [f"{say.progress([entry])}, {say.cost([entry])}", say.when([entry]), _most(say.trained_on([entry]))]
-    parts += [f"code {_most(code)}" for code in [say.trained_by([entry])] if code]
+    hardware, code = _most(say.trained_on([entry])), _most(say.trained_by([entry]))
+    parts = [f"{say.progress([entry])}, {say.cost([entry])}", say.when([entry]), hardware, code and f"code {code}"]
     return Sentence(f"{'; '.join(part for part in parts if part)}. Command: {command}")
 
 
-def _most(shares: str) -> str:
+def _most(shares: Sequence[str]) -> str:
     """The most frequent of several, and how many more there are: `a9e0293ec409 (21 runs) and 5 more`."""
-    first, *rest = shares.split("; ")
-    if not rest:
-        return first.rpartition(" (")[0]
-    return f"{first} and {len(rest)} more"
+    if len(shares) < 2:
+        return "".join(shares).rpartition(" (")[0]
+    return f"{shares[0]} and {len(shares) - 1} more"
 
 
 def _largest(lines: Sequence[_Line]) -> list[_Line]:
