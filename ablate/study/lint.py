@@ -46,7 +46,7 @@ def _confounded(problems: Problems, study: Study) -> None:
                 problems.warn(
                     key,
                     "confounded",
-                    f"{level.name} sets {len(changed)} fields at once ({', '.join(changed)}): "
+                    f"{level.name} changes {len(changed)} fields at once ({', '.join(changed)}): "
                     "their effects cannot be told apart.",
                 )
 

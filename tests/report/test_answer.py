@@ -56,7 +56,9 @@ def test_the_sentences_of_every_published_study_are_what_its_tables_say(publishe
 def test_the_largest_decided_effects_come_first_and_say_their_direction(published: Collected) -> None:
     entry, _ = _entry(published, "shi2025")
     first = entry.answer[0].text
-    assert re.match(r"Data augmentation helps: top1 \+0\.0\d+ \[.*\]; label smoothing hurts: top1 −0\.0\d+ \[.*\]\.$", first)
+    assert re.match(
+        r"Data augmentation helps: top1 \+0\.0\d+ \[.*\]; label smoothing hurts: top1 −0\.0\d+ \[.*\]\.$", first
+    )
     assert entry.answer[1].text.startswith("Undecided: ImageNet weights. 3 seeds show effects from 0.0")
 
 

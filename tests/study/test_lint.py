@@ -39,8 +39,8 @@ factors:
 design: {path: [step]}
 baseline: {step: old}
 """
-    assert warnings(read, text) == ["s.yaml:8: factors.step.levels.both: confounded"]
-    assert "2 fields at once (mixup.alpha, optimizer.lr)" in read(text).warnings[0].message
+    assert warnings(read, text) == ["s.yaml:9: factors.step.levels.both: confounded"]
+    assert "changes 2 fields at once (optimizer.lr, mixup.alpha)" in read(text).warnings[0].message
 
 
 def test_a_factor_with_one_level(read: Any) -> None:
