@@ -46,21 +46,21 @@ def drawer(
     arms: dict[str, int] = {}
     told: list[dict[str, Any]] = []
     recipes: dict[str, int] = {}
+    whole: dict[int, tuple[dict[str, Any], int]] = {}  # of the few that others are held against, by `id`
     environments: dict[str, int] = {}
     rows = []
     for result in runs:
         run = result.run
         if run.arm_id not in arms:
             arms[run.arm_id] = len(told)
-            base = bases.get(run.run_id)
-            whole = json.dumps(_settings(run.recipe if base is None else base))
-            told.append(
-                {
-                    "places": places.get(run.run_id, []),
-                    "recipe": recipes.setdefault(whole, len(recipes)),
-                    "differs": [] if base is None else list(_differs(base, run.recipe)),
-                }
-            )
+            base = bases.get(run.run_id, run.recipe)
+            if id(base) not in whole:
+                settings = _settings(base)
+                text = json.dumps([[path, _text(value)] for path, value in settings.items()])
+                whole[id(base)] = settings, recipes.setdefault(text, len(recipes))
+            settings, place = whole[id(base)]
+            differs = [] if base is run.recipe else list(_differs(base, settings, run.recipe))
+            told.append({"places": places.get(run.run_id, []), "recipe": place, "differs": differs})
         environment = json.dumps(_environment(result.environment))
         rows.append(
             {
@@ -126,15 +126,17 @@ def _baselines(tables: Sequence[Table], runs: Sequence[RunResult]) -> dict[str, 
     return bases
 
 
-def _settings(recipe: AnyRecipe) -> list[list[str]]:
-    """[setting, value] of a whole recipe."""
-    return [[path, _text(recipe.get(path))] for path in recipe.paths()]
+def _settings(recipe: AnyRecipe) -> dict[str, Any]:
+    """Every setting of a recipe, by its path."""
+    return {path: recipe.get(path) for path in recipe.paths()}
 
 
-def _differs(base: AnyRecipe, own: AnyRecipe) -> Iterator[list[str]]:
-    """[setting, the baseline's value, its own] where they differ."""
-    for path in dict.fromkeys([*base.paths(), *own.paths()]):
-        left, right = base.get(path), own.get(path)
+def _differs(base: AnyRecipe, settings: Mapping[str, Any], own: AnyRecipe) -> Iterator[list[str]]:
+    """[setting, the baseline's value, its own] where they differ; `settings` are those of the baseline."""
+    mine = _settings(own)
+    for path in {**settings, **mine}:
+        left = settings[path] if path in settings else base.get(path)
+        right = mine[path] if path in mine else own.get(path)
         if left != right:
             yield [path, _text(left), _text(right)]
 

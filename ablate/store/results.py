@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -25,6 +26,8 @@ from ablate.store.schema import (
 from ablate.store.seen import Codes, look
 from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
 from ablate.study.values.metrics import MetricName
+
+_AT_ONCE = 10_000  # rows of epochs that are fetched: one by one takes twice as long, all of them too much memory
 
 
 def results(tx: Tx, run_ids: Collection[str], *, epochs: bool = True, code: Codes = None) -> dict[str, RunResult]:
@@ -148,8 +151,10 @@ def _curves(tx: Tx, keys: Sequence[int]) -> dict[int, list[tuple[int, str, int, 
     columns = (table.run, table.epoch, table.split, table.attempt, table.name, table.value)
     order = (table.run, table.epoch, table.split, table.attempt, table.name)
     found: dict[int, list[tuple[int, str, int, str, float | None]]] = defaultdict(list)
-    for key, *rest in tx.execute(sa.select(*columns).where(table.run.in_(keys)).order_by(*order)):
-        found[key].append(tuple(rest))
+    rows = tx.execute(sa.select(*columns).where(table.run.in_(keys)).order_by(*order))
+    for part in rows.partitions(_AT_ONCE):
+        for key, epoch, split, attempt, name, value in part:
+            found[key].append((epoch, split, attempt, name, value))
     return found
 
 
@@ -176,10 +181,15 @@ def _epochs(
     found: dict[int, dict[str, float]] = {}
     for (epoch, split), (_, metrics) in sorted(newest.items()):
         place = found.setdefault(epoch, {})
-        place.update({str(MetricName(split, name)): value for name, value in metrics.items()})
+        place.update({_with_split(split, name): value for name, value in metrics.items()})
         if split == reported:
             place.update(metrics)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _with_split(split: str, name: str) -> str:
+    return str(MetricName(split, name))
 
 
 def _attempt(row: AnyRow) -> AttemptResult:

@@ -176,6 +176,20 @@ def test_figures_are_drawn_when_they_are_seen(shown: Browser) -> None:
     shown.until(f"{folded}.querySelector('svg.main-svg') !== null")
 
 
+def test_a_page_whose_figures_are_folded_never_runs_plotly(
+    driven: Browser, empty: Table, table3: Table, tmp_path: Path
+) -> None:
+    path = tmp_path / "folded.html"
+    path.write_text(render_html(StudyReport(tables=[empty, table3])), encoding="utf-8")
+    driven.media()
+    driven.open(path)
+    assert driven.eval("[document.querySelectorAll('.plot').length > 0, typeof Plotly]") == [True, "undefined"]
+    driven.eval("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    driven.eval("document.querySelector('.plot').scrollIntoView()")
+    driven.until("document.querySelector('.plot svg.main-svg') !== null")
+    assert driven.complaints == []
+
+
 def test_in_the_dark_page_and_figures_are_dark(shown: Browser) -> None:
     plot = "document.querySelector('.plot')"
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -169,7 +169,7 @@ def test_a_page_loads_nothing_from_elsewhere(table1: Table, classes: Table) -> N
 
 def test_shared_plotly_is_written_once(tmp_path: Path, table1: Table) -> None:
     text = page([table1], plotlyjs="shared")
-    assert f'<script src="{PLOTLY}"></script>' in text
+    assert f'<script id="plotly" src="{PLOTLY}" async></script>' in text
     assert len(text) < 100_000
     path = write_plotlyjs(tmp_path)
     first = path.stat().st_mtime_ns

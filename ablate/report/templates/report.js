@@ -71,6 +71,20 @@
     plot.before(list);
   };
 
+  // Plotly is most of a page's script. It is run once a figure is near, after what is on the screen can be used.
+  const plotly = document.getElementById("plotly");
+  const runPlotly = () => {
+    if (typeof Plotly !== "undefined" || !plotly || plotly.src) return;
+    const script = document.createElement("script");
+    script.textContent = plotly.textContent;
+    document.head.append(script);
+  };
+  const withPlotly = (act) => {
+    if (typeof Plotly !== "undefined") act();
+    else if (plotly?.src) plotly.addEventListener("load", act);
+    else setTimeout(() => { runPlotly(); act(); });
+  };
+
   const draw = (plot) => {
     if (typeof Plotly === "undefined") return;
     const source = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
@@ -112,7 +126,7 @@
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       watcher.unobserve(entry.target);
-      draw(entry.target);
+      withPlotly(() => draw(entry.target));
     }
   }, { rootMargin: "300px" });
   const plots = document.querySelectorAll(".plot");
@@ -120,6 +134,7 @@
   dark.addEventListener("change", () => drawn.forEach(draw));
   window.addEventListener("beforeprint", () => {
     document.querySelectorAll("details.figures-of, details.rows-of").forEach((details) => { details.open = true; });
+    runPlotly();
     plots.forEach((plot) => { if (!drawn.has(plot)) draw(plot); });
   });
 

@@ -97,7 +97,6 @@
     return box;
   };
   const drawer = document.getElementById("drawer");
-  let opener = null;
   const open = (title, places) => {
     const runs = places.map((place) => known.runs[place]).filter(Boolean);
     if (!runs.length) return;
@@ -116,11 +115,9 @@
     const shown = runs.slice(0, 20);
     if (shown.length < runs.length) drawer.append(make("p", `The first ${shown.length} of ${runs.length} runs:`));
     drawer.append(...shown.map(card));
-    opener = document.activeElement;
     drawer.showModal();
     drawer.scrollTop = 0;
   };
-  drawer?.addEventListener("close", () => opener?.focus?.());
   drawer?.addEventListener("click", (event) => { if (event.target === drawer) drawer.close(); });
   const openCell = (cell) => {
     const labels = [...cell.parentElement.querySelectorAll("th.label")].map((label) => label.textContent);
@@ -262,7 +259,7 @@
   document.querySelectorAll("figure.figure").forEach((figure) => {
     const plot = figure.querySelector(".plot");
     const asImage = button("save as PNG", () => {
-      Plotly.downloadImage(plot, { format: "png", scale: 2, filename: plot.id, width: plot.clientWidth, height: plot.clientHeight });
+      window.Plotly?.downloadImage(plot, { format: "png", scale: 2, filename: plot.id, width: plot.clientWidth, height: plot.clientHeight });
     });
     asImage.className = "tool";
     figure.querySelector("h3")?.append(" ", asImage);
