@@ -81,7 +81,9 @@ def _add_cost(
         return
     info, why_not = cost(tables[place], runs)
     if info:
-        views[place]["figures"] += _figure(info, slots, place + 1, len(views[place]["figures"]) + 1)
+        view = views[place]
+        number = len(view["figures"]) + len(view["matrices"]) + 1  # one that none of them has
+        view["figures"] += _figure(info, slots, place + 1, number)
     views[place]["notes"] += [why_not] if why_not else []
 
 
