@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ablate.analysis.table import Table
+from ablate.analysis.table import ConfusionTable, Table
 from ablate.report import format as fmt
+from ablate.report.figures import confusion
 from ablate.report.packing import pack
 from ablate.study.code.verified import ITSELF
-from ablate.study.records import RunResult
+from ablate.study.records import Confusion, RunResult
 from ablate.study.values.metrics import MetricName
 from ablate.study.values.recipe import AnyRecipe
 
@@ -88,7 +89,7 @@ def drawer(
 
 
 def _details(result: RunResult, metric: str, log: str) -> dict[str, Any]:
-    """The end of the log, the curves of all other metrics, and the matrices that can be read."""
+    """The end of the log, the curves of all other metrics, and the matrices: whole where they can be read."""
     epochs = [values for _, values in sorted(result.epochs.items())]
     names = sorted({name for values in epochs for name in values} - {metric})
     return {
@@ -99,7 +100,16 @@ def _details(result: RunResult, metric: str, log: str) -> dict[str, Any]:
             for one in result.confusions
             if len(one.classes) <= READABLE
         ],
+        "mistakes": [_mistakes(one) for one in result.confusions if len(one.classes) > READABLE],
     }
+
+
+def _mistakes(one: Confusion) -> dict[str, Any]:
+    """What a drawer tells of a matrix that it has no room for: its most frequent mistakes."""
+    worst = confusion(ConfusionTable("", one.split, one.classes, one.counts, 1)).worst
+    pairs = [[pair.true, pair.predicted, pair.count, f"{pair.share:.0%}"] for pair in worst]
+    wrong = [count for true, row in enumerate(one.counts) for place, count in enumerate(row) if place != true and count]
+    return {"split": one.split, "classes": len(one.classes), "pairs": pairs, "kinds": len(wrong), "images": sum(wrong)}
 
 
 def _places(tables: Sequence[Table]) -> dict[str, list[str]]:

@@ -71,10 +71,19 @@
     const head = make("tr", "", make("th", "true \\ predicted"), ...classes.map((name) => make("th", name)));
     return folded(`confusion matrix, ${split}`, make("table", "", make("thead", "", head), make("tbody", "", ...counts.map((row, place) => line(classes[place], row)))));
   };
-  const detailed = ({ log, curves, matrices }) => {
+  const mistaken = (run, { split, classes, pairs, kinds, images }) => {
+    const rows = pairs.map(([truth, predicted, count, share]) => make("tr", "", make("th", truth), make("td", predicted), make("td", `${count}`), make("td", share)));
+    const head = make("tr", "", ...["true class", "taken for", "times", "of the class"].map((name) => make("th", name)));
+    const rest = pairs.length < kinds ? `These are ${pairs.length} of ${kinds} kinds of mistakes, ${pairs.reduce((sum, pair) => sum + pair[2], 0)} of ${images} in all. ` : "";
+    const told = make("p", `${rest}The whole matrix of ${classes} classes: `, make("code", `ablate runs show ${short(run)} --json`));
+    const table = pairs.length ? [make("table", "", make("thead", "", head), make("tbody", "", ...rows))] : [make("p", "No mistake.")];
+    return folded(`most frequent mistakes, ${split}`, make("div", "", ...table, told));
+  };
+  const detailed = (run) => {
+    const { log, curves, matrices, mistakes } = run.details;
     const drawn = curves.map(([name, told]) => curve(name, told)).filter(Boolean);
     const found = drawn.length ? [folded("other curves", make("div", "", ...drawn))] : [];
-    return [...found, ...matrices.map(matrix), ...(log ? [folded("end of the log", make("pre", log))] : [])];
+    return [...found, ...matrices.map(matrix), ...mistakes.map((one) => mistaken(run, one)), ...(log ? [folded("end of the log", make("pre", log))] : [])];
   };
   const recipe = (arm) => {
     const own = new Map(known.recipes[arm.recipe]);
@@ -93,7 +102,7 @@
     if (drawn) box.append(drawn);
     box.append(pairs(run.metrics), commands(run));
     box.append(folded("recipe", pairs(recipe(arm))), folded("environment", pairs(known.environments[run.env] ?? [])));
-    if (run.details) box.append(...detailed(run.details));
+    if (run.details) box.append(...detailed(run));
     return box;
   };
   const drawer = document.getElementById("drawer");
