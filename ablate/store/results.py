@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -73,6 +74,7 @@ def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: Codes) -> dict[str
     tables = _of_attempts(tx, confusions, counts)
     files = _of_attempts(tx, artifacts, counts)
     curves = _curves(tx, keys) if epochs else {}
+    environments: dict[str | None, Any] = {}  # most runs of a study have the same
     found = {}
     for row in rows:
         mine, view = tried.get(row.id, []), seen[row.id]
@@ -84,7 +86,7 @@ def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: Codes) -> dict[str
         found[row.run_id] = RunResult(
             run=stored_run(row),
             state=view.state,
-            attempts=tuple(_attempt(item) for item in mine),
+            attempts=tuple(_attempt(item, environments) for item in mine),
             metrics={item.name: item.value for item in numbers.get(row.id, []) if item.value is not None},
             epochs=_epochs(curve, split, ended.last_epoch if ended is not None else None),
             confusions=tuple(_confusion(item) for item in tables.get(row.id, [])),
@@ -192,8 +194,11 @@ def _with_split(split: str, name: str) -> str:
     return str(MetricName(split, name))
 
 
-def _attempt(row: AnyRow) -> AttemptResult:
-    environment = from_json(row.environment)
+def _attempt(row: AnyRow, known: dict[str | None, Any]) -> AttemptResult:
+    """`known` are environments that were read already, by their text."""
+    if row.environment not in known:
+        known[row.environment] = from_json(row.environment)
+    environment = known[row.environment]
     return AttemptResult(
         row.number, row.state, row.worker, row.started, row.ended, row.error, environment, row.fingerprint
     )  # fmt: skip

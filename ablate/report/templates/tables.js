@@ -199,6 +199,7 @@
     const choices = [];
     const count = make("span");
     const search = make("input");
+    let known = null; // the labels of each row, once they are asked for
     const cut = () => {
       let room = table.classList.contains("whole") ? Infinity : SHOWN;
       for (const row of table.tBodies[0].rows) row.classList.toggle("off", !row.hidden && room-- <= 0);
@@ -207,11 +208,11 @@
     const apply = () => {
       const wanted = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
       let left = 0;
-      for (const row of rows) {
-        const labels = [...row.querySelectorAll("th.label")];
-        const text = labels.map((label) => label.textContent).join(" ").toLowerCase();
-        const kept = wanted.every((word) => text.includes(word)) && choices.every(([place, choice]) => !choice.value || labels[place].textContent === choice.value);
-        row.hidden = !kept;
+      known ??= rows.map((row) => [...row.querySelectorAll("th.label")].map((label) => label.textContent));
+      for (const [at, row] of rows.entries()) {
+        const text = known[at].join(" ").toLowerCase();
+        const kept = wanted.every((word) => text.includes(word)) && choices.every(([place, choice]) => !choice.value || known[at][place] === choice.value);
+        if (row.hidden === kept) row.hidden = !kept;
         left += kept;
       }
       count.textContent = left < rows.length ? `${left} of ${rows.length} rows` : "";
