@@ -130,13 +130,15 @@ def looked_at(page: Path) -> str:
 
     if CHROMIUM is None:
         return ""
-    with tempfile.TemporaryDirectory() as profile, browser(Path(profile)) as one:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, browser(Path(profile)) as one:
         one.open(page)
         first = one.eval("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
         ready = one.eval("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+        one.until("document.querySelector('.plot svg.main-svg') !== null")
+        figure = one.eval("performance.now()")
         acts = one.eval(ACTS)
     told = ", ".join(f"{name} {took:.0f} ms" for name, took in acts.items())
-    return f"first paint {first or 0:.0f} ms, ready {ready:.0f} ms; {told}"
+    return f"first paint {first or 0:.0f} ms, ready {ready:.0f} ms, first figure by {figure:.0f} ms; {told}"
 
 
 ACTS = """(async () => {
@@ -158,6 +160,10 @@ ACTS = """(async () => {
     const words = (text) => { search.value = text; search.dispatchEvent(new Event("input")); };
     await timed("search", () => words("0.02"));
     await timed("search cleared", () => words(""));
+    const choice = table.closest("section").querySelector(".tools select");
+    const choose = (value) => { choice.value = value; choice.dispatchEvent(new Event("change")); };
+    if (choice) await timed("filter", () => choose(choice.options[1].value));
+    if (choice) await timed("filter cleared", () => choose(""));
   }
   const cell = table.querySelector("td[data-runs]");
   if (cell) {

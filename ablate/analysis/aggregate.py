@@ -42,7 +42,7 @@ def aggregate_quickly(values: Sequence[float]) -> Aggregate:
     n = len(values)
     if n < 2 or not all(map(math.isfinite, values)):  # the exact way knows what to do with those
         return aggregate(values)
-    mean = statistics.fmean(values)
+    mean = math.fsum(values) / n
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = distributions.t_critical(n - 1) * sd / math.sqrt(n)
     return Aggregate(mean, sd, n, (mean - half, mean + half))

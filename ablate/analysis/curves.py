@@ -8,7 +8,7 @@ from ablate.analysis.aggregate import aggregate_quickly
 from ablate.analysis.classes import reported_confusion
 from ablate.analysis.layout import Line
 from ablate.analysis.table import ConfusionTable, Curve
-from ablate.analysis.values import Replicates, at_epoch
+from ablate.analysis.values import Replicates, at_epochs
 from ablate.study.values.study import Arm
 
 USUAL = ("loss", "train_loss", "top1", "train_top1")
@@ -22,10 +22,9 @@ def curve(runs: Replicates, arm: Arm, metric: str, reported: dict[int, float] | 
     """
     points = []
     known = reported or {}
-    results = runs.done(arm)
+    results, read = runs.done(arm), at_epochs(metric)
     for epoch in sorted({epoch for result in results for epoch in result.epochs}):
-        read = at_epoch(metric, epoch)
-        summary = aggregate_quickly([value for result in results if (value := read(result)) is not None])
+        summary = aggregate_quickly([value for result in results if (value := read(result, epoch)) is not None])
         if summary.mean is not None:
             points.append((epoch, summary))
     if not points:

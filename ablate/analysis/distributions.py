@@ -33,6 +33,7 @@ def two_sided_p(t: float, df: float) -> float:
     return float(2.0 * special.stdtr(df, -abs(t)))
 
 
+@lru_cache(maxsize=4096)
 def t_critical(df: float, alpha: float = ALPHA) -> float:
     """The c with P(|T| > c) = alpha."""
     from scipy import special

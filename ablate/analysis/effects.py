@@ -161,7 +161,7 @@ def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None
     tested = effect.p is not None
     return Cell(
         n=found.n,
-        planned=sum(sample.planned for sample in found.samples),
+        planned=found.planned,
         delta=effect.estimate,
         delta_ci95=interval,
         p_adjusted=p_adjusted if tested else None,
@@ -170,7 +170,7 @@ def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None
         detectable=smallest if tested else None,
         reported=figure.value if figure else None,
         reported_text=figure.text if figure else None,
-        run_ids=tuple(run_id for sample in found.samples for run_id in sample.run_ids),
+        run_ids=found.run_ids,
         note=effect.why_not,
     )
 

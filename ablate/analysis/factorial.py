@@ -123,7 +123,11 @@ def model_matrix(
 
     columns, places, at = [blocks], {}, blocks.shape[1]
     for term in terms:
-        block = np.asarray([_products([part.code(row[part]) for part in term]) for row in coded])
+        kinds = [tuple(row[part] for part in term) for row in coded]
+        codes = {
+            kind: _products([part.code(level) for part, level in zip(term, kind, strict=True)]) for kind in set(kinds)
+        }
+        block = np.asarray([codes[kind] for kind in kinds])
         columns.append(block)
         places[term] = range(at, at + block.shape[1])
         at += block.shape[1]
@@ -149,6 +153,10 @@ def contrasts_of(term: Term, place: range, width: int) -> list[tuple[str, dict[s
     return found
 
 
+Lost = tuple["np.ndarray", Mapping[Term, range]]
+"""What a model can't see (see `lost`), and where each of its terms stands."""
+
+
 @dataclass(frozen=True)
 class Tellable:
     """What the runs tell apart: `clear` terms from every other, `among_mains` main effects from each other only.
@@ -161,17 +169,13 @@ class Tellable:
     left_out: tuple[str, ...]
 
 
-def tell_apart(
-    blocks: np.ndarray, mains: Sequence[Term], pairs: Sequence[Term], coded: Sequence[Mapping[Part, str]]
-) -> Tellable:
+def tell_apart(everything: Lost, only_mains: Lost) -> Tellable:
     """Which effects can be estimated: by themselves, beside interactions that cannot be told from them, or not at all."""
     clear: list[Term] = []
     among_mains: list[Term] = []
     left_out: list[str] = []
-    everything = [*mains, *pairs]
-    lost, places = _lost(blocks, everything, coded)
-    by_mains, main_places = _lost(blocks, mains, coded)
-    for term in everything:
+    (lost, places), (by_mains, main_places) = everything, only_mains
+    for term in places:
         if not (rivals := _rivals(term, lost, places)):
             clear.append(term)
         elif term in main_places and not (rivals := _rivals(term, by_mains, main_places)):
@@ -216,14 +220,11 @@ def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, range], pair
     return name
 
 
-def _lost(
-    blocks: np.ndarray, terms: Sequence[Term], coded: Sequence[Mapping[Part, str]]
-) -> tuple[np.ndarray, dict[Term, range]]:
-    """What the model can't see: its matrix's null space as a projector, zero where a column stands by itself."""
+def lost(design: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """What a model can't see: its matrix's null space as a projector, zero where a column stands by itself."""
     import numpy as np
 
-    design, places = model_matrix(blocks, terms, coded)
-    return np.eye(design.shape[1]) - np.linalg.pinv(design) @ design, places
+    return np.asarray(np.eye(design.shape[1]) - inverse @ design)
 
 
 def term_name(term: Term) -> str:

@@ -18,7 +18,7 @@ from ablate.analysis.factorial import Part, Term
 from ablate.analysis.families import families_of
 from ablate.analysis.layout import distinct
 from ablate.analysis.values import Replicates, Sample, final
-from ablate.analysis.variance import Rule, rule_of, standard_error
+from ablate.analysis.variance import Own, Rule, combined, rule_of
 from ablate.study.values.study import Arm, Study, TableSpec
 
 if TYPE_CHECKING:
@@ -60,6 +60,15 @@ class Fit:
     empty: tuple[str, ...]
     cells: int
 
+    @cached_property
+    def planned(self) -> int:
+        return sum(sample.planned for sample in self.samples)
+
+    @cached_property
+    def run_ids(self) -> tuple[str, ...]:
+        """All runs of the model, which every effect speaks for."""
+        return tuple(run_id for sample in self.samples for run_id in sample.run_ids)
+
 
 def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, metric: str) -> Fit:
     """Least squares of one metric on blocks, main effects and two-way interactions."""
@@ -69,7 +78,8 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
     samples = {arm.arm_id: runs.sample(arm, final(metric), metric) for arm in arms}
     observed = _observations(arms, runs, metric)
     parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
-    coded = [{part: part.level_of(arm, study) for part in parts} for arm, _, _ in observed]
+    by_arm = {arm.arm_id: {part: part.level_of(arm, study) for part in parts} for arm in arms}
+    coded = [by_arm[arm.arm_id] for arm, _, _ in observed]
     cells = factorial.cells(study, parts, arms)
     empty = factorial.empty(cells, coded, parts)
     if not observed:
@@ -145,19 +155,20 @@ class _Model:
 
         mains: list[Term] = [(part,) for part in parts]
         pairs: list[Term] = list(itertools.combinations(parts, 2))
-        told = factorial.tell_apart(blocks, mains, pairs, coded)
+        self._full, self._places = factorial.model_matrix(blocks, [*mains, *pairs], coded)
+        self._inverse = np.linalg.pinv(self._full)
+        alone, alone_places = factorial.model_matrix(blocks, mains, coded)
+        told = factorial.tell_apart(
+            (factorial.lost(self._full, self._inverse), self._places),
+            (factorial.lost(alone, np.linalg.pinv(alone)), alone_places),
+        )
         self.left_out = told.left_out
         self._told, self._pairs = told, pairs
-        self._full, self._places = factorial.model_matrix(blocks, [*mains, *pairs], coded)
         clear_pairs = [term for term in told.clear if len(term) == 2]
-        self._short, self._short_places = factorial.model_matrix(blocks, [*mains, *clear_pairs], coded)
+        self._short, self._short_places = self._full, self._places
+        if clear_pairs != pairs:
+            self._short, self._short_places = factorial.model_matrix(blocks, [*mains, *clear_pairs], coded)
         self.rank = int(np.linalg.matrix_rank(self._full))
-
-    @cached_property
-    def _inverse(self) -> np.ndarray:
-        import numpy as np
-
-        return np.linalg.pinv(self._full)
 
     def effects(self) -> Iterator[tuple[str, str, Term, dict[str, str], np.ndarray]]:
         """(name, name without what it is confounded with, term, levels, weights over the runs) of each effect."""
@@ -193,7 +204,12 @@ class _Judge:
     def __init__(
         self, test: str, samples: Mapping[str, Sample], arm_ids: Sequence[str], scale: float, residual_df: int
     ) -> None:
-        self._samples, self._arm_ids = samples, arm_ids
+        import numpy as np
+
+        order = {arm_id: place for place, arm_id in enumerate(dict.fromkeys(arm_ids))}
+        self._arms = [samples[arm_id] for arm_id in order]
+        self._places = np.asarray([order[arm_id] for arm_id in arm_ids])
+        self._counts = np.asarray([sample.n for sample in self._arms])
         self._scale, self.residual_df = scale, residual_df
         self._unsound = _all_unsound(list(samples.values()))
         self._single = max(sample.planned for sample in samples.values()) < 2
@@ -205,19 +221,36 @@ class _Judge:
             self._rule = rule_of(list(samples.values()), test)
             self.test = self._rule.name if self._rule else ""
 
+    @cached_property
+    def _obstacles(self) -> np.ndarray:
+        """Which arms no effect can be judged by, each looked at once; only two arms together read other data."""
+        import numpy as np
+
+        return np.asarray([bool(obstacle(sample, least=2)) for sample in self._arms])
+
+    @cached_property
+    def _variances(self) -> tuple[np.ndarray, np.ndarray]:
+        """The variance of each arm under the rule, and its degrees of freedom."""
+        import numpy as np
+
+        assert self._rule is not None
+        judged = [self._rule.of(sample) for sample in self._arms]
+        return np.asarray([variance for variance, _ in judged]), np.asarray([df for _, df in judged])
+
     def error(self, weights: np.ndarray) -> tuple[float | None, float, str]:
         """Standard error, degrees of freedom, and why there is none."""
+        import numpy as np
+
         if self._unsound:
             return None, 0.0, self._unsound
-        summed: dict[str, float] = {}
-        for arm_id, weight in zip(self._arm_ids, weights, strict=True):
-            summed[arm_id] = summed.get(arm_id, 0.0) + float(weight)
-        parts = [(weight, self._samples[arm_id]) for arm_id, weight in summed.items() if abs(weight) > 1e-9]
-        why = "" if self._single else obstacle(*(sample for _, sample in parts), least=2)
-        if why:
-            return None, 0.0, why
+        summed = np.bincount(self._places, weights)
+        inside = np.flatnonzero(np.abs(summed) > 1e-9)
+        if not self._single and self._obstacles[inside].any():
+            return None, 0.0, obstacle(*(self._arms[place] for place in inside), least=2)
         if self._rule is not None:
-            return *standard_error([(weight, sample, self._rule) for weight, sample in parts]), ""
+            variances, dfs = self._variances
+            shares = summed[inside] ** 2 * variances[inside] / self._counts[inside]
+            return *combined(shares.tolist(), dfs[inside].tolist(), own=isinstance(self._rule, Own)), ""
         if self._scale == 0:
             return None, 0.0, "no p: no residual degrees of freedom"
         return float(self._scale * (weights @ weights)) ** 0.5, float(self.residual_df), ""

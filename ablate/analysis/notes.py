@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis import cautions
@@ -136,34 +136,52 @@ def _of_data(results: Sequence[RunResult]) -> Iterable[str]:
 def _bit_equal(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """Only where all replicates agree: two of several may well do so on a coarse metric."""
     for arm in distinct(arms):
-        found = [r for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics]
-        if len(found) > 1 and len({_numbers(r.result) for r in found if r.result is not None}) == 1:
-            listed = f"{', '.join(str(r.seed) for r in found[:-1])} and {found[-1].seed}"
+        found = _measured(runs, arm)
+        seeds, results = list(found), list(found.values())
+        if len(found) > 1 and all(_bits(results[0], other) for other in results[1:]):
+            listed = f"{', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
             yield f"{arm.name}: seeds {listed} came out bit-equal: the seed did not reach the training."
 
 
 def _equal_arms(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """Arms with other recipes and the same numbers: most likely a setting that a script does not read."""
-    names_by_numbers: dict[Any, list[str]] = {}
-    for arm in distinct(arms):
-        found = {
-            r.seed: _numbers(r.result) for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics
-        }
-        if len(found) > 1:  # one run of a coarse metric may well agree by chance
-            names_by_numbers.setdefault(tuple(sorted(found.items())), []).append(arm.name)
-    for names in names_by_numbers.values():
+    found = {arm.name: _measured(runs, arm) for arm in distinct(arms)}
+    several = {name: own for name, own in found.items() if len(own) > 1}  # one run may well agree by chance
+    alike = _by_numbers(several, lambda result: _without_costs(result.metrics))
+    candidates = {name for names in alike if len(names) > 1 for name in names}
+    for names in _by_numbers({name: own for name, own in several.items() if name in candidates}, _numbers):
         if len(names) > 1:
             shown = f"{', '.join(names[:MOST_NAMED])}{' and others' if len(names) > MOST_NAMED else ''}"
             yield f"{shown} came out bit-equal: perhaps what tells them apart did not reach the training."
 
 
+def _by_numbers(arms: Mapping[str, Mapping[int, RunResult]], read: Callable[[RunResult], Any]) -> list[list[str]]:
+    """The names of arms whose runs agree, seed by seed, in what `read` takes of them."""
+    names: dict[Any, list[str]] = {}
+    for name, found in arms.items():
+        names.setdefault(tuple(sorted((seed, read(result)) for seed, result in found.items())), []).append(name)
+    return list(names.values())
+
+
+def _measured(runs: Replicates, arm: Arm) -> dict[int, RunResult]:
+    """The arm's finished runs with numbers, by seed."""
+    return {r.seed: r.result for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics}
+
+
+def _bits(one: RunResult, other: RunResult) -> bool:
+    """Whether two runs agree in all numbers; the epochs, which are many, are looked at last."""
+    finals = _without_costs(one.metrics) == _without_costs(other.metrics)
+    return bool(finals and _numbers(one) == _numbers(other))
+
+
 def _numbers(result: RunResult) -> Any:
     """All that a run measured, costs aside."""
+    epochs = sorted(result.epochs)
+    return _without_costs(result.metrics), tuple((epoch, _without_costs(result.epochs[epoch])) for epoch in epochs)
 
-    def kept(metrics: Mapping[str, float]) -> Any:
-        return tuple(sorted((name, value) for name, value in metrics.items() if not is_cost(name)))
 
-    return kept(result.metrics), tuple((epoch, kept(result.epochs[epoch])) for epoch in sorted(result.epochs))
+def _without_costs(metrics: Mapping[str, float]) -> Any:
+    return tuple(sorted((name, value) for name, value in metrics.items() if not is_cost(name)))
 
 
 def _selection(study: Study, arms: Sequence[Arm], results: Sequence[RunResult]) -> Iterable[str]:

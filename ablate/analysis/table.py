@@ -57,6 +57,9 @@ class Cell:
     values: tuple[float, ...] = ()
 
 
+_NOTHING = Cell()
+
+
 @dataclass(frozen=True)
 class Row:
     """One row. `epoch` and `class_` are set in tables over epochs and classes, `arm` is None in tables of effects."""
@@ -71,7 +74,7 @@ class Row:
 
     def cell(self, key: str) -> Cell:
         """What stands in a column; an empty cell where nothing does."""
-        return self.cells.get(key, Cell())
+        return self.cells.get(key, _NOTHING)
 
 
 @dataclass(frozen=True)

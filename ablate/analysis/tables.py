@@ -97,7 +97,8 @@ def baseline_name(study: Study, table: TableSpec, arms: Sequence[Arm]) -> str:
     levels = baseline_levels(study, table)
     if not levels:
         return ""
-    names = {other.name for arm in arms for other in study.arms if other.levels == {**arm.levels, **levels}}
+    wanted = {frozenset({**arm.levels, **levels}.items()) for arm in arms}
+    names = {other.name for other in study.arms if frozenset(other.levels.items()) in wanted}
     if len(names) == 1:
         return names.pop()
     return ", ".join(f"{factor}={level}" for factor, level in levels.items()) + ", the rest matched"

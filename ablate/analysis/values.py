@@ -80,9 +80,13 @@ class Replicates:
         self._doubts = dict(doubts or {})
         self._results = results
         self._runs = {(run.arm_id, run.seed): run for run in study.runs}
+        self._known: dict[str, tuple[Replicate, ...]] = {}
+        self._data: dict[str, tuple[str, str] | None] = {}
 
     def of(self, arm: Arm) -> tuple[Replicate, ...]:
-        return tuple(self._replicate(arm, seed) for seed in self.seeds)
+        if arm.arm_id not in self._known:
+            self._known[arm.arm_id] = tuple(self._replicate(arm, seed) for seed in self.seeds)
+        return self._known[arm.arm_id]
 
     def done(self, arm: Arm) -> tuple[RunResult, ...]:
         """The results of the arm's finished runs."""
@@ -98,8 +102,10 @@ class Replicates:
 
     def data(self, arm: Arm) -> tuple[str, str] | None:
         """The data that the arm asks for, and the digest that its first finished run read; None where none is told."""
-        digest = next((found for result in self.done(arm) if (found := digest_of(result))), None)
-        return None if digest is None else (data_asked(arm.recipe), digest)
+        if arm.arm_id not in self._data:
+            digest = next((found for result in self.done(arm) if (found := digest_of(result))), None)
+            self._data[arm.arm_id] = None if digest is None else (data_asked(arm.recipe), digest)
+        return self._data[arm.arm_id]
 
     def sample(self, arm: Arm, reader: Reader, what: str) -> Sample:
         """The arm's values under `reader`; `what` names the number where a finished run lacks it."""
@@ -183,9 +189,15 @@ def final(metric: str) -> Reader:
 
 def at_epoch(metric: str, epoch: int) -> Reader:
     """Reads a number of one epoch; None where the run ended before it."""
+    read = at_epochs(metric)
+    return lambda result: read(result, epoch)
+
+
+def at_epochs(metric: str) -> Callable[[RunResult, int], float | None]:
+    """Reads a number of the epoch that it is asked for."""
     name = MetricName.parse(metric)
 
-    def read(result: RunResult) -> float | None:
+    def read(result: RunResult, epoch: int) -> float | None:
         record = result.epochs.get(epoch, {})
         return record[metric] if metric in record else record.get(name.inside(result.reported_split))
 
@@ -204,7 +216,8 @@ def counted_by(result: RunResult, metric: str) -> str:
 
 def epochs_with(result: RunResult, metric: str) -> set[int]:
     """The epochs or steps at which a run has a metric."""
-    return {epoch for epoch in result.epochs if at_epoch(metric, epoch)(result) is not None}
+    read = at_epochs(metric)
+    return {epoch for epoch in result.epochs if read(result, epoch) is not None}
 
 
 def share_rows(result: RunResult, one: str, other: str) -> bool:

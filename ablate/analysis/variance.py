@@ -68,13 +68,19 @@ class Own:
     name: str = "welch-holm"
 
     def of(self, sample: Sample) -> tuple[float, float]:
-        return statistics.variance(sample.values), float(sample.n - 1)
+        return _variance(sample.values), float(sample.n - 1)
+
+
+@lru_cache(maxsize=8192)
+def _variance(values: tuple[float, ...]) -> float:
+    """Exact, by fractions, and so dear: rules are fitted to the variances that they then judge by."""
+    return statistics.variance(values)
 
 
 @lru_cache(maxsize=8192)
 def _moderated(rule: Moderated, values: tuple[float, ...]) -> tuple[float, float]:
     """What `rule` judges an arm by: every effect of a table asks for each of its arms."""
-    own, df = statistics.variance(values), len(values) - 1
+    own, df = _variance(values), len(values) - 1
     return float(larger(own, df, rule.d0, rule.s0_squared)), min(rule.d0 + df, float(rule.pooled_df))
 
 
@@ -94,10 +100,10 @@ def rule_of(samples: Sequence[Sample], test: str) -> Rule | None:
     values = telling(samples)
     df = sum(len(v) - 1 for v in values)
     if test == "dunnett":
-        return Pooled(sum(statistics.variance(v) * (len(v) - 1) for v in values) / df, df) if values else None
+        return Pooled(sum(_variance(v) * (len(v) - 1) for v in values) / df, df) if values else None
     if len(values) < 2:
         return Own("welch")
-    d0, s0_squared = fit([statistics.variance(v) for v in values], [len(v) - 1 for v in values])
+    d0, s0_squared = fit([_variance(v) for v in values], [len(v) - 1 for v in values])
     return Moderated(float(d0), float(s0_squared), df)
 
 
@@ -107,18 +113,23 @@ def telling(samples: Sequence[Sample]) -> list[tuple[float, ...]]:
 
 
 def standard_error(parts: Sequence[tuple[float, Sample, Rule]]) -> tuple[float, float]:
-    """Standard error and degrees of freedom of a weighted sum of means, each arm judged by its rule.
-
-    Satterthwaite's degrees of freedom where every arm has its own variance (Welch's, for two arms); else those of the
-    arm that has the fewest.
-    """
+    """Standard error and degrees of freedom of a weighted sum of means, each arm judged by its rule."""
     shares, dfs = [], []
     for weight, sample, rule in parts:
         variance, df = rule.of(sample)
         shares.append(weight * weight * variance / sample.n)
         dfs.append(df)
+    return combined(shares, dfs, own=all(isinstance(rule, Own) for _, _, rule in parts))
+
+
+def combined(shares: Sequence[float], dfs: Sequence[float], *, own: bool) -> tuple[float, float]:
+    """The same from each arm's share, weight^2 variance / n, and its degrees of freedom.
+
+    Satterthwaite's degrees of freedom where every arm has its `own` variance (Welch's, for two arms); else those of the
+    arm that has the fewest.
+    """
     total = sum(shares)
-    if all(isinstance(rule, Own) for _, _, rule in parts):
+    if own:
         return math.sqrt(total), total**2 / sum(share**2 / df for share, df in zip(shares, dfs, strict=True))
     return math.sqrt(total), min(dfs)
 

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ablate.analysis.table import Table
+from ablate.analysis.table import ConfusionTable, Table
 from ablate.report import format as fmt
+from ablate.report.figures import confusion
 from ablate.report.packing import pack
 from ablate.study.code.verified import ITSELF
-from ablate.study.records import RunResult
+from ablate.study.records import Confusion, RunResult
 from ablate.study.values.metrics import MetricName
 from ablate.study.values.recipe import AnyRecipe
 
@@ -46,21 +47,21 @@ def drawer(
     arms: dict[str, int] = {}
     told: list[dict[str, Any]] = []
     recipes: dict[str, int] = {}
+    whole: dict[int, tuple[dict[str, Any], int]] = {}  # of the few that others are held against, by `id`
     environments: dict[str, int] = {}
     rows = []
     for result in runs:
         run = result.run
         if run.arm_id not in arms:
             arms[run.arm_id] = len(told)
-            base = bases.get(run.run_id)
-            whole = json.dumps(_settings(run.recipe if base is None else base))
-            told.append(
-                {
-                    "places": places.get(run.run_id, []),
-                    "recipe": recipes.setdefault(whole, len(recipes)),
-                    "differs": [] if base is None else list(_differs(base, run.recipe)),
-                }
-            )
+            base = bases.get(run.run_id, run.recipe)
+            if id(base) not in whole:
+                settings = _settings(base)
+                text = json.dumps([[path, _text(value)] for path, value in settings.items()])
+                whole[id(base)] = settings, recipes.setdefault(text, len(recipes))
+            settings, place = whole[id(base)]
+            differs = [] if base is run.recipe else list(_differs(base, settings, run.recipe))
+            told.append({"places": places.get(run.run_id, []), "recipe": place, "differs": differs})
         environment = json.dumps(_environment(result.environment))
         rows.append(
             {
@@ -88,7 +89,7 @@ def drawer(
 
 
 def _details(result: RunResult, metric: str, log: str) -> dict[str, Any]:
-    """The end of the log, the curves of all other metrics, and the matrices that can be read."""
+    """The end of the log, the curves of all other metrics, and the matrices: whole where they can be read."""
     epochs = [values for _, values in sorted(result.epochs.items())]
     names = sorted({name for values in epochs for name in values} - {metric})
     return {
@@ -99,7 +100,16 @@ def _details(result: RunResult, metric: str, log: str) -> dict[str, Any]:
             for one in result.confusions
             if len(one.classes) <= READABLE
         ],
+        "mistakes": [_mistakes(one) for one in result.confusions if len(one.classes) > READABLE],
     }
+
+
+def _mistakes(one: Confusion) -> dict[str, Any]:
+    """What a drawer tells of a matrix that it has no room for: its most frequent mistakes."""
+    worst = confusion(ConfusionTable("", one.split, one.classes, one.counts, 1)).worst
+    pairs = [[pair.true, pair.predicted, pair.count, f"{pair.share:.0%}"] for pair in worst]
+    wrong = [count for true, row in enumerate(one.counts) for place, count in enumerate(row) if place != true and count]
+    return {"split": one.split, "classes": len(one.classes), "pairs": pairs, "kinds": len(wrong), "images": sum(wrong)}
 
 
 def _places(tables: Sequence[Table]) -> dict[str, list[str]]:
@@ -126,15 +136,17 @@ def _baselines(tables: Sequence[Table], runs: Sequence[RunResult]) -> dict[str, 
     return bases
 
 
-def _settings(recipe: AnyRecipe) -> list[list[str]]:
-    """[setting, value] of a whole recipe."""
-    return [[path, _text(recipe.get(path))] for path in recipe.paths()]
+def _settings(recipe: AnyRecipe) -> dict[str, Any]:
+    """Every setting of a recipe, by its path."""
+    return {path: recipe.get(path) for path in recipe.paths()}
 
 
-def _differs(base: AnyRecipe, own: AnyRecipe) -> Iterator[list[str]]:
-    """[setting, the baseline's value, its own] where they differ."""
-    for path in dict.fromkeys([*base.paths(), *own.paths()]):
-        left, right = base.get(path), own.get(path)
+def _differs(base: AnyRecipe, settings: Mapping[str, Any], own: AnyRecipe) -> Iterator[list[str]]:
+    """[setting, the baseline's value, its own] where they differ; `settings` are those of the baseline."""
+    mine = _settings(own)
+    for path in {**settings, **mine}:
+        left = settings[path] if path in settings else base.get(path)
+        right = mine[path] if path in mine else own.get(path)
         if left != right:
             yield [path, _text(left), _text(right)]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -80,7 +81,9 @@ def _add_cost(
         return
     info, why_not = cost(tables[place], runs)
     if info:
-        views[place]["figures"] += _figure(info, slots, place + 1, len(views[place]["figures"]) + 1)
+        view = views[place]
+        number = len(view["figures"]) + len(view["matrices"]) + 1  # one that none of them has
+        view["figures"] += _figure(info, slots, place + 1, number)
     views[place]["notes"] += [why_not] if why_not else []
 
 
@@ -147,6 +150,11 @@ def _table(
 ) -> dict[str, Any]:
     """A table's part of the page; `drawn` is the same with short labels, as its figures have them."""
     columns = [(column, parts_of(table, column, PARTS)) for column in table.columns]
+
+    @cache
+    def behind(run_ids: tuple[str, ...]) -> str:  # all effects of a column have the same
+        return ranges(sorted(indexes[run] for run in run_ids if run in indexes))
+
     axes = {column.key: bars.axis(table, column) for column in table.columns}
     headings = fmt.row_headings(table)
     common_n = fmt.shared_n(table) or 0
@@ -169,7 +177,7 @@ def _table(
         "filters": len(factors),
         "groups": [{"text": fmt.heading(column), "span": len(parts)} for column, parts in columns],
         "heads": [_head(table, part) | {"first": not i} for _, parts in columns for i, part in enumerate(parts)],
-        "rows": [_row(table, row, columns, common_n, factors, axes, indexes) for row in table.rows],
+        "rows": [_row(table, row, columns, common_n, factors, axes, behind if indexes else None) for row in table.rows],
         "claims": [
             {"chip": chip(claim.verdict), "text": fmt.plain(claim.text), "why": fmt.plain(claim.why)}
             for claim in table.claims
@@ -194,12 +202,13 @@ def _row(
     common_n: int,
     factors: Sequence[str],
     axes: Mapping[str, bars.Axis | None],
-    indexes: Mapping[str, int],
+    places: Callable[[tuple[str, ...]], str] | None,
 ) -> dict[str, Any]:
+    """`places` tells where runs stand in the drawer; None where the page has none."""
     cells: list[dict[str, Any]] = []
     for column, parts in columns:
-        tip = "\n".join(figures.cell_lines(table, row, column, runs=not indexes))
-        behind = ranges(sorted(indexes[run] for run in row.cell(column.key).run_ids if run in indexes))
+        tip = "\n".join(figures.cell_lines(table, row, column, runs=places is None))
+        behind = places(row.cell(column.key).run_ids) if places else ""
         for place, part in enumerate(parts):  # all of a column share the tip of the first
             first = {"tip": "" if place else tip, "runs": "" if place else behind, "first": not place}
             drawn = bars.bar(table, row.cell(column.key), axes[column.key]) if part == "delta" else None

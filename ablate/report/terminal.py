@@ -50,7 +50,7 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
     console.print()
     console.print(_line(console, f"{table.study}, {fmt.scale_line(table)}", "" if table.comparable else "yellow"))
     console.print(_line(console, f"{table.name}: {table.caption}" if table.caption else table.name, "bold"))
-    blocks, mark = _blocks(table, console)
+    blocks, mark = _blocks(replace(table, rows=table.rows[:max_rows]), console)
     several = {column.key: column.metric for column in table.columns if column.metric != column.key}
     for block in blocks:
         console.print()
@@ -59,7 +59,7 @@ def print_table(table: Table, console: Console, *, max_rows: int = 40) -> None:
             group = groups.pop()
             title = f"{several[group]}, {group}" if group in several else group
             console.print(_line(console, title, "bold"))
-        console.print(_draw(console, block, len(groups) > 1, max_rows))
+        console.print(_draw(console, block, len(groups) > 1))
     _print_left_out(table, blocks[0], console, max_rows, mark)
     _print_claims(table.claims, console)
     _print_notes(table, blocks[0], console, mark)
@@ -163,7 +163,7 @@ def _aligned(texts: Sequence[str]) -> list[str]:
     ]
 
 
-def _draw(console: Console, block: Grid, named: bool, max_rows: int) -> RichTable:
+def _draw(console: Console, block: Grid, named: bool) -> RichTable:
     """`named` puts the metric above its first column. Labels fold where the numbers leave them too little room."""
     gap = next((gap for gap in GAPS if _width(block, gap=gap) <= console.width), GAPS[-1])
     drawn = RichTable(box=None, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
@@ -175,9 +175,9 @@ def _draw(console: Console, block: Grid, named: bool, max_rows: int) -> RichTabl
         text = Text(_encodable(console, "\n".join([*above, *lines])))
         drawn.add_column(text, overflow="fold", no_wrap=numbers_fit and head.part != "label")
         last = group
-        texts = [row.cells[place].text for row in block.rows[:max_rows]]
+        texts = [row.cells[place].text for row in block.rows]
         columns.append(texts if head.part == "label" else _aligned(texts))
-    for row, cells in zip(block.rows, zip(*columns, strict=True), strict=False):
+    for row, cells in zip(block.rows, zip(*columns, strict=True), strict=True):
         styles = ["bold" if cell.bold else "dim" if row.is_baseline else "" for cell in row.cells]
         drawn.add_row(
             *(Text(_encodable(console, text), style=style) for text, style in zip(cells, styles, strict=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,6 +27,8 @@ from ablate.store.schema import (
 from ablate.store.seen import Codes, look
 from ablate.study.records import Artifact, AttemptResult, Confusion, RunResult
 from ablate.study.values.metrics import MetricName
+
+_AT_ONCE = 10_000  # rows of epochs that are fetched: one by one takes twice as long, all of them too much memory
 
 
 def results(tx: Tx, run_ids: Collection[str], *, epochs: bool = True, code: Codes = None) -> dict[str, RunResult]:
@@ -70,6 +74,7 @@ def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: Codes) -> dict[str
     tables = _of_attempts(tx, confusions, counts)
     files = _of_attempts(tx, artifacts, counts)
     curves = _curves(tx, keys) if epochs else {}
+    environments: dict[str | None, Any] = {}  # most runs of a study have the same
     found = {}
     for row in rows:
         mine, view = tried.get(row.id, []), seen[row.id]
@@ -81,7 +86,7 @@ def _some(tx: Tx, run_ids: Sequence[str], epochs: bool, code: Codes) -> dict[str
         found[row.run_id] = RunResult(
             run=stored_run(row),
             state=view.state,
-            attempts=tuple(_attempt(item) for item in mine),
+            attempts=tuple(_attempt(item, environments) for item in mine),
             metrics={item.name: item.value for item in numbers.get(row.id, []) if item.value is not None},
             epochs=_epochs(curve, split, ended.last_epoch if ended is not None else None),
             confusions=tuple(_confusion(item) for item in tables.get(row.id, [])),
@@ -148,8 +153,10 @@ def _curves(tx: Tx, keys: Sequence[int]) -> dict[int, list[tuple[int, str, int, 
     columns = (table.run, table.epoch, table.split, table.attempt, table.name, table.value)
     order = (table.run, table.epoch, table.split, table.attempt, table.name)
     found: dict[int, list[tuple[int, str, int, str, float | None]]] = defaultdict(list)
-    for key, *rest in tx.execute(sa.select(*columns).where(table.run.in_(keys)).order_by(*order)):
-        found[key].append(tuple(rest))
+    rows = tx.execute(sa.select(*columns).where(table.run.in_(keys)).order_by(*order))
+    for part in rows.partitions(_AT_ONCE):
+        for key, epoch, split, attempt, name, value in part:
+            found[key].append((epoch, split, attempt, name, value))
     return found
 
 
@@ -176,14 +183,22 @@ def _epochs(
     found: dict[int, dict[str, float]] = {}
     for (epoch, split), (_, metrics) in sorted(newest.items()):
         place = found.setdefault(epoch, {})
-        place.update({str(MetricName(split, name)): value for name, value in metrics.items()})
+        place.update({_with_split(split, name): value for name, value in metrics.items()})
         if split == reported:
             place.update(metrics)
     return found
 
 
-def _attempt(row: AnyRow) -> AttemptResult:
-    environment = from_json(row.environment)
+@lru_cache(maxsize=4096)
+def _with_split(split: str, name: str) -> str:
+    return str(MetricName(split, name))
+
+
+def _attempt(row: AnyRow, known: dict[str | None, Any]) -> AttemptResult:
+    """`known` are environments that were read already, by their text."""
+    if row.environment not in known:
+        known[row.environment] = from_json(row.environment)
+    environment = known[row.environment]
     return AttemptResult(
         row.number, row.state, row.worker, row.started, row.ended, row.error, environment, row.fingerprint
     )  # fmt: skip

@@ -153,7 +153,7 @@ def test_every_link_of_the_index_leads_somewhere(call, run: Path, tmp_path: Path
         assert not anchor or anchor in there.ids, link
     page = (folder / "tiny2020.html").read_text()
     assert '<a href="index.html">All reports</a>' in page
-    assert '<script src="plotly.min.js"></script>' in page
+    assert '<script id="plotly" src="plotly.min.js" async></script>' in page
 
 
 def test_the_same_database_gives_the_same_bytes_from_anywhere(

@@ -176,6 +176,20 @@ def test_figures_are_drawn_when_they_are_seen(shown: Browser) -> None:
     shown.until(f"{folded}.querySelector('svg.main-svg') !== null")
 
 
+def test_a_page_whose_figures_are_folded_never_runs_plotly(
+    driven: Browser, empty: Table, table3: Table, tmp_path: Path
+) -> None:
+    path = tmp_path / "folded.html"
+    path.write_text(render_html(StudyReport(tables=[empty, table3])), encoding="utf-8")
+    driven.media()
+    driven.open(path)
+    assert driven.eval("[document.querySelectorAll('.plot').length > 0, typeof Plotly]") == [True, "undefined"]
+    driven.eval("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    driven.eval("document.querySelector('.plot').scrollIntoView()")
+    driven.until("document.querySelector('.plot svg.main-svg') !== null")
+    assert driven.complaints == []
+
+
 def test_in_the_dark_page_and_figures_are_dark(shown: Browser) -> None:
     plot = "document.querySelector('.plot')"
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -213,6 +227,33 @@ def test_a_phone_scrolls_tables_and_not_the_page(shown: Browser, page: Path) -> 
     assert shown.eval(
         f"{ROWS}[0].querySelector('th:last-of-type').getBoundingClientRect().right < {scroll}.clientWidth / 2 + 40"
     ), "the pinned columns leave room for numbers"
+
+
+def test_labels_and_titles_of_figures_stay_inside_them_on_a_phone(driven: Browser, tmp_path: Path) -> None:
+    top1 = Column("top1", "top1", "higher", "fraction", label="Top-1 accuracy on the official test images")
+    cell = Cell(mean=0.5, n=3, planned=3, delta=0.1, delta_ci95=(0.05, 0.15), p_adjusted=0.01, decided=True)
+    names = [f"label smoothing and cosine decay, step {n}" for n in range(3)]
+    rows = tuple(Row(name, name, {"tweak": name}, {"top1": cell}) for name in names)
+    arms, effects = (Table("s", None, kind, kind, "", (top1,), rows) for kind in ("arms", "effect"))
+    path = tmp_path / "narrow.html"
+    path.write_text(render_html(StudyReport(tables=[arms, effects])), encoding="utf-8")
+    driven.media()
+    driven.open(path, width=375, height=800, phone=True)
+    driven.eval("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    for place in range(driven.eval("document.querySelectorAll('.plot').length")):
+        plot = f"document.querySelectorAll('.plot')[{place}]"
+        driven.eval(f"{plot}.scrollIntoView()")
+        driven.until(f"{plot}.querySelector('.xtitle')?.textContent.length > 10")
+        driven.eval("new Promise((resolve) => setTimeout(resolve, 200))")
+        inside = (
+            f"(() => {{ const all = {plot}.getBoundingClientRect(); return [...{plot}.querySelectorAll('text')]"
+            ".filter((one) => one.getBoundingClientRect().width).map((one) => [one.textContent, one.getBoundingClientRect()])"
+            ".filter(([, own]) => own.left < all.left || own.right > all.right).map(([text]) => text); })()"
+        )
+        assert driven.eval(inside) == []
+        area = f"{plot}.querySelector('.plot .nsewdrag, .nsewdrag').getBoundingClientRect().width"
+        assert driven.eval(area) > 100, "the labels leave room for the numbers"
+    assert driven.complaints == []
 
 
 def test_what_a_page_says_or_asks_for_is_noted(driven: Browser, tmp_path: Path) -> None:

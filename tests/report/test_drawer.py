@@ -74,7 +74,10 @@ def test_nothing_of_a_machine_or_a_secret_leaves_the_database(table1: Table, run
 
 
 def test_details_are_there_when_asked_for(table1: Table, runs: tuple[RunResult, ...]) -> None:
-    wide = Confusion("test", "last", tuple(map(str, range(30))), ((1,) * 30,) * 30)
+    few = tuple(
+        tuple(9 if at == true else 3 - at if true == 4 and at < 3 else 0 for at in range(30)) for true in range(30)
+    )
+    wide = Confusion("test", "last", tuple(map(str, range(30))), few)
     run = replace(
         runs[0],
         epochs={1: {"top1": 0.5, "loss": 2.0}, 2: {"top1": 0.6, "loss": 1.0}},
@@ -86,6 +89,15 @@ def test_details_are_there_when_asked_for(table1: Table, runs: tuple[RunResult, 
         "log": "epoch 2\nsaved ~/x.pt",
         "curves": [["loss", pack([2.0, 1.0])]],
         "matrices": [{"split": "test", "classes": ["cat", "dog"], "counts": ((3, 1), (0, 4))}],
+        "mistakes": [
+            {
+                "split": "test",
+                "classes": 30,
+                "pairs": [["4", "0", 3, "20%"], ["4", "1", 2, "13%"], ["4", "2", 1, "7%"]],
+                "kinds": 3,
+                "images": 6,
+            }
+        ],
     }
 
 
@@ -192,6 +204,32 @@ def test_cells_open_by_mouse_keyboard_and_address_and_rows_are_found(
     assert [found["moved"], found["keyboard"], found["address"]] == [True, True, True]
     assert found["all"] == 3 * found["found"] * len(table3.rows)
     assert found["sorted"] == sorted(found["sorted"])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_of_a_large_matrix_a_drawer_tells_the_mistakes_and_what_it_leaves_out(
+    table1: Table, runs: tuple[RunResult, ...], tmp_path: Path
+) -> None:
+    names = tuple(f"class {place}" for place in range(30))
+    counts = tuple(tuple(50 if at == true else int(at == true + 1) for at in range(30)) for true in range(30))
+    run = replace(runs[0], confusions=(Confusion("test", "last", names, counts),))
+    found = _in_a_browser(
+        render_html(StudyReport(tables=[table1], runs=[run], logs={run.run.run_id: ""}), plotlyjs="shared"),
+        """
+        location.hash = `run-${JSON.parse(document.getElementById("drawer-data").textContent).runs.id[0]}`;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const told = [...document.querySelectorAll("#drawer details")].find((one) => one.textContent.includes("mistakes"));
+        return { rows: told.querySelectorAll("tbody tr").length, first: told.querySelector("tbody tr").textContent, text: told.querySelector("p").textContent };
+        """,
+        tmp_path,
+    )
+    shown = run.run.run_id[:12]
+    assert found == {
+        "rows": 10,
+        "first": "class 0class 112%",
+        "text": "These are 10 of 29 kinds of mistakes, 10 of 29 in all. "
+        f"The whole matrix of 30 classes: ablate runs show {shown} --json",
+    }
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")

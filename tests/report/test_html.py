@@ -25,6 +25,7 @@ from ablate.report.declare import StudyReport
 from ablate.report.html import PLOTLY, embedded, render_html, write_plotlyjs, write_report
 from ablate.report.page import matrices_once
 from ablate.study.records import RunResult
+from ablate.study.values.run import Run
 
 CITE = {"title": "A paper", "source": "https://example.org/paper", "year": 2024}
 EVIL = "</script><img src=x onerror=\"document.title='owned'\">"
@@ -146,6 +147,17 @@ def test_ids_are_unique_and_plain(table1: Table, table3: Table, classes: Table, 
         assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in ids)
 
 
+def test_a_figure_of_costs_and_a_matrix_have_ids_of_their_own(table1: Table, classes: Table) -> None:
+    runs = [
+        RunResult(Run(run_id, "a" * 64, 0, {}), "done", seconds=60.0 + place, device="cpu")
+        for place, run_id in enumerate(run_id for row in table1.rows for run_id in row.cells["top1"].run_ids)
+    ]
+    text = page([replace(table1, confusions=classes.confusions)], runs=runs)
+    ids = [attrs["id"] or "" for _, attrs in Read(text).tags if "id" in attrs]
+    assert "against the seconds of a run" in text
+    assert max(Counter(ids).values()) == 1
+
+
 def test_the_policy_allows_our_scripts_and_nothing_else(table1: Table) -> None:
     text = page([table1], plotlyjs="inline")
     read = Read(text)
@@ -169,7 +181,7 @@ def test_a_page_loads_nothing_from_elsewhere(table1: Table, classes: Table) -> N
 
 def test_shared_plotly_is_written_once(tmp_path: Path, table1: Table) -> None:
     text = page([table1], plotlyjs="shared")
-    assert f'<script src="{PLOTLY}"></script>' in text
+    assert f'<script id="plotly" src="{PLOTLY}" async></script>' in text
     assert len(text) < 100_000
     path = write_plotlyjs(tmp_path)
     first = path.stat().st_mtime_ns

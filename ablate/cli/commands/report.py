@@ -14,6 +14,7 @@ from ablate.cli.common import (
     ProfileOption,
     SetOption,
     StoredStudyArgument,
+    few_collections,
     print_json_text,
     require_reader,
     say,
@@ -133,7 +134,8 @@ def report(
     if instead:
         _tell(store, loaded, study, table, out, scale, since, figures, json=json_)
         return
-    tables, page = _report(written, store, loaded, study, table, out, scale, details=details)
+    with few_collections():
+        tables, page = _report(written, store, loaded, study, table, out, scale, details=details)
     if open_ and page is not None:
         _open(page)
     planned = _say_what_is_left(store, loaded, study, db)
@@ -179,7 +181,8 @@ def _publish(experiments: Path | None, out: Path | None, db: str | None, given: 
     from ablate.project.publishing import publish
 
     refuse_with_all(given)
-    published = publish(experiments or Path("experiments"), out or Path("reports"), db)
+    with few_collections():
+        published = publish(experiments or Path("experiments"), out or Path("reports"), db)
     print(published.summary)
     say(f"written: {published.index} (open it in a browser), {published.markdown}")
     if published.problems:

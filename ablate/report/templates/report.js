@@ -71,6 +71,43 @@
     plot.before(list);
   };
 
+  // Plotly is most of a page's script. It is run once a figure is near, after what is on the screen can be used.
+  const plotly = document.getElementById("plotly");
+  const runPlotly = () => {
+    if (typeof Plotly !== "undefined" || !plotly || plotly.src) return;
+    const script = document.createElement("script");
+    script.textContent = plotly.textContent;
+    document.head.append(script);
+  };
+  const withPlotly = (act) => {
+    if (typeof Plotly !== "undefined") act();
+    else if (plotly?.src) plotly.addEventListener("load", act);
+    else setTimeout(() => { runPlotly(); act(); });
+  };
+
+  // A phone has no room for long labels: rows keep the beginning and the end of theirs, and titles of axes are broken into lines.
+  const [PHONE, LABEL, TITLE] = [400, 22, 34];
+  const shortened = (label) => {
+    const letters = `${label}`.match(/&[#\w]+;|./gu) ?? [];
+    if (letters.length <= LABEL) return label;
+    const head = Math.floor(LABEL / 3);
+    return [...letters.slice(0, head), "…", ...letters.slice(head + 1 - LABEL)].join("");
+  };
+  const fitted = (layout) => {
+    for (const [name, axis] of Object.entries(layout)) {
+      if (/^yaxis\d*$/.test(name) && axis.ticktext) axis.ticktext = axis.ticktext.map(shortened);
+      if (/^xaxis\d*$/.test(name) && axis.title?.text) axis.title.text = axis.title.text.replace(RegExp(`(.{1,${TITLE}})(?: |$)`, "g"), "$1<br>").replace(/<br>$/, "");
+    }
+  };
+  // Plotly sets a title in the middle of its axis, which beside long labels is near the edge.
+  const moved = (title, plot) => {
+    const [own, all] = [title.getBoundingClientRect(), plot.getBoundingClientRect()];
+    const over = Math.max(own.right - all.right + 2, 0) || Math.min(own.left - all.left - 2, 0);
+    for (const part of over ? [title, ...title.querySelectorAll("tspan")] : []) {
+      if (part.hasAttribute("x")) part.setAttribute("x", part.getAttribute("x") - over);
+    }
+  };
+
   const draw = (plot) => {
     if (typeof Plotly === "undefined") return;
     const source = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
@@ -87,6 +124,7 @@
       figure.layout.height = plot.clientWidth + 30;
       plot.style.minHeight = `${figure.layout.height}px`;
     }
+    if (plot.clientWidth < PHONE) fitted(figure.layout);
     const narrow = plot.clientWidth < 900 && figure.layout.meta?.narrow; // small multiples below each other
     for (const [path, value] of Object.entries(narrow || {})) {
       const [name, key] = path.split(".");
@@ -104,6 +142,8 @@
     if (picker) delete figure.layout.meta.picker; // Plotly has no use for it
     addPicker(plot, picker);
     Plotly.react(plot, figure.data, figure.layout, options);
+    if (!drawn.has(plot)) plot.on("plotly_afterplot", () => plot.querySelectorAll(".xtitle").forEach((title) => moved(title, plot)));
+    plot.querySelectorAll(".xtitle").forEach((title) => moved(title, plot));
     drawn.add(plot);
   };
 
@@ -112,7 +152,7 @@
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       watcher.unobserve(entry.target);
-      draw(entry.target);
+      withPlotly(() => draw(entry.target));
     }
   }, { rootMargin: "300px" });
   const plots = document.querySelectorAll(".plot");
@@ -120,6 +160,7 @@
   dark.addEventListener("change", () => drawn.forEach(draw));
   window.addEventListener("beforeprint", () => {
     document.querySelectorAll("details.figures-of, details.rows-of").forEach((details) => { details.open = true; });
+    runPlotly();
     plots.forEach((plot) => { if (!drawn.has(plot)) draw(plot); });
   });
 

@@ -71,10 +71,19 @@
     const head = make("tr", "", make("th", "true \\ predicted"), ...classes.map((name) => make("th", name)));
     return folded(`confusion matrix, ${split}`, make("table", "", make("thead", "", head), make("tbody", "", ...counts.map((row, place) => line(classes[place], row)))));
   };
-  const detailed = ({ log, curves, matrices }) => {
+  const mistaken = (run, { split, classes, pairs, kinds, images }) => {
+    const rows = pairs.map(([truth, predicted, count, share]) => make("tr", "", make("th", truth), make("td", predicted), make("td", `${count}`), make("td", share)));
+    const head = make("tr", "", ...["true class", "taken for", "times", "of the class"].map((name) => make("th", name)));
+    const rest = pairs.length < kinds ? `These are ${pairs.length} of ${kinds} kinds of mistakes, ${pairs.reduce((sum, pair) => sum + pair[2], 0)} of ${images} in all. ` : "";
+    const told = make("p", `${rest}The whole matrix of ${classes} classes: `, make("code", `ablate runs show ${short(run)} --json`));
+    const table = pairs.length ? [make("table", "", make("thead", "", head), make("tbody", "", ...rows))] : [make("p", "No mistake.")];
+    return folded(`most frequent mistakes, ${split}`, make("div", "", ...table, told));
+  };
+  const detailed = (run) => {
+    const { log, curves, matrices, mistakes } = run.details;
     const drawn = curves.map(([name, told]) => curve(name, told)).filter(Boolean);
     const found = drawn.length ? [folded("other curves", make("div", "", ...drawn))] : [];
-    return [...found, ...matrices.map(matrix), ...(log ? [folded("end of the log", make("pre", log))] : [])];
+    return [...found, ...matrices.map(matrix), ...mistakes.map((one) => mistaken(run, one)), ...(log ? [folded("end of the log", make("pre", log))] : [])];
   };
   const recipe = (arm) => {
     const own = new Map(known.recipes[arm.recipe]);
@@ -93,11 +102,10 @@
     if (drawn) box.append(drawn);
     box.append(pairs(run.metrics), commands(run));
     box.append(folded("recipe", pairs(recipe(arm))), folded("environment", pairs(known.environments[run.env] ?? [])));
-    if (run.details) box.append(...detailed(run.details));
+    if (run.details) box.append(...detailed(run));
     return box;
   };
   const drawer = document.getElementById("drawer");
-  let opener = null;
   const open = (title, places) => {
     const runs = places.map((place) => known.runs[place]).filter(Boolean);
     if (!runs.length) return;
@@ -116,11 +124,9 @@
     const shown = runs.slice(0, 20);
     if (shown.length < runs.length) drawer.append(make("p", `The first ${shown.length} of ${runs.length} runs:`));
     drawer.append(...shown.map(card));
-    opener = document.activeElement;
     drawer.showModal();
     drawer.scrollTop = 0;
   };
-  drawer?.addEventListener("close", () => opener?.focus?.());
   drawer?.addEventListener("click", (event) => { if (event.target === drawer) drawer.close(); });
   const openCell = (cell) => {
     const labels = [...cell.parentElement.querySelectorAll("th.label")].map((label) => label.textContent);
@@ -193,6 +199,7 @@
     const choices = [];
     const count = make("span");
     const search = make("input");
+    let known = null; // the labels of each row, once they are asked for
     const cut = () => {
       let room = table.classList.contains("whole") ? Infinity : SHOWN;
       for (const row of table.tBodies[0].rows) row.classList.toggle("off", !row.hidden && room-- <= 0);
@@ -201,11 +208,11 @@
     const apply = () => {
       const wanted = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
       let left = 0;
-      for (const row of rows) {
-        const labels = [...row.querySelectorAll("th.label")];
-        const text = labels.map((label) => label.textContent).join(" ").toLowerCase();
-        const kept = wanted.every((word) => text.includes(word)) && choices.every(([place, choice]) => !choice.value || labels[place].textContent === choice.value);
-        row.hidden = !kept;
+      known ??= rows.map((row) => [...row.querySelectorAll("th.label")].map((label) => label.textContent));
+      for (const [at, row] of rows.entries()) {
+        const text = known[at].join(" ").toLowerCase();
+        const kept = wanted.every((word) => text.includes(word)) && choices.every(([place, choice]) => !choice.value || known[at][place] === choice.value);
+        if (row.hidden === kept) row.hidden = !kept;
         left += kept;
       }
       count.textContent = left < rows.length ? `${left} of ${rows.length} rows` : "";
@@ -262,7 +269,7 @@
   document.querySelectorAll("figure.figure").forEach((figure) => {
     const plot = figure.querySelector(".plot");
     const asImage = button("save as PNG", () => {
-      Plotly.downloadImage(plot, { format: "png", scale: 2, filename: plot.id, width: plot.clientWidth, height: plot.clientHeight });
+      window.Plotly?.downloadImage(plot, { format: "png", scale: 2, filename: plot.id, width: plot.clientWidth, height: plot.clientHeight });
     });
     asImage.className = "tool";
     figure.querySelector("h3")?.append(" ", asImage);

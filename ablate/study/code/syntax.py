@@ -36,7 +36,7 @@ def imports(tree: ast.Module, module: str, *, is_package: bool = False) -> tuple
     """The modules that running `module` may import, by absolute name; of `from a import b` both `a` and `a.b`."""
     package = module if is_package else module.rpartition(".")[0]
     found: dict[str, None] = {}
-    for node in _walk(tree):
+    for node in _walk(tree, for_types=False):
         if isinstance(node, ast.Import):
             found.update(dict.fromkeys(alias.name for alias in node.names))
         elif isinstance(node, ast.ImportFrom):
@@ -48,7 +48,7 @@ def imports(tree: ast.Module, module: str, *, is_package: bool = False) -> tuple
 
 def _imported(tree: ast.Module, own: Collection[str]) -> Iterator[tuple[str, str]]:
     """(name here, what it stands for) of each imported name; of the user's package only names that are given another here."""
-    for node in ast.walk(tree):
+    for node in _walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.partition(".")[0]
@@ -65,13 +65,16 @@ def _imported(tree: ast.Module, own: Collection[str]) -> Iterator[tuple[str, str
                     yield local, f"{local} = .{alias.name}"
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """As `ast.walk`, without what is there for type checkers only."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(node, ast.If) and _for_types(node) and child in node.body:
-            continue
-        yield from _walk(child)
+def _walk(tree: ast.AST, *, for_types: bool = True) -> Iterator[ast.AST]:
+    """All nodes but expressions, which are most and import nothing, in the source's order; without `for_types` also without
+    what is there for type checkers only."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        left_out = node.body if not for_types and isinstance(node, ast.If) and _for_types(node) else ()
+        inside = [one for one in ast.iter_child_nodes(node) if not isinstance(one, ast.expr) and one not in left_out]
+        waiting += reversed(inside)
 
 
 def _for_types(node: ast.If) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from ablate.parts.splits import SPLIT_WORDS as SPLIT_WORDS
 from ablate.parts.splits import SPLITS as SPLITS
@@ -107,6 +108,7 @@ METRICS: dict[str, Metric] = {
 _OF_COST = ("s", "1/s", "bytes")
 
 
+@cache
 def is_cost(name: str) -> bool:
     """Whether a metric says what a training cost: the one that no training gives again. Any word may stand before it."""
     metric = METRICS.get(name) or METRICS.get(name.partition("_")[2])
