@@ -11,7 +11,7 @@ from typing import Any
 from toy_store import make_run
 
 from ablate.dispatch.contract.events import GridReport
-from ablate.dispatch.contract.executor import Executor, GridRequest, this_process
+from ablate.dispatch.contract.executor import Executor, GridRequest
 from ablate.dispatch.contract.signals import StopFlag
 from ablate.store.store import Store
 from ablate.store.values import StoredTrial
@@ -67,7 +67,6 @@ class Grid:
             "poll": 0.1,
             "on_event": on_event,
             "stop": StopFlag(),
-            "worker_info": this_process,
             "database": self.url,
             "runs": self.runs,
         }

@@ -108,7 +108,7 @@ class EpochDone:
 class RunEnded:
     """`state` is `done`, `failed`, `lost`, `released`, `pruned`, `fenced` or `unrecorded`; `seconds` the wall time of this attempt.
 
-    `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `queue.KINDS` where it
+    `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `store.values.KINDS` where it
     failed.
     """
 
