@@ -33,8 +33,8 @@ from ablate.analysis.compare import single_step
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys
 from ablate.analysis.least_squares import RESIDUAL, Effect, Fit, fit
-from ablate.analysis.rows import columns_of
-from ablate.analysis.scale import comparison, has_paper, scale_of
+from ablate.analysis.rows import empty_table
+from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Cell, Row, Table
 from ablate.analysis.values import Replicates
 from ablate.analysis.variance import TESTS, suspect
@@ -85,35 +85,19 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
                 figures = _reported(spec, "/".join([*at.values(), effect.base]))
                 cell = _cell(effect, p, found, figures[index] if index < len(figures) else None)
                 rows.setdefault(name, ({**at, **effect.levels}, {}))[1][key] = cell
-    return Table(
-        study=study.name,
-        sets=study.sets,
-        profile=study.profile,
-        name=spec.name,
-        kind="effect",
-        caption=spec.caption,
-        columns=columns_of(study, spec),
+    keys = column_keys(spec)
+    return replace(
+        empty_table(study, spec),
         rows=tuple(
-            Row(
-                name,
-                None,
-                levels,
-                {key: cells.get(key, Cell(note=f"no {metric}")) for key, metric in column_keys(spec)},
-            )
+            Row(name, None, levels, {key: cells.get(key, Cell(note=f"no {metric}")) for key, metric in keys})
             for name, (levels, cells) in rows.items()
         ),
         claims=claims.judge(study, spec, runs),
         comparable=fair,
         not_comparable=why_not,
-        has_paper=has_paper(study),
-        test=spec.test,
         baseline=", ".join(f"{f}={level}" for f, level in baseline_levels(study, spec).items()),
         notes=(*_notes(study, spec, fits), *notes.about_runs(study, runs, arms, IF_MISSING)),
-        factors=spec.factors,
-        column_factor=spec.column_factor,
-        arms={arm.name: arm.levels for arm in study.arms},
-        labels=study.labels,
-        behind=() if spec.factors or spec.column_factor else _behind(arms, fits, column_keys(spec)),
+        behind=() if spec.factors or spec.column_factor else _behind(arms, fits, keys),
         instead=_instead(study, spec, arms),
         scale=scale_of(study, runs, arms),
     )
@@ -191,17 +175,12 @@ def _notes(study: Study, spec: TableSpec, fits: Mapping[str, Fit]) -> list[str]:
         if found.n:
             said.append(f"{what}: {found.n} run{'s' * (found.n != 1)}, {found.df} degrees of freedom left over.")
         if sums:
-            said.append(f"{what}: confounded, and named as the sum that it is: {_some(sums, '; ')}.")
+            said.append(f"{what}: confounded, and named as the sum that it is: {notes.some(sums, _NAMED, '; ')}.")
         if found.left_out:
-            said.append(f"{what}: left out: {_some(found.left_out, '; ')}.")
+            said.append(f"{what}: left out: {notes.some(found.left_out, _NAMED, '; ')}.")
         if found.n == 0:
             said.append(f"{what}: no run is done.")
         elif found.empty:
             empty = f"{len(found.empty)} of {found.cells} cells of the grid have no run"
-            said.append(f"{what}: {empty}: {_some(found.empty, ', ')}.")
+            said.append(f"{what}: {empty}: {notes.some(found.empty, _NAMED)}.")
     return said
-
-
-def _some(names: Sequence[str], between: str) -> str:
-    more = len(names) - _NAMED
-    return between.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
