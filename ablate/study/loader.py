@@ -184,11 +184,8 @@ class _Reader:
         problems = self.problems
         if len(grid.points) * len(seeds) > MAX_RUNS:
             total = f"{len(grid.points):,} arms with {len(seeds):,} seeds"
-            problems.add(
-                ("seeds",),
-                "too-many",
-                f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are allowed.",
-            )
+            message = f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are allowed."
+            problems.add(("seeds",), "too-many", message)
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent, self._weights)
         text = FreeText(self.trainer, self._bases()) if self.trainer else RecipeText()
@@ -242,13 +239,10 @@ class _Reader:
         problems, data = self.problems, self.data
         keep = data.get("keep")
         if keep is not None and self.trainer:
-            problems.add(
-                ("keep",),
-                "unsupported",
-                "only works with the built-in trainer; what your trainer leaves in {run_dir} is kept anyway.",
-            )
+            message = "only works with the built-in trainer; what your trainer leaves in {run_dir} is kept anyway."
+            problems.add(("keep",), "unsupported", message)
         if keep is not None and keep not in KEEP:
-            problems.add(("keep",), "wrong-value", f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
+            problems.refuse(("keep",), f"one of {', '.join(KEEP)}", keep, code="wrong-value")
         return {
             "name": self._name(),
             "file": self.document.file,
@@ -266,11 +260,8 @@ class _Reader:
         if not re.fullmatch(r"[a-z0-9._-]{1,80}", name) or not name.strip("."):
             value = self.data.get("study")
             found = "it is missing" if value is None else f"not {show(value)}"
-            self.problems.add(
-                ("study",),
-                "bad-name",
-                f"must be a name of a-z, 0-9, '.', '_' and '-', with at most 80 characters; {found}.",
-            )
+            message = f"must be a name of a-z, 0-9, '.', '_' and '-', with at most 80 characters; {found}."
+            self.problems.add(("study",), "bad-name", message)
         return name
 
     def _profile(self, profiles: Sequence[Profile]) -> Profile | None:
@@ -281,11 +272,8 @@ class _Reader:
         if found is None and wanted != FULL:
             names = [profile.name for profile in profiles]
             known = f"{', '.join(names)}; {FULL} is the study without a profile" if names else "none"
-            self.problems.add(
-                ("profiles",),
-                "unknown-name",
-                f"unknown profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}.",
-            )
+            message = f"unknown profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}."
+            self.problems.add(("profiles",), "unknown-name", message)
         return found
 
     def _apply(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

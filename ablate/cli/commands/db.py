@@ -10,7 +10,7 @@ import typer
 
 from ablate.cli.common import Db, JsonOption, open_reader, print_json, require_reader, say
 from ablate.cli.groups import Group
-from ablate.errors import StoreError, UsageError
+from ablate.errors import StoreError, UsageError, few
 from ablate.project.database import database_url, safe_url
 from ablate.project.text import plural
 
@@ -154,7 +154,7 @@ def _say_import(found: Imported, what: str, dry_run: bool) -> None:
     say(f"{what}: {'would import' if dry_run else 'imported'} {plural(found.new, 'new run')}"
         f" and results of {plural(found.added, 'run')} that had none here; {found.same:,} were already here")  # fmt: skip
     if found.kept:
-        ids = ", ".join(run_id[:12] for run_id in found.kept[:5]) + (", ..." if found.kept[5:] else "")
+        ids = few([run_id[:12] for run_id in found.kept], 5)
         say(f"kept as they are here: {plural(len(found.kept), 'run')} with a different history: {ids}")
     for clash in found.clashes:
         say(f"kept as it is here: {clash}")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import AblateError, NotFound, Problem, StudyError, nearest
+from ablate.errors import AblateError, NotFound, Problem, StudyError, few, nearest
 from ablate.study.assign.assign import read_settings
 from ablate.study.designs.names import UnclearName, resolve
 from ablate.study.designs.profiles import fixed_by, known_paths
@@ -92,11 +92,8 @@ class _Reader:
         """The file of the study that is tuned; None after a mistake."""
         name = self.problems.text(("study",), "the name of a study file")
         if not name:
-            self.problems.add(
-                ("study",),
-                "missing",
-                "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml.",
-            )
+            message = "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml."
+            self.problems.add(("study",), "missing", message)
             return None
         beside = self.folder / name
         try:
@@ -136,7 +133,7 @@ class _Reader:
                 arm = by_levels.get(tuple(levels.items()))
                 if arm is None:
                     message = f"{text!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."
-                    self.problems.add(key, "not-in-grid", f"{message} Arms: {_few([arm.name for arm in study.arms])}.")
+                    self.problems.add(key, "not-in-grid", f"{message} Arms: {few([arm.name for arm in study.arms])}.")
                 else:
                     found.append(arm)
             if value == []:
@@ -174,7 +171,7 @@ class _Reader:
         self.problems.known_keys(("sampler",), value, ("name", "seed"))
         seed = value.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-            self.problems.add(("sampler", "seed"), "out-of-range", f"must be a whole number from 0, not {show(seed)}.")
+            self.problems.refuse(("sampler", "seed"), "a whole number from 0", seed, code="out-of-range")
             seed = 0
         return self._choice(("sampler", "name"), value.get("name", "tpe"), SAMPLERS, "sampler"), seed
 
@@ -204,7 +201,7 @@ class _Reader:
         if not number or not math.isfinite(amount) or amount <= 0 or (kind == "trials" and amount > MAX_TRIALS):
             most = f" to {MAX_TRIALS:,}" if kind == "trials" else ""
             what = f"a whole number from 1{most}" if whole else "a number above 0"
-            self.problems.add(("budget", kind), "out-of-range", f"must be {what}, not {show(amount)}.")
+            self.problems.refuse(("budget", kind), what, amount, code="out-of-range")
             return None
         return Budget(kind, amount)
 
@@ -270,39 +267,27 @@ class _Reader:
         for arm in tuning.arms:
             space = tuning.space_of(arm)
             if not space and tuning.space:
-                self.problems.add(
-                    ("space",),
-                    "no-effect",
-                    f"arm {arm.name} has nothing to tune: the `only` of every field leaves it out.",
-                )
+                message = f"arm {arm.name} has nothing to tune: the `only` of every field leaves it out."
+                self.problems.add(("space",), "no-effect", message)
                 continue
             numeric = [
                 dimension for dimension in space if dimension.kind != "values" and dimension.low < dimension.high
             ]
             if tuning.sampler == "cmaes" and len(numeric) < 2:
-                self.problems.add(
-                    ("sampler",),
-                    "conflict",
-                    f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe.",
-                )
+                message = f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe."
+                self.problems.add(("sampler",), "conflict", message)
                 return
             if check_epochs(self.problems, tuning, arm, budget):
                 return
             if tuning.sampler == "grid":
                 cells = math.prod(len(dimension.cells) for dimension in space)
                 if cells > MAX_TRIALS:
-                    self.problems.add(
-                        ("space",),
-                        "too-many",
-                        f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried.",
-                    )
+                    message = f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried."
+                    self.problems.add(("space",), "too-many", message)
                     return
                 if budget and budget.kind == "trials" and budget.amount < cells:
-                    self.problems.warn(
-                        ("budget", "trials"),
-                        "too-many",
-                        f"arm {arm.name} has {cells:,} cells; only the first {budget.amount:g} are tried.",
-                    )
+                    message = f"arm {arm.name} has {cells:,} cells; only the first {budget.amount:g} are tried."
+                    self.problems.warn(("budget", "trials"), "too-many", message)
 
 
 def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[Problem, ...]) -> Tuning:
@@ -325,7 +310,3 @@ def _select_on(problems: Problems, arm: Arm) -> bool:
         problems.warn(("metric",), "selects-on-reported", message)
         return True
     return False
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
