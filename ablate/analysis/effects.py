@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ablate.analysis import cautions, claims, digits, distributions, factorial, notes
+from ablate.analysis import cautions, claims, distributions, factorial, notes
 from ablate.analysis.aggregate import aggregate
 from ablate.analysis.compare import single_step
 from ablate.analysis.distributions import ALPHA
@@ -37,33 +37,12 @@ from ablate.analysis.rows import empty_table
 from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Cell, Row, Table
 from ablate.analysis.values import Replicates
-from ablate.analysis.variance import TESTS, suspect
-from ablate.study.records import RunResult
-from ablate.study.values.study import Arm, Condition, Reported, Study, TableSpec
+from ablate.analysis.variance import suspect
+from ablate.study.values.study import Arm, Reported, Study, TableSpec
 
 IF_MISSING = "Missing runs are left out of the model, and while there are any no effect is decided."
 
 _NAMED = 6  # confounded effects and empty cells that a note spells out
-
-
-def effects_table(
-    study: Study,
-    results: Mapping[str, RunResult],
-    metric: str,
-    *,
-    where: Condition | None = None,
-    comparable: bool | None = None,
-    test: str = TESTS[0],
-) -> Table:
-    """Main effects and two-way interactions on one metric, over all arms or those that `where` keeps.
-
-    Each cell's `delta` is the effect, with its interval, adjusted p, `n` runs behind it and smallest detectable effect.
-    `test` is one of `variance.TESTS`. Raises StudyError where `where` leaves no arm.
-    """
-    kept = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(where or {})
-    spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,), test=test)
-    table = effects_of_table(study, spec, Replicates(study, results), comparable)
-    return replace(table, columns=digits.fit(table.columns, table.rows))  # `where` brings no figures of a paper
 
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
