@@ -11,7 +11,7 @@ from ablate.study.assign.selecting import selects_on_reported
 from ablate.study.code.lint_scripts import lint_script
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
-from ablate.study.recipes.normalise import dict_get
+from ablate.study.recipes.contradictions import dict_get
 from ablate.study.tables.reported import left_out_by
 from ablate.study.values.study import Arm, Claim, Factor, Level, Study, TableSpec
 

@@ -171,7 +171,8 @@ class _Reader:
         arms = [point.levels for point in grid.points] if grid else None
         declared, better = (self.trainer.patterns, self.trainer.better) if self.trainer else ({}, {})
         usual = next(iter(declared), "top1")
-        reader = TableReader(self.problems, factors, baseline, self._metrics(), steps, arms, better, usual, declared)
+        by_name = {factor.name: factor for factor in factors}
+        reader = TableReader(self.problems, by_name, baseline, self._metrics(), steps, arms, better, usual, declared)
         return reader.read(self.data.get("tables")) or default_tables(factors, tuple(declared))
 
     def _metrics(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablate.errors import nearest
@@ -25,6 +25,7 @@ MAIN = "main"
 TESTS = ("moderated", "dunnett", "welch-holm")
 
 
+@dataclass
 class TableReader:
     """Reads the `tables` block of one study.
 
@@ -33,27 +34,15 @@ class TableReader:
     levels of every arm of the grid, None where it is not known.
     """
 
-    def __init__(
-        self,
-        problems: Problems,
-        factors: Sequence[Factor],
-        baseline: Levels,
-        metrics: Sequence[str],
-        steps: Mapping[str, Levels] | None = None,
-        arms: Sequence[Levels] | None = None,
-        better: Mapping[str, str] | None = None,
-        usual: str = "top1",
-        declared: Collection[str] = (),
-    ) -> None:
-        self.problems = problems
-        self.factors = {factor.name: factor for factor in factors}
-        self.baseline = baseline
-        self.metrics = tuple(metrics)
-        self.steps = steps or {}
-        self.arms = arms
-        self.better = better or {}
-        self.usual = usual
-        self.declared = declared
+    problems: Problems
+    factors: Mapping[str, Factor]
+    baseline: Levels
+    metrics: Sequence[str]
+    steps: Mapping[str, Levels]
+    arms: Sequence[Levels] | None
+    better: Mapping[str, str]
+    usual: str
+    declared: Collection[str]
 
     def read(self, value: object) -> dict[str, TableSpec]:
         tables = self.problems.mapping(("tables",), value, "a mapping of table names")

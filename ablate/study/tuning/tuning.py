@@ -21,7 +21,8 @@ from ablate.study.document.keys import TUNING
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, read
 from ablate.study.loader import Choices, load
-from ablate.study.recipes.normalise import SELECTORS, has_validation
+from ablate.study.recipes.contradictions import has_validation
+from ablate.study.recipes.normalise import SELECTORS
 from ablate.study.tuning.scripts import check_path, check_recipe, check_reported, script_recipe, tuned_metric
 from ablate.study.tuning.space import read_space
 from ablate.study.tuning.trial_epochs import check_epochs
