@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import location as places
 from ablate.store.backup import copy_file
-from ablate.store.engine import TIMEOUT, Database, Tx
+from ablate.store.engine import Database, Tx
 from ablate.store.header import Header
 from ablate.store.location import Location
 from ablate.store.schema import REVISIONS, metadata
@@ -46,11 +46,11 @@ def prepare(database: Database, *, older: bool = False) -> str:
     return revision
 
 
-def upgrade(url: str, *, timeout: float = TIMEOUT) -> Upgrade:
+def upgrade(url: str) -> Upgrade:
     """Bring a database of an older ablate to this code's revision, all or nothing, under a lock. A SQLite file is copied first.
 
     Raises NotFound, StoreError."""
-    database = Database(url, read_only=False, timeout=timeout)
+    database = Database(url, read_only=False)
     location = database.location
     try:
         if location.path is not None:
