@@ -50,14 +50,14 @@ def _listed(found: Sequence[RunResult], sort: str | None) -> tuple[str, ...]:
     return (*shown[: len(SHOWN_METRICS) - 1], sort) if sort in there and sort not in shown else shown
 
 
-def _print_columns(rows: Sequence[Sequence[str]], to_left: Sequence[str], indent: str = "") -> None:
+def _print_columns(rows: Sequence[Sequence[str]], to_left: Sequence[str]) -> None:
     """Rows below their titles; texts to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = [title in to_left for title in rows[0]]
     for row in rows:
         cells = zip(row, widths, left, strict=True)
         line = "  ".join(cell.ljust(width) if is_left else cell.rjust(width) for cell, width, is_left in cells)
-        print(f"{indent}{line}".rstrip())
+        print(line.rstrip())
 
 
 def print_run(result: RunResult, names: Names, console: Console) -> None:
