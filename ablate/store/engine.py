@@ -132,9 +132,7 @@ class Database:
 
         try:
             return self._insist(once)
-        except DBAPIError as error:
-            raise self.dialect.translate(error.orig or error) from None
-        except (sqlite3.Error, OSError) as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise self._translate(error) from None
 
     def _insist(self, once: Callable[[], T]) -> T:
@@ -196,9 +194,7 @@ class Database:
                 return self._read_file(self.dialect, once)
             self.refuse_replaced()
             return self._insist(lambda: once(self.dialect.snapshot(self.engine)))
-        except DBAPIError as error:
-            raise self.dialect.translate(error.orig or error) from None
-        except (sqlite3.Error, OSError) as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise self._translate(error) from None
 
     def _read_file(self, dialect: SQLite, once: Callable[[Engine], T]) -> T:
@@ -287,7 +283,7 @@ class Database:
     def _translate(self, error: Exception) -> AblateError:
         if isinstance(error, OSError):
             return NoSpaceOrPermission(f"{self.location.shown}: {error.strerror}: {error.filename or ''}".rstrip(": "))
-        return self.dialect.translate(error)
+        return self.dialect.translate((error.orig or error) if isinstance(error, DBAPIError) else error)
 
 
 def _abandon(engine: Engine) -> None:
