@@ -125,6 +125,20 @@ class Outlook:
         return which == "selected" and parent.recipe.get("select") == "last" and (folder / "model-last.pt").is_file()
 
 
+def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:
+    """Queue again, for a request, each done parent without the weights that a waiting run needs; the ids that were.
+
+    Weights are kept only if they were wanted at the time, so a run that was done before its child was planned has
+    none. A parent that trains again needs the weights of its own parent; one that cannot train again stays done.
+    """
+    known = [run.run_id for run in (*study.runs, *study.parents)]
+    states = {run_id: state.state for run_id, state in store.states(known).items()}
+    again = Outlook(study, states, home).again
+    if not again:
+        return ()
+    return store.requeue(again, "its weights are gone, and a run that is to be trained starts from them", request)
+
+
 def _absent_data(recipe: AnyRecipe, root: Path) -> str:
     """Why the data set of a stored recipe is not in `root` (ABLATE_DATA) and what to do, in one line; '' where it may be.
 
@@ -149,17 +163,3 @@ def _is_there(known: DataSet, place: Path) -> bool:
         return place.exists() or known.open(place) is not None
     except Exception:  # there, but not to be read: the trainer says why
         return True
-
-
-def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:
-    """Queue again, for a request, each done parent without the weights that a waiting run needs; the ids that were.
-
-    Weights are kept only if they were wanted at the time, so a run that was done before its child was planned has
-    none. A parent that trains again needs the weights of its own parent; one that cannot train again stays done.
-    """
-    known = [run.run_id for run in (*study.runs, *study.parents)]
-    states = {run_id: state.state for run_id, state in store.states(known).items()}
-    again = Outlook(study, states, home).again
-    if not again:
-        return ()
-    return store.requeue(again, "its weights are gone, and a run that is to be trained starts from them", request)

@@ -185,8 +185,11 @@ class _Reader:
         problems = self.problems
         if len(grid.points) * len(seeds) > MAX_RUNS:
             total = f"{len(grid.points):,} arms with {len(seeds):,} seeds"
-            message = f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are allowed."
-            problems.add(("seeds",), "too-many", message)
+            problems.add(
+                ("seeds",),
+                "too-many",
+                f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are allowed.",
+            )
         problems.stop()
         parents = Parents(problems, self.folder, self._load_parent, self._weights)
         text = FreeText(self.trainer, self._bases()) if self.trainer else RecipeText()
