@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -149,3 +149,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     candidates = [other for other in itertools.islice(known, 2000) if len(other) <= 100]
     close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def few(names: Sequence[str], most: int = 20) -> str:
+    """The first of these names, and `...` where there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def check_choice(shown: str, value: str, allowed: Iterable[str], code: str = "usage") -> None:
+    """Raise UsageError where a value is none of these; `shown` is what was given, as in `--format pdf`."""
+    names = list(allowed)
+    if value not in names:
+        raise UsageError(f"{shown}: must be one of {', '.join(names)}.{nearest(value, names)}", code=code)

@@ -42,9 +42,9 @@ def t_critical(df: float, alpha: float = ALPHA) -> float:
 
 
 @lru_cache(maxsize=256)
-def noncentrality(critical: float, df: float, power: float = POWER) -> float:
-    """The noncentrality at which |T'| exceeds `critical` with probability `power`."""
-    return _root(lambda shift: power - exceeds(critical, df, shift), 0.0, 20.0 * critical + 10.0)
+def noncentrality(critical: float, df: float) -> float:
+    """The noncentrality at which |T'| exceeds `critical` with probability POWER."""
+    return _root(lambda shift: POWER - exceeds(critical, df, shift), 0.0, 20.0 * critical + 10.0)
 
 
 def exceeds(critical: float, df: float, shift: float) -> float:
@@ -67,11 +67,11 @@ def dunnett_p(t: float, df: int, baseline_n: int, arm_ns: tuple[int, ...]) -> fl
 
 
 @lru_cache(maxsize=256)
-def dunnett_critical(df: int, baseline_n: int, arm_ns: tuple[int, ...], alpha: float = ALPHA) -> float:
-    """The c that the largest |t| of the family exceeds with probability `alpha` where no arm differs."""
-    bonferroni = t_critical(df, alpha / len(arm_ns))
+def dunnett_critical(df: int, baseline_n: int, arm_ns: tuple[int, ...]) -> float:
+    """The c that the largest |t| of the family exceeds with probability ALPHA where no arm differs."""
+    bonferroni = t_critical(df, ALPHA / len(arm_ns))
     sizes = tuple(sorted(arm_ns))
-    return _root(lambda c: 1.0 - alpha - _all_within(c, df, baseline_n, sizes), 0.0, bonferroni + 1e-6)
+    return _root(lambda c: 1.0 - ALPHA - _all_within(c, df, baseline_n, sizes), 0.0, bonferroni + 1e-6)
 
 
 def _all_within(c: float, df: int, baseline_n: int, arm_ns: tuple[int, ...]) -> float:

@@ -27,43 +27,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ablate.analysis import cautions, claims, digits, distributions, factorial, notes
+from ablate.analysis import cautions, claims, distributions, factorial, notes
 from ablate.analysis.aggregate import aggregate
 from ablate.analysis.compare import single_step
 from ablate.analysis.distributions import ALPHA
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys
 from ablate.analysis.least_squares import RESIDUAL, Effect, Fit, fit
-from ablate.analysis.rows import columns_of
-from ablate.analysis.scale import comparison, has_paper, scale_of
+from ablate.analysis.rows import empty_table
+from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Cell, Row, Table
 from ablate.analysis.values import Replicates
-from ablate.analysis.variance import TESTS, suspect
-from ablate.study.records import RunResult
-from ablate.study.values.study import Arm, Condition, Reported, Study, TableSpec
+from ablate.analysis.variance import suspect
+from ablate.study.values.study import Arm, Reported, Study, TableSpec
 
 IF_MISSING = "Missing runs are left out of the model, and while there are any no effect is decided."
 
 _NAMED = 6  # confounded effects and empty cells that a note spells out
-
-
-def effects_table(
-    study: Study,
-    results: Mapping[str, RunResult],
-    metric: str,
-    *,
-    where: Condition | None = None,
-    comparable: bool | None = None,
-    test: str = TESTS[0],
-) -> Table:
-    """Main effects and two-way interactions on one metric, over all arms or those that `where` keeps.
-
-    Each cell's `delta` is the effect, with its interval, adjusted p, `n` runs behind it and smallest detectable effect.
-    `test` is one of `variance.TESTS`. Raises StudyError where `where` leaves no arm.
-    """
-    kept = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(where or {})
-    spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,), test=test)
-    table = effects_of_table(study, spec, Replicates(study, results), comparable)
-    return replace(table, columns=digits.fit(table.columns, table.rows))  # `where` brings no figures of a paper
 
 
 def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
@@ -85,35 +64,19 @@ def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable
                 figures = _reported(spec, "/".join([*at.values(), effect.base]))
                 cell = _cell(effect, p, found, figures[index] if index < len(figures) else None)
                 rows.setdefault(name, ({**at, **effect.levels}, {}))[1][key] = cell
-    return Table(
-        study=study.name,
-        sets=study.sets,
-        profile=study.profile,
-        name=spec.name,
-        kind="effect",
-        caption=spec.caption,
-        columns=columns_of(study, spec),
+    keys = column_keys(spec)
+    return replace(
+        empty_table(study, spec),
         rows=tuple(
-            Row(
-                name,
-                None,
-                levels,
-                {key: cells.get(key, Cell(note=f"no {metric}")) for key, metric in column_keys(spec)},
-            )
+            Row(name, None, levels, {key: cells.get(key, Cell(note=f"no {metric}")) for key, metric in keys})
             for name, (levels, cells) in rows.items()
         ),
         claims=claims.judge(study, spec, runs),
         comparable=fair,
         not_comparable=why_not,
-        has_paper=has_paper(study),
-        test=spec.test,
         baseline=", ".join(f"{f}={level}" for f, level in baseline_levels(study, spec).items()),
         notes=(*_notes(study, spec, fits), *notes.about_runs(study, runs, arms, IF_MISSING)),
-        factors=spec.factors,
-        column_factor=spec.column_factor,
-        arms={arm.name: arm.levels for arm in study.arms},
-        labels=study.labels,
-        behind=() if spec.factors or spec.column_factor else _behind(arms, fits, column_keys(spec)),
+        behind=() if spec.factors or spec.column_factor else _behind(arms, fits, keys),
         instead=_instead(study, spec, arms),
         scale=scale_of(study, runs, arms),
     )
@@ -191,17 +154,12 @@ def _notes(study: Study, spec: TableSpec, fits: Mapping[str, Fit]) -> list[str]:
         if found.n:
             said.append(f"{what}: {found.n} run{'s' * (found.n != 1)}, {found.df} degrees of freedom left over.")
         if sums:
-            said.append(f"{what}: confounded, and named as the sum that it is: {_some(sums, '; ')}.")
+            said.append(f"{what}: confounded, and named as the sum that it is: {notes.some(sums, _NAMED, '; ')}.")
         if found.left_out:
-            said.append(f"{what}: left out: {_some(found.left_out, '; ')}.")
+            said.append(f"{what}: left out: {notes.some(found.left_out, _NAMED, '; ')}.")
         if found.n == 0:
             said.append(f"{what}: no run is done.")
         elif found.empty:
             empty = f"{len(found.empty)} of {found.cells} cells of the grid have no run"
-            said.append(f"{what}: {empty}: {_some(found.empty, ', ')}.")
+            said.append(f"{what}: {empty}: {notes.some(found.empty, _NAMED)}.")
     return said
-
-
-def _some(names: Sequence[str], between: str) -> str:
-    more = len(names) - _NAMED
-    return between.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -138,13 +138,8 @@ def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
 def _observations(arms: Sequence[Arm], runs: Replicates, metric: str) -> list[tuple[Arm, int, float]]:
     """(arm, seed, value) of every run that is done."""
     read = final(metric)
-    found = []
-    for arm in arms:
-        for replicate in runs.of(arm):
-            value = read(replicate.result) if replicate.done and replicate.result is not None else None
-            if value is not None:
-                found.append((arm, replicate.seed, value))
-    return found
+    finished = ((arm, seed, read(result)) for arm in arms for seed, result in runs.finished(arm))
+    return [(arm, seed, value) for arm, seed, value in finished if value is not None]
 
 
 class _Model:

@@ -165,7 +165,7 @@ def _by_numbers(arms: Mapping[str, Mapping[int, RunResult]], read: Callable[[Run
 
 def _measured(runs: Replicates, arm: Arm) -> dict[int, RunResult]:
     """The arm's finished runs with numbers, by seed."""
-    return {r.seed: r.result for r in runs.of(arm) if r.done and r.result is not None and r.result.metrics}
+    return {seed: result for seed, result in runs.finished(arm) if result.metrics}
 
 
 def _bits(one: RunResult, other: RunResult) -> bool:
@@ -245,7 +245,7 @@ def _mixed(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
             read.setdefault(data[0], {}).setdefault(data[1], []).append(arm.name)
     for digests in read.values():
         if len(digests) > 1:
-            said = ", ".join(f"{digest[:DIGITS]} ({_some(names)})" for digest, names in digests.items())
+            said = ", ".join(f"{digest[:DIGITS]} ({some(names)})" for digest, names in digests.items())
             yield f"Mixed: arms read other data under one name: {said}. Nothing is decided between them."
     yield from _fingerprints(runs, arms)
 
@@ -254,16 +254,15 @@ def _fingerprints(runs: Replicates, arms: Sequence[Arm]) -> Iterable[str]:
     """Whole runs under other arithmetic: told, with the runs of all but the commonest."""
     places: dict[str, dict[str, list[int]]] = {}
     for arm in distinct(arms):
-        for replicate in runs.of(arm):
-            shown = replicate.result.shown if replicate.done and replicate.result is not None else None
-            if shown is not None and (fingerprint := shown.fingerprint):
-                places.setdefault(fingerprint, {}).setdefault(arm.name, []).append(replicate.seed)
+        for seed, result in runs.finished(arm):
+            if result.shown is not None and (fingerprint := result.shown.fingerprint):
+                places.setdefault(fingerprint, {}).setdefault(arm.name, []).append(seed)
     if len(places) > 1:
         ranked = sorted(places, key=lambda name: sum(map(len, places[name].values())), reverse=True)
         counts = [sum(map(len, places[name].values())) for name in ranked]
         common, *others = differing(ranked)
         said = "; ".join(
-            f"{what}: {_some([f'{arm} {seeds_text(seeds)}' for arm, seeds in places[name].items()])}"
+            f"{what}: {some([f'{arm} {seeds_text(seeds)}' for arm, seeds in places[name].items()])}"
             for what, name in zip(others, ranked[1:], strict=True)
         )
         yield (
@@ -292,6 +291,7 @@ def _stale(results: Sequence[RunResult]) -> Iterable[str]:
         )
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+def some(names: Sequence[str], most: int = MOST_NAMED, between: str = ", ") -> str:
+    """The first few of these, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more

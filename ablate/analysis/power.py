@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 TESTS = (*variance.TESTS, "pooled-holm", "paired-holm")
 
+MOST = 1000
+"""Replicates that are thought of at the most."""
 _DRAWS, _MOST_DRAWN = 20_000, 400_000
 _RELATIVE = 4 * sys.float_info.epsilon  # as brentq's rtol
 
 
-def detectable(n: int, comparisons: int, test: str = "moderated", *, power: float = POWER) -> float | None:
+def detectable(n: int, comparisons: int, test: str = "moderated") -> float | None:
     """The smallest difference from the baseline, in sd of one run; None below n = 3, where nothing is decided.
 
     n             replicates of each arm
@@ -45,19 +47,19 @@ def detectable(n: int, comparisons: int, test: str = "moderated", *, power: floa
     if n < LEAST_N:
         return None
     if test == "welch-holm":
-        return _by_arms((1.0, -1.0), n, comparisons, test, power)
+        return _by_arms((1.0, -1.0), n, comparisons, test)
     if test == "moderated":
-        return _by_arms((1.0, -1.0, *(0.0,) * (comparisons - 1)), n, comparisons, test, power)
+        return _by_arms((1.0, -1.0, *(0.0,) * (comparisons - 1)), n, comparisons, test)
     df = n - 1 if test == "paired-holm" else (comparisons + 1) * (n - 1)
     if test == "dunnett":
         critical = distributions.dunnett_critical(df, n, (n,) * comparisons)
     else:
         critical = distributions.t_critical(df, ALPHA / comparisons)
-    return math.sqrt(2 / n) * distributions.noncentrality(critical, df, power)
+    return math.sqrt(2 / n) * distributions.noncentrality(critical, df)
 
 
 def detectable_effect(
-    weights: Sequence[float], n: int, comparisons: int, test: str = "moderated", *, rank: int, power: float = POWER
+    weights: Sequence[float], n: int, comparisons: int, test: str = "moderated", *, rank: int
 ) -> float | None:
     """The smallest effect of a table of effects, in sd of one run; None where nothing is left over to judge it by.
 
@@ -71,12 +73,12 @@ def detectable_effect(
         if df < 1:
             return None
         error = math.sqrt(sum(weight * weight for weight in weights) / n)
-        return distributions.noncentrality(distributions.t_critical(df, ALPHA / comparisons), df, power) * error
-    return _by_arms(tuple(weights), n, comparisons, test, power)
+        return distributions.noncentrality(distributions.t_critical(df, ALPHA / comparisons), df) * error
+    return _by_arms(tuple(weights), n, comparisons, test)
 
 
-def replicates_needed(difference: float, comparisons: int, test: str = "moderated", *, most: int = 1000) -> int | None:
-    """The least n at which `difference`, in sd of one run, is detectable; None where `most` do not suffice."""
+def replicates_needed(difference: float, comparisons: int, test: str = "moderated") -> int | None:
+    """The least n at which `difference`, in sd of one run, is detectable; None where `MOST` do not suffice."""
     if difference <= 0:
         raise ValueError(f"the difference must be above 0, not {difference!r}")
 
@@ -84,9 +86,9 @@ def replicates_needed(difference: float, comparisons: int, test: str = "moderate
         smallest = detectable(n, comparisons, test)
         return smallest is not None and smallest <= difference
 
-    if not enough(most):
+    if not enough(MOST):
         return None
-    low, high = LEAST_N, most
+    low, high = LEAST_N, MOST
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
@@ -94,7 +96,7 @@ def replicates_needed(difference: float, comparisons: int, test: str = "moderate
 
 
 @lru_cache(maxsize=256)
-def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str, power: float) -> float:
+def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> float:
     """The smallest effect sum(weight * mean) that is decided where each arm is judged by a variance of its own."""
     from scipy import special
 
@@ -103,7 +105,7 @@ def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str, po
 
     def missed(effect: float) -> float:
         seen = special.ndtr((effect - reach) / sd) + special.ndtr((-effect - reach) / sd)
-        return power - float(seen.mean())
+        return POWER - float(seen.mean())
 
     return _falling_root(missed, float(reach.max()) + 10 * sd)
 

@@ -12,7 +12,8 @@ from ablate.analysis.classes import Average, ClassReader
 from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
 from ablate.analysis.families import key_of
 from ablate.analysis.layout import Line, apart_from_rows, arms_of, column_keys, compared_with, matched_baseline
-from ablate.analysis.table import Cell, Column, Row
+from ablate.analysis.scale import has_paper
+from ablate.analysis.table import Cell, Column, Row, Table
 from ablate.analysis.values import Replicates, Sample, at_epoch, final
 from ablate.study.assign.foreign_trainer import unit_of
 from ablate.study.values.metrics import METRICS, MetricName
@@ -31,6 +32,15 @@ def columns_of(study: Study, spec: TableSpec) -> tuple[Column, ...]:
         decimals = max((figure.decimals for figure in printed), default=0)
         columns.append(Column(key, metric, better, unit, percent, decimals))
     return tuple(columns)
+
+
+def empty_table(study: Study, spec: TableSpec) -> Table:
+    """The table without rows: what its study and its declaration say of it."""
+    return Table(
+        study=study.name, sets=study.sets, profile=study.profile, name=spec.name, kind=spec.kind, caption=spec.caption,
+        columns=columns_of(study, spec), rows=(), has_paper=has_paper(study), test=spec.test, factors=spec.factors,
+        column_factor=spec.column_factor, arms={arm.name: arm.levels for arm in study.arms}, labels=study.labels,
+    )  # fmt: skip
 
 
 def direction(study: Study, metric: str) -> tuple[str, str]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from ablate.analysis import claims, curves, digits, effects, notes, units
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys, compared_with, lines_of
-from ablate.analysis.rows import Filler, columns_of
-from ablate.analysis.scale import comparison, has_paper, scale_of
+from ablate.analysis.rows import Filler, empty_table
+from ablate.analysis.scale import comparison, scale_of
 from ablate.analysis.table import Row, Table
 from ablate.analysis.values import Replicates
 from ablate.study.records import RunResult
@@ -55,27 +55,15 @@ def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool
     arms = list({arm.name: arm for line in lines for arm in line.arms.values()}.values())
     concerned = _with_baselines(study, table, arms)
     by_epoch = table.kind == "epoch"
-    return Table(
-        study=study.name,
-        sets=study.sets,
-        profile=study.profile,
-        name=table.name,
-        kind=table.kind,
-        caption=table.caption,
-        columns=columns_of(study, table),
+    return replace(
+        empty_table(study, table),
         rows=rows,
         claims=verdicts,
         comparable=fair,
         not_comparable=why_not,
-        has_paper=has_paper(study),
         mean_absolute_difference=mean_absolute_difference(rows),
-        test=table.test,
         baseline=baseline_name(study, table, arms),
         notes=notes.notes_of(study, table, runs, concerned, rows, filler.judged),
-        factors=table.factors,
-        column_factor=table.column_factor,
-        arms={arm.name: arm.levels for arm in study.arms},
-        labels=study.labels,
         scale=scale_of(study, runs, arms),
         curves=curves.curves_of_lines(runs, lines, column_keys(table)) if by_epoch else curves.usual_curves(runs, arms),
         confusions=() if by_epoch else curves.confusions(runs, arms),

@@ -64,8 +64,9 @@ class Replicate:
     parent_failed: bool = False
 
     @property
-    def done(self) -> bool:
-        return self.result is not None and self.result.state == "done"
+    def finished(self) -> RunResult | None:
+        """The result where the run is done."""
+        return self.result if self.result is not None and self.result.state == "done" else None
 
 
 class Replicates:
@@ -88,15 +89,18 @@ class Replicates:
             self._known[arm.arm_id] = tuple(self._replicate(arm, seed) for seed in self.seeds)
         return self._known[arm.arm_id]
 
+    def finished(self, arm: Arm) -> list[tuple[int, RunResult]]:
+        """The results of the arm's finished runs, each with its seed."""
+        return [(one.seed, result) for one in self.of(arm) if (result := one.finished) is not None]
+
     def done(self, arm: Arm) -> tuple[RunResult, ...]:
         """The results of the arm's finished runs."""
-        return tuple(r.result for r in self.of(arm) if r.done and r.result is not None)
+        return tuple(result for _, result in self.finished(arm))
 
     def doubt(self, arm: Arm) -> str:
         """Why nothing is decided from the arm's finished runs: they are mixed. Empty where there is no reason."""
         if arm.arm_id not in self._doubts:
-            found = [(r.seed, r.result) for r in self.of(arm) if r.done and r.result is not None]
-            why = why_mixed(found)
+            why = why_mixed(self.finished(arm))
             self._doubts[arm.arm_id] = f"mixed: {why}" if why else ""
         return self._doubts[arm.arm_id]
 
@@ -114,12 +118,13 @@ class Replicates:
         run_ids: list[str] = []
         reasons: Counter[str] = Counter()
         for replicate in replicates:
-            value = reader(replicate.result) if replicate.done and replicate.result is not None else None
+            result = replicate.finished
+            value = None if result is None else reader(result)
             if value is not None and replicate.run is not None:
                 values.append(value)
                 run_ids.append(replicate.run.run_id)
             else:
-                reasons[f"no {what}" if replicate.done else _why_missing(replicate)] += 1
+                reasons[_why_missing(replicate) if result is None else f"no {what}"] += 1
         note = _note(len(values), len(replicates), reasons)
         return Sample(
             key=arm.arm_id,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import typer
 
@@ -96,6 +97,11 @@ def one_of(*values: str) -> Completion:
         return list(values)
 
     return completed
+
+
+def choice(name: str, values: Collection[str], about: str) -> Any:
+    """An option that takes one of these."""
+    return typer.Option(name, metavar="|".join(values), help=about, autocompletion=one_of(*values))
 
 
 def _db(ctx: typer.Context) -> str | None:

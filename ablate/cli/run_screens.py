@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ablate.errors import few
 from ablate.project.runs import LOG_LINES, Names, as_declared, called, cause_of, first_name, flat, log_of
 from ablate.project.text import duration, plural
 from ablate.study.designs.variants import text_of_value
@@ -49,14 +50,14 @@ def _listed(found: Sequence[RunResult], sort: str | None) -> tuple[str, ...]:
     return (*shown[: len(SHOWN_METRICS) - 1], sort) if sort in there and sort not in shown else shown
 
 
-def _print_columns(rows: Sequence[Sequence[str]], to_left: Sequence[str], indent: str = "") -> None:
+def _print_columns(rows: Sequence[Sequence[str]], to_left: Sequence[str]) -> None:
     """Rows below their titles; texts to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = [title in to_left for title in rows[0]]
     for row in rows:
         cells = zip(row, widths, left, strict=True)
         line = "  ".join(cell.ljust(width) if is_left else cell.rjust(width) for cell, width, is_left in cells)
-        print(f"{indent}{line}".rstrip())
+        print(line.rstrip())
 
 
 def print_run(result: RunResult, names: Names, console: Console) -> None:
@@ -168,9 +169,7 @@ def print_differences(rows: Sequence[tuple[str, str, str]], one: RunResult, othe
 def _print_data(console: Console, data: Mapping[str, Any]) -> None:
     """The classes as they were found, what the run noted of its data, and images that it left out. Older runs have none of it."""
     if names := data.get("class_names"):
-        more = ", ..." if len(names) > SHOWN_CLASSES else ""
-        shown = ", ".join(names[:SHOWN_CLASSES])
-        console.print(f"data  {len(names):,} classes: {shown}{more}", markup=False, soft_wrap=True)
+        console.print(f"data  {len(names):,} classes: {few(names, SHOWN_CLASSES)}", markup=False, soft_wrap=True)
     for note in data.get("notes", ()):
         console.print(f"data  {note}", markup=False, soft_wrap=True)
     if skipped := data.get("skipped"):

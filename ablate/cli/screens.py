@@ -45,6 +45,13 @@ def counted(plan: Plan, always: Iterable[str] = ("done", "to_run")) -> str:
     )
 
 
+def progress(plan: Plan) -> str:
+    """`1 of 4 runs done, 1 running, 2 to run`."""
+    done = f"{plan.counts['done']:,}"
+    rest = counted(plan, always=("done",)).removeprefix(f"{done} done")
+    return f"{done} of {plural(plan.counts['total'], 'run')} done{rest}"
+
+
 def say_stale(plan: Plan) -> None:
     """What differs between the code that trained runs and the code here, and what to do about it."""
     from ablate.study.code.verified import said  # with pydantic, which `--help` does without

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.cli.common import print_json, say
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError, check_choice
 from ablate.project.text import plural
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ def write_figures(tables: Sequence[Table], out: Path | None, study: Study, scale
     from ablate.report import figure_files
     from ablate.study.designs.variants import file_name
 
-    if kind not in figure_files.KINDS:
-        message = (
-            f"--figures {kind}: must be one of {', '.join(figure_files.KINDS)}.{nearest(kind, figure_files.KINDS)}"
-        )
-        raise UsageError(message, code="unknown-format")
+    check_choice(f"--figures {kind}", kind, figure_files.KINDS, code="unknown-format")
     folder = out or Path("reports")
     try:
         written = figure_files.write_figures(tables, folder, file_name(study.name, study.sets, scale), kind)

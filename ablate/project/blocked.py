@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import run_folder
-from ablate.project import absent_data
+from ablate.parts.declare import DataSet
+from ablate.parts.found import parts
+from ablate.project.advice import command
 from ablate.study.assign.metric_files import absent_package
 from ablate.study.recipes.first_weights import absent
 from ablate.study.recipes.places import data_root
 from ablate.study.recipes.recipe import start_of
+from ablate.study.values.recipe import AnyRecipe
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
 
@@ -110,7 +113,7 @@ class Outlook:
     def _no_data(self, run: Run) -> str:
         data = (run.recipe.get("data.name"), run.recipe.get("data.path"))
         if data not in self._no_data_of:
-            self._no_data_of[data] = absent_data.absent(run.recipe, data_root())
+            self._no_data_of[data] = _absent_data(run.recipe, data_root())
         return self._no_data_of[data]
 
     def _kept(self, child: Run, parent: Run) -> bool:
@@ -134,3 +137,29 @@ def train_parents_again(study: Study, store: Store, home: Path, request: int) ->
     if not again:
         return ()
     return store.requeue(again, "its weights are gone, and a run that is to be trained starts from them", request)
+
+
+def _absent_data(recipe: AnyRecipe, root: Path) -> str:
+    """Why the data set of a stored recipe is not in `root` (ABLATE_DATA) and what to do, in one line; '' where it may be.
+
+    Whatever lies at one of its places counts as there: the trainer says what is wrong with it. A function's data, and a data set that
+    no part declares, may be anywhere.
+    """
+    name, path = str(recipe.get("data.name")), recipe.get("data.path")
+    known = parts(DataSet).get(name)
+    if known is None or known.embedded or (path is None and known.needs_path):
+        return ""
+    places = [str(path)] if path is not None else list(known.places)
+    if any(_is_there(known, root / place) for place in places):
+        return ""
+    fetch = path is None and known.archive is not None
+    how = command("data", "fetch", name) if fetch else "put it there" if path is not None else known.get
+    return f"no data: {name} is not in {root} (ABLATE_DATA; looked for {', '.join(places)}). To get it: {how}"
+
+
+def _is_there(known: DataSet, place: Path) -> bool:
+    """Another package's data set may find itself beside the place that it names."""
+    try:
+        return place.exists() or known.open(place) is not None
+    except Exception:  # there, but not to be read: the trainer says why
+        return True

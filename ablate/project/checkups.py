@@ -175,19 +175,20 @@ def declarations(broken: Iterable[Broken]) -> Iterator[Finding]:
         yield Finding(one.name, WARNING, str(one), "Fix, update or uninstall the package that it comes from.")
 
 
-def disk(name: str, folder: Path, needed_gb: float, free: Callable[[Path], float] | None = None) -> Finding:
+def disk(
+    name: str,
+    folder: Path,
+    needed_gb: float,
+    free: Callable[[Path], float] = lambda place: shutil.disk_usage(place).free,
+) -> Finding:
     """Space where `folder` lies or will lie."""
-    free_gb = (free or _free)(existing(folder)) / GB
+    free_gb = free(existing(folder)) / GB
     state = f"{folder}{'' if folder.exists() else ' (not there yet)'}, {free_gb:.0f} GB free"
     if free_gb < needed_gb:
         return Finding(
             name, WARNING, state, f"Less than {needed_gb:g} GB: free some space, or move {name} to a larger disk."
         )
     return Finding(name, OK, state)
-
-
-def _free(folder: Path) -> float:
-    return float(shutil.disk_usage(folder).free)
 
 
 def existing(folder: Path) -> Path:
@@ -247,11 +248,13 @@ def server_time(folder: Path) -> float | None:
         return None
 
 
-def shared_memory(folder: Path = Path("/dev/shm"), size: Callable[[Path], float] | None = None) -> Iterator[Finding]:
+def shared_memory(
+    folder: Path = Path("/dev/shm"), size: Callable[[Path], float] = lambda place: shutil.disk_usage(place).total
+) -> Iterator[Finding]:
     """Containers come with 64 MB, which ends Ray and data loaders with a bus error."""
     if not folder.is_dir():
         return
-    total = (size or (lambda path: float(shutil.disk_usage(path).total)))(folder) / GB
+    total = size(folder) / GB
     if total < SHARED_MEMORY_GB:
         advice = "Ray and multi-process data loaders need more: docker run --shm-size=2g, or --ipc=host."
         yield Finding("shared memory", WARNING, f"{folder} holds {total * 1000:.0f} MB", advice)

@@ -12,6 +12,7 @@ from typing import Any
 from ablate.errors import NotFound, UsageError
 from ablate.project.asking import ask_help
 from ablate.project.likely import is_out, is_seed, likely
+from ablate.study.assign.command_words import doubled
 from ablate.study.code.command_checks import options_of, split_at_program
 from ablate.study.code.hydra_options import read_config
 from ablate.study.code.options import Option, Options, help_options
@@ -59,7 +60,7 @@ def draft(command: str, folder: Path, *, ask: bool = False) -> Draft:
     program, rest = split_at_program(words, names)
     if not program:
         rest = words[2:] if len(words) > 1 and words[1] in names else words[1:]
-    head = [_doubled(word) for word in words[: len(words) - len(rest)]]
+    head = [doubled(word) for word in words[: len(words) - len(rest)]]
     options = options_of(folder, program, names) if program else Options()
     asked = ask or (bool(options.reader) and not options.whole and options.reader != "hydra")
     told = ask_help(words[: len(words) - len(rest)], program, folder) if asked else None
@@ -141,7 +142,7 @@ def _given(found: Draft, options: Options, rest: Sequence[str], folder: Path) ->
         if option.kind == "switch":
             _place(found, option, flag != option.off, False)
         elif option.kind == "list" or not (equals or waiting):
-            found.words.append(_doubled(word))
+            found.words.append(doubled(word))
         else:
             value = value if equals else waiting.pop(0)
             _take(found, option, flag, value, folder)
@@ -187,7 +188,7 @@ def _overrides(found: Draft, rest: Sequence[str], known: set[str]) -> set[str]:
         )
         if not equals or not plain or any(name.startswith(f"{key}.") for name in known):
             names.add(key)
-            found.words.append(_doubled(word))
+            found.words.append(doubled(word))
             continue
         names.add(key)
         number = _number(value)
@@ -221,7 +222,7 @@ def _config_word(found: Draft, word: str, folder: Path) -> str:
     if not found.config and Path(word).suffix in CONFIGS and not Path(word).is_absolute() and (folder / word).is_file():
         found.config = word
         return "{config}"
-    return _doubled(word)
+    return doubled(word)
 
 
 def _default_config(found: Draft, options: Options, folder: Path) -> None:
@@ -251,14 +252,10 @@ def _from_config(found: Draft, folder: Path) -> None:
 def _in_run_dir(value: object) -> str:
     """`{run_dir}`, or a file in it where the script expects one."""
     name = Path(value).name if isinstance(value, str) else ""
-    return f"{{run_dir}}/{_doubled(name)}" if Path(name).suffix else "{run_dir}"
+    return f"{{run_dir}}/{doubled(name)}" if Path(name).suffix else "{run_dir}"
 
 
 def _number(text: str) -> int | float | None:
     if re.fullmatch(r"[-+]?\d+", text):
         return int(text)
     return float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text) else None
-
-
-def _doubled(word: str) -> str:
-    return word.replace("{", "{{").replace("}", "}}")

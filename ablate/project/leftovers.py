@@ -11,15 +11,15 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, UsageError
 from ablate.project.code_copies import CodeCopy, is_own_copy, own_copies, shared_copies
+from ablate.project.disk import entries, newest, open_files, size_of
 from ablate.study.code.snapshot import MANIFEST, SOURCES, remove
 from ablate.study.recipes.places import MARKER, default_home
 from ablate.study.recipes.recipe import start_of
@@ -82,8 +82,8 @@ def is_ours(home: Path) -> bool:
             return True
     if (home / MARKER).is_file():
         return True
-    pairs = _entries(home / "runs")
-    return any(_is_run(entry) for pair in pairs if _PAIR.fullmatch(pair.name) for entry in _entries(Path(pair.path)))
+    pairs = entries(home / "runs")
+    return any(_is_run(entry) for pair in pairs if _PAIR.fullmatch(pair.name) for entry in entries(Path(pair.path)))
 
 
 def _is_run(entry: os.DirEntry[str]) -> bool:
@@ -91,9 +91,9 @@ def _is_run(entry: os.DirEntry[str]) -> bool:
     return bool(_RUN.fullmatch(entry.name)) and entry.name[:2] == pair and entry.is_dir(follow_symlinks=False)
 
 
-def look(home: Path, store: Store | None, *, unused_days: float, now: float | None = None) -> Findings:
+def look(home: Path, store: Store | None, *, unused_days: float) -> Findings:
     """Everything under `home`, which may be absent. `store` is None where there is no database yet."""
-    return _Search(home.resolve(), store, unused_days, time.time() if now is None else now).findings()
+    return _Search(home.resolve(), store, unused_days).findings()
 
 
 def free(findings: Findings, store: Store | None, kinds: Iterable[str]) -> tuple[list[Item], list[str]]:
@@ -136,16 +136,16 @@ def _state(store: Store, run_id: str) -> str | None:
 
 
 class _Search:
-    def __init__(self, home: Path, store: Store | None, unused_days: float, now: float) -> None:
-        self.home, self.store, self.now = home, store, now
+    def __init__(self, home: Path, store: Store | None, unused_days: float) -> None:
+        self.home, self.store, self.now = home, store, time.time()
         self.unused = unused_days * DAY
         self.items: list[Item] = []
         self.notes: list[str] = []
         self.scripts: dict[Path, int] = {}
-        self.open_files = _open_files(home)
+        self.open_files = open_files(home)
 
     def findings(self) -> Findings:
-        sizes = {entry.name: _size(entry) for entry in _entries(self.home)}
+        sizes = {entry.name: size_of(entry) for entry in entries(self.home)}
         for place in ("runs", "cache"):
             if (self.home / place).is_symlink():
                 self.notes.append(f"{self.home / place} is a link to another place: skipped.")
@@ -153,17 +153,17 @@ class _Search:
         self.cache()
         self.sources()
         for place in ("splits", "weights", SOURCES):
-            self.half_written(_entries(self.home / place))
+            self.half_written(entries(self.home / place))
         return Findings(self.home, tuple(self.items), sizes, tuple(self.notes), self.scripts, is_ours(self.home))
 
     def add(self, kind: str, entry: os.DirEntry[str], run_id: str | None = None) -> None:
-        self.items.append(Item(kind, Path(entry.path), _size(entry), run_id))
+        self.items.append(Item(kind, Path(entry.path), size_of(entry), run_id))
 
     def runs(self) -> None:
         folders = {
             entry.name: entry
-            for pair in _entries(self.home / "runs")
-            for entry in _entries(Path(pair.path))
+            for pair in entries(self.home / "runs")
+            for entry in entries(Path(pair.path))
             if _is_run(entry)
         }
         states = self.store.states(folders) if self.store else {}
@@ -186,11 +186,10 @@ class _Search:
         """Files in a run's folder that ablate did not write."""
         left = (
             entry
-            for entry in _entries(folder)
+            for entry in entries(folder)
             if not (_OURS.fullmatch(entry.name) or _HALF_WRITTEN.fullmatch(entry.name) or is_own_copy(entry.name))
         )
-        size = sum(_size(entry) for entry in left)
-        if size:
+        if size := sum(map(size_of, left)):
             self.scripts[folder] = size
 
     def sources(self) -> None:
@@ -206,7 +205,7 @@ class _Search:
             self.scripts[copy.folder] = copy.left
 
     def finished(self, folder: Path, run: Run, needed: set[str]) -> None:
-        for entry in _entries(folder):
+        for entry in entries(folder):
             if not entry.is_file(follow_symlinks=False):
                 continue
             weights = _WEIGHTS.fullmatch(entry.name)
@@ -219,7 +218,7 @@ class _Search:
 
     def unknown(self, entry: os.DirEntry[str], run_id: str) -> None:
         """A folder that is open, or has changed within a day, may be another database's live run."""
-        if not self.is_open(entry) and self.now - _newest(entry) > DAY:
+        if not self.is_open(entry) and self.now - newest(entry) > DAY:
             self.add("unknown", entry, run_id)
 
     def needed(self, results: Mapping[str, RunResult]) -> dict[str, set[str]]:
@@ -247,20 +246,20 @@ class _Search:
         running = self.store.list_runs(states=["running"], limit=1) if self.store else []
         if running:
             self.notes.append("Decoded data is kept while runs are running.")
-        for entry in _entries(self.home / "cache"):
+        for entry in entries(self.home / "cache"):
             if running or self.is_open(entry):
                 continue
             if _HALF_WRITTEN.fullmatch(entry.name):
-                if self.now - _newest(entry) > DAY:
+                if self.now - newest(entry) > DAY:
                     self.add("leftovers", entry)
             elif _is_decoded(entry):
-                self.half_written(_entries(Path(entry.path)))
-                if self.now - _newest(entry) > self.unused:
+                self.half_written(entries(Path(entry.path)))
+                if self.now - newest(entry) > self.unused:
                     self.add("decoded", entry)
 
-    def half_written(self, entries: Iterable[os.DirEntry[str]]) -> None:
-        for entry in entries:
-            if _HALF_WRITTEN.fullmatch(entry.name) and not self.is_open(entry) and self.now - _newest(entry) > DAY:
+    def half_written(self, found: Iterable[os.DirEntry[str]]) -> None:
+        for entry in found:
+            if _HALF_WRITTEN.fullmatch(entry.name) and not self.is_open(entry) and self.now - newest(entry) > DAY:
                 self.add("leftovers", entry)
 
     def is_open(self, entry: os.DirEntry[str] | Path) -> bool:
@@ -298,55 +297,3 @@ def _keeps(store: Store) -> dict[tuple[str, str | None, tuple[str, ...]], str | 
     for record in store.tunings():
         found[record.name, record.profile, record.sets] = record.call_options.get("keep", "all")
     return found
-
-
-def _entries(folder: Path) -> Sequence[os.DirEntry[str]]:
-    """What lies in a folder, sorted; nothing where it is absent, a link or not ours to read. Links are left out."""
-    if folder.is_symlink():
-        return ()
-    try:
-        with os.scandir(folder) as found:
-            return sorted((entry for entry in found if not entry.is_symlink()), key=lambda entry: entry.name)
-    except OSError:
-        return ()
-
-
-def _walk(entry: os.DirEntry[str]) -> Iterator[os.stat_result]:
-    """The file, or all files below the folder; a link counts as itself."""
-    with contextlib.suppress(OSError):
-        yield entry.stat(follow_symlinks=False)
-        if entry.is_dir(follow_symlinks=False):
-            with os.scandir(entry.path) as found:
-                for inner in found:
-                    yield from _walk(inner)
-
-
-def _size(entry: os.DirEntry[str]) -> int:
-    return sum(status.st_blocks * 512 for status in _walk(entry) if stat.S_ISREG(status.st_mode))
-
-
-def _newest(entry: os.DirEntry[str]) -> float:
-    """When anything in it was last written, or a file of it read, as far as the file system notes that.
-
-    Reading a folder does not count: looking here does it.
-    """
-    times = (max(status.st_mtime, status.st_atime if stat.S_ISREG(status.st_mode) else 0.0) for status in _walk(entry))
-    return max(times, default=0.0)
-
-
-def _open_files(home: Path) -> set[str]:
-    """Files below `home` that a process of this machine has open or mapped, and folders that one works in, as far as this user
-    may see."""
-    inside = os.path.join(home, "")
-    found: set[str] = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            for link in os.scandir(process / "fd"):
-                with contextlib.suppress(OSError):
-                    found.add(os.readlink(link.path))
-        with contextlib.suppress(OSError):
-            found.add(os.readlink(process / "cwd"))
-        with contextlib.suppress(OSError):
-            maps = (process / "maps").read_text(errors="replace")
-            found.update(line.split(maxsplit=5)[5] for line in maps.splitlines() if inside in line)
-    return {path for path in found if path.startswith(inside)}

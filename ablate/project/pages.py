@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError, check_choice
 from ablate.project.answers import answer_of
 from ablate.report import FORMATS
 from ablate.report.declare import PAPER_WIDTH, Format, StudyReport
@@ -27,9 +27,7 @@ def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     from ablate.analysis.layout import tables_of
     from ablate.study.designs.variants import file_name
 
-    if format_ not in OF_STUDIES:
-        message = f"format {format_!r}: must be one of {', '.join(OF_STUDIES)}.{nearest(format_, OF_STUDIES)}"
-        raise UsageError(message, code="unknown-format")
+    check_choice(f"format {format_!r}", format_, OF_STUDIES, code="unknown-format")
     written = OF_STUDIES[format_]
     names = [spec.name for spec in tables_of(loaded)]
     if written.one_table and len(names) > 1:
@@ -50,12 +48,7 @@ def styled(written: Format, style: str | None, width: float | None = None) -> Fo
     if not written.styles:
         have = "; ".join(f"{name} has {', '.join(one.styles)}" for name, one in OF_STUDIES.items() if one.styles)
         raise UsageError(f"format {written.name} has no styles; {have}.", code="no-styles")
-    if style not in written.styles:
-        known = ", ".join(written.styles)
-        message = (
-            f"format {written.name} has no style {style!r}: must be one of {known}.{nearest(style, written.styles)}"
-        )
-        raise UsageError(message, code="unknown-style")
+    check_choice(f"format {written.name} has no style {style!r}", style, written.styles, code="unknown-style")
     write, points = written.styles[style], PAPER_WIDTH if width is None else width
     return replace(written, study=lambda report: write(report, points))
 

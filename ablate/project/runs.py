@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError, few, nearest
 from ablate.study.values.digits import brief
 from ablate.study.values.metrics import METRICS, MetricName
 
@@ -78,8 +78,7 @@ def _sorted(found: list[RunResult], names: Names, column: str) -> list[RunResult
 
 
 def _allowed(value: str, known: Sequence[str]) -> str:
-    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    return f"must be one of {shown}.{nearest(value, known)}"
+    return f"must be one of {few(known)}.{nearest(value, known)}"
 
 
 def run_document(result: RunResult, names: Names, asked: Mapping[str, Sequence[Asker]]) -> dict[str, Any]:

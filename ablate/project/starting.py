@@ -76,7 +76,8 @@ def write_study(
     if script is not None:
         text = _drafted(path, name, script, ask)
     else:
-        text = _small(path, name) if source is None else _copy(path, name, source, db)
+        small = TEMPLATE.format(name=name, **_next(path))
+        text = small if source is None else _copy(path, name, source, db)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as stream:
@@ -103,10 +104,6 @@ def _exists(path: Path) -> UsageError:
 def _name(path: Path) -> str:
     """A study's name from its file's."""
     return re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip(".-")[:80] or "study"
-
-
-def _small(path: Path, name: str) -> str:
-    return TEMPLATE.format(name=name, **_next(path))
 
 
 def _next(path: Path) -> dict[str, str]:

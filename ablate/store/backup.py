@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy.engine.interfaces import DBAPIConnection
-
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store.engine import Database
 from ablate.study.recipes.places import written_out
@@ -27,7 +25,8 @@ def copy_file(database: Database, target: Path, *, overwrite: bool = False) -> N
     if target.resolve() == source.path:
         raise StoreError(f"a backup of {source.shown} cannot be that file itself; name another")
     with whole_file(target, overwrite) as part:
-        database.read_raw(lambda connection: _vacuum(connection, part))
+        name = os.fsencode(part)  # as bytes, for a name need not be UTF-8
+        database.read_raw(lambda connection: connection.cursor().execute("VACUUM INTO CAST(? AS TEXT)", (name,)))
         _settle(part)
 
 
@@ -55,11 +54,6 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[Path]:
     finally:
         for name in (part.name, part.name + "-journal"):
             part.with_name(name).unlink(missing_ok=True)
-
-
-def _vacuum(connection: DBAPIConnection, target: Path) -> None:
-    # a cast of bytes, for a name need not be UTF-8
-    connection.cursor().execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(target),))
 
 
 def _settle(path: Path) -> None:

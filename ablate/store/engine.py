@@ -22,12 +22,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.exc import DBAPIError
 
-from ablate.errors import AblateError, DatabaseGone, NoSpaceOrPermission, NotFound, StoreError
+from ablate.errors import AblateError, DatabaseGone, NoSpaceOrPermission, StoreError
 from ablate.store import location as places
-from ablate.store.dialects import Dialect, dialect_of
 from ablate.store.header import File, Header, identity
 from ablate.store.location import Location
-from ablate.store.sqlite import WRITE, SQLite, unclean
+from ablate.store.postgresql import PostgreSQL
+from ablate.store.sqlite import WRITE, SQLite, has_log
 from ablate.store.values import Clock
 
 T = TypeVar("T")
@@ -35,6 +35,10 @@ T = TypeVar("T")
 Rows: TypeAlias = CursorResult[*tuple[Any, ...]]
 AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
 AnySelect: TypeAlias = sa.Select[*tuple[Any, ...]]
+
+Dialect = SQLite | PostgreSQL
+"""All that differs between the two kinds of databases; the rest of the package is written once, in SQLAlchemy Core. `FOR UPDATE
+[SKIP LOCKED]` is among that: SQLAlchemy leaves it out for SQLite, where `BEGIN IMMEDIATE` has locked the whole file."""
 
 TIMEOUT = 30.0
 """Seconds that a transaction waits for its turn."""
@@ -78,8 +82,16 @@ class Tx:
         return result
 
     def upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], update: Sequence[str] = ()) -> None:
-        if rows:
-            self.connection.execute(self.dialect.upsert(table, update), rows)
+        """Insert rows; where a primary key is there already, its columns `update` are set: without any, such a row stays."""
+        if not rows:
+            return
+        insert = self.dialect.insert(table)
+        if update:
+            own, new = list(table.primary_key.columns), {name: insert.excluded[name] for name in update}
+            insert = insert.on_conflict_do_update(index_elements=own, set_=new)
+        else:
+            insert = insert.on_conflict_do_nothing()
+        self.connection.execute(insert, rows)
 
 
 class Database:
@@ -89,7 +101,7 @@ class Database:
         self.location: Location = places.locate(url)
         self.read_only, self.timeout = read_only, timeout
         self.clock = clock or Clock()
-        self.dialect = dialect_of(self.location, timeout)
+        self.dialect: Dialect = (SQLite if self.location.path is not None else PostgreSQL)(self.location, timeout)
         self.header = Header()
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -120,9 +132,7 @@ class Database:
 
         try:
             return self._insist(once)
-        except DBAPIError as error:
-            raise self.dialect.translate(error.orig or error) from None
-        except (sqlite3.Error, OSError) as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise self._translate(error) from None
 
     def _insist(self, once: Callable[[], T]) -> T:
@@ -184,17 +194,15 @@ class Database:
                 return self._read_file(self.dialect, once)
             self.refuse_replaced()
             return self._insist(lambda: once(self.dialect.snapshot(self.engine)))
-        except DBAPIError as error:
-            raise self.dialect.translate(error.orig or error) from None
-        except (sqlite3.Error, OSError) as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise self._translate(error) from None
 
     def _read_file(self, dialect: SQLite, once: Callable[[Engine], T]) -> T:
         """A WAL file that nobody has open is read as immutable: SQLite would else make `-wal` and `-shm` beside it, or
         fail where it may not. What a writer changes meanwhile is noticed afterwards, and the read is done again."""
         for _ in range(_TRIES):
-            refuse_missing(self.location, self.header)
-            if not places.is_wal(dialect.path, self.header) or _live(self.location):
+            places.refuse_missing(self.location, self.header)
+            if not places.is_wal(dialect.path, self.header) or has_log(self.location):
                 return once(dialect.read_engine())
             before = _signature(dialect.path)
             error: DBAPIError | sqlite3.Error | None = None
@@ -275,45 +283,13 @@ class Database:
     def _translate(self, error: Exception) -> AblateError:
         if isinstance(error, OSError):
             return NoSpaceOrPermission(f"{self.location.shown}: {error.strerror}: {error.filename or ''}".rstrip(": "))
-        return self.dialect.translate(error)
+        return self.dialect.translate((error.orig or error) if isinstance(error, DBAPIError) else error)
 
 
 def _abandon(engine: Engine) -> None:
     """Leave the connections open for good, also when this process ends: the last one to close would write its log into the
     file that lies at the path now."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
-
-
-def refuse_missing(location: Location, header: Header) -> None:
-    """NotFound where there is no file to read, StoreError for one that is not a SQLite database."""
-    assert location.path is not None
-    try:
-        size = location.path.stat().st_size
-        places.refuse_foreign(location, header)
-    except FileNotFoundError:
-        size = -1
-    except PermissionError:
-        raise NoSpaceOrPermission(f"{location.shown} cannot be read by this user; check its permissions") from None
-    except IsADirectoryError:
-        raise StoreError(f"{location.shown} is a folder, not a results database") from None
-    if size <= 0:
-        what = "is not there" if size < 0 else "is empty"
-        raise NotFound(
-            f"the results database {location.shown} {what}. `ablate grid run STUDY.yaml` makes one; "
-            "--db or ABLATE_DB names another."
-        )
-
-
-def _live(location: Location) -> bool:
-    """Whether a write-ahead log lies beside the file. StoreError where it cannot be read without writing."""
-    log, index = location.beside("-wal"), location.beside("-shm")
-    if not log.exists():
-        return False
-    if index.exists():
-        return True
-    if log.stat().st_size:
-        raise unclean(location.shown)
-    return False
 
 
 def _signature(path: Path) -> tuple[int, int, int]:

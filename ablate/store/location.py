@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ablate.errors import StoreError
+from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store.header import Header
 from ablate.study.recipes import places
 from ablate.study.recipes.places import SQLITE, expand, is_database_url
@@ -117,6 +117,26 @@ def file_uri(path: Path, options: str) -> str:
 def is_wal(path: Path, header: Header) -> bool:
     """Whether the file's header says write-ahead log: bytes 18 and 19 are 2 then, else 1 (SQLite's fileformat2)."""
     return header.read(path)[18:20] == b"\x02\x02"
+
+
+def refuse_missing(location: Location, header: Header) -> None:
+    """NotFound where there is no file to read, StoreError for one that is not a SQLite database."""
+    assert location.path is not None
+    try:
+        size = location.path.stat().st_size
+        refuse_foreign(location, header)
+    except FileNotFoundError:
+        size = -1
+    except PermissionError:
+        raise NoSpaceOrPermission(f"{location.shown} cannot be read by this user; check its permissions") from None
+    except IsADirectoryError:
+        raise StoreError(f"{location.shown} is a folder, not a results database") from None
+    if size <= 0:
+        what = "is not there" if size < 0 else "is empty"
+        raise NotFound(
+            f"the results database {location.shown} {what}. `ablate grid run STUDY.yaml` makes one; "
+            "--db or ABLATE_DB names another."
+        )
 
 
 def refuse_foreign(location: Location, header: Header) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
 from ablate.store import location as places
 from ablate.store.backup import copy_file
-from ablate.store.engine import TIMEOUT, Database, Tx, refuse_missing
+from ablate.store.engine import Database, Tx
 from ablate.store.header import Header
 from ablate.store.location import Location
 from ablate.store.schema import REVISIONS, metadata
@@ -46,13 +46,15 @@ def prepare(database: Database, *, older: bool = False) -> str:
     return revision
 
 
-def upgrade(url: str, *, timeout: float = TIMEOUT) -> Upgrade:
-    """Bring a database to this code's revision, all or nothing, under a lock. A SQLite file is copied first."""
-    database = Database(url, read_only=False, timeout=timeout)
+def upgrade(url: str) -> Upgrade:
+    """Bring a database of an older ablate to this code's revision, all or nothing, under a lock. A SQLite file is copied first.
+
+    Raises NotFound, StoreError."""
+    database = Database(url, read_only=False)
     location = database.location
     try:
         if location.path is not None:
-            refuse_missing(location, database.header)
+            places.refuse_missing(location, database.header)
             _check_file(location, database.header, read_only=False)
         before = database.read(lambda tx: revision_of(tx, location))
         if before is None:
@@ -105,7 +107,7 @@ def _check_file(location: Location, header: Header, read_only: bool) -> None:
     path = location.path
     assert path is not None
     if read_only:
-        refuse_missing(location, header)
+        places.refuse_missing(location, header)
         if location.beside("-wal").exists():
             places.refuse_network(location)
         return

@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from ablate.errors import AblateError, NoSpaceOrPermission, StoreError
 from ablate.store import filelock
 from ablate.store.location import Location
-from ablate.store.upsert import upsert
 
 
 class PostgreSQL:
     name = "postgresql"
+    insert = staticmethod(postgresql.insert)
     now = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)")
     _RETRIED = ("40001", "40P01")  # serialization failure, deadlock
 
@@ -85,9 +85,6 @@ class PostgreSQL:
 
     def broken_references(self, connection: Connection) -> list[str]:
         return []  # the server checks each commit
-
-    def upsert(self, table: sa.Table, update: Sequence[str]) -> sa.Insert:
-        return upsert(postgresql.insert(table), table, update)
 
     def must_retry(self, error: BaseException) -> bool:
         return getattr(error, "sqlstate", None) in self._RETRIED

@@ -177,9 +177,13 @@ def resolve(tx: Tx, prefix: str) -> str:
 
 
 def _starting_with(tx: Tx, prefix: str, limit: int) -> list[str]:
+    found = sa.select(runs.c.run_id).where(_starts_with(prefix)).order_by(runs.c.run_id).limit(limit)
+    return list(tx.connection.scalars(found))
+
+
+def _starts_with(prefix: str) -> sa.ColumnElement[bool]:
     # A range, not LIKE: it uses the index, and no character of the prefix has a meaning of its own.
-    where = sa.and_(runs.c.run_id >= prefix, runs.c.run_id < prefix + "\U0010ffff")
-    return list(tx.connection.scalars(sa.select(runs.c.run_id).where(where).order_by(runs.c.run_id).limit(limit)))
+    return sa.and_(runs.c.run_id >= prefix, runs.c.run_id < prefix + "\U0010ffff")
 
 
 def run_ids(
@@ -261,3 +265,25 @@ def history(tx: Tx, run_id: str | None = None, limit: int = 100) -> tuple[Event,
         statement = statement.where(runs.c.run_id == run_id)
     rows = tx.execute(statement)
     return tuple(Event(row.at, row.kind, row.detail, row.study_name, row.run_id, row.attempt) for row in rows)
+
+
+# Names to complete a command line with -------------------------------------------------------------------------------
+
+
+def run_names(tx: Tx, prefix: str, limit: int) -> list[tuple[str, str, int, str]]:
+    """Id, arm, seed and state of runs whose ids start with `prefix`, the newest first; the arm is empty for a parent."""
+    newest = sa.select(runs.c.id).where(_starts_with(prefix)).order_by(runs.c.id.desc()).limit(limit)
+    chosen = list(tx.connection.scalars(newest))
+    named = sa.select(study_runs.c.run, study_runs.c.arm).where(study_runs.c.run.in_(chosen), ~study_runs.c.is_parent)
+    named_arms = {row.run: row.arm for row in tx.execute(named)}
+    rows = tx.execute(sa.select(runs).where(runs.c.id.in_(chosen)).order_by(runs.c.id.desc()))
+    return [(row.run_id, named_arms.get(row.id, ""), row.seed, row.state) for row in rows]
+
+
+def arm_names(tx: Tx, study: str | None, limit: int) -> list[str]:
+    """The names of arms, with those of arms that are the same run as another, of one study or of all."""
+    statement = sa.select(study_runs.c.arm, study_runs.c.aliases).where(~study_runs.c.is_parent).distinct().limit(limit)
+    if study is not None:
+        statement = statement.join(studies, studies.c.id == study_runs.c.study).where(studies.c.name == study)
+    found = [[row.arm, *from_json(row.aliases)] for row in tx.execute(statement)]
+    return list(dict.fromkeys(name for names in found for name in names))

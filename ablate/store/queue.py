@@ -19,7 +19,7 @@ from ablate.store.codec import chunks, clean, stored_run, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.schema import arms, artifacts, attempts, request_runs, runs
-from ablate.store.transitions import Held, hold
+from ablate.store.transitions import Held, hold, is_attempt
 from ablate.store.values import TTL, Claim
 from ablate.study.records import Artifact
 
@@ -55,8 +55,6 @@ _NEXT_OF_OTHERS: AnySelect = _NEXT_RUN.where(runs.c.run_id.not_in(sa.bindparam("
 _CHILDREN = sa.select(sa.exists().where(runs.c.parent == sa.bindparam("run_id")))
 _RUNNING: AnySelect = sa.select(attempts).where(attempts.c.state == "running").order_by(attempts.c.run)
 _NEW_ATTEMPT = sa.insert(attempts)
-
-
 _ARRIVED: AnySelect = (
     sa.select(attempts.c.number)
     .join(runs, runs.c.id == attempts.c.run)
@@ -173,8 +171,8 @@ def _why_lapsed(tx: Tx, lease: AnyRow) -> str | None:
     """Why the lease has ended, or None while it holds."""
     if not _of_this_host(lease) and lease.expires > tx.now + lease.ttl + 1:
         # The database's clock was set back: without this the lease would hold for as long as the jump.
-        key = sa.and_(attempts.c.run == lease.run, attempts.c.number == lease.number)
-        tx.execute(sa.update(attempts).where(key).values(expires=tx.now + lease.ttl))
+        mine = is_attempt(lease.run, lease.number)
+        tx.execute(sa.update(attempts).where(mine).values(expires=tx.now + lease.ttl))
         return None
     return _lapse(tx, lease)
 
@@ -202,9 +200,8 @@ def heartbeat(tx: Tx, claim: Claim, ttl: float = TTL) -> None:
 
 
 def renew(tx: Tx, held: Held, ttl: float, **values: object) -> None:
-    key = sa.and_(attempts.c.run == held.key, attempts.c.number == held.attempt)
     beat = {"ttl": ttl, "expires": tx.now + ttl, "beat": tx.monotonic}
-    tx.execute(sa.update(attempts).where(key).values(**beat, **values))
+    tx.execute(sa.update(attempts).where(is_attempt(held.key, held.attempt)).values(**beat, **values))
 
 
 def release(tx: Tx, claim: Claim, reason: str) -> None:
@@ -230,8 +227,8 @@ def cancel(tx: Tx, run_ids: Collection[str]) -> tuple[str, ...]:
     transitions.set_state(tx, [row.id for row in cancelled], "cancelled", error=None, kind=None)
     for row in cancelled:
         if row.state == "running":
-            key = sa.and_(attempts.c.run == row.id, attempts.c.number == row.attempt)
-            tx.execute(sa.update(attempts).where(key).values(state="cancelled", ended=tx.now, error="cancelled"))
+            ended = {"state": "cancelled", "ended": tx.now, "error": "cancelled"}
+            tx.execute(sa.update(attempts).where(is_attempt(row.id, row.attempt)).values(ended))
         transitions.log(tx, "cancelled", f"was {row.state}", run=row.id, attempt=row.attempt or None)
     return tuple(row.run_id for row in cancelled)
 

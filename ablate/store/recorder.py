@@ -12,11 +12,9 @@ from ablate.store.codec import clean, number, to_json
 from ablate.store.engine import Tx
 from ablate.store.queue import renew
 from ablate.store.schema import artifacts, attempts, confusions, epoch_metrics, final_metrics, runs
-from ablate.store.transitions import Held, hold
-from ablate.store.values import Claim
+from ablate.store.transitions import Held, hold, is_attempt
+from ablate.store.values import KINDS, Claim
 from ablate.study.records import EpochRecord, Outcome
-
-KINDS = ("error", "diverged", "bad_data", "oom")
 
 
 def record_epoch(tx: Tx, claim: Claim, records: Sequence[EpochRecord]) -> None:
@@ -104,8 +102,7 @@ def prune(tx: Tx, claim: Claim, reason: str) -> None:
 
 
 def _recorded_code(tx: Tx, held: Held) -> str | None:
-    key = sa.and_(attempts.c.run == held.key, attempts.c.number == held.attempt)
-    return tx.connection.scalar(sa.select(attempts.c.code).where(key))
+    return tx.connection.scalar(sa.select(attempts.c.code).where(is_attempt(held.key, held.attempt)))
 
 
 def _values(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -137,14 +137,10 @@ def _stored(row: AnyRow) -> StoredRequest:
     )  # fmt: skip
 
 
-def of_text(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> tuple[StoredRequest, ...]:
-    """The requests for one design, the oldest first."""
-    return tuple(item for item in find(tx, name, profile or "", sets) if item.text == text)
-
-
 def seeds_asked(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> tuple[int, ...]:
     """All the seeds that were ever asked of one design, in order. `profile` None is the full scale."""
-    return tuple(sorted({seed for item in of_text(tx, name, profile, sets, text) for seed in item.seeds}))
+    asked = find(tx, name, profile or "", sets)
+    return tuple(sorted({seed for item in asked if item.text == text for seed in item.seeds}))
 
 
 def looks(tx: Tx, name: str, profile: str | None, sets: Sequence[str], text: str) -> Looks:

@@ -17,7 +17,6 @@ from sqlalchemy.pool import NullPool, QueuePool
 from ablate.errors import AblateError, NoSpaceOrPermission, StoreError
 from ablate.store import filelock
 from ablate.store.location import Location, file_uri
-from ablate.store.upsert import upsert
 
 WRITE = "ablate_write"
 """Execution option of a connection whose transaction will write."""
@@ -25,6 +24,7 @@ WRITE = "ablate_write"
 
 class SQLite:
     name = "sqlite"
+    insert = staticmethod(sqlite.insert)
     # unixepoch('subsec') is NULL before SQLite 3.42; 2440587.5 is the Julian day of 1970-01-01.
     now = sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")
 
@@ -121,9 +121,6 @@ class SQLite:
         rows = connection.connection.cursor().execute("PRAGMA foreign_key_check").fetchall()
         return [f"a row of {table} refers to a missing row of {parent}" for table, _, parent, _ in rows]
 
-    def upsert(self, table: sa.Table, update: Sequence[str]) -> sa.Insert:
-        return upsert(sqlite.insert(table), table, update)
-
     def must_retry(self, error: BaseException) -> bool:
         return False
 
@@ -181,6 +178,18 @@ def unclean(shown: str) -> StoreError:
         f"{shown} was not closed cleanly and has to be recovered, which writes to it. "
         "Run `ablate db check` once, where you may write the file and its folder."
     )
+
+
+def has_log(location: Location) -> bool:
+    """Whether a write-ahead log lies beside the file. StoreError where it cannot be read without writing."""
+    log, index = location.beside("-wal"), location.beside("-shm")
+    if not log.exists():
+        return False
+    if index.exists():
+        return True
+    if log.stat().st_size:
+        raise unclean(location.shown)
+    return False
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ablate.store import admin, backup, importing, migrate, names, portable, queries, queue, recorder
+from ablate.store import admin, backup, importing, migrate, portable, queries, queue, recorder
 from ablate.store import requests as asked
 from ablate.store import results as reading
 from ablate.store import studies as saving
@@ -18,16 +18,11 @@ from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.requests import Call
 from ablate.store.seen import Codes
-from ablate.store.values import TTL, Claim, Clock, Counts, Imported, Info, StoredStudy, Upgrade
+from ablate.store.values import TTL, Claim, Clock, Counts, Imported, Info, StoredStudy
 from ablate.study.values.study import Study
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def upgrade(url: str) -> Upgrade:
-    """Bring a database of an older ablate to this one's schema, after a backup. Raises NotFound, StoreError."""
-    return migrate.upgrade(url)
 
 
 def _reads(query: Callable[Concatenate[Tx, P], T]) -> Callable[Concatenate[Store, P], T]:
@@ -179,8 +174,8 @@ class Store:
     results = _reads(reading.results)
     find = _reads(reading.find)
     list_runs = _reads(reading.list_runs)
-    run_names = _reads(names.run_names)
-    arm_names = _reads(names.arm_names)
+    run_names = _reads(queries.run_names)
+    arm_names = _reads(queries.arm_names)
     timings = _reads(queries.timings)
     events = _reads(queries.history)
 

@@ -7,7 +7,6 @@ under a lock that is held until the request waits for them: a run that ends mean
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +14,7 @@ import sqlalchemy as sa
 from ablate.errors import UsageError
 from ablate.store import requests, transitions
 from ablate.store.codec import chunks, clean, to_json, variant
-from ablate.store.engine import Tx
+from ablate.store.engine import AnyRow, Tx
 from ablate.store.requests import Call
 from ablate.store.schema import arms, request_runs, runs, studies, study_runs
 from ablate.store.seen import Seen, look, one_digest
@@ -32,14 +31,6 @@ RETRIES: Mapping[str | None, tuple[str, ...]] = {
     "stale": (),
 }
 """The states that each `--retry` queues again; `stale` looks at the code of done runs instead."""
-
-
-@dataclass(frozen=True)
-class _Stored:
-    id: int
-    run_id: str
-    state: str
-    attempt: int
 
 
 def save(tx: Tx, study: Study, call: Call) -> int:
@@ -150,22 +141,22 @@ def _arm_keys(tx: Tx, arm_ids: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def _stored(tx: Tx, run_ids: list[str], *, lock: bool = False) -> dict[str, _Stored]:
+def _stored(tx: Tx, run_ids: list[str], *, lock: bool = False) -> dict[str, AnyRow]:
     """What is known of these runs; `lock` keeps their states as they are until the transaction ends."""
-    found: dict[str, _Stored] = {}
+    found: dict[str, AnyRow] = {}
     columns = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt)
     for part in chunks(run_ids):
         statement = columns.where(runs.c.run_id.in_(part))
         if lock:
             statement = statement.order_by(runs.c.id).with_for_update()
-        found.update((row.run_id, _Stored(*row)) for row in tx.execute(statement))
+        found.update((row.run_id, row) for row in tx.execute(statement))
     return found
 
 
 # The present design ---------------------------------------------------------------------------------------------------
 
 
-def _view(tx: Tx, key: int, study: Study, wanted: list[Run], stored: Mapping[str, _Stored], same: bool) -> None:
+def _view(tx: Tx, key: int, study: Study, wanted: list[Run], stored: Mapping[str, AnyRow], same: bool) -> None:
     """The design's runs: those that were there where it is the same, and those that are new; named as they are named now."""
     if not same:
         tx.execute(sa.delete(study_runs).where(study_runs.c.study == key))

@@ -61,7 +61,9 @@ def hold(tx: Tx, claim: Claim, *, ended_as: str | None = None) -> Held | None:
     short = run_id[:SHORT]
     if row is None:
         raise LeaseLost(f"run {short} is not in this database; its result is not recorded")
-    newest = tx.execute(sa.select(attempts.c.state, attempts.c.worker).where(_is(row.id, row.attempt))).one_or_none()
+    newest = tx.execute(
+        sa.select(attempts.c.state, attempts.c.worker).where(is_attempt(row.id, row.attempt))
+    ).one_or_none()
     if newest is not None and row.attempt == claim.attempt:
         if ended_as == newest.state:
             return None
@@ -82,7 +84,7 @@ def end_attempt(tx: Tx, key: int, number: int, state: str, *, run_state: str, re
     """
     error = None if reason is None else clean(reason, LONGEST_TEXT)
     ending = {"state": state, "ended": tx.now if ended is None else ended, "error": error, "kind": kind}
-    tx.execute(sa.update(attempts).where(_is(key, number)).values(**ending, **values))
+    tx.execute(sa.update(attempts).where(is_attempt(key, number)).values(**ending, **values))
     shown = None if state == "released" else error
     set_state(tx, [key], run_state, error=shown, kind=kind, **({} if counted is None else {"counted": counted}))
 
@@ -139,5 +141,6 @@ def log(tx: Tx, kind: str, detail: str, *, study: int | None = None, run: int | 
     tx.execute(sa.insert(events).values(**row, study=study, run=run, attempt=attempt))
 
 
-def _is(key: int, number: int) -> sa.ColumnElement[bool]:
+def is_attempt(key: int, number: int) -> sa.ColumnElement[bool]:
+    """The one attempt of a run by its number."""
     return sa.and_(attempts.c.run == key, attempts.c.number == number)

@@ -11,6 +11,8 @@ from ablate.study.values.run import Run
 
 TTL = 60.0
 """Seconds that a lease lasts without a heartbeat."""
+KINDS = ("error", "diverged", "bad_data", "oom")
+"""Why a run failed."""
 
 
 @dataclass(frozen=True)

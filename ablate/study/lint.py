@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ablate.errors import few
 from ablate.parts.packages import absent
 from ablate.study.assign.metric_files import absent_package
 from ablate.study.assign.selecting import selects_on_reported
 from ablate.study.code.lint_scripts import lint_script
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Key
-from ablate.study.recipes.normalise import dict_get
+from ablate.study.recipes.contradictions import dict_get
 from ablate.study.tables.reported import left_out_by
 from ablate.study.values.study import Arm, Claim, Factor, Level, Study, TableSpec
 
@@ -81,11 +82,8 @@ def _single_changes(problems: Problems, factor: Factor) -> Iterator[tuple[Level,
 def _single_levels(problems: Problems, study: Study) -> None:
     for factor in study.factors:
         if len(factor.levels) == 1:
-            problems.warn(
-                ("factors", factor.name),
-                "no-effect",
-                "has only one level, so it varies nothing; move it into the recipe.",
-            )
+            message = "has only one level, so it varies nothing; move it into the recipe."
+            problems.warn(("factors", factor.name), "no-effect", message)
 
 
 def _few_seeds(problems: Problems, study: Study) -> None:
@@ -93,11 +91,8 @@ def _few_seeds(problems: Problems, study: Study) -> None:
         return
     for name, table in study.tables.items():
         if any(claim.kind != "prose" for claim in table.claims):
-            problems.warn(
-                ("tables", name, "claims"),
-                "too-few-seeds",
-                f"claims need at least {MIN_SEEDS} seeds to be decided; the study has {len(study.seeds)}.",
-            )
+            message = f"claims need at least {MIN_SEEDS} seeds to be decided; the study has {len(study.seeds)}."
+            problems.warn(("tables", name, "claims"), "too-few-seeds", message)
 
 
 def _packages(problems: Problems, study: Study) -> None:
@@ -145,7 +140,7 @@ def _merged(problems: Problems, study: Study) -> None:
         if arm.merged_into:
             merged.setdefault(arm.why, []).append(arm)
     for why, same in merged.items():
-        shown = ", ".join(f"{arm.name} = {arm.merged_into}" for arm in same[:3]) + (", ..." if len(same) > 3 else "")
+        shown = few([f"{arm.name} = {arm.merged_into}" for arm in same], 3)
         what = "arm is the same run as another" if len(same) == 1 else "arms are the same run as another"
         problems.warn(("factors",), "same-run", f"{len(same)} {what} ({shown}): {why}.")
 
@@ -155,7 +150,7 @@ def _budgets(problems: Problems, study: Study) -> None:
         values = {arm.recipe.get(path) for arm in study.arms}
         if len(values) > 1:
             ordered = sorted(values, key=lambda value: (value is None, value))
-            shown = ", ".join(map(show, ordered[:6])) + (", ..." if len(values) > 6 else "")
+            shown = few(list(map(show, ordered)), 6)
             message = f"arms have unequal budgets, {path} {shown}; a difference may come from that alone."
             problems.warn(problems.place(path, ordered[-1]), "unequal-budgets", message)
 
@@ -165,11 +160,8 @@ def _tables(problems: Problems, study: Study) -> None:
     for name, table in study.tables.items():
         shown = [arm for arm in study.arms if not left_out_by(table, arm.levels)]
         if not shown:
-            problems.warn(
-                ("tables", name),
-                "empty",
-                "shows no arm: its where only selects arms that the study excludes.",
-            )
+            message = "shows no arm: its where only selects arms that the study excludes."
+            problems.warn(("tables", name), "empty", message)
             continue
         rows = {"/".join(arm.levels[factor] for factor in table.factors) for arm in shown}
         for row in table.reported if table.kind == "arms" else ():

@@ -171,7 +171,8 @@ class _Reader:
         arms = [point.levels for point in grid.points] if grid else None
         declared, better = (self.trainer.patterns, self.trainer.better) if self.trainer else ({}, {})
         usual = next(iter(declared), "top1")
-        reader = TableReader(self.problems, factors, baseline, self._metrics(), steps, arms, better, usual, declared)
+        by_name = {factor.name: factor for factor in factors}
+        reader = TableReader(self.problems, by_name, baseline, self._metrics(), steps, arms, better, usual, declared)
         return reader.read(self.data.get("tables")) or default_tables(factors, tuple(declared))
 
     def _metrics(self) -> tuple[str, ...]:
@@ -242,13 +243,10 @@ class _Reader:
         problems, data = self.problems, self.data
         keep = data.get("keep")
         if keep is not None and self.trainer:
-            problems.add(
-                ("keep",),
-                "unsupported",
-                "only works with the built-in trainer; what your trainer leaves in {run_dir} is kept anyway.",
-            )
+            message = "only works with the built-in trainer; what your trainer leaves in {run_dir} is kept anyway."
+            problems.add(("keep",), "unsupported", message)
         if keep is not None and keep not in KEEP:
-            problems.add(("keep",), "wrong-value", f"must be one of {', '.join(KEEP)}, not {show(keep)}.")
+            problems.refuse(("keep",), f"one of {', '.join(KEEP)}", keep, code="wrong-value")
         return {
             "name": self._name(),
             "file": self.document.file,
@@ -266,11 +264,8 @@ class _Reader:
         if not re.fullmatch(r"[a-z0-9._-]{1,80}", name) or not name.strip("."):
             value = self.data.get("study")
             found = "it is missing" if value is None else f"not {show(value)}"
-            self.problems.add(
-                ("study",),
-                "bad-name",
-                f"must be a name of a-z, 0-9, '.', '_' and '-', with at most 80 characters; {found}.",
-            )
+            message = f"must be a name of a-z, 0-9, '.', '_' and '-', with at most 80 characters; {found}."
+            self.problems.add(("study",), "bad-name", message)
         return name
 
     def _profile(self, profiles: Sequence[Profile]) -> Profile | None:
@@ -281,11 +276,8 @@ class _Reader:
         if found is None and wanted != FULL:
             names = [profile.name for profile in profiles]
             known = f"{', '.join(names)}; {FULL} is the study without a profile" if names else "none"
-            self.problems.add(
-                ("profiles",),
-                "unknown-name",
-                f"unknown profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}.",
-            )
+            message = f"unknown profile {wanted!r}.{nearest(wanted, names)} Profiles: {known}."
+            self.problems.add(("profiles",), "unknown-name", message)
         return found
 
     def _apply(self, base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

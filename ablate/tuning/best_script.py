@@ -9,7 +9,7 @@ from pathlib import Path
 from ablate.errors import UsageError
 from ablate.study.assign.foreign_recipe import Written
 from ablate.study.designs.variants import text_of_value
-from ablate.study.document.source import Node, flow_scalar, is_plain_word, parse
+from ablate.study.document.source import Node, flow, flow_scalar, is_plain_word, parse
 from ablate.study.values.study import Study
 from ablate.study.values.trials import Tuning
 
@@ -43,14 +43,10 @@ def _block(node: Node, indent: str) -> Iterator[str]:
             yield f"{indent}{flow_scalar(name)}:"
             yield from _block(child, indent + "  ")
         else:
-            yield f"{indent}{flow_scalar(name)}: {_flow(child)}"
+            yield f"{indent}{flow_scalar(name)}: {flow(child, _scalar)}"
 
 
-def _flow(node: Node) -> str:
-    if node.kind == "map":
-        return "{" + ", ".join(f"{flow_scalar(name)}: {_flow(child)}" for name, child in node.named.items()) + "}"
-    if node.kind == "list":
-        return "[" + ", ".join(map(_flow, node.items)) + "]"
+def _scalar(node: Node) -> str:
     if node.plain and (not node.text or is_plain_word(node.text)):
         return node.text or "null"
     return json.dumps(node.text, ensure_ascii=False)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ablate.study.assign.assign import apply
+from ablate.study.recipes.contradictions import contradictions
 from ablate.study.recipes.digest import arm_id, canonical_json, run_id
-from ablate.study.recipes.normalise import contradictions, normalise
+from ablate.study.recipes.normalise import normalise
 from ablate.study.recipes.recipe import fields, replaced, weights_paths, written
 from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run

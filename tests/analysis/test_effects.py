@@ -1,6 +1,7 @@
 """Effects by least squares: against means taken by hand, against statsmodels' formulas, and on grids with holes."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from golden_texts import worded
 from scipy import stats
 
-from ablate.analysis import build_table, effects_table
+from ablate.analysis import build_table, digits
+from ablate.analysis.effects import effects_of_table
 from ablate.analysis.power import detectable_effect
-from ablate.study.values.study import TableSpec
+from ablate.analysis.table import Table
+from ablate.analysis.values import Replicates
+from ablate.study.values.study import Study, TableSpec
 
 NAMES = ("none", "c", "l", "m", "c+l", "c+m", "l+m", "c+l+m")
 
@@ -32,6 +36,14 @@ def grid(maker: Any, subsets: Any) -> Any:
         return maker([subsets("refinements", "c", "l", "m")], values, baseline={"refinements": "none"}, **fields)
 
     return build
+
+
+def effects_table(study: Study, results: Any, metric: str, *, where: Any = (), test: str = "moderated") -> Table:
+    """Main effects and two-way interactions on one metric, over all arms or those that `where` keeps."""
+    kept = {f.name: tuple(level.name for level in f.levels) for f in study.factors} | dict(where)
+    spec = TableSpec(name=f"effects_{metric}", factors=(), kind="effect", where=kept, columns=(metric,), test=test)
+    table = effects_of_table(study, spec, Replicates(study, results))
+    return replace(table, columns=digits.fit(table.columns, table.rows))
 
 
 def by_name(table: Any, column: str = "top1") -> dict[str, Any]:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from toy_store import ToyStore
 
 from ablate.dispatch.contract.events import Event
-from ablate.dispatch.contract.executor import GridRequest, this_process
+from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.slots import Slot
 from ablate.study.values.run import Run
 
@@ -64,7 +64,6 @@ def request_for(tmp_path: Path, seen: Seen) -> Callable[..., GridRequest]:
             "device": "cpu",
             "on_event": seen,
             "poll": 0.01,
-            "worker_info": this_process,
         }
         return GridRequest(**{**given, **changes})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from toy_store import ToyStore, make_run
 
 from ablate.dispatch.contract.events import EpochDone, RunEnded
-from ablate.dispatch.contract.executor import GridRequest, this_process
+from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.dispatch.executors import get_executor
 
@@ -41,7 +41,6 @@ def main() -> int:
         workers=int(workers),
         on_event=tell,
         stop=Audible(),
-        worker_info=this_process,
     )
     with listening(request.stop):
         report = get_executor(executor).run(request)

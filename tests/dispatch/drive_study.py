@@ -12,7 +12,7 @@ from pathlib import Path
 from toy_store import make_run, study_of
 
 from ablate.dispatch.contract.events import RunEnded
-from ablate.dispatch.contract.executor import GridRequest, this_process
+from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.executors import get_executor
 from ablate.store.store import Store
 
@@ -31,7 +31,6 @@ def main() -> int:
         key = store.save_study(study_of(tuple(make_run(number) for number in range(int(runs)))), call_options={})
     request = GridRequest(
         key, lambda: Store.open(url), "toy_fits:fit", Path(home), device="cpu", workers=1, on_event=tell, poll=0.01,
-        worker_info=this_process,
     )  # fmt: skip
     report = get_executor("inline").run(request)
     print(json.dumps(trained))

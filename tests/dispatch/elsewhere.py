@@ -8,17 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from toy_store import make_run
+from toy_store import make_run, study_of
 
 from ablate.dispatch.contract.events import GridReport
-from ablate.dispatch.contract.executor import Executor, GridRequest, this_process
+from ablate.dispatch.contract.executor import Executor, GridRequest
 from ablate.dispatch.contract.signals import StopFlag
 from ablate.store.store import Store
 from ablate.store.values import StoredTrial
 from ablate.study.loader import load
 from ablate.study.records import RunResult
 from ablate.study.tuning.tuning import load_tuning
-from ablate.study.values.study import Arm, Study
 from ablate.tuning.loop import tune
 from ablate.tuning.recipes import tuning_key
 from ablate.tuning.session import Session
@@ -67,7 +66,6 @@ class Grid:
             "poll": 0.1,
             "on_event": on_event,
             "stop": StopFlag(),
-            "worker_info": this_process,
             "database": self.url,
             "runs": self.runs,
         }
@@ -82,14 +80,6 @@ class Grid:
 
     def attempts(self) -> list[list[str]]:
         return [[attempt.state for attempt in result.attempts] for result in self.results()]
-
-
-def study_of(runs: tuple[Any, ...]) -> Study:
-    arms = tuple(Arm(f"arm{run.seed}", {"x": str(run.seed)}, run.arm_id, run.recipe) for run in runs)
-    return Study(
-        name="toy", file="toy.yaml", about="", cite={}, profile=None, factors=(), design="full", seeds=(0,),
-        baseline={}, arms=arms, excluded=(), arms_before=len(arms), tables={}, runs=runs, source="study: toy\n",
-    )  # fmt: skip
 
 
 def numbers(study: Path, database: Path) -> dict[str, object]:

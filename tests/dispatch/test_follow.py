@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from elsewhere import Grid, study_of
-from toy_store import make_run
+from elsewhere import Grid
+from toy_store import make_run, study_of
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.elsewhere.follow import Crew, follow

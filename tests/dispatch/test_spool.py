@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from toy_store import make_run
 
-from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.elsewhere.spool import Coordinator, SpoolQueue
 from ablate.dispatch.executors import get_executor
 from ablate.errors import LeaseLost, NoSpaceOrPermission, StoreError, UsageError
@@ -204,7 +203,6 @@ def test_a_grid_through_a_folder(scene: Callable[..., Scene], request_for: Calla
             open_store=lambda: SpoolQueue(at.folder, poll=0.02),
             request_key=at.key,
             workers=2,
-            worker_info=this_process,
         )
         report = get_executor("local").run(request)
     finally:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from toy_store import make_run, study_of
 
-from ablate.dispatch.contract.executor import this_process
 from ablate.dispatch.executors import get_executor
 from ablate.store.store import Store
 
@@ -23,9 +22,7 @@ def test_a_grid_with_failures_and_deaths_is_recorded_whole(request_for, url: str
     runs = tuple(make_run(number, act) for number, act in enumerate(acts))
     with Store.open(url) as store:
         key = store.save_study(study_of(runs), call_options={})
-        request = request_for(
-            None, open_store=lambda: Store.open(url), request_key=key, workers=2, worker_info=this_process
-        )
+        request = request_for(None, open_store=lambda: Store.open(url), request_key=key, workers=2)
         report = get_executor(executor).run(request)
         results = store.results([run.run_id for run in runs])
     assert (report.failed, report.done, report.lost, report.errors) == (2, len(runs) - 2, 0, ())

@@ -30,22 +30,9 @@ def make_run(number: int, act: str = "ok", *, parent: str | None = None, **recip
 def study_of(runs: tuple[Run, ...]) -> Study:
     arms = tuple(Arm(f"arm{run.seed}", {"x": str(run.seed)}, run.arm_id, run.recipe) for run in runs)
     return Study(
-        name="toy",
-        file="toy.yaml",
-        about="",
-        cite={},
-        profile=None,
-        factors=(),
-        design="full",
-        seeds=(0,),
-        baseline={},
-        arms=arms,
-        excluded=(),
-        arms_before=len(arms),
-        tables={},
-        runs=runs,
-        source="study: toy\n",
-    )
+        name="toy", file="toy.yaml", about="", cite={}, profile=None, factors=(), design="full", seeds=(0,),
+        baseline={}, arms=arms, excluded=(), arms_before=len(arms), tables={}, runs=runs, source="study: toy\n",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from golden_texts import raising, worded
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError, UsageError
 from ablate.store import migrate, schema
 from ablate.store.host import WorkerInfo, boot_id, is_dead, start_ticks
-from ablate.store.store import Store, upgrade
+from ablate.store.migrate import upgrade
+from ablate.store.store import Store
 from ablate.study.records import EpochRecord, Outcome
 
 Make = Callable[..., Any]

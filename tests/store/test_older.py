@@ -20,9 +20,10 @@ from olden import aged
 from ablate.errors import StoreError
 from ablate.store import older
 from ablate.store.engine import Database
+from ablate.store.migrate import upgrade
 from ablate.store.portable import export_file
 from ablate.store.schema import REVISIONS
-from ablate.store.store import Store, look_at_import, upgrade
+from ablate.store.store import Store, look_at_import
 from ablate.store.values import Counts, Looks, StoredTrial
 from ablate.study.records import Outcome
 

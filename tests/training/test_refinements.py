@@ -13,6 +13,7 @@ import pytest
 import torch
 from golden_texts import raising
 from torch import nn
+from trained import untimed, weights
 
 from ablate.errors import Interrupted, StudyError
 from ablate.parts.declare import Field, Optimizer, Refinement
@@ -22,12 +23,10 @@ from ablate.parts.refinements.clip_norm import ClipNorm
 from ablate.parts.refinements.distillation import Distillation, divergence
 from ablate.parts.refinements.ema import MovingAverage
 from ablate.parts.refinements.sam import SharpnessAware
-from ablate.study.recipes.normalise import contradictions
+from ablate.study.recipes.contradictions import contradictions
 from ablate.study.recipes.recipe import fields
 from ablate.training.loop import Fed, Loop
 from ablate.training.trainer import fit
-
-TIMED = ("examples_per_second", "peak_memory")
 
 
 class Two(nn.Module):
@@ -40,15 +39,6 @@ class Two(nn.Module):
     def lose(self) -> None:
         self.zero_grad()
         (0.5 * self.weight[0] ** 2 + 2 * self.weight[1] ** 2).backward()
-
-
-def weights(watched: Any, which: str = "last") -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(watched.context.run_dir / f"model-{which}.pt", weights_only=True)
-    return found
-
-
-def untimed(outcome: Any) -> dict[str, float]:
-    return {name: value for name, value in outcome.metrics.items() if name not in TIMED}
 
 
 # Clipping -------------------------------------------------------------------------------------------------------------

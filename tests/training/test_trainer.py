@@ -10,13 +10,13 @@ import pytest
 import torch
 import torchvision
 from golden_texts import raising
+from trained import same, untimed, weights
 
 from ablate.errors import BadData, Diverged, Interrupted, RunFailure, StudyError, UsageError
 from ablate.parts.declare import Network
 from ablate.parts.found import parts
 from ablate.study.code.provenance import Code
 from ablate.study.recipes.recipe import parse_recipe
-from ablate.study.records import Outcome
 from ablate.study.values.metrics import METRICS
 from ablate.training import data as real_data
 from ablate.training import loop as loop_module
@@ -24,7 +24,6 @@ from ablate.training import sources
 from ablate.training.models import build_model
 from ablate.training.trainer import fit
 
-TIMED = ("examples_per_second", "peak_memory")
 BUSY = {
     "data__augment": [{"horizontal_flip": {"p": 0.5}}],
     "mixup__alpha": 0.3,
@@ -33,19 +32,6 @@ BUSY = {
     "schedule__name": "cosine",
     "epochs": 3,
 }
-
-
-def untimed(outcome: Outcome) -> dict[str, float]:
-    return {name: value for name, value in outcome.metrics.items() if name not in TIMED}
-
-
-def weights(watched: Any, which: str = "last") -> dict[str, torch.Tensor]:
-    loaded: dict[str, torch.Tensor] = torch.load(watched.context.run_dir / f"model-{which}.pt", weights_only=True)
-    return loaded
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("arch", [name for name, part in parts(Network).items() if not part.package])

@@ -10,7 +10,7 @@ import typer
 
 from ablate.cli.common import Db, JsonOption, open_reader, print_json, require_reader, say
 from ablate.cli.groups import Group
-from ablate.errors import StoreError, UsageError
+from ablate.errors import StoreError, UsageError, few
 from ablate.project.database import database_url, safe_url
 from ablate.project.text import plural
 
@@ -51,7 +51,7 @@ def check(db: Db = None) -> None:
 @app.command(short_help="Upgrade an old database to this version's schema.")
 def upgrade(db: Db = None) -> None:
     """Upgrade an old database to this version's schema, after making a backup next to it."""
-    from ablate.store.store import upgrade as upgrade_database
+    from ablate.store.migrate import upgrade as upgrade_database
 
     done = upgrade_database(database_url(db))
     if done.before == done.after:
@@ -68,10 +68,7 @@ def backup(
 ) -> None:
     """Write a complete, compact copy of the database, even while it is in use."""
     store = require_reader(db)
-    if target.exists() and not overwrite:
-        raise UsageError(
-            f"{target} already exists. Choose another file, or replace it with --overwrite.", code="exists"
-        )
+    _refuse_existing(target, overwrite)
     store.backup(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} copied to {target}")
 
@@ -111,15 +108,18 @@ def export(
     if not target.name.endswith(SUFFIXES):
         raise UsageError(f"{target}: must end in {' or '.join(SUFFIXES)}. (`ablate db backup` copies a SQLite file.)")
     store = require_reader(db)
-    if target.exists() and not overwrite:
-        raise UsageError(
-            f"{target} already exists. Choose another file, or replace it with --overwrite.", code="exists"
-        )
+    _refuse_existing(target, overwrite)
     rows = store.export(target, overwrite=overwrite)
     say(f"{safe_url(database_url(db))} written to {target}: {plural(rows['runs'], 'run')}, {sum(rows.values()):,} rows")
     running = store.info().states.get("running", 0)
     if running:
         say(f"warning: {plural(running, 'run')} still running; what they record from now on is not exported.")
+
+
+def _refuse_existing(target: Path, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        message = f"{target} already exists. Choose another file, or replace it with --overwrite."
+        raise UsageError(message, code="exists")
 
 
 @app.command("import", short_help="Import an export or another results database.")
@@ -154,7 +154,7 @@ def _say_import(found: Imported, what: str, dry_run: bool) -> None:
     say(f"{what}: {'would import' if dry_run else 'imported'} {plural(found.new, 'new run')}"
         f" and results of {plural(found.added, 'run')} that had none here; {found.same:,} were already here")  # fmt: skip
     if found.kept:
-        ids = ", ".join(run_id[:12] for run_id in found.kept[:5]) + (", ..." if found.kept[5:] else "")
+        ids = few([run_id[:12] for run_id in found.kept], 5)
         say(f"kept as they are here: {plural(len(found.kept), 'run')} with a different history: {ids}")
     for clash in found.clashes:
         say(f"kept as it is here: {clash}")

@@ -12,7 +12,7 @@ import typer
 
 from ablate.cli.commands.runs import RunArgument
 from ablate.cli.common import Db, require_reader, say
-from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError
+from ablate.errors import BadData, NoSpaceOrPermission, NotFound, UsageError, few
 from ablate.parts.reading.contents import printable
 from ablate.project.advice import command
 from ablate.project.text import plural
@@ -192,9 +192,8 @@ def _announce(result: RunResult, weights: Path, kept: Kept, found: Found, folder
     )
     ignored = ""
     if found.ignored:
-        more = ", ..." if len(found.ignored) > SHOWN else ""
-        shown = ", ".join(found.ignored[:SHOWN])
-        ignored = f"; ignored {plural(len(found.ignored), 'file')} ({shown}{more}): hidden, or no image extension"
+        shown = few(found.ignored, SHOWN)
+        ignored = f"; ignored {plural(len(found.ignored), 'file')} ({shown}): hidden, or no image extension"
     say(printable(f"{folder}: {plural(len(found.files), 'image')}{ignored}"))
 
 

@@ -20,7 +20,7 @@ from ablate.cli.common import (
     say,
     stdout_console,
 )
-from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, nearest
+from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, check_choice, nearest
 from ablate.project.answers import answer_of
 from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render, styled
 from ablate.project.text import plural
@@ -43,12 +43,7 @@ def report(
         str | None,
         typer.Option("--table", help="One table of the study.  [default: all]", autocompletion=completion.tables),
     ] = None,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format", metavar="|".join(WRITTEN), help="Output format.", autocompletion=completion.one_of(*WRITTEN)
-        ),
-    ] = "html",
+    format_: Annotated[str, completion.choice("--format", WRITTEN, "Output format.")] = "html",
     style: Annotated[
         str | None,
         typer.Option("--style", metavar="paper", help="With --format latex: paper, to fit a paper's column."),
@@ -160,9 +155,7 @@ def _tell(store: Store, loaded: Study, study: str | None, table: str | None, out
 
 
 def _written(format_: str, style: str | None, width: float | None) -> Format:
-    if format_ not in WRITTEN:
-        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
-        raise UsageError(message, code="unknown-format")
+    check_choice(f"--format {format_}", format_, WRITTEN, code="unknown-format")
     if width is not None and style is None:
         raise UsageError("--width: only a style has a width.", code="no-styles")
     return styled(WRITTEN[format_], style, width)

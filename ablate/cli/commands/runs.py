@@ -11,7 +11,7 @@ import typer
 from ablate.cli import completion
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, require_reader, say, stdout_console
 from ablate.cli.groups import Group
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError, check_choice
 from ablate.project.database import database_url
 from ablate.project.runs import FAILED, details_document, differences, finite, list_runs, log_of, names_of, run_document
 from ablate.project.text import plural
@@ -32,15 +32,7 @@ def list_(
     study: Annotated[
         str | None, typer.Option("--study", help="Only runs of this study.", autocompletion=completion.names)
     ] = None,
-    state: Annotated[
-        str | None,
-        typer.Option(
-            "--state",
-            metavar="|".join(STATES),
-            help="Only runs in this state.",
-            autocompletion=completion.one_of(*STATES),
-        ),
-    ] = None,
+    state: Annotated[str | None, completion.choice("--state", STATES, "Only runs in this state.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or were lost, and why.")] = False,
     arm: Annotated[
         str | None, typer.Option("--arm", metavar="NAME", help="Only runs of this arm.", autocompletion=completion.arms)
@@ -59,9 +51,8 @@ def list_(
     json_: JsonOption = False,
 ) -> None:
     """List runs with their state and final metrics."""
-    if state is not None and state not in STATES:
-        message = f"--state {state}: must be one of {', '.join(STATES)}.{nearest(state, STATES)}"
-        raise UsageError(message, code="unknown-state")
+    if state is not None:
+        check_choice(f"--state {state}", state, STATES, code="unknown-state")
     if failed and state is not None:
         raise UsageError("--failed cannot be combined with --state.")
     store = require_reader(db)

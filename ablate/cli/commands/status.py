@@ -16,7 +16,6 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.project.advice import command
-from ablate.project.text import plural
 
 if TYPE_CHECKING:
     from ablate.project.planning import Plan
@@ -93,10 +92,6 @@ def _head(planned: Plan) -> str:
     """`tiny (cpu): 3 of 4 runs done, 1 to run`, for a console."""
     from rich.markup import escape
 
-    from ablate.cli.screens import counted
+    from ablate.cli.screens import progress
 
-    done = f"{planned.counts['done']:,}"
-    rest = counted(planned, always=("done",)).removeprefix(f"{done} done")
-    return (
-        f"[bold]{escape(planned.study.full_name)}[/bold]: {done} of {plural(planned.counts['total'], 'run')} done{rest}"
-    )
+    return f"[bold]{escape(planned.study.full_name)}[/bold]: {progress(planned)}"

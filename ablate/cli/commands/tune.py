@@ -12,7 +12,7 @@ from ablate.cli import completion
 from ablate.cli.common import Db, JsonOption, ProfileOption, SetOption, print_json, print_json_text, require_reader, say
 from ablate.cli.engines import AskedEngine, takes_engine
 from ablate.cli.groups import Group
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError, check_choice
 from ablate.project.advice import command
 from ablate.project.text import duration
 from ablate.report import FORMATS
@@ -56,11 +56,12 @@ def run(
     You can kill it at any time: the next `tune run` continues with the same trials.
     """
     from ablate.cli.tuning import train
+    from ablate.report.tuning_text import document
     from ablate.study.tuning.tuning import load_tuning
     from ablate.tuning.reading import read_result
 
-    if retry is not None and retry not in RETRY:
-        raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.{nearest(retry, RETRY)}")
+    if retry is not None:
+        check_choice(f"--retry {retry}", retry, RETRY)
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
     code, over = train(tuning, db, engine(db, tuning.study.resources), RETRY.get(retry or "", ()))
     with require_reader(db) as store:
@@ -82,12 +83,7 @@ def run(
 @app.command(short_help="Report a tuning: trials, best recipes, figures.")
 def report(
     tune: TuningArgument,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format", metavar="|".join(WRITTEN), help="Output format.", autocompletion=completion.one_of(*WRITTEN)
-        ),
-    ] = "html",
+    format_: Annotated[str, completion.choice("--format", WRITTEN, "Output format.")] = "html",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Output folder or file.  [default: reports/STUDY-tuning.html, else stdout]"),
@@ -109,9 +105,7 @@ def report(
     from ablate.tuning.best_script import check_place
     from ablate.tuning.reading import read_result
 
-    if format_ not in WRITTEN:
-        message = f"--format {format_}: must be one of {', '.join(WRITTEN)}.{nearest(format_, WRITTEN)}"
-        raise UsageError(message, code="unknown-format")
+    check_choice(f"--format {format_}", format_, WRITTEN, code="unknown-format")
     written = WRITTEN[format_]
     if write is not None and write.exists():
         raise UsageError(f"--write {write}: already exists. Choose another file.", code="exists")
@@ -165,15 +159,10 @@ def export(
     say(f"written: {storage}; to open it: {shlex.join(['optuna-dashboard', url])}")
 
 
-def document(result: TuningResult) -> dict[str, object]:
-    """The JSON document of `tune report --format json` and `tune run --json`."""
-    from ablate.report.tuning_text import document as written
-
-    return written(result)
-
-
 def _summary(result: TuningResult) -> None:
     """One line an arm, on stderr."""
+    from ablate.report.tuning_text import shown
+
     for warning in result.warnings:
         say(f"warning: {warning}")
     for arm in result.arms:
@@ -185,12 +174,8 @@ def _summary(result: TuningResult) -> None:
         )
         best = "" if arm.best is None else (
             f"; best {result.metric} {brief(arm.best.value)} (trial {arm.best.number}: "
-            + ", ".join(f"{path} {_shown(value)}" for path, value in arm.best.params.items()) + ")"
+            + ", ".join(f"{path} {shown(value)}" for path, value in arm.best.params.items()) + ")"
         )  # fmt: skip
         seconds = sum(trial.seconds for trial in arm.trials)
         cost = f"; {sum(trial.epochs for trial in arm.trials)} epochs, {duration(seconds)}" if states else ""
         say(f"{arm.arm}: {counted or 'no trials yet'}{best}{cost}")
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

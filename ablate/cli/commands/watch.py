@@ -14,7 +14,7 @@ import typer
 
 from ablate.cli import streams
 from ablate.cli.common import Db, ProfileOption, SetOption, StoredStudyArgument, require_reader, stdout_console
-from ablate.project.text import duration, plural
+from ablate.project.text import duration
 from ablate.study.values.digits import brief
 from ablate.study.values.recipe import epochs_of
 
@@ -127,11 +127,9 @@ def _name(item: PlannedRun) -> str:
 
 def head(plan: Plan, rate: float | None) -> str:
     """`tiny: 1 of 4 runs done, 1 running, 2 to run; about 3 min left; 40 runs/h`. `rate` is in runs a second."""
-    from ablate.cli.screens import counted, expected
+    from ablate.cli.screens import expected, progress
 
-    rest = counted(plan, always=()).removeprefix(f"{plan.counts['done']:,} done").removeprefix(", ")
-    text = f"{plan.study.full_name}: {plan.counts['done']:,} of {plural(plan.counts['total'], 'run')} done"
-    text += f", {rest}" if rest else ""
+    text = f"{plan.study.full_name}: {progress(plan)}"
     if plan.seconds:
         text += f"; {expected(plan, plan.seconds / max(1, plan.counts['running']))} left"
     return text + (f"; {rate * 3600:.0f} runs/h" if rate else "")

@@ -5,9 +5,11 @@ Events of one slot arrive in their order; the executor calls `on_event` from one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ablate.errors import AblateError, DatabaseGone
 from ablate.study.recipes.digest import SHORT
@@ -38,6 +40,14 @@ class GridReport:
     unrecorded: tuple[str, ...] = ()
     errors: tuple[AblateError, ...] = ()
     seconds: float = 0.0
+
+    @classmethod
+    def of(cls, states: Iterable[str], **rest: Any) -> GridReport:
+        """From the last state of each run."""
+        count = Counter(states)
+        counted = ("done", "failed", "lost", "released", "fenced", "pruned")
+        fields: dict[str, Any] = {state: count[state] for state in counted}
+        return cls(**fields, **rest)
 
     @property
     def exit_code(self) -> int:
@@ -108,7 +118,7 @@ class EpochDone:
 class RunEnded:
     """`state` is `done`, `failed`, `lost`, `released`, `pruned`, `fenced` or `unrecorded`; `seconds` the wall time of this attempt.
 
-    `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `queue.KINDS` where it
+    `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `store.values.KINDS` where it
     failed.
     """
 

@@ -15,18 +15,12 @@ from ablate.dispatch.contract.events import Event, GridReport
 from ablate.dispatch.contract.queue import OpenStore
 from ablate.dispatch.contract.signals import StopFlag
 from ablate.errors import UsageError
-from ablate.store.host import WorkerInfo
 from ablate.study.records import EpochRecord
 from ablate.study.values.resources import UNSAID, Resources
 from ablate.study.values.run import Run
 
 Judge = Callable[[Run, Sequence[EpochRecord]], str | None]
 More = Callable[[], Sequence[Run] | None]
-
-
-def this_process(device: str) -> WorkerInfo:
-    """This process as the store wants to know a worker."""
-    return WorkerInfo.here(device=device)
 
 
 @dataclass(frozen=True)
@@ -40,9 +34,8 @@ class GridRequest:
     the time between two looks at runs leased elsewhere, `grace` the time that a trainer has to checkpoint after a
     signal, `run_timeout` the longest that one attempt may take (worker processes only): all in seconds. `total` is
     the number of runs, for the display. `environment` (code, packages) is recorded with each attempt, beside what the
-    worker finds; its `device` key, from either, is the name that the store keeps. `worker_info` turns a device's name
-    into what `Queue.claim` takes as the worker. `database` is the store's URL, and `runs` are what the study wants: for
-    executors whose workers are elsewhere, which open the store themselves and are followed by what it says. `code` is
+    worker finds; its `device` key, from either, is the name that the store keeps. `database` is the store's URL, and
+    `runs` are what the study wants: for executors whose workers are elsewhere, which open the store themselves and are followed by what it says. `code` is
     the digest of all their code as the asker sees it, without which such workers train nothing of scripts. With `spool`
     those reach it through a shared folder, and this process answers them. `barred` are runs that cannot start as things
     stand, such as without their first weights: `open_store` passes them over, and so must those workers. `judge` is asked after each
@@ -71,7 +64,6 @@ class GridRequest:
     run_timeout: float | None = None
     on_event: Callable[[Event], None] = lambda event: None
     stop: StopFlag = field(default_factory=StopFlag)
-    worker_info: Callable[[str], WorkerInfo] = this_process
     database: str = ""
     spool: bool = False
     barred: Collection[str] = ()

@@ -24,7 +24,7 @@ _DEVICE_FAULT = re.compile(r"CUDA error|device-side assert|CUDNN_STATUS|CUBLAS_S
 
 @dataclass(frozen=True)
 class Failure:
-    """`kind` is one of `queue.KINDS`, or `no_space`: then the run is not to blame, and is given back.
+    """`kind` is one of `store.values.KINDS`, or `no_space`: then the run is not to blame, and is given back.
 
     `missing`: data or weights that are not there or cannot be read, which is likely to be so for other runs as well. `fresh`: the process
     that it happened in holds memory or a broken device, and must not be used again.

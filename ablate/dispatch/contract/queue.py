@@ -13,9 +13,6 @@ from ablate.store.host import WorkerInfo
 from ablate.store.values import Claim, Counts, RunState
 from ablate.study.records import EpochRecord, Outcome, RunResult
 
-KINDS = ("error", "diverged", "bad_data", "oom")
-"""Why a run failed, as `Queue.fail` takes it."""
-
 
 class Queue(Protocol):
     """A results database seen by a worker. Times to live are in seconds, by the database's clock."""
@@ -30,7 +27,9 @@ class Queue(Protocol):
 
     def finish(self, claim: Claim, outcome: Outcome, seconds: float) -> None: ...
 
-    def fail(self, claim: Claim, error: str, kind: str) -> None: ...
+    def fail(self, claim: Claim, error: str, kind: str) -> None:
+        """`kind` is one of `values.KINDS`."""
+        ...
 
     def lose(self, claim: Claim, reason: str) -> None: ...
 

@@ -212,21 +212,12 @@ class Watcher:
         return store.waiting(self.request.request_key)
 
     def report(self, blocked: int, errors: tuple[AblateError, ...], seconds: float) -> events.GridReport:
-        count = Counter(self._last.values())
         gone = any(isinstance(error, DatabaseGone) for error in errors)
         running = tuple(run_id for run_id, seen in self._seen.items() if seen.state == "running")
-        return events.GridReport(
-            done=count["done"],
-            failed=count["failed"],
-            lost=count["lost"],
-            released=count["released"],
-            pruned=count["pruned"],
-            blocked=blocked,
-            interrupted=self.request.stop.signal,
-            unrecorded=running if gone else (),
-            errors=errors,
-            seconds=seconds,
-        )
+        return events.GridReport.of(
+            self._last.values(), blocked=blocked, interrupted=self.request.stop.signal,
+            unrecorded=running if gone else (), errors=errors, seconds=seconds,
+        )  # fmt: skip
 
     def _key(self, run_id: str) -> tuple[str, int]:
         seen = self._seen.get(run_id)

@@ -21,7 +21,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ablate.dispatch.contract.failures import Failure
-from ablate.dispatch.contract.queue import KINDS
+from ablate.store.values import KINDS
 from ablate.study.records import Artifact, Confusion, EpochRecord, Outcome, Progress
 
 Message = dict[str, Any]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from ablate.dispatch.contract import events
@@ -74,11 +73,8 @@ class Board:
             if failure is not None and self._missing == MISSING_IN_A_ROW:
                 bad = failure.kind == "bad_data"
                 what = "could not read their data" if bad else "did not find what they need"
-                self._errors.append(
-                    (BadData if bad else NotFound)(
-                        f"{self._missing} runs in a row {what}, so no more will be started: {failure.error}"
-                    )
-                )
+                message = f"{self._missing} runs in a row {what}, so no more will be started: {failure.error}"
+                self._errors.append((BadData if bad else NotFound)(message))
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
@@ -89,18 +85,8 @@ class Board:
 
     def report(self, blocked: int) -> events.GridReport:
         with self._changed:
-            count = Counter(self._states.values())
-            return events.GridReport(
-                done=count["done"],
-                failed=count["failed"],
-                lost=count["lost"],
-                released=count["released"],
-                fenced=count["fenced"],
-                blocked=blocked,
-                pruned=count["pruned"],
-                started=self._claims,
-                unrecorded=tuple(run_id for run_id, state in self._states.items() if state == "unrecorded"),
-                interrupted=self.stop.signal,
-                errors=tuple(self._errors),
-                seconds=time.monotonic() - self._started,
-            )
+            unrecorded = tuple(run_id for run_id, state in self._states.items() if state == "unrecorded")
+            return events.GridReport.of(
+                self._states.values(), blocked=blocked, started=self._claims, unrecorded=unrecorded,
+                interrupted=self.stop.signal, errors=tuple(self._errors), seconds=time.monotonic() - self._started,
+            )  # fmt: skip

@@ -21,6 +21,7 @@ from ablate.dispatch.contract.slots import Slot
 from ablate.dispatch.worker.grid_state import Board
 from ablate.dispatch.worker.lease import Lease
 from ablate.errors import AblateError, DatabaseGone, LeaseLost, NoSpaceOrPermission, RunFailure, StoreError
+from ablate.store.host import WorkerInfo
 from ablate.store.values import Claim
 from ablate.study.records import Outcome
 
@@ -88,7 +89,7 @@ class SlotWorker:
         self._slot = slot
         self._runner = runner
         self._store = store
-        self._worker = board.request.worker_info(slot.label)
+        self._worker = WorkerInfo.here(device=slot.label)
         self._waiting_for = ""
 
     def work(self) -> None:

@@ -18,8 +18,9 @@ from ablate.study.designs.design import Point
 from ablate.study.designs.names import arm_name
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import flow_scalar
+from ablate.study.recipes.contradictions import contradictions
 from ablate.study.recipes.digest import arm_id, canonical_json, run_id
-from ablate.study.recipes.normalise import contradictions, normalise
+from ablate.study.recipes.normalise import normalise
 from ablate.study.recipes.recipe import fields, replaced, start_of, weights_paths, written
 from ablate.study.values.recipe import recipe_of
 from ablate.study.values.run import Run

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ablate.study.designs.factors import NONE, match_level
-from ablate.study.document.problems import Problems, show
+from ablate.study.document.problems import Problems
 from ablate.study.document.source import Key
 from ablate.study.values.study import Factor
 
@@ -56,9 +56,7 @@ def read_design(problems: Problems, key: Key, value: object, factors: Sequence[F
         problems.known_keys(key, value, ("path",))
         return Design("path", _read_walk(problems, (*key, "path"), value.get("path"), factors))
     if value not in DESIGNS or value == "path":
-        problems.add(
-            key, "wrong-value", f"must be full, one-at-a-time, leave-one-out or {{path: [...]}}, not {show(value)}."
-        )
+        problems.refuse(key, "full, one-at-a-time, leave-one-out or {path: [...]}", value, code="wrong-value")
         return Design("full")
     return Design(str(value))
 
@@ -79,11 +77,8 @@ def _read_walk(problems: Problems, key: Key, value: object, factors: Sequence[Fa
             )
     for factor in factors:
         if factor.name in walk and (both := [member for member in factor.members if member in walk]):
-            problems.add(
-                key,
-                "conflict",
-                f"{factor.name} already steps through all of its members; remove {', '.join(both)}.",
-            )
+            message = f"{factor.name} already steps through all of its members; remove {', '.join(both)}."
+            problems.add(key, "conflict", message)
     if len(set(walk)) < len(walk):
         problems.add(key, "duplicate", "a step is listed twice.")
     return tuple(name for name in walk if name in owners)

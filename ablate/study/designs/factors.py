@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ablate.errors import nearest
+from ablate.errors import few, nearest
 from ablate.study.assign.assign import check_path, read_setting, read_settings
 from ablate.study.assign.foreign_recipe import plain
 from ablate.study.document.keys import FACTOR
@@ -49,7 +49,7 @@ def _path(problems: Problems, key: Key, path: object) -> str | None:
     if path is None:
         return None
     if not isinstance(path, str):
-        problems.add(key, "wrong-type", f"must be the dotted path of a recipe field, not {show(path)}.")
+        problems.refuse(key, "the dotted path of a recipe field", path)
         return _BROKEN
     return path if check_path(problems, key, path) else _BROKEN
 
@@ -95,11 +95,8 @@ def _level_sets(problems: Problems, key: Key, value: object, path: str | None) -
     if path is not None:
         return read_setting(problems, key, path, value)
     if not isinstance(value, dict | None):
-        problems.add(
-            key,
-            "wrong-type",
-            f"must be a mapping of recipe fields to values, not {show(value)}; or give the factor a `path`.",
-        )
+        message = f"must be a mapping of recipe fields to values, not {show(value)}; or give the factor a `path`."
+        problems.add(key, "wrong-type", message)
         return {}
     return read_settings(problems, key, value)
 
@@ -112,11 +109,8 @@ def _subsets(problems: Problems, name: str, key: Key, value: object, path: str |
             problems.add((*key, member), "bad-name", "a member's name must not be 'none' or contain '+'.")
         members[member] = _level_sets(problems, (*key, member), item, path)
     if len(members) > MAX_MEMBERS:
-        problems.add(
-            key,
-            "too-many",
-            f"has {len(members)} members, so 2^{len(members)} subsets; at most {MAX_MEMBERS} are allowed.",
-        )
+        message = f"has {len(members)} members, so 2^{len(members)} subsets; at most {MAX_MEMBERS} are allowed."
+        problems.add(key, "too-many", message)
         return Factor(name, ())
     if not members:
         problems.add(key, "empty", "needs at least one member.")
@@ -132,11 +126,8 @@ def subset_levels(problems: Problems, key: Key, members: Mapping[str, Mapping[st
             for member in chosen:
                 for path, value in members[member].items():
                     if path in sets and sets[path] != value:
-                        problems.add(
-                            (*key, member),
-                            "conflict",
-                            f"{'+'.join(chosen)} sets {path} to two values; members must not overlap.",
-                        )
+                        message = f"{'+'.join(chosen)} sets {path} to two values; members must not overlap."
+                        problems.add((*key, member), "conflict", message)
                     sets[path] = value
             levels.append(Level("+".join(chosen) or NONE, sets, chosen))
     return tuple(levels)
@@ -144,11 +135,8 @@ def subset_levels(problems: Problems, key: Key, members: Mapping[str, Mapping[st
 
 def _check_name(problems: Problems, key: Key, name: str, what: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > 100 or not name.isprintable():
-        problems.add(
-            key,
-            "bad-name",
-            f"the {what} name {show(name)} must have 1 to 100 characters, without blanks, commas, slashes, parentheses or '='.",
-        )
+        message = f"the {what} name {show(name)} must have 1 to 100 characters, without blanks, commas, slashes, parentheses or '='."
+        problems.add(key, "bad-name", message)
     elif name in _RESERVED:
         problems.add(key, "bad-name", f"{name!r} is reserved; choose another {what} name.")
 
@@ -190,10 +178,8 @@ def read_level(problems: Problems, key: Key, factor: Factor, text: str) -> str |
     level = match_level(factor, text)
     if level is None:
         names = [level.name for level in factor.levels]
-        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        problems.add(
-            key, "unknown-name", f"{factor.name} has no level {text!r}.{nearest(text, names)} Levels: {listed}."
-        )
+        message = f"{factor.name} has no level {text!r}.{nearest(text, names)} Levels: {few(names)}."
+        problems.add(key, "unknown-name", message)
         return None
     return level.name
 
@@ -207,7 +193,7 @@ def read_baseline(problems: Problems, key: Key, value: object, factors: tuple[Fa
         if factor is None:
             continue
         if isinstance(item, dict | list):
-            problems.add(place, "wrong-type", f"must be one level of {name}, not {show(item)}.")
+            problems.refuse(place, f"one level of {name}", item)
             continue
         level = read_level(problems, place, factor, problems.document.scalar_text(place))
         if level is not None:

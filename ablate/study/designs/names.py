@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from ablate.errors import nearest
+from ablate.errors import few, nearest
 from ablate.study.designs.factors import match_level
 from ablate.study.values.study import Factor
 
@@ -149,7 +149,6 @@ def _unknown(
     text: str, parts: Sequence[str], options: Sequence[Sequence[tuple[str, str]]], factors: Sequence[Factor]
 ) -> str:
     known = [level.name for factor in factors for level in factor.levels]
-    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     for part, found in zip(parts, options, strict=True):
         if found:
             continue
@@ -157,5 +156,7 @@ def _unknown(
         if equals and named not in [factor.name for factor in factors]:
             names = [factor.name for factor in factors]
             return f"no row matches {text!r}: unknown factor {named!r}.{nearest(named, names)} Factors: {', '.join(names)}."
-        return f"no row matches {text!r}: unknown level {part!r}.{nearest(level, known)} Levels: {shown or 'none'}."
+        return (
+            f"no row matches {text!r}: unknown level {part!r}.{nearest(level, known)} Levels: {few(known) or 'none'}."
+        )
     return f"{text!r} names two levels of one factor; write at most one level of each of {', '.join(f.name for f in factors)}."

@@ -57,11 +57,8 @@ class Parents:
         run = runs.get(wanted)
         if run is None:
             there = ", ".join(map(str, list(runs)[:20])) or "none"
-            self.problems.add(
-                self._places.get((path, init["arm"]), ("recipe",)),
-                "missing",
-                f"the parent has no run with seed {wanted}; it has {there}. Raise its `seeds`, or name one seed in {path}.",
-            )
+            message = f"the parent has no run with seed {wanted}; it has {there}. Raise its `seeds`, or name one seed in {path}."
+            self.problems.add(self._places.get((path, init["arm"]), ("recipe",)), "missing", message)
             return None
         self._need(run)
         return run.run_id
@@ -129,11 +126,8 @@ class Parents:
             self.problems.add((*place, "study"), "unusable-study", _UNUSABLE + _cause(error))
             return None, None
         if study.trainer is not None:
-            self.problems.add(
-                (*place, "study"),
-                "unsupported",
-                f"{study.name} uses its own trainer, so its weights cannot be loaded.",
-            )
+            message = f"{study.name} uses its own trainer, so its weights cannot be loaded."
+            self.problems.add((*place, "study"), "unsupported", message)
             return None, None
         arm = next((arm for arm in study.arms if arm.levels == levels), None)
         if arm is None:

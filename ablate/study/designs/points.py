@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ablate.errors import few
 from ablate.study.designs.design import MAX_ARMS, Design, Point, count_points, points
 from ablate.study.designs.factors import matches, read_condition
-from ablate.study.document.problems import Problems, show
+from ablate.study.document.problems import Problems
 from ablate.study.document.source import Key
 from ablate.study.values.study import Condition, Exclusion, Factor
 
@@ -26,9 +27,7 @@ def read_rules(problems: Problems, key: Key, value: object, factors: tuple[Facto
     if value is None:
         return []
     if not isinstance(value, list):
-        problems.add(
-            key, "wrong-type", f"must be a list of rules such as {{tweak: C, refinements: m}}, not {show(value)}."
-        )
+        problems.refuse(key, "a list of rules such as {tweak: C, refinements: m}", value)
         return []
     return [Rule((*key, i), read_condition(problems, (*key, i), rule, factors)) for i, rule in enumerate(value)]
 
@@ -117,18 +116,13 @@ def _check_baseline(
         groups[group] = groups.get(group, False) or is_baseline
     without = [group for group, found in groups.items() if not found]
     if len(without) == len(groups):
-        problems.add(
-            ("baseline",),
-            "not-in-grid",
-            f"an exclude rule leaves out the baseline {'/'.join(baseline.values())}. Choose another, or fix the rule.",
+        message = (
+            f"an exclude rule leaves out the baseline {'/'.join(baseline.values())}. Choose another, or fix the rule."
         )
+        problems.add(("baseline",), "not-in-grid", message)
     elif without:
-        named = ", ".join("/".join(group) for group in without[:3]) + (", ..." if len(without) > 3 else "")
-        problems.warn(
-            ("baseline",),
-            "not-in-grid",
-            f"the arms of {named} have no baseline in the grid, so they are not compared.",
-        )
+        message = f"the arms of {few(list(map('/'.join, without)), 3)} have no baseline in the grid, so they are not compared."
+        problems.warn(("baseline",), "not-in-grid", message)
 
 
 def _check_leave_one_out(problems: Problems, factors: Sequence[Factor], baseline: Mapping[str, str]) -> None:
@@ -136,11 +130,8 @@ def _check_leave_one_out(problems: Problems, factors: Sequence[Factor], baseline
         if factor.members and factor.name in baseline:
             full = "+".join(factor.members)
             if set(factor.level(baseline[factor.name]).members) != set(factor.members):
-                problems.add(
-                    ("baseline", factor.name),
-                    "conflict",
-                    f"leave-one-out starts from all members: baseline {factor.name} must be {full}.",
-                )
+                message = f"leave-one-out starts from all members: baseline {factor.name} must be {full}."
+                problems.add(("baseline", factor.name), "conflict", message)
 
 
 def _check_start(problems: Problems, design: Design, factors: Sequence[Factor], baseline: Mapping[str, str]) -> None:
@@ -158,7 +149,7 @@ def _included(
     if value is None:
         return []
     if not isinstance(value, list):
-        problems.add(("include",), "wrong-type", f"must be a list of arms such as {{tweak: C}}, not {show(value)}.")
+        problems.refuse(("include",), "a list of arms such as {tweak: C}", value)
         return []
     there = {tuple(point.levels.values()) for point in kept}
     found: list[Point] = []
@@ -170,11 +161,8 @@ def _included(
         levels = {factor.name: condition.get(factor.name, (baseline.get(factor.name, ""),)) for factor in factors}
         unclear = [name for name, names in levels.items() if len(names) != 1 or not names[0]]
         if unclear:
-            problems.add(
-                ("include", index),
-                "ambiguous",
-                f"an arm has one level of each factor; give one for {', '.join(unclear)}.",
-            )
+            message = f"an arm has one level of each factor; give one for {', '.join(unclear)}."
+            problems.add(("include", index), "ambiguous", message)
             continue
         point = Point({name: names[0] for name, names in levels.items()})
         if tuple(point.levels.values()) in there:

@@ -106,11 +106,8 @@ def _read_levels(
             level = None if factor.members else match_level(factor, text)
             known = factor.members or tuple(level.name for level in factor.levels)
             if level is None and text not in factor.members:
-                problems.add(
-                    (*key, name, text),
-                    "unknown-name",
-                    f"{name} has no {text!r}.{nearest(text, known)} Known: {', '.join(known)}.",
-                )
+                message = f"{name} has no {text!r}.{nearest(text, known)} Known: {', '.join(known)}."
+                problems.add((*key, name, text), "unknown-name", message)
                 continue
             changes[name, level.name if level else text] = read_settings(problems, (*key, name, text), settings)
     return changes

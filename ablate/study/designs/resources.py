@@ -31,9 +31,9 @@ def _count(problems: Problems, key: Key, value: object, least: int) -> int | Non
     if isinstance(value, int) and not isinstance(value, bool):
         if least <= value <= most:
             return value
-        problems.add(key, "out-of-range", f"must be a whole number from {least} to {most:,}, not {show(value)}.")
+        problems.refuse(key, f"a whole number from {least} to {most:,}", value, code="out-of-range")
     else:
-        problems.add(key, "wrong-type", f"must be a whole number from {least} to {most:,}, not {show(value)}.")
+        problems.refuse(key, f"a whole number from {least} to {most:,}", value)
     return None
 
 

@@ -56,6 +56,10 @@ class Problems:
             )
             raise StudyError([*self._in_order(), last])
 
+    def refuse(self, key: Key, what: str, value: object, *, code: str = "wrong-type") -> None:
+        """Say what must stand here in place of `value`."""
+        self.add(key, code, f"must be {what}, not {show(value)}.")
+
     def warn(self, key: Key, code: str, message: str) -> None:
         self.warnings.append(self._problem(key, code, message))
 
@@ -78,14 +82,14 @@ class Problems:
             return {}
         if isinstance(value, dict):
             return value
-        self.add(key, "wrong-type", f"must be {what}, not {show(value)}.")
+        self.refuse(key, what, value)
         return {}
 
     def names(self, key: Key, value: object, what: str) -> list[str]:
         """A name or a list of names as a list of their texts, as written in the file."""
         places: list[Key] = [(*key, index) for index in range(len(value))] if isinstance(value, list) else [key]
         if not all(self.document.is_scalar(place) for place in places):
-            self.add(key, "wrong-type", f"must be {what}, not {show(value)}.")
+            self.refuse(key, what, value)
             return []
         return [self.document.scalar_text(place) for place in places]
 

@@ -8,6 +8,7 @@ alias bombs are refused before they cost anything.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,15 +101,14 @@ class Document:
     def flow(self, key: Key) -> str:
         """The value as one line of YAML, scalars as written in the file."""
         node = self.node(key)
-        return _flow(node) if node else ""
+        return flow(node, lambda one: flow_scalar(one.text)) if node else ""
 
 
-def _flow(node: Node) -> str:
+def flow(node: Node, written: Callable[[Node], str]) -> str:
+    """A value as one line of YAML, each of its scalars as it is `written`."""
     if node.kind == "map":
-        return "{" + ", ".join(f"{flow_scalar(name)}: {_flow(child)}" for name, child in node.named.items()) + "}"
-    if node.kind == "list":
-        return "[" + ", ".join(_flow(child) for child in node.items) + "]"
-    return flow_scalar(node.text)
+        return f"{{{', '.join(f'{flow_scalar(name)}: {flow(one, written)}' for name, one in node.named.items())}}}"
+    return f"[{', '.join(flow(one, written) for one in node.items)}]" if node.kind == "list" else written(node)
 
 
 def flow_scalar(text: str) -> str:
@@ -284,18 +284,15 @@ class _Builder:
         if node.text == "<<" and node.plain:
             raise self._error(line, "merge keys (<<) are not part of YAML 1.2; write the values out")
         if node.text in parent.key_lines and len(self.problems) < 100:
-            first = parent.key_lines[node.text]
-            self.problems.append(
-                Problem(self.file, line, self._dotted(node.text), f"written twice; first in line {first}", "duplicate")
-            )
+            message = f"written twice; first in line {parent.key_lines[node.text]}"
+            self.problems.append(Problem(self.file, line, self._dotted(node.text), message, "duplicate"))
         self.pending[-1] = node.text
         parent.key_lines.setdefault(node.text, line)
 
     def _dotted(self, key: str) -> str:
         """The key with the names of the mappings and lists around it."""
-        parts = [
-            str(len(node.items) - 1) if node.kind == "list" else next(reversed(node.named)) for node in self.stack[:-1]
-        ]
+        around = self.stack[:-1]
+        parts = (str(len(node.items) - 1) if node.kind == "list" else next(reversed(node.named)) for node in around)
         return ".".join([*parts, key])
 
     def _error(self, line: int, message: str) -> StudyError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ablate.errors import nearest
 from ablate.study.document.keys import LABEL
-from ablate.study.document.problems import Problems, show
+from ablate.study.document.problems import Problems
 from ablate.study.document.source import Key
 from ablate.study.values.labels import Label, Labels
 from ablate.study.values.metrics import METRICS, metric_name
@@ -49,13 +49,13 @@ def _label(problems: Problems, key: Key, value: object, *, metric: bool) -> Labe
     problems.known_keys(key, value, [name for name in LABEL if metric or name not in OF_METRICS])
     show_, digits = value.get("show"), value.get("digits")
     if metric and show_ not in (None, "percent"):
-        problems.add((*key, "show"), "wrong-value", f"must be percent, or left out, not {show(show_)}.")
+        problems.refuse((*key, "show"), "percent, or left out", show_, code="wrong-value")
     elif show_ and (known := METRICS.get(str(key[-1]))) and known.unit != "fraction":
         problems.add((*key, "show"), "wrong-value", f"percent is for fractions; {known.name} is {known.about}.")
     if metric and not (
         digits is None or (isinstance(digits, int) and digits is not True and 0 <= digits <= MOST_DIGITS)
     ):
-        problems.add((*key, "digits"), "wrong-value", f"must be a number from 0 to {MOST_DIGITS}, not {show(digits)}.")
+        problems.refuse((*key, "digits"), f"a number from 0 to {MOST_DIGITS}", digits, code="wrong-value")
         digits = None
     texts = {name: _text(problems, (*key, name)) for name in ("text", "short", "latex") if name in value}
     return Label(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ablate.study.designs.names import Levels, UnclearName, resolve
 from ablate.study.document.problems import Problems
@@ -31,18 +32,15 @@ def read_figure(text: str) -> Reported | None:
     return Reported(text, value, decimals, percent)
 
 
+@dataclass
 class ReportedReader:
     """Reads the `reported` block of one table. `shown` are the row factors, `defaults` the levels that names may leave out."""
 
-    def __init__(
-        self,
-        problems: Problems,
-        table: TableSpec,
-        shown: Sequence[Factor],
-        defaults: Levels,
-        steps: Mapping[str, Levels],
-    ) -> None:
-        self.problems, self.table, self.shown, self.defaults, self.steps = problems, table, shown, defaults, steps
+    problems: Problems
+    table: TableSpec
+    shown: Sequence[Factor]
+    defaults: Levels
+    steps: Mapping[str, Levels]
 
     def read(self, key: Key, value: object) -> dict[str, tuple[Reported | None, ...]]:
         columns = self.table.columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablate.errors import nearest
@@ -25,6 +25,7 @@ MAIN = "main"
 TESTS = ("moderated", "dunnett", "welch-holm")
 
 
+@dataclass
 class TableReader:
     """Reads the `tables` block of one study.
 
@@ -33,27 +34,15 @@ class TableReader:
     levels of every arm of the grid, None where it is not known.
     """
 
-    def __init__(
-        self,
-        problems: Problems,
-        factors: Sequence[Factor],
-        baseline: Levels,
-        metrics: Sequence[str],
-        steps: Mapping[str, Levels] | None = None,
-        arms: Sequence[Levels] | None = None,
-        better: Mapping[str, str] | None = None,
-        usual: str = "top1",
-        declared: Collection[str] = (),
-    ) -> None:
-        self.problems = problems
-        self.factors = {factor.name: factor for factor in factors}
-        self.baseline = baseline
-        self.metrics = tuple(metrics)
-        self.steps = steps or {}
-        self.arms = arms
-        self.better = better or {}
-        self.usual = usual
-        self.declared = declared
+    problems: Problems
+    factors: Mapping[str, Factor]
+    baseline: Levels
+    metrics: Sequence[str]
+    steps: Mapping[str, Levels]
+    arms: Sequence[Levels] | None
+    better: Mapping[str, str]
+    usual: str
+    declared: Collection[str]
 
     def read(self, value: object) -> dict[str, TableSpec]:
         tables = self.problems.mapping(("tables",), value, "a mapping of table names")
@@ -90,7 +79,7 @@ class TableReader:
         baseline = spec.get("baseline")
         test = spec.get("test", TESTS[0])
         if test not in TESTS:
-            self.problems.add((*key, "test"), "wrong-value", f"must be one of {', '.join(TESTS)}, not {show(test)}.")
+            self.problems.refuse((*key, "test"), f"one of {', '.join(TESTS)}", test, code="wrong-value")
         if baseline is not None and not baseline:
             self.problems.add((*key, "baseline"), "empty", "is empty; leave it out to use the study's baseline.")
         return TableSpec(
@@ -172,17 +161,11 @@ class TableReader:
             elif name in rows or name == column_factor or kind == "effect":
                 continue
             elif kept is None:
-                self.problems.add(
-                    key,
-                    "ambiguous",
-                    f"factor {name} must be in rows, columns or where; ablate does not average over it.",
-                )
+                message = f"factor {name} must be in rows, columns or where; ablate does not average over it."
+                self.problems.add(key, "ambiguous", message)
             elif len(kept) != 1:
-                self.problems.add(
-                    (*key, "where", name),
-                    "ambiguous",
-                    f"must select one level of {name}, or put {name} in rows or columns.",
-                )
+                message = f"must select one level of {name}, or put {name} in rows or columns."
+                self.problems.add((*key, "where", name), "ambiguous", message)
 
     def _row_where(self, key: Key, spec: Mapping[str, Any], kind: str) -> tuple[str, ...]:
         where = spec.get("where")
@@ -204,16 +187,14 @@ class TableReader:
 
     def _main_alone(self, place: Key, value: object) -> tuple[str, ...]:
         if value != MAIN:
-            self.problems.add(
-                place, "wrong-value", f"must be {MAIN}, which leaves interactions out, not {show(value)}."
-            )
+            self.problems.refuse(place, f"{MAIN}, which leaves interactions out", value, code="wrong-value")
         return (MAIN,)
 
     def _claims(self, key: Key, value: object, table: TableSpec, context: ClaimContext) -> tuple[Claim, ...]:
         if value is None:
             return ()
         if not isinstance(value, list):
-            self.problems.add(key, "wrong-type", f"must be a list of claims, not {show(value)}.")
+            self.problems.refuse(key, "a list of claims", value)
             return ()
         claims = []
         for index, item in enumerate(value):

@@ -121,11 +121,8 @@ def check_path(problems: Problems, study: Study, arms: Sequence[Arm], dimension:
         )
         problems.add(key, "missing", message)
     elif not _heard(study.trainer or {}, dimension.path):
-        problems.warn(
-            key,
-            "no-effect",
-            f"the command does not use {{{dimension.path}}}: unless the script reads ABLATE_RECIPE, all trials train the same.",
-        )
+        message = f"the command does not use {{{dimension.path}}}: unless the script reads ABLATE_RECIPE, all trials train the same."
+        problems.warn(key, "no-effect", message)
 
 
 def _declared(study: Study) -> Mapping[str, Any]:

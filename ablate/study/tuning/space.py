@@ -39,7 +39,7 @@ def _dimension(problems: Problems, path: str, spec: object, factors: tuple[Facto
         return None
     kinds = [kind for kind in KINDS if isinstance(spec, dict) and kind in spec]
     if not isinstance(spec, dict) or len(kinds) != 1:
-        problems.add(key, "wrong-type", f"must be one of {_FORMS}, not {show(spec)}.")
+        problems.refuse(key, f"one of {_FORMS}", spec)
         return None
     kind = kinds[0]
     told = len(problems.errors)
@@ -60,16 +60,13 @@ def _values(problems: Problems, key: Key, path: str, value: object) -> tuple[tup
     """The values, and for a trainer that is not ours their texts in the file."""
     place = (*key, "values")
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_VALUES:
-        problems.add(place, "wrong-type", f"must be a list of 1 to {MAX_VALUES:,} values, not {show(value)}.")
+        problems.refuse(place, f"a list of 1 to {MAX_VALUES:,} values", value)
         return (), ()
     found, texts = [], []
     for index, item in enumerate(value):
         if isinstance(item, dict | list):
-            problems.add(
-                (*place, index),
-                "wrong-type",
-                f"must be a plain value, not {show(item)}; make it a factor of the study.",
-            )
+            message = f"must be a plain value, not {show(item)}; make it a factor of the study."
+            problems.add((*place, index), "wrong-type", message)
             continue
         read = read_setting(problems, (*place, index), path, item)
         if path in read:
@@ -84,7 +81,7 @@ def _values(problems: Problems, key: Key, path: str, value: object) -> tuple[tup
 def _log(problems: Problems, key: Key, spec: dict[str, Any]) -> bool:
     value = spec.get("log", False)
     if not isinstance(value, bool):
-        problems.add((*key, "log"), "wrong-type", f"must be true or false, not {show(value)}.")
+        problems.refuse((*key, "log"), "true or false", value)
     return value is True
 
 
@@ -93,7 +90,7 @@ def _range(problems: Problems, key: Key, path: str, kind: str, value: object, lo
     place = (*key, kind)
     if not isinstance(value, list) or len(value) != 2 or not all(_is_number(item, kind) for item in value):
         what = "whole numbers" if kind == "int" else "numbers"
-        problems.add(place, "wrong-type", f"must be two {what} [LOW, HIGH], not {show(value)}.")
+        problems.refuse(place, f"two {what} [LOW, HIGH]", value)
         return None
     low, high = value
     if low >= high:
@@ -134,9 +131,7 @@ def _step(problems: Problems, key: Key, spec: dict[str, Any], bounds: Sequence[f
         return None
     place = (*key, "step")
     if not _is_number(value, "float") or not 0 < value <= (bounds[1] - bounds[0]) * (1 + 1e-9):
-        problems.add(
-            place, "out-of-range", f"must be a number above 0 and at most {bounds[1] - bounds[0]:g}, not {show(value)}."
-        )
+        problems.refuse(place, f"a number above 0 and at most {bounds[1] - bounds[0]:g}", value, code="out-of-range")
     elif log:
         problems.add(place, "conflict", "a logarithmic range cannot have a step; remove `log` or `step`.")
     elif (bounds[1] - bounds[0]) / value > MAX_VALUES:

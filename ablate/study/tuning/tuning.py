@@ -11,28 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import AblateError, NotFound, Problem, StudyError, nearest
+from ablate.errors import AblateError, NotFound, Problem, StudyError, few, nearest
 from ablate.study.assign.assign import read_settings
 from ablate.study.designs.names import UnclearName, resolve
-from ablate.study.designs.profiles import fixed_by, known_paths
+from ablate.study.designs.profiles import known_paths
 from ablate.study.designs.seeds import read_seeds
 from ablate.study.document.find import find
 from ablate.study.document.keys import TUNING
 from ablate.study.document.problems import Problems, show
 from ablate.study.document.source import Document, read
 from ablate.study.loader import Choices, load
-from ablate.study.recipes.normalise import SELECTORS, has_validation
-from ablate.study.tuning.scripts import check_path, check_recipe, check_reported, script_recipe, tuned_metric
+from ablate.study.recipes.normalise import SELECTORS
+from ablate.study.tuning.checks import MAX_TRIALS, check_arms, check_study
+from ablate.study.tuning.scripts import check_recipe, script_recipe, tuned_metric
 from ablate.study.tuning.space import read_space
-from ablate.study.tuning.trial_epochs import check_epochs
 from ablate.study.values.metrics import METRICS, MetricName
 from ablate.study.values.study import Arm, Study
-from ablate.study.values.trials import Budget, Dimension, Tuning
+from ablate.study.values.trials import Budget, Tuning
 
 SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp")
 PRUNERS = ("none", "median", "hyperband")
 BUDGETS = ("trials", "minutes", "epochs")
-MAX_TRIALS = 100_000
 
 
 def load_tuning(path: str | Path, profile: str | None = None, sets: tuple[str, ...] = ()) -> Tuning:
@@ -79,12 +78,12 @@ class _Reader:
         arms = self._arms(study)
         metric, better = self._metric(study)
         problems.stop()
-        self._check(study, arms, recipe, space, sampler)
+        check_study(problems, study, arms, recipe, space, sampler)
         tuning = Tuning(
             self.document.file, self.document.text, study, arms, recipe, space, metric, better, sampler, sampler_seed, pruner,
             budget or Budget("trials", MAX_TRIALS), seeds, sets=self.sets,
         )  # fmt: skip
-        self._check_arms(tuning, budget)
+        check_arms(problems, tuning, budget)
         problems.stop()
         return _with(tuning, budget, tuple(problems.warnings))
 
@@ -92,11 +91,8 @@ class _Reader:
         """The file of the study that is tuned; None after a mistake."""
         name = self.problems.text(("study",), "the name of a study file")
         if not name:
-            self.problems.add(
-                ("study",),
-                "missing",
-                "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml.",
-            )
+            message = "is missing: name the study file whose arms are tuned, as in study: lee2024.yaml."
+            self.problems.add(("study",), "missing", message)
             return None
         beside = self.folder / name
         try:
@@ -136,7 +132,7 @@ class _Reader:
                 arm = by_levels.get(tuple(levels.items()))
                 if arm is None:
                     message = f"{text!r} is not an arm of {study.name}; its design or an exclude rule leaves it out."
-                    self.problems.add(key, "not-in-grid", f"{message} Arms: {_few([arm.name for arm in study.arms])}.")
+                    self.problems.add(key, "not-in-grid", f"{message} Arms: {few([arm.name for arm in study.arms])}.")
                 else:
                     found.append(arm)
             if value == []:
@@ -174,7 +170,7 @@ class _Reader:
         self.problems.known_keys(("sampler",), value, ("name", "seed"))
         seed = value.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-            self.problems.add(("sampler", "seed"), "out-of-range", f"must be a whole number from 0, not {show(seed)}.")
+            self.problems.refuse(("sampler", "seed"), "a whole number from 0", seed, code="out-of-range")
             seed = 0
         return self._choice(("sampler", "name"), value.get("name", "tpe"), SAMPLERS, "sampler"), seed
 
@@ -204,105 +200,9 @@ class _Reader:
         if not number or not math.isfinite(amount) or amount <= 0 or (kind == "trials" and amount > MAX_TRIALS):
             most = f" to {MAX_TRIALS:,}" if kind == "trials" else ""
             what = f"a whole number from 1{most}" if whole else "a number above 0"
-            self.problems.add(("budget", kind), "out-of-range", f"must be {what}, not {show(amount)}.")
+            self.problems.refuse(("budget", kind), what, amount, code="out-of-range")
             return None
         return Budget(kind, amount)
-
-    def _check(
-        self, study: Study, arms: Sequence[Arm], recipe: Mapping[str, Any], space: Sequence[Dimension], sampler: str
-    ) -> None:
-        """What only shows against the study."""
-        problems = self.problems
-        for path in recipe:
-            if factor := fixed_by(study.factors, path):
-                problems.add(
-                    ("recipe", path), "no-effect", f"every level of {factor} sets {path}, so this has no effect."
-                )
-        sampled = {dimension.path for dimension in space}
-        for path in sampled & set(recipe):
-            problems.add(("recipe", path), "conflict", f"{path} is also in `space`, which always wins; keep one.")
-        for dimension in space:
-            self._check_dimension(study, arms, dimension, sampler)
-        if study.trainer is not None:
-            check_reported(problems, study)
-            return
-        for arm in arms:
-            if _select_on(problems, arm):
-                return
-
-    def _check_dimension(self, study: Study, arms: Sequence[Arm], dimension: Dimension, sampler: str) -> None:
-        key = ("space", dimension.path)
-        tuned = [arm for arm in arms if all(arm.levels[name] in levels for name, levels in dimension.only.items())]
-        if not tuned:
-            self.problems.add((*key, "only"), "no-effect", "matches no tuned arm; fix or remove it.")
-        if study.trainer is not None:
-            check_path(self.problems, study, tuned, dimension)
-        if sampler == "grid" and not dimension.cells:
-            self.problems.add(
-                key, "conflict", "has infinitely many values, so a grid cannot try all; give a step, or `values`."
-            )
-        levels = {factor.name: {level.name: level for level in factor.levels} for factor in study.factors}
-        losing = {
-            f"{name}={level}"
-            for arm in tuned
-            for name, level in arm.levels.items()
-            if dimension.path in levels[name][level].sets and any(
-                other.sets.get(dimension.path) != levels[name][level].sets[dimension.path]
-                for other in levels[name].values()
-            )
-        }  # fmt: skip
-        if losing and not dimension.only:  # whoever says `only` means those levels
-            self.problems.warn(
-                key, "no-effect", f"{', '.join(sorted(losing))} set{'s' if len(losing) == 1 else ''} this field, but the space is applied "
-                "after the levels, so their value is never used."
-            )  # fmt: skip
-
-    def _check_arms(self, tuning: Tuning, budget: Budget | None) -> None:
-        same: dict[str, list[str]] = {}
-        for arm in tuning.arms:
-            sampled = {dimension.path for dimension in tuning.space_of(arm)}
-            rest = {path: arm.recipe.get(path) for path in arm.recipe.paths() if path not in sampled}
-            same.setdefault(repr(rest), []).append(arm.name)
-        for names in same.values():
-            if len(names) > 1:
-                message = f"arms {', '.join(names)} differ only in these fields, so tuning makes them the same."
-                self.problems.warn(("space",), "no-effect", message)
-        for arm in tuning.arms:
-            space = tuning.space_of(arm)
-            if not space and tuning.space:
-                self.problems.add(
-                    ("space",),
-                    "no-effect",
-                    f"arm {arm.name} has nothing to tune: the `only` of every field leaves it out.",
-                )
-                continue
-            numeric = [
-                dimension for dimension in space if dimension.kind != "values" and dimension.low < dimension.high
-            ]
-            if tuning.sampler == "cmaes" and len(numeric) < 2:
-                self.problems.add(
-                    ("sampler",),
-                    "conflict",
-                    f"cmaes needs two numeric fields; arm {arm.name} has {len(numeric)}. Use tpe.",
-                )
-                return
-            if check_epochs(self.problems, tuning, arm, budget):
-                return
-            if tuning.sampler == "grid":
-                cells = math.prod(len(dimension.cells) for dimension in space)
-                if cells > MAX_TRIALS:
-                    self.problems.add(
-                        ("space",),
-                        "too-many",
-                        f"the grid of arm {arm.name} has {cells:,} cells; at most {MAX_TRIALS:,} are tried.",
-                    )
-                    return
-                if budget and budget.kind == "trials" and budget.amount < cells:
-                    self.problems.warn(
-                        ("budget", "trials"),
-                        "too-many",
-                        f"arm {arm.name} has {cells:,} cells; only the first {budget.amount:g} are tried.",
-                    )
 
 
 def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[Problem, ...]) -> Tuning:
@@ -311,21 +211,3 @@ def _with(tuning: Tuning, budget: Budget | None, warnings: tuple[Problem, ...]) 
         most = max(len(tuning.cells_of(arm)) for arm in tuning.arms)
         tuning = replace(tuning, budget=Budget("trials", most))
     return replace(tuning, warnings=warnings)
-
-
-def _select_on(problems: Problems, arm: Arm) -> bool:
-    """Report what is wrong with selecting on this arm's validation set; whether anything is."""
-    split, name = arm.recipe.get("data.split"), arm.recipe.get("data.name")
-    fix = "give this file a recipe such as {data.split: {train: 0.64, val: 0.16, test: 0.2}}."
-    if (isinstance(split, dict) and "val" not in split) or (split == "official" and not has_validation(name)):
-        problems.add(("metric",), "missing", f"arm {arm.name} has no validation images to select on; {fix}")
-        return True
-    if isinstance(split, dict) and "test" not in split:
-        message = f"in arm {arm.name} the validation set selects and is also reported, so the best figures are optimistic; {fix}"
-        problems.warn(("metric",), "selects-on-reported", message)
-        return True
-    return False
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
