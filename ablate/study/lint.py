@@ -38,13 +38,13 @@ def lint(problems: Problems, study: Study) -> None:
 
 def _confounded(problems: Problems, study: Study) -> None:
     for factor in study.factors:
-        for level, key in _single_changes(problems, factor):
+        for level, key in _single_changes(problems, factor) if not factor.together else ():
             if len(level.sets) > 1:
                 problems.warn(
                     key,
                     "confounded",
                     f"{level.name} sets {len(level.sets)} fields at once ({', '.join(level.sets)}): "
-                    "their effects cannot be told apart.",
+                    "their effects cannot be told apart; `together: true` says that they are meant as one.",
                 )
 
 

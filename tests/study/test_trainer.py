@@ -171,6 +171,22 @@ def test_mistakes_are_told_with_their_place(mistakes: Any, text: str, message: s
     assert line.partition(": ")[2] == message
 
 
+def test_mistakes_that_have_no_bearing_on_arms_hide_none_of_theirs(mistakes: Any) -> None:
+    found = mistakes("""study: S!
+recipe: {lr: 1}
+trainer: {command: 'x --lr {rate}', metrics: {bpc: {better: less}}, select: acc}
+seeds: 1
+labels: {rate: R}
+""")
+    assert [line.partition(": ")[2] for line in found] == [
+        "study: bad-name",
+        "trainer.metrics.bpc.better: wrong-value",
+        "trainer.select: unknown-metric",
+        "trainer.command: unknown-field",
+        "labels.rate: unknown-name",
+    ]
+
+
 @pytest.mark.parametrize(
     ("recipe", "hole", "message"),
     [
