@@ -142,7 +142,7 @@ def read_trainer(problems: Problems, value: object, commit_of: Callable[[str], s
     config = read_config_block(problems, spec.get("config"))
     python = _python(problems, spec["python"]) if "python" in spec else ""
     better, patterns, units, files = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
-    select = read_select(problems, (*_KEY, "select"), spec.get("select"), known_names(patterns), better)
+    select = read_select(problems, (*_KEY, "select"), spec.get("select"), known_names(patterns), patterns, better)
     if spec.get("artifacts") is not None:
         read_artifacts(problems, (*_KEY, "artifacts"), spec["artifacts"])
     seed = spec.get("seed")

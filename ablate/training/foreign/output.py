@@ -59,7 +59,7 @@ class Output:
             found = pattern.find(line)
         except Unreadable as why:
             raise RunFailure(
-                f"{name}: {why.text!r} cannot be read as a number by the pattern {pattern.text!r}. {why.advice}"
+                f"{name}: {why.text!r} cannot be read as a number by the pattern '{pattern.text}'. {why.advice}"
             ) from None
         except NoCount as why:
             raise RunFailure(
@@ -68,7 +68,7 @@ class Output:
         if found is None:
             return
         if found.number is None:
-            self._measured.not_read(name, f"its pattern {pattern.text!r} matched a line without a number", line.text)
+            self._measured.not_read(name, f"its pattern '{pattern.text}' matched a line without a number", line.text)
             return
         self._tell(name, found)
 
