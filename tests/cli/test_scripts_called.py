@@ -152,6 +152,16 @@ def test_check_gives_doubts_and_mistakes_in_one_shape(call: Any, called: Path, m
     assert (mistake["key"], mistake["code"], mistake["line"]) == ("trainer.metrics.bpc.better", "wrong-value", 12)
 
 
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_the_log_of_a_script_that_fails_ends_with_its_own_lines(call: Any, called: Path, executor: str) -> None:
+    script(called, 'echo "no such fold: $rate" >&2; exit 3')
+    call("grid", "run", called, "--executor", executor, code=4)
+    for run in shown(call, called):
+        assert "Traceback" not in run["log"] + run["error"]
+        assert "no such fold: " in run["log"].splitlines()[-1]
+        assert run["error"].splitlines()[-1].endswith(f"status 3: no such fold: {run['recipe']['optim']['lr']}")
+
+
 HANG = "echo $$ > pid.half\nmv pid.half pid\nsleep 600 & echo $! >> pid\nwait\n"
 
 

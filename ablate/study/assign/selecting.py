@@ -30,7 +30,7 @@ def read_select(
     name = metric_name(text)
     if name not in known:
         meant = nearest(name, declared) or ("" if declared else nearest(name, known))
-        said = f"{show(text)} is no metric of the trainer's.{meant} Declared: {', '.join(declared)}; or write {LAST}."
+        said = f"{show(text)} is no metric of the trainer's.{meant} Declared: {', '.join(declared) or 'none'}; or write {LAST}."
         problems.add(key, "unknown-metric", said)
         return {}
     direction = _direction(name, better)
