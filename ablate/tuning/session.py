@@ -261,8 +261,8 @@ class Session:
         return True
 
     def _verdict(self, side: _Arm, number: int, item: _Open, run: Run, epoch: int) -> bool:
-        from_0 = 0 in self._curves.get(run.run_id, {})  # as a script may count
-        if epoch == self._epochs([run]) - from_0:
+        epochs, from_0 = self._epochs([run]), 0 in self._curves.get(run.run_id, {})  # as a script may count
+        if epoch == epochs or (from_0 and epoch == epochs - 1):
             return False  # it ends here anyway
         curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
         reached = [at for at in curve if at <= epoch]  # all of them are told, whatever the first verdict is
