@@ -192,7 +192,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def check_document(study: Study) -> dict[str, Any]:
-    """The JSON document of `grid check`; a warning has the shape of a mistake, as `--json` gives those."""
+    """The JSON document of `grid check`; a warning has the shape that a mistake has in an error."""
     return {
         "schema": 1,
         "study": study.name,
