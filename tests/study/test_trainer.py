@@ -386,6 +386,7 @@ def test_what_a_study_asks_of_the_worker_and_says_of_itself(read: Any) -> None:
     )
     assert trainer_title({"command": "python -u -m pkg.fit {config}"}) == "own command python -m pkg.fit"
     assert trainer_title({"command": "python {study_dir}/../repo/train.py x.py"}) == "own command python train.py"
+    assert trainer_title({"command": "python -m torch.distributed.run --x 2 train.py"}) == "own command python train.py"
     assert trainer_title({"command": "python {script}.py"}) == "own command python"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 _SHELLS = ("sh", "bash", "zsh", "dash")
 _SCRIPT = re.compile(r"\.(py|sh|R|r|jl|ipynb)\Z")
+_LAUNCHERS = ("torch.distributed.run", "torch.distributed.launch", "accelerate.commands.launch")
 _WITH_VALUE = ("-u", "-C", "--unset", "--chdir")  # options of `env` whose value is a word of its own
 
 
@@ -31,7 +32,7 @@ def _script(given: list[str], after: int) -> list[str]:
     if any(map(_SCRIPT.search, given[:after])):
         return []
     for index, word in enumerate(given[after:], after):
-        if word == "-m" and index + 1 < len(given):
+        if word == "-m" and index + 1 < len(given) and given[index + 1] not in _LAUNCHERS:
             return given[index : index + 2]
         name = word.rpartition("/")[2] if "{" in word else word
         if _SCRIPT.search(name) and "{" not in name:

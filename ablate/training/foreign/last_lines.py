@@ -8,10 +8,13 @@ from collections.abc import Iterable
 SHOWN = 20
 
 _TRACEBACK = "Traceback (most recent call last)"
-_LAUNCHER = re.compile(r"(\w+\.)*(ChildFailedError|CalledProcessError)\b")
-"""What torchrun and `accelerate launch` end with after their script: their own traceback, and a report."""
+_TORCHRUN = re.compile(r"(\w+\.)*ChildFailedError\b")
+_ACCELERATE = re.compile(r"(\w+\.)*CalledProcessError\b")
+"""What the two launchers end with after their script: their own traceback, and a report."""
 _ELASTIC = re.compile(r"\[?[DIWE]\d{4} .*torch/distributed/")
-_AFTERWARDS = re.compile(r"g?make(\[\d+\])?: |Set the environment variable HYDRA_FULL_ERROR=1|srun: error: ")
+_AFTERWARDS = re.compile(
+    r"g?make(\[\d+\])?: (\*\*\* \[|Leaving directory)|Set the environment variable HYDRA_FULL_ERROR=1|srun: error: .*Exited with"
+)
 """Lines that say no more than that something failed."""
 
 
@@ -31,11 +34,13 @@ def last_line(lines: Iterable[str]) -> str:
 
 def _before_report(lines: list[str]) -> list[str]:
     """What came before a launcher's traceback."""
-    named = next((index for index, line in enumerate(lines) if _LAUNCHER.match(line.strip())), None)
-    if named is None:
-        return lines[:]
-    begun = max((index for index in range(named) if _TRACEBACK in lines[index]), default=named)
-    return lines[:begun]
+    for index, line in enumerate(lines):
+        begun = max((before for before in range(index) if _TRACEBACK in lines[before]), default=index)
+        if _TORCHRUN.match(line.strip()) or (
+            _ACCELERATE.match(line.strip()) and any("accelerate" in frame for frame in lines[begun:index])
+        ):
+            return lines[:begun]
+    return lines[:]
 
 
 def _says_nothing(line: str) -> bool:

@@ -52,6 +52,21 @@ def test_what_a_launcher_says_is_left_out(after: list[str]) -> None:
     assert last_line([*SCRIPT, *after]) == "[rank0]: ValueError: the mask is empty"
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        ["make: *** No rule to make target 'data'.  Stop."],
+        [
+            "Traceback (most recent call last):",
+            '  File "/x/train.py"',
+            "subprocess.CalledProcessError: Command 'ffmpeg'",
+        ],
+    ],
+)
+def test_what_a_script_says_in_a_launchers_words_stays(after: list[str]) -> None:
+    assert own_lines(["epoch 3", *after]) == ["epoch 3", *after]
+
+
 def test_where_a_launcher_alone_said_anything_it_is_shown() -> None:
     assert own_lines(TORCHRUN) == TORCHRUN
     assert last_line(TORCHRUN) == "exitcode  : 1 (pid: 4250)"
