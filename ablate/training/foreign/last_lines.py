@@ -11,7 +11,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 _TORCHRUN = re.compile(r"(\w+\.)*ChildFailedError\b")
 _ACCELERATE = re.compile(r"(\w+\.)*CalledProcessError\b")
 """What the two launchers end with after their script: their own traceback, and a report."""
-_ELASTIC = re.compile(r"\[?[DIWE]\d{4} .*torch/distributed/")
+_TORCH = re.compile(r"(\[rank\d+\]:)?\[?[DIWE]\d{4} .*(torch/distributed/|ProcessGroup)")
 _AFTERWARDS = re.compile(
     r"g?make(\[\d+\])?: (\*\*\* \[|Leaving directory)|Set the environment variable HYDRA_FULL_ERROR=1|srun: error: .*Exited with"
 )
@@ -22,7 +22,7 @@ def own_lines(printed: Iterable[str]) -> list[str]:
     """The lines up to the last that says what went wrong; all of them where only a launcher said anything."""
     lines = list(printed)
     kept = _before_report(lines)
-    while kept and (_says_nothing(kept[-1]) or _AFTERWARDS.match(kept[-1].strip()) or _ELASTIC.match(kept[-1])):
+    while kept and (_says_nothing(kept[-1]) or _AFTERWARDS.match(kept[-1].strip()) or _TORCH.match(kept[-1])):
         kept.pop()
     return kept or lines
 

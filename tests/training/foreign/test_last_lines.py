@@ -14,7 +14,8 @@ SCRIPT = """epoch 1
 [rank0]:   File "/x/train.py", line 3, in <module>
 [rank0]:     raise ValueError("the mask is empty")
 [rank0]: ValueError: the mask is empty""".splitlines()
-TORCHRUN = """E1127 11:33:02.120000 4242 torch/distributed/elastic/multiprocessing/api.py:984] failed (exitcode: 1) local_rank: 0 (pid: 4250) of binary: /x/python
+TORCHRUN = """[rank1]:[W1127 11:33:01.9 ProcessGroupNCCL.cpp:1479] Warning: destroy_process_group() was not called before program exit
+E1127 11:33:02.120000 4242 torch/distributed/elastic/multiprocessing/api.py:984] failed (exitcode: 1) local_rank: 0 (pid: 4250) of binary: /x/python
 Traceback (most recent call last):
   File "/x/torchrun", line 7, in <module>
     sys.exit(main())
