@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ablate.analysis.values import Replicates
-from ablate.study.assign.foreign_trainer import trainer_title
+from ablate.study.assign.trainer_title import trainer_title
 from ablate.study.records import RunResult
 from ablate.study.values.recipe import AnyRecipe, setting
 from ablate.study.values.study import Arm, Study

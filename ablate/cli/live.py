@@ -44,7 +44,9 @@ class LiveDisplay:
         self.started = clock()
         self.live_runs: dict[int, tuple[str, float, records.Progress | None]] = {}
         self.trials: tuple[int, int | None] | None = None
-        """Of a tuning, in place of runs: trials that have ended, and how many there will be where the budget counts them."""
+        """Of a tuning, in place of runs: trials that have ended, and how many there will be where the budget counts them. A trial
+        may find its run done, so runs are no measure of what is left."""
+        self.trials_before: int | None = None
         self.spinner = Spinner("line")
         self.bar = Progress(
             TextColumn("{task.fields[count]}"),
@@ -98,23 +100,36 @@ class LiveDisplay:
         self.live_runs.pop(event.slot, None)
         if event.state in ENDED:
             self.ended += 1
-            left = (self.clock() - self.started) / self.ended * (self.total - self.ended)
-            self.bar.update(self.task, completed=self.ended, eta=f"{duration(left)} left" if left > 0 else "")
+            self.bar.update(self.task, eta=self._left())
         name = self.names.get(event.run_id, event.run_id[:12])
         ours = [key for key in self.figures if key in event.metrics]
         figures = "  ".join(f"{key} {brief(event.metrics[key])}" for key in ours or list(event.metrics)[:2])
         why = (event.error or "").strip().splitlines()
         tail = figures if event.state == "done" else (why[-1] if why else "")
-        count = f"[{self.ended}{f'/{self.total}' if self.total else ''}] " if event.state in ENDED else ""
+        count = f"[{self._count_text()}] " if event.state in ENDED else ""
         self.console.print(
             f"{count}{event.state}  {name}  {tail}  {duration(event.seconds)}", markup=False, soft_wrap=True
         )
 
+    def _progress(self) -> tuple[int, int | None]:
+        """What has ended, and how much there will be where that is known."""
+        return (self.ended, self.total or None) if self.trials is None else self.trials
+
+    def _count_text(self) -> str:
+        done, total = self._progress()
+        return f"{done}{f'/{total}' if total else ''}{'' if self.trials is None else ' trials'}"
+
+    def _left(self) -> str:
+        """About how long the rest takes, by what has ended since this began."""
+        done, total = self._progress()
+        since = done - (self.trials_before or 0)
+        left = (self.clock() - self.started) / since * (total - done) if total and since > 0 else 0
+        return f"{duration(left)} left" if left > 0 else ""
+
     def _render(self) -> Group:
-        done, total, noun = (
-            (self.ended, self.total or None, "runs") if self.trials is None else (*self.trials, "trials")
-        )
-        self.bar.update(self.task, completed=done, total=total, count=f"{done}{f'/{total}' if total else ''} {noun}")
+        done, total = self._progress()
+        noun = " runs" if self.trials is None else ""
+        self.bar.update(self.task, completed=done, total=total, count=f"{self._count_text()}{noun}")
         table = Table(box=None, pad_edge=False, show_header=False)
         for slot in sorted(self.live_runs):
             run_id, since, progress = self.live_runs[slot]

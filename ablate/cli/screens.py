@@ -196,10 +196,11 @@ def next_step(plan: Plan, name: str, seeds: str | None = None, db: str | None = 
 
 
 def _waited_for(plan: Plan) -> str:
-    """What blocked runs wait for: `the weights are`, `the data is`, `data and weights are`; of a script, `the package is`."""
-    if plan.study.trainer is not None:
-        return "the package is"
+    """What blocked runs wait for: `the weights are`, `the data is`, `data and weights are`; of a script, what its causes name."""
     causes = [item.cause for item in plan.runs if item.state == "blocked"]
+    if plan.study.trainer is not None:
+        absent = dict.fromkeys(cause.partition(":")[0].removeprefix("no ") for cause in causes)
+        return f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'}"
     data, weights = (any(f"no {what}:" in cause for cause in causes) for what in ("data", "weights"))
     return "data and weights are" if data and weights else "the data is" if data else "the weights are"
 

@@ -44,16 +44,15 @@ def train(tuning: Tuning, db: str | None, engine: ReadyEngine, retry: Sequence[s
 def _shown(session: Session, store: Store) -> Iterator[Callable[[events.Event], None]]:
     with LiveDisplay(make_plan(session.runs, store), figures=(session.tuning.metric,)) as display:
         display.names |= session.names()
-        display.total = total = session.runs_left
         display.trials = trials_of(session)
+        display.trials_before = display.trials[0]
 
         def show(event: events.Event) -> None:
             if isinstance(event, events.RunStarted) and event.run.run_id not in display.names:
                 display.names |= session.names()
-            display.total = max(0, total - session.found)
-            display.handle(event)
             if isinstance(event, events.RunStarted | events.RunEnded):
                 display.trials = trials_of(session)
+            display.handle(event)
 
         yield show
 

@@ -5,15 +5,17 @@ None of this is stored: data and weights come and go, and another machine may ha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.parts.declare import DataSet
 from ablate.parts.found import parts
 from ablate.project.advice import command
+from ablate.study.assign.foreign_call import unset_here
 from ablate.study.assign.metric_files import absent_package
 from ablate.study.recipes.first_weights import absent
 from ablate.study.recipes.places import data_root
@@ -102,9 +104,10 @@ class Outlook:
         return Block(f"{name} {what}: {block.why}", inherited)
 
     def _lacks(self, run: Run) -> str:
-        """What is not on this machine of what the run begins with: its data, or weights from a file."""
+        """What is not on this machine of what the run begins with: its data, or weights from a file; of a script's, what ablate reads
+        its numbers with, and variables that are passed on."""
         if run.trainer is not None:  # ablate cannot read another trainer's recipe
-            return absent_package(run.trainer)
+            return "; ".join(filter(None, (absent_package(run.trainer), _unset(run.trainer))))
         if run.arm_id not in self._absent:
             weights = absent(run.recipe, home=self._home, folders=self._folders)
             self._absent[run.arm_id] = "; ".join(filter(None, (self._no_data(run), weights)))
@@ -123,6 +126,14 @@ class Outlook:
         if (folder / f"model-{which}.pt").is_file():
             return True
         return which == "selected" and parent.recipe.get("select") == "last" and (folder / "model-last.pt").is_file()
+
+
+def _unset(trainer: Mapping[str, Any]) -> str:
+    """What a script asks for of the caller's environment and does not get; empty where nothing is absent."""
+    absent = ", ".join(unset_here(trainer.get("env") or {}, os.environ))
+    return (
+        f"no {absent}: trainer.env passes it on from here, where it is not set; set it and ask again" if absent else ""
+    )
 
 
 def train_parents_again(study: Study, store: Store, home: Path, request: int) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def _seeds(draft: Draft) -> list[str]:
     if draft.seed:
         return ["seeds: 3                            # replicates of each arm; below 3 nothing is decided"]
     return [
-        "seeds: 1                            # the script takes no seed: let it take one (--seed {seed}), then write 3; below 3 nothing is decided",
+        "seeds: 1                            # the script takes no seed: let it take one (--seed {seed}), or `replace` one that it has, then write 3; below 3 nothing is decided",
     ]
 
 

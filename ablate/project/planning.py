@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.project.blocked import WAITING, Outlook
@@ -188,4 +188,17 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             }
             for planned in plan.runs
         ],
+    }
+
+
+def check_document(study: Study) -> dict[str, Any]:
+    """The JSON document of `grid check`; a warning has the shape that a mistake has in an error."""
+    return {
+        "schema": 1,
+        "study": study.name,
+        "profile": study.profile,
+        "profiles": list(study.profiles),
+        "runs": len(study.runs),
+        "tables": list(study.tables),
+        "warnings": [asdict(warning) for warning in study.warnings],
     }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COPY = ""
 """What the copy of the folder as it is goes by, among commits."""
 _SOURCE: Key = ("trainer", "source")
+_SHOWN = 3
 
 
 def commits_of(study: Study) -> list[str]:
@@ -55,14 +56,36 @@ def check_sources(study: Study) -> Study:
         held = None if commit else {*tree.files, *tree.links}
         for file, texts in ((study.trainer or {}).get("replace") or {}).items():
             _check_texts(problems, tree, file, texts)
-        for name in _outside(study, tree.inner, held) if held is not None else ():
-            problems.add(
-                _SOURCE,
-                "absent-file",
-                f"{name} is code of the study's and lies outside of what is copied, {tree.root}.",
-            )
+        for cwd in _working_folders(study):
+            if posixpath.normpath(posixpath.join(tree.inner, cwd)).startswith(".."):
+                problems.add(("trainer", "cwd"), "unsupported", f"{cwd} {_lies_outside(tree)}.{_move([cwd])}")
+        if held is not None and (outside := list(_outside(study, tree.inner, held))):
+            what = f"{_listed(outside)} {'is' if len(outside) == 1 else 'are'} code of the study's and"
+            where = _lies_outside(tree, plural=len(outside) > 1)
+            advice = _move([name.rpartition("/")[0] for name in outside]) if outside[0].startswith("../") else ""
+            problems.add(_SOURCE, "absent-file", f"{what} {where}.{advice}")
     problems.stop()
     return study
+
+
+def _working_folders(study: Study) -> list[str]:
+    """The folders that commands run in, without those that are known when a run starts."""
+    named = (str((run.trainer or {}).get("cwd") or "") for run in study.runs)
+    return [cwd for cwd in dict.fromkeys(named) if cwd and "{" not in cwd]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return f"{', '.join(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _lies_outside(tree: Tree, *, plural: bool = False) -> str:
+    return f"{'lie' if plural else 'lies'} outside of what is copied, {tree.root}"
+
+
+def _move(folders: list[str]) -> str:
+    """Where the study's file would lie in what is copied, and all of these folders with it."""
+    return f" Move the study's file into {posixpath.commonpath(folders)}, beside the code, or keep both in one git repository."
 
 
 def take_sources(study: Study) -> dict[str, dict[str, str]]:
@@ -105,8 +128,11 @@ def _check_texts(problems: Problems, tree: Tree, file: str, texts: Mapping[str, 
             f"what is copied of {tree.root}",
         )
     if content is None:
-        ignored = not tree.commit and (tree.root / name).is_file() and not name.startswith("../")
-        why = ": git ignores it, so it is a link there" if ignored else ""
+        there = not tree.commit and (tree.root / name).is_file()
+        if there and name.startswith("../"):
+            problems.add(key, "absent-file", f"{file} {_lies_outside(tree)}.{_move([file.rpartition('/')[0]])}")
+            return
+        why = ": git ignores it, so it is a link there" if there else ""
         problems.add(key, "absent-file", f"{where} has no file {name}{why}.{_meant(file, tree)}")
         return
     where = f" of {where}" if tree.commit else ""

@@ -41,14 +41,14 @@ def lint(problems: Problems, study: Study) -> None:
 def _confounded(problems: Problems, study: Study) -> None:
     for factor in study.factors:
         before = _levels_before(study, factor)
-        for level, key in _single_changes(problems, factor):
+        for level, key in _single_changes(problems, factor) if not factor.together else ():
             changed = _changed(level.sets, before.get(level.name, {}))
             if len(changed) > 1:
                 problems.warn(
                     key,
                     "confounded",
                     f"{level.name} changes {len(changed)} fields at once ({', '.join(changed)}): "
-                    "their effects cannot be told apart.",
+                    "their effects cannot be told apart; `together: true` says that they are meant as one.",
                 )
 
 

@@ -115,7 +115,8 @@ class _Reader:
         self.commits = Commits(folder, choices.commits)
 
     def read(self) -> Study:
-        """The study. Mistakes are told in two rounds: all that the file says, then what its arms come to."""
+        """The study. Mistakes are told in two rounds, all that the file says, then what its arms come to; at once where the first
+        have no bearing on arms."""
         problems, data = self.problems, self.data
         if "space" in data and "factors" not in data:
             problems.add(("space",), "wrong-file", "this is a tuning file, not a study; use `ablate tune run`.")
@@ -149,7 +150,8 @@ class _Reader:
         steps = path_steps(design, factors, baseline)
         tables = self._tables(factors, baseline, steps, grid)
         labels = read_labels(problems, data.get("labels"), factors, self._metrics())
-        problems.stop()
+        if grid is None or not all(map(_beside, problems.errors)):
+            problems.stop()
         assert grid is not None
         study = Study(
             **head, profile=chosen.name if chosen else None, factors=factors, design=design.kind, seeds=seeds, baseline=baseline,
@@ -190,7 +192,7 @@ class _Reader:
                 "too-many",
                 f"{total} are {len(grid.points) * len(seeds):,} runs; at most {MAX_RUNS:,} are allowed.",
             )
-        problems.stop()
+            problems.stop()
         parents = Parents(problems, self.folder, self._load_parent, self._weights)
         text = FreeText(self.trainer, self._bases()) if self.trainer else RecipeText()
         resolve = None if self.trainer else parents.resolve
@@ -355,6 +357,16 @@ class _Reader:
         if found is not None:
             self.family.weights[name] = found
         return found
+
+
+_BESIDE = {"study", "about", "cite", "keep", "tune", "labels", "tables", "resources"}
+_BESIDE_OF_TRAINER = {"select", "metrics", "artifacts", "watch", "epochs", "version", "venv", "checkpoint", "resume"}
+
+
+def _beside(problem: Problem) -> bool:
+    """Whether a mistake has no bearing on what the arms come to."""
+    first, _, rest = problem.key.partition(".")
+    return first in _BESIDE or (first == "trainer" and rest.partition(".")[0] in _BESIDE_OF_TRAINER)
 
 
 def _all_there(data: Mapping[str, Any], factors: Sequence[Factor]) -> bool:

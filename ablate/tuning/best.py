@@ -18,7 +18,7 @@ from ablate.study.values.trials import Tuning, TuningResult
 from ablate.tuning.best_script import settings_lines, trainer_lines
 from ablate.tuning.recipes import settings_of
 
-HEAD = ("factors:", "  arm:", "    levels:")
+HEAD = ("factors:", "  arm:", "    together: true", "    levels:")
 
 
 def best_study(tuning: Tuning, result: TuningResult, folder: Path) -> str:

@@ -91,15 +91,6 @@ class Session:
         with self._lock:
             return self._study()
 
-    @property
-    def runs_left(self) -> int:
-        """Runs to come, for displays; 0 where the budget does not count trials."""
-        budget = self.tuning.budget
-        if budget.kind != "trials":
-            return 0
-        with self._lock:
-            return sum(max(0, int(budget.amount) - side.ended) for side in self._arms) * len(self.tuning.seeds)
-
     def names(self) -> dict[str, str]:
         """What people see of each run: arm, number of the trial, seed."""
         with self._lock:
@@ -270,7 +261,8 @@ class Session:
         return True
 
     def _verdict(self, side: _Arm, number: int, item: _Open, run: Run, epoch: int) -> bool:
-        if epoch == self._epochs([run]):
+        epochs, from_0 = self._epochs([run]), 0 in self._curves.get(run.run_id, {})  # as a script may count
+        if epoch == epochs or (from_0 and epoch == epochs - 1):
             return False  # it ends here anyway
         curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
         reached = [at for at in curve if at <= epoch]  # all of them are told, whatever the first verdict is

@@ -28,7 +28,7 @@ VARIES = {
     r"\b\d\.\d{3,}\b": "NUMBER",
     r"\b(process|pid) \d+": r"\1 N",
     r"postgresql\S*://\S+": "POSTGRESQL",
-    r"(?m)^\[\d+(/\d+)?\] .*\n": "",
+    r"(?m)^\[\d+(/\d+)?( trials)?\] .*\n": "",
     r"(?<=\S) {4,}": "   ",
 }
 """What differs from call to call, and what stands for it in golden files. Lines of runs that end are left out."""

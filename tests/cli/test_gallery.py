@@ -173,9 +173,10 @@ def test_with_a_repository(
 
 
 def pictures(folder: Path) -> None:
-    """An image folder of two classes, 64 pictures for training and 16 for validation in each."""
-    for part, count in (("train", 64), ("val", 16)):
-        for name, colour in (("dark", 40), ("light", 200)):
-            (folder / part / name).mkdir(parents=True)
+    """An image folder of six classes, so that five guesses can be wrong; 24 pictures for training and 6 for validation in each."""
+    for part, count in (("train", 24), ("val", 6)):
+        for colour in range(0, 240, 40):
+            (folder / part / f"red{colour}").mkdir(parents=True)
             for index in range(count):
-                Image.new("RGB", (32, 32), (colour, 2 * index, 90)).save(folder / part / name / f"{index}.png")
+                picture = Image.new("RGB", (32, 32), (colour, 2 * index, 90))
+                picture.save(folder / part / f"red{colour}" / f"{index}.png")

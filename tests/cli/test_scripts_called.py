@@ -124,6 +124,44 @@ def test_a_later_attempt_goes_on_and_its_words_are_recorded(call: Any, called: P
         assert "resumed from: last-1" in call("runs", "show", run["run_id"][:12]).out
 
 
+def test_a_variable_that_is_not_set_here_blocks_its_runs(
+    call: Any, called: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MY_TOKEN")
+    plan = call("grid", "plan", called)
+    assert "2 blocked (" in plan.err
+    assert "no MY_TOKEN: " in plan.err
+    assert "Once MY_TOKEN is in place: " in plan.err
+    said = call("grid", "run", called, "--executor", "inline", code=4)
+    assert "no MY_TOKEN: " in said.err
+    assert call("runs", "list", "--study", "called", "--json").document["runs"][0]["state"] == "queued"
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    call("grid", "run", called, "--executor", "inline")
+    assert means(call, called) == [0.5, 1e-5]
+
+
+def test_check_gives_doubts_and_mistakes_in_one_shape(call: Any, called: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_TOKEN")
+    document = call("grid", "check", called, "--json").document
+    assert (document["study"], document["runs"], document["schema"]) == ("called", 2, 1)
+    (doubt,) = document["warnings"]
+    assert (doubt["key"], doubt["code"], doubt["line"]) == ("trainer.env.MY_TOKEN", "missing", 8)
+    called.write_text(called.read_text().replace("lower", "less"))
+    (mistake,) = call("grid", "check", called, "--json", code=3).document["error"]["problems"]
+    assert mistake.keys() == doubt.keys()
+    assert (mistake["key"], mistake["code"], mistake["line"]) == ("trainer.metrics.bpc.better", "wrong-value", 12)
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_the_log_of_a_script_that_fails_ends_with_its_own_lines(call: Any, called: Path, executor: str) -> None:
+    script(called, 'echo "no such fold: $rate" >&2; exit 3')
+    call("grid", "run", called, "--executor", executor, code=4)
+    for run in shown(call, called):
+        assert "Traceback" not in run["log"] + run["error"]
+        assert "no such fold: " in run["log"].splitlines()[-1]
+        assert run["error"].splitlines()[-1].endswith(f"status 3: no such fold: {run['recipe']['optim']['lr']}")
+
+
 HANG = "echo $$ > pid.half\nmv pid.half pid\nsleep 600 & echo $! >> pid\nwait\n"
 
 

@@ -224,8 +224,24 @@ def test_code_outside_of_what_is_copied_is_told(call: Any, tmp_path: Path) -> No
         {"train.py": SCRIPT, "lib.py": "OFFSET = 1\n", "exp/s.yaml": STUDY.replace("SOURCE", "source: copy")},
     )
     problems = call("grid", "plan", tmp_path / "plain/exp/s.yaml", "--json", code=3).document["error"]["problems"]
-    assert [(one["key"], one["code"]) for one in problems] == [("trainer.source", "absent-file")] * 2
-    assert "../train.py" in problems[0]["message"] + problems[1]["message"]
+    assert [(one["key"], one["code"]) for one in problems] == [("trainer.source", "absent-file")]
+    assert problems[0]["message"].startswith("../lib.py, ../train.py are code")
+    assert "Move the study's file into ..," in problems[0]["message"]
+
+
+def test_a_folder_to_run_in_outside_of_what_is_copied_is_told(call: Any, tmp_path: Path) -> None:
+    """Inside of it is what the repository holds, wherever the study lies in that."""
+    text = STUDY.replace("SOURCE", "source: copy").replace("python ../train.py", "./fit.sh")
+    for cwd, code in (("sub", 0), ("../there", 3)):
+        path = tmp_path / "plain" / "s.yaml"
+        write(
+            tmp_path / "plain",
+            {"s.yaml": f"{text}".replace("trainer:", f"trainer:\n  cwd: {cwd}"), "sub/fit.sh": "true"},
+        )
+        (tmp_path / "there").mkdir(exist_ok=True)
+        said = call("grid", "check", path, "--json", code=code).document
+        found = said["error"]["problems"] if code else []
+        assert [(one["key"], one["code"]) for one in found] == ([("trainer.cwd", "unsupported")] if code else [])
 
 
 def test_too_much_to_copy_is_told_with_the_largest(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,7 +246,7 @@ def test_what_is_open_says_how_to_go_on(call: Any, tuned: Path) -> None:
     assert "1 open" in call("tune", "report", tuned, "--format", "text").out
     lines = [line for line in run(call, tuned).err.splitlines() if line.startswith("[")]
     assert "#" not in "".join(lines)
-    assert lines[0].split("  ")[:2] == ["[1/24] done", "plain trial 0"]
+    assert lines[0].split("  ")[:2] == ["[1/24 trials] done", "plain trial 0"]
 
 
 def test_a_tuning_is_over_when_its_budget_is_spent_and_not_before(call: Any, tuned: Path) -> None:
@@ -276,7 +276,7 @@ def test_found_trials_are_said_and_the_count_ends_at_its_total(call: Any, tuned:
     run(call, tuned)
     tuned.write_text(grid("[0.1, 0.01, 0.001]"))
     said = run(call, tuned).told().err
-    assert [line.split("]")[0] for line in said.splitlines() if line.startswith("[")] == ["[1/2", "[2/2"]
+    assert [line.split("]")[0] for line in said.splitlines() if line.startswith("[")] == ["[5/6 trials", "[6/6 trials"]
     assert "\n4 trial runs " in said
 
 

@@ -112,6 +112,21 @@ def test_a_budget_of_epochs_is_not_exceeded_by_a_script_that_counts_from_0(call:
     assert [trial.epochs for trial in trials_of(own)] == [2] * 4
 
 
+@pytest.mark.parametrize(("every", "first", "epochs"), [(1, 0, 9), (1, 1, 9), (20, 20, 180), (20, 0, 160)])
+def test_a_run_that_is_at_its_last_epoch_is_not_pruned(
+    call: Any, own: Path, every: int, first: int, epochs: int
+) -> None:
+    """The last number alone tells trials apart, whether the script counts from 0 or not, and each epoch or some steps."""
+    for module in own.parent.glob("own_*.py"):
+        change(module, ('epoch=recipe["every"] * epoch,', f"epoch={first} + {every} * (epoch - 1),"))
+        change(module, ("bpc=miss + 1 / epoch", "bpc=miss if epoch == 9 else 10.0"))
+    change(own, ("{float: [1e-4, 1], log: true}", "{values: [0.03, 0.04, 0.05, 0.06, 0.07, 0.9]}"))
+    change(own, ("name: tpe, seed: 1", "name: grid"), ("budget: {trials: 4}", "pruner: median"))
+    change(own.with_name("own.yaml"), ("epochs: epochs", f"epochs: {epochs}"))
+    tune(call, own)
+    assert [trial.state for trial in trials_of(own)] == ["complete"] * 6
+
+
 def test_hyperband_compares_from_the_first_step_that_is_told_and_a_tuning_that_goes_on_asks_for_the_same_runs(
     call: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +305,7 @@ def test_the_written_study_lies_beside_the_script_and_its_runs_are_the_best_tria
     assert refused.error == "other-folder"
     call("tune", "report", own, "--format", "text", "--write", own.parent / "best.yaml")
     written = load(own.parent / "best.yaml")
+    assert [warning for warning in written.warnings if warning.code == "confounded"] == []
     assert (written.trainer, written.seeds) == (load(study).trainer, (0, 1))
     assert written.resources == load(study).resources == Resources(cpus=1, memory=3 << 29)
     best = [min(t.value for t in trials_of(own) if t.arm == arm.name) for arm in written.arms]

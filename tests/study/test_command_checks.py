@@ -147,3 +147,25 @@ def test_each_names_the_key_to_write(warned, tmp_path: Path) -> None:
     ):
         warned(f'"{command}"')
         assert key in load(tmp_path / "s.yaml").warnings[-1].message
+
+
+@pytest.mark.parametrize(
+    ("words", "doubts"),
+    [
+        ("torchrun --master_port 29500", 1),
+        ("torchrun --master-port=29500", 1),
+        ("accelerate launch --main_process_port 29500", 1),
+        ("torchrun --rdzv-endpoint=localhost:29400", 1),
+        ("torchrun --rdzv-endpoint localhost:0", 0),
+        ("torchrun --master_port {port}", 0),
+        ("torchrun --standalone", 0),
+    ],
+)
+def test_a_port_that_all_runs_would_open(warned, words: str, doubts: int) -> None:
+    found = warned(f"{words} train.py --lr {{lr}}", ARGPARSE)
+    assert found.count("trainer.command: same-port") == doubts
+
+
+def test_a_port_in_the_environment(warned) -> None:
+    found = warned("torchrun train.py --lr {lr}\n  env: {MASTER_PORT: 29500}", ARGPARSE)
+    assert "trainer.env.MASTER_PORT: same-port" in found

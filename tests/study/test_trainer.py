@@ -12,7 +12,8 @@ from golden_texts import coded
 
 from ablate.study.assign.command_words import expand, fill, holes, parse_word
 from ablate.study.assign.foreign_recipe import apply_free
-from ablate.study.assign.foreign_trainer import fit_name, trainer_title
+from ablate.study.assign.foreign_trainer import fit_name
+from ablate.study.assign.trainer_title import trainer_title
 from ablate.study.loader import load
 from ablate.study.recipes.digest import canonical_json, run_id
 
@@ -169,6 +170,22 @@ def test_what_is_of_the_run_is_filled_in_when_it_starts() -> None:
 def test_mistakes_are_told_with_their_place(mistakes: Any, text: str, message: str) -> None:
     (line,) = mistakes(f"study: s\nseeds: 1\n{text}")
     assert line.partition(": ")[2] == message
+
+
+def test_mistakes_that_have_no_bearing_on_arms_hide_none_of_theirs(mistakes: Any) -> None:
+    found = mistakes("""study: S!
+recipe: {lr: 1}
+trainer: {command: 'x --lr {rate}', metrics: {bpc: {better: less}}, select: acc}
+seeds: 1
+labels: {rate: R}
+""")
+    assert [line.partition(": ")[2] for line in found] == [
+        "study: bad-name",
+        "trainer.metrics.bpc.better: wrong-value",
+        "trainer.select: unknown-metric",
+        "trainer.command: unknown-field",
+        "labels.rate: unknown-name",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -364,6 +381,13 @@ def test_what_a_study_asks_of_the_worker_and_says_of_itself(read: Any) -> None:
     assert trainer_title({"command": ["bash", "-c", "it's"]}) == "own command bash"
     assert trainer_title({"command": ["env"]}) == "own command env"
     assert trainer_title({"command": ["bash", "run.sh"]}) == "own command bash run.sh"
+    assert (
+        trainer_title({"command": "torchrun --nproc_per_node 2 train.py --lr {lr}"}) == "own command torchrun train.py"
+    )
+    assert trainer_title({"command": "python -u -m pkg.fit {config}"}) == "own command python -m pkg.fit"
+    assert trainer_title({"command": "python {study_dir}/../repo/train.py x.py"}) == "own command python train.py"
+    assert trainer_title({"command": "python -m torch.distributed.run --x 2 train.py"}) == "own command python train.py"
+    assert trainer_title({"command": "python {script}.py"}) == "own command python"
 
 
 def test_mistakes_outside_the_trainer_are_told_as_ever(mistakes: Any) -> None:

@@ -11,7 +11,8 @@ from golden_texts import coded
 
 from ablate.study.assign.bash_line import parse_line, words_of_line
 from ablate.study.assign.command_words import expand
-from ablate.study.assign.foreign_trainer import options_of, trainer_title
+from ablate.study.assign.foreign_trainer import options_of
+from ablate.study.assign.trainer_title import trainer_title
 from ablate.study.code.provenance import codes_of
 from ablate.study.loader import load
 

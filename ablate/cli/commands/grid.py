@@ -91,9 +91,15 @@ def plan(
 
 @app.command(short_help="Report errors and warnings of a study file.")
 def check(
-    study: StudyArgument, profile: ProfileOption = None, set_: SetOption = None, seeds: SeedsOption = None
+    study: StudyArgument,
+    profile: ProfileOption = None,
+    set_: SetOption = None,
+    seeds: SeedsOption = None,
+    json_: JsonOption = False,
 ) -> None:
     """Read a study file and report every mistake (exit 3) and every warning (exit 0)."""
+    from ablate.project.planning import check_document
+
     loaded = load_study(study, profile, set_, seeds)
     if loaded.tune:
         from ablate.project.tunings import tuning_of
@@ -102,6 +108,9 @@ def check(
     others = [name for name in loaded.profiles if name != profile] if profile is None else []
     for name in others:
         load_study(study, name, set_, seeds)
+    if json_:
+        print_json(check_document(loaded))
+        return
     for warning in loaded.warnings:
         print(f"warning: {warning}")
     runs, tables = plural(len(loaded.runs), "run"), plural(len(loaded.tables), "table")

@@ -85,7 +85,7 @@ class InlineRunner(Runner):
                 reason = "stopped at once"
             except BaseException as error:  # a trainer may call sys.exit
                 failure = classify(error, folder)
-                self._keep_traceback(lease)
+                self._keep(lease, failure.error if isinstance(error, AblateError) else traceback.format_exc())
                 return Ending("failed", time.monotonic() - started, failure=failure)
         return Ending("released", time.monotonic() - started, reason=reason)
 
@@ -132,10 +132,11 @@ class InlineRunner(Runner):
         finally:
             self._board.stop.raises = False
 
-    def _keep_traceback(self, lease: Lease) -> None:
+    def _keep(self, lease: Lease, text: str) -> None:
+        """In the attempt's log, as what was printed went to the terminal. An error of ours says all: it has a script's last lines."""
         path = attempt_log(self._board.request.home, lease.claim.run.run_id, lease.claim.attempt)
         with contextlib.suppress(OSError), path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            traceback.print_exc(file=log)
+            print(text.rstrip("\n"), file=log)
 
 
 class Heart:

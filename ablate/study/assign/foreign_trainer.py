@@ -8,10 +8,7 @@ name, `source: copy`, `venv`, `epochs`, and what a later attempt goes on from (`
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -142,7 +139,7 @@ def read_trainer(problems: Problems, value: object, commit_of: Callable[[str], s
     config = read_config_block(problems, spec.get("config"))
     python = _python(problems, spec["python"]) if "python" in spec else ""
     better, patterns, units, files = _metrics(problems, spec.get("metrics"), by_pattern="python" not in spec)
-    select = read_select(problems, (*_KEY, "select"), spec.get("select"), known_names(patterns), better)
+    select = read_select(problems, (*_KEY, "select"), spec.get("select"), known_names(patterns), patterns, better)
     if spec.get("artifacts") is not None:
         read_artifacts(problems, (*_KEY, "artifacts"), spec["artifacts"])
     seed = spec.get("seed")
@@ -176,37 +173,6 @@ def fit_name(trainer: Mapping[str, Any] | None) -> str:
 def options_of(trainer: Mapping[str, Any] | None) -> dict[str, Any]:
     """What an execution is told beside the run, of a study's `trainer` block."""
     return {name: trainer[name] for name in UNHASHED if trainer.get(name) is not None} if trainer else {}
-
-
-_SHELLS = ("sh", "bash", "zsh", "dash")
-_WITH_VALUE = ("-u", "-C", "--unset", "--chdir")  # options of `env` whose value is a word of its own
-
-
-def trainer_title(trainer: Mapping[str, Any]) -> str:
-    """A declared trainer in a few words, for the line that says how a table was measured: `own command python train.py`."""
-    if "python" in trainer:
-        return f"own trainer {trainer['python']}"
-    command = trainer["command"]
-    line = ["bash", "-c", str(command)] if trainer.get("shell") else None
-    given = _program(line or (list(map(str, command)) if isinstance(command, list) else shlex.split(str(command))))
-    head = list(itertools.takewhile(lambda word: not word.startswith("-") and "{" not in word, given))
-    text = " ".join(head or given[:1])
-    return f"own command {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def _program(given: list[str]) -> list[str]:
-    """The words from the program on that `env` or a shell starts."""
-    first = given[0].rpartition("/")[2] if given else ""
-    rest = given[1:]
-    if first == "env":
-        while rest and (rest[0].startswith("-") or "=" in rest[0]):
-            rest = rest[2:] if rest[0] in _WITH_VALUE else rest[1:]
-        return _program(rest) if rest else given
-    if first in _SHELLS and len(rest) > 1 and re.fullmatch("-[a-z]*c", rest[0]):
-        line = next(iter(rest[1].strip().splitlines()), "")
-        with contextlib.suppress(ValueError):  # a quote that goes on in the next line
-            return _program(shlex.split(line)) or given
-    return given
 
 
 def known_names(declared: Mapping[str, Any]) -> set[str]:

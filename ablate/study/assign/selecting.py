@@ -16,7 +16,12 @@ REPORTED = "test"
 
 
 def read_select(
-    problems: Problems, key: Key, value: object, known: Collection[str], better: Mapping[str, str]
+    problems: Problems,
+    key: Key,
+    value: object,
+    known: Collection[str],
+    declared: Collection[str],
+    better: Mapping[str, str],
 ) -> dict[str, str]:
     """{metric, better} as it is hashed; empty for the last epoch. `better` has the directions of metrics that are not ours."""
     text = problems.text(key, "last, or a metric")
@@ -24,10 +29,9 @@ def read_select(
         return {}
     name = metric_name(text)
     if name not in known:
-        own = [*better, LAST]
-        problems.add(
-            key, "unknown-metric", f"{show(text)} is no metric.{nearest(name, known)} Declared: {', '.join(own)}."
-        )
+        meant = nearest(name, declared) or ("" if declared else nearest(name, known))
+        said = f"{show(text)} is no metric of the trainer's.{meant} Declared: {', '.join(declared) or 'none'}; or write {LAST}."
+        problems.add(key, "unknown-metric", said)
         return {}
     direction = _direction(name, better)
     if direction not in ("higher", "lower"):

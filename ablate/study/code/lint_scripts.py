@@ -15,6 +15,8 @@ from ablate.study.document.problems import Problems, show
 from ablate.study.values.study import Study
 
 _ASKED = re.compile(r"\{([^\s{}?]+)[?}]")
+_PORT = re.compile(r"(--?(?:master|main[-_]process|rdzv)[-_](?:port|endpoint))(?:=|\s+)(?:[^\s:=]*:)?([1-9]\d*)(?!\S)")
+"""A port of torchrun or `accelerate launch` that is written out; 0 is any that is free."""
 _HEARD_IN = ("command", "setup", "cwd", "env", "config", "source", "replace")
 
 
@@ -22,6 +24,7 @@ def lint_script(problems: Problems, study: Study) -> None:
     """Warnings of a study with a trainer of its own."""
     _unheard(problems, study)
     check_command(problems, study)
+    _same_port(problems, study)
     if Path(study.file).is_file():  # of a stored text it is not known where its scripts lie
         _not_here(problems, study, Path(study.file).parent.absolute())
 
@@ -43,6 +46,20 @@ def _unheard(problems: Problems, study: Study) -> None:
                 f"sets {', '.join(unheard)}, but the command does not use {{{unheard[0]}}}: "
                 "unless the script reads ABLATE_RECIPE, its levels do not differ.",
             )
+
+
+def _same_port(problems: Problems, study: Study) -> None:
+    """A port that all runs would open: of those at the same time, one alone can."""
+    trainer = study.trainer or {}
+    for flag, port in _PORT.findall(" ".join(_texts(trainer.get("command")))):
+        message = f"{flag} {port} is one port for all runs, which meet there when two go at a time; write {{port}} in its place"
+        problems.warn(("trainer", "command"), "same-port", f"{message}, or torchrun's --standalone.")
+    port = str((trainer.get("env") or {}).get("MASTER_PORT") or "")
+    if port.isdigit():
+        message = (
+            f"{port} is one port for all runs, which meet there when two go at a time; write {{port}} in its place."
+        )
+        problems.warn(("trainer", "env", "MASTER_PORT"), "same-port", message)
 
 
 def _texts(value: object) -> Iterator[str]:

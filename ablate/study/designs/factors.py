@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ablate.errors import few, nearest
@@ -35,13 +36,21 @@ def read_factors(problems: Problems, value: object) -> tuple[Factor, ...]:
             continue
         problems.known_keys(key, spec, FACTOR)
         path = _path(problems, (*key, "path"), spec.get("path"))
+        together = _together(problems, (*key, "together"), spec.get("together"))
         if ("levels" in spec) == ("subsets" in spec):
             problems.add(key, "missing", "needs either `levels` or `subsets`.")
         elif "levels" in spec:
-            found.append(Factor(name, _levels(problems, (*key, "levels"), spec["levels"], path)))
+            found.append(Factor(name, _levels(problems, (*key, "levels"), spec["levels"], path), together=together))
         else:
-            found.append(_subsets(problems, name, (*key, "subsets"), spec["subsets"], path))
+            factor = _subsets(problems, name, (*key, "subsets"), spec["subsets"], path)
+            found.append(replace(factor, together=together))
     return tuple(factor for factor in found if factor.levels)
+
+
+def _together(problems: Problems, key: Key, value: object) -> bool:
+    if not isinstance(value, bool | None):
+        problems.add(key, "wrong-type", f"must be true or false, not {show(value)}.")
+    return value is True
 
 
 def _path(problems: Problems, key: Key, path: object) -> str | None:

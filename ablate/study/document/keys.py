@@ -52,6 +52,10 @@ FACTOR: Keys = {
         _ref("levels"),
     ),
     "subsets": ("k members, each a mapping of fields to values; the levels are all of their subsets.", _ref("members")),
+    "together": (
+        "true: levels are whole settings, compared as such; that one sets several fields is no doubt.",
+        {"type": ["boolean", "null"]},
+    ),
 }
 
 _WORDS: Shape = {"anyOf": [{"type": "string"}, {"type": "array", "items": _TEXT, "minItems": 1}]}

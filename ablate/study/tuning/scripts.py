@@ -50,24 +50,24 @@ def tuned_metric(problems: Problems, study: Study, name: str) -> tuple[str, str]
     usable = {metric: better for metric, better in known.items() if better != "neither"}
     if name in usable:
         return name, usable[name]
-    offered = [metric for metric in usable if metric not in SELECTORS or metric in declared] or list(SELECTORS)
-    allowed = f"Allowed: {', '.join(offered)}."
+    own = [metric for metric in usable if metric not in SELECTORS or metric in declared]
+    offered, allowed = own or list(SELECTORS), f" Allowed: {', '.join(own)}." if own else ""
     place = MetricName.parse(name)
     if not name:
         message = f"is missing: name the number that is tuned, one of {', '.join(offered)}."
     elif name in known:
-        message = f"{name} is declared as `better: neither`; tuning needs higher or lower. {allowed}"
+        message = f"{name} is declared as `better: neither`; tuning needs higher or lower.{allowed}"
     elif place.split == "train":
-        message = f"{name} is measured on training data, which says nothing about new ones. {allowed}"
+        message = f"{name} is measured on training data, which says nothing about new ones.{allowed}"
     elif place.split == "val" and place.name in declared:
-        message = f"{place.name} is not told by split, so it counts as reported. {_write(study, place.name)} {allowed}"
+        message = f"{place.name} is not told by split, so it counts as reported. {_write(study, place.name)}{allowed}"
     elif place.split == "test" or name in declared:
         message = (
             f"{name} counts as measured on the split that is reported, which must not choose settings. "
-            f"{_write(study, place.name)} {allowed}"
+            f"{_write(study, place.name)}{allowed}"
         )
     else:
-        message = f"{name!r} is not a validation metric.{nearest(name, offered)} {allowed}"
+        message = f"{name!r} is not a validation metric.{nearest(name, offered)}{allowed}"
     problems.add(_KEY, "unknown-metric", message)
     return offered[0], "higher"
 

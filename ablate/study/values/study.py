@@ -27,11 +27,13 @@ class Level:
 
 @dataclass(frozen=True)
 class Factor:
-    """What the study varies. A factor of subsets has `members`, its two-level parts, in the file's order."""
+    """What the study varies. A factor of subsets has `members`, its two-level parts, in the file's order. Levels that are meant
+    `together` are whole settings, of which no part is asked about."""
 
     name: str
     levels: tuple[Level, ...]
     members: tuple[str, ...] = ()
+    together: bool = False
 
     def level(self, name: str) -> Level:
         return next(level for level in self.levels if level.name == name)

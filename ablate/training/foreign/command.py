@@ -21,6 +21,7 @@ from ablate.training.foreign.about import about, own_folder
 from ablate.training.foreign.artifacts import recorded
 from ablate.training.foreign.attempt import Attempt
 from ablate.training.foreign.files.reader import MetricFiles
+from ablate.training.foreign.last_lines import last_line
 from ablate.training.foreign.lines import Lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.output import Output
@@ -198,8 +199,8 @@ def _last_look(files: MetricFiles, measured: Measured) -> None:
 
 def _failed(output: Output, what: str, ending: Ending) -> str:
     """The last lines, and how it ended."""
-    last = f": {output.last[-1].strip()}" if output.last else ""
-    return f"{output.shown()}\n{what} {ending.said()}{last}"
+    last = last_line(output.last)
+    return f"{output.shown()}\n{what} {ending.said()}{': ' if last else ''}{last}"
 
 
 def _log(data: bytes) -> None:

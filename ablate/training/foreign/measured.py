@@ -232,7 +232,7 @@ class Measured:
             return f"the metric {name} was reported only for the training split: print it for {PLAIN} or val, too, or declare train_{name}"
         if pattern is None:
             return f"the metric {name} was not reported: {self._nothing()}"
-        return f"the metric {name} was not reported: no line of the output matched its pattern {pattern!r}"
+        return f"the metric {name} was not reported: no line of the output matched its pattern '{pattern}'"
 
     def _nothing(self) -> str:
         if self.unknown:

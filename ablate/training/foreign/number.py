@@ -41,6 +41,7 @@ AFTER = (
     "After a number comes a blank, the end, %, a bracket, a quote, or one of . , ; : before a blank. Put anything else "
     r"that follows it into the pattern, after the group, as in '(\S+)s'."
 )
+OF = r"As a share, a pattern has both numbers: '(\d+)/(?P<of>\d+)'."
 NO_NUMBER = (
     "Start the group where the number starts, and print one plain number there, such as 0.5, -3, 1e-05 or 1,234.5."
 )
@@ -98,7 +99,7 @@ def number_at(
         raise Unreadable(_word(text, start), BEFORE)
     last = found.end()
     if last not in ends and not _END.match(text, last) and not _authors(text, last, end, named):
-        raise Unreadable(_word(text, start), COMMA if text[last] == "," else AFTER)
+        raise Unreadable(_word(text, start), _advice(text, last))
     if closing and not re.compile(f"{_CLOSED}{{{closing}}}").match(text, last):
         raise Unreadable(_word(text, start), SEVERAL)
     percent = text[last : last + 2].lstrip()[:1] == "%"
@@ -126,7 +127,7 @@ def count_at(text: str, start: int, end: int, named: Callable[[int], bool]) -> f
     joined = re.search(r"[\d.,]\Z|(?<!\w)[-+−]\Z", text[:start][-2:])
     goes_on = re.match(r"\w|[.,_'’][0-9]", text[last : last + 2])
     if joined or (goes_on and not _authors(text, last, end, named)):
-        raise Unreadable(_word(text, start), COMMA if text[last : last + 1] == "," else AFTER)
+        raise Unreadable(_word(text, start), _advice(text, last))
     return _value(found.group())
 
 
@@ -151,6 +152,13 @@ def _grouped(text: str, at: int, end: int, named: Callable[[int], bool]) -> re.M
 def _authors(text: str, at: int, end: int, named: Callable[[int], bool]) -> bool:
     """Whether the pattern says what follows a number. A mark before a digit counts if it names the digit too."""
     return at >= end and named(at) and (not _DIGIT_AFTER_MARK.match(text, at) or named(at + 1))
+
+
+def _advice(text: str, last: int) -> str:
+    """What to write in place of a number that goes on at a place."""
+    if text[last : last + 1] == ",":
+        return COMMA
+    return OF if re.compile(r"\s?/\s?\d").match(text, last) else AFTER
 
 
 def _value(text: str) -> float:

@@ -6,17 +6,19 @@ from collections import deque
 
 from ablate.errors import RunFailure
 from ablate.training.foreign.json_lines import JsonLines
+from ablate.training.foreign.last_lines import SHOWN, own_lines
 from ablate.training.foreign.measured import Measured
 from ablate.training.foreign.number import Unreadable
 from ablate.training.foreign.patterns import Found, Line, NoCount, Pattern
 
-LAST_LINES = 20
+KEPT = 200
+"""Lines: those of a script, and behind them a launcher's report of each of its processes."""
 LONGEST_SHOWN = 300
 LONGEST_QUOTED = 120
 
 
 class Output:
-    """Reads the lines of one run. `last` keeps the newest, for messages, and `command` is what they begin with."""
+    """Reads the lines of one run. `last` keeps the newest lines, for messages, and `command` is what they begin with."""
 
     def __init__(self, measured: Measured, command: str = "") -> None:
         self._command = command
@@ -25,7 +27,7 @@ class Output:
         patterns = {name: pattern for name, pattern in measured.declared.items() if pattern is not None}
         self._patterns = {name: Pattern(pattern) for name, pattern in patterns.items()}
         self._matches = dict.fromkeys(patterns, 0)
-        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        self.last: deque[str] = deque(maxlen=KEPT)
 
     def take(self, raw: str, *, stdout: bool) -> None:
         """A line of stdout or of stderr. Raises RunFailure for a number of the study's that is none, or could mean two things."""
@@ -47,8 +49,8 @@ class Output:
         return line
 
     def shown(self) -> str:
-        """The command and the last lines that it printed, for messages."""
-        lines = "\n".join(f"  {line}" for line in self.last) or "  (it printed nothing)"
+        """The command and its script's own last lines, for messages."""
+        lines = "\n".join(f"  {line}" for line in own_lines(self.last)[-SHOWN:]) or "  (it printed nothing)"
         return f"{self._command}\n{lines}"
 
     def _match(self, name: str, pattern: Pattern, line: Line) -> None:
@@ -57,7 +59,7 @@ class Output:
             found = pattern.find(line)
         except Unreadable as why:
             raise RunFailure(
-                f"{name}: {why.text!r} cannot be read as a number by the pattern {pattern.text!r}. {why.advice}"
+                f"{name}: {why.text!r} cannot be read as a number by the pattern '{pattern.text}'. {why.advice}"
             ) from None
         except NoCount as why:
             raise RunFailure(
@@ -66,7 +68,7 @@ class Output:
         if found is None:
             return
         if found.number is None:
-            self._measured.not_read(name, f"its pattern {pattern.text!r} matched a line without a number", line.text)
+            self._measured.not_read(name, f"its pattern '{pattern.text}' matched a line without a number", line.text)
             return
         self._tell(name, found)
 

@@ -91,15 +91,16 @@ class Command:
         self._selector.close()
 
     def read(self, seconds: float) -> Iterator[tuple[bytes, bool]]:
-        """What was printed since, in pieces, each with whether it came by stdout; waits so long for the first of it.
+        """What was printed since, in pieces, each with whether it came by stdout; waits so long for the first of it. What came by both
+        comes by stdout first: a program that fails says why on stderr, and says it last.
 
         `ending` is set once the command has ended and all that it printed has been read. Raises NotFound where there is no such
         program, RunFailure where it could not be started or its keeper was killed.
         """
-        ready = [key.fd for key, _ in self._selector.select(seconds)]
-        for descriptor in ready:
-            if descriptor in self._streams and (data := self._take(descriptor)):
-                yield data, self._streams[descriptor]
+        ready = {key.fd for key, _ in self._selector.select(seconds)}
+        for descriptor, stdout in self._streams.items():
+            if descriptor in ready and (data := self._take(descriptor)):
+                yield data, stdout
         if self._control.fileno() in ready and self._listen():
             yield from self._rest()
             self.ending = self._read_ending()

@@ -190,6 +190,18 @@ def test_where_setup_fails_the_run_does(call: Any, study: Path) -> None:
         call(setup=["no-such-program"])
 
 
+def test_a_flood_of_setups_is_read_and_what_it_leaves_behind_ends_with_it(
+    call: Any, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [0]
+    monkeypatch.setattr(command, "_log", lambda data: seen.__setitem__(0, seen[0] + len(data)))
+    (study / "train.py").write_text('import os\nprint(f\'{{"top1": {0.5 if os.path.exists("made") else 0}}}\')')
+    flood = "setsid sleep 600 & echo $! > pid; head -c 20000000 /dev/zero | tr '\\0' x; touch made"
+    assert call(setup=["bash", "-c", flood]).metrics["top1"] == 0.5
+    assert gone(int((study / "pid").read_text()))
+    assert seen[0] > 20_000_000
+
+
 PAUSE = "import os, signal, subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'], start_new_session=True)\n"
 PAUSE += "open('pids', 'w').write(f'{os.getpid()} {child.pid}')\nos.rename('pids', 'up')\nprint('ready', flush=True)\nsignal.pause()\n"
 

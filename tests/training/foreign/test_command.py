@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ablate.errors import Diverged, Interrupted, NotFound, RunFailure
 from ablate.study.records import Context
 from ablate.study.values.run import Run
 from ablate.training.foreign import attempt, command
+from ablate.training.foreign.process import Command
 
 ROOT = Path(__file__).resolve().parents[3]
 LEAVE = "import json, os, sys; print(json.dumps({'top1': 0.5})); "
@@ -133,6 +135,14 @@ def test_a_flood_is_read_to_its_end_and_a_line_without_end_is_cut(script: Any, m
     source = "import os\nfor _ in range(200): os.write(1, b'x' * 100000)\nos.write(1, b'\\nacc 0.5\\n')\n"
     assert script(source, metrics={"acc": "acc ([0-9.]+)"}).metrics["acc"] == 0.5
     assert seen[0] == 20_000_000 + len("\nacc 0.5\n")
+
+
+def test_why_a_command_failed_is_its_last_line_whatever_it_printed_just_before(tmp_path: Path) -> None:
+    words = ["bash", "-c", "echo 'ValueError: x' >&2; echo epoch 1; touch there; exec sleep 600"]
+    with Command(words, tmp_path, dict(os.environ)) as running:
+        while not (tmp_path / "there").exists():
+            time.sleep(0.01)
+        assert list(running.read(5)) == [(b"epoch 1\n", True), (b"ValueError: x\n", False)]
 
 
 def test_a_stop_signal_asks_the_command_and_gives_the_run_back(script: Any, told: Any, tmp_path: Path) -> None:

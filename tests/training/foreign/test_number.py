@@ -17,6 +17,7 @@ from ablate.errors import Diverged, RunFailure
 from ablate.study.records import Context
 from ablate.study.values.run import Run
 from ablate.training.foreign.measured import Measured
+from ablate.training.foreign.number import AFTER, COMMA, OF, Unreadable, number_at
 from ablate.training.foreign.output import Output
 
 NUMBER_PATTERNS = (
@@ -277,3 +278,13 @@ def test_no_line_breaks_the_reader(lines: list[str], pattern: str) -> None:
 def test_long_lines_come_to_an_end() -> None:
     for line in ("1e-5 " * 10_000, "-1" * 30_000, "a." * 30_000, "loss " + "[" * 60_000, "\x1b[" * 30_000):
         assert outcome([line], r"loss (\S+)") is None
+
+
+@pytest.mark.parametrize(("text", "advice"), [("560/597", OF), ("3 / 4", None), ("3/x", AFTER), ("1,5", COMMA)])
+def test_a_share_is_told_how_it_is_written(text: str, advice: str | None) -> None:
+    try:
+        number_at(text, 0, len(text), lambda place: False)
+        found = None
+    except Unreadable as error:
+        found = error.advice
+    assert found == advice

@@ -14,7 +14,7 @@ from ablate.study.records import Context, Outcome
 from ablate.study.values.run import Run
 from ablate.training.foreign import measured as measured_module
 from ablate.training.foreign.measured import FLUSH_SECONDS, Measured
-from ablate.training.foreign.output import LAST_LINES, LONGEST_SHOWN, Output
+from ablate.training.foreign.output import KEPT, LONGEST_SHOWN, Output
 
 
 def read(
@@ -170,7 +170,7 @@ def test_the_last_lines_are_kept_and_cut() -> None:
     output = Output(Measured(Run("a", "b", 0, {}, {"metrics": {}}), Context(Path("."))))
     for number in range(1000):
         output.take(f"{number} " + "x" * 1000, stdout=True)
-    assert len(output.last) == LAST_LINES
+    assert len(output.last) == KEPT
     assert output.last[-1].startswith("999 x")
     assert {len(line) for line in output.last} == {LONGEST_SHOWN}
 
