@@ -267,13 +267,19 @@ def test_what_a_page_says_or_asks_for_is_noted(driven: Browser, tmp_path: Path) 
 
 
 def test_print_shows_every_row_and_no_control(shown: Browser) -> None:
+    width = f"{SCORES}.offsetWidth"
+    on_screen = shown.eval(width)
     shown.media(kind="print")
     shown.eval("window.dispatchEvent(new Event('beforeprint'))")
     seen = "[...document.querySelectorAll('.tools, .tool, nav, #tip')].filter((one) => one.checkVisibility())"
     assert shown.eval(f"{seen}.length") == 0
     assert shown.eval(f"{ROWS}.length") == ARMS
     assert shown.eval(f"getComputedStyle({SCORES}.closest('.scroll')).overflow") == "visible"
+    assert shown.eval(width) < 0.85 * on_screen, "wide tables fit paper"
     shown.until("[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('svg.main-svg'))")
+    boxes = "[...document.querySelectorAll('.figure .plot')].map((plot) => plot.getBoundingClientRect())"
+    overlap = f"{boxes}.filter((one, place, all) => all.some((other, at) => at !== place && one.top < other.bottom && other.top < one.bottom))"
+    assert shown.eval(f"{overlap}.length") == 0, "each figure has the page's width to itself"
     assert shown.pdf().startswith(b"%PDF-")
 
 
