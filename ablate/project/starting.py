@@ -49,7 +49,11 @@ tables:
   arms:
     rows: refinements
     columns: [top1, loss]
-    claims: [c > none]              # gets a verdict: supported, undecided or contradicted
+    claims: [c > none]              # gets a verdict: holds, undecided or contradicted
+
+labels:                             # how people read the names; claims and options keep the names
+  refinements=c: cosine decay
+  refinements=l: label smoothing
 """
 
 

@@ -52,12 +52,10 @@ class _Headline:
     def __init__(self, study: Study, table: Table) -> None:
         self.study, self.table = study, table
         self.column: Column = labelled(table).columns[0]
-        steps = {arm.name: arm.step for arm in study.arms if arm.step}
         self.names, read = Names(table), labelled(table).rows
+        steps = _steps(study, self.names)
         self.lines = [
-            _Line(
-                row, fmt.plain(self.names.effect(steps[row.arm]) if row.arm in steps else self._said(row, each)), cell
-            )
+            _Line(row, fmt.plain(steps.get(row.arm or "") or self._said(row, each)), cell)
             for row, each in zip(table.rows, read, strict=True)
             if (cell := row.cells.get(self.column.key)) is not None
         ]
@@ -96,6 +94,21 @@ class _Headline:
         if self.column.better not in ("higher", "lower"):
             return f"raises {self.metric}" if up else f"lowers {self.metric}"
         return "helps" if up == (self.column.better == "higher") else "hurts"
+
+
+def _steps(study: Study, names: Names) -> dict[str, str]:
+    """The steps of a path as people read them, by arm: a member that is added, or the level that is stepped to."""
+    arms = {arm.name: arm for arm in study.arms}
+    members = {factor.name for factor in study.factors if factor.members}
+    said = {}
+    for arm in study.arms:
+        if arm.step and arm.previous:
+            before = arms[arm.previous].levels
+            levels = [
+                names.level(name, to) for name, to in arm.levels.items() if name not in members and before[name] != to
+            ]
+            said[arm.name] = levels[0] if levels else names.effect(arm.step)
+    return said
 
 
 def answer(study: Study, tables: Sequence[Table], entry: StudyEntry, command: str) -> tuple[Sentence, ...]:
@@ -236,17 +249,16 @@ def _claims(tables: Sequence[Table]) -> Iterator[Sentence]:
 
 
 def _runs(entry: StudyEntry, command: str) -> Sentence:
-    parts = [f"{say.progress([entry])}, {say.cost([entry])}", say.when([entry]), _most(say.trained_on([entry]))]
-    parts += [f"code {_most(code)}" for code in [say.trained_by([entry])] if code]
+    hardware, code = _most(say.trained_on([entry])), _most(say.trained_by([entry]))
+    parts = [f"{say.progress([entry])}, {say.cost([entry])}", say.when([entry]), hardware, code and f"code {code}"]
     return Sentence(f"{'; '.join(part for part in parts if part)}. Command: {command}")
 
 
-def _most(shares: str) -> str:
+def _most(shares: Sequence[str]) -> str:
     """The most frequent of several, and how many more there are: `a9e0293ec409 (21 runs) and 5 more`."""
-    first, *rest = shares.split("; ")
-    if not rest:
-        return first.rpartition(" (")[0]
-    return f"{first} and {len(rest)} more"
+    if len(shares) < 2:
+        return "".join(shares).rpartition(" (")[0]
+    return f"{shares[0]} and {len(shares) - 1} more"
 
 
 def _largest(lines: Sequence[_Line]) -> list[_Line]:

@@ -27,7 +27,7 @@ def render_index(collection: Collection) -> str:
             progress=f"{say.progress(studies)}, {say.cost(studies)}",
             answer=[_answer(study) for study in studies if study.page and study.answer],
             when=say.when(studies),
-            hardware=say.trained_on(studies),
+            hardware="; ".join(say.trained_on(studies)),
             claims=_chips(say.verdicts(studies)),
             papers=[_paper(paper) for paper in collection.papers],
             version=__version__,

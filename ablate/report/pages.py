@@ -24,6 +24,8 @@ MADE = "Made by `make reports`; do not edit."
 """On every page: tells it from a file written by hand."""
 FEW = 24
 """Tables of more rows are folded."""
+MOST_CODES = 3
+"""How many of the codes that trained are named."""
 DIFFERS = "What differs"
 
 _PLACE = re.compile(r"(?<![\w./:~\\-])(?:\\?~)?/(?:[^\s/:;,()]+/)+([^\s/:;,()]+)")
@@ -192,10 +194,11 @@ def _claims(papers: Iterable[Paper]) -> list[str]:
 
 def _made_with(studies: Sequence[StudyEntry]) -> list[str]:
     hardware, code = say.trained_on(studies), say.trained_by(studies)
-    blocks = [f"Hardware: {escape(without_places(hardware))}."] if hardware else []
+    blocks = [f"Hardware: {escape(without_places('; '.join(hardware)))}."] if hardware else []
     present = f"{_span('ablate report STUDY')} tells which results were trained by other code than the present."
     again = f" {said}." if (said := say.trained_again(studies)) else ""
-    return [*blocks, f"Code: {escape(code)}.{again} {present}"] if code else blocks
+    more = f" and {len(code) - MOST_CODES} more" if len(code) > MOST_CODES else ""
+    return [*blocks, f"Code: {escape('; '.join(code[:MOST_CODES]))}{more}.{again} {present}"] if code else blocks
 
 
 def _unreadable(file: str) -> str:

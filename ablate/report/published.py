@@ -209,12 +209,12 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {fmt.plain(word)}" for word, number in counts.items() if number) or fmt.MISSING
 
 
-def trained_on(studies: Iterable[StudyEntry]) -> str:
-    """`AMD EPYC, 2 threads (54 runs), NVIDIA H200 (12 runs)`, the most used first; empty where nothing is done."""
+def trained_on(studies: Iterable[StudyEntry]) -> list[str]:
+    """`AMD EPYC, 2 threads (54 runs)`, `NVIDIA H200 (12 runs)`: the most used first; empty where nothing is done."""
     return _shares(run.hardware for run in runs_of(studies).values())
 
 
-def trained_by(studies: Iterable[StudyEntry]) -> str:
+def trained_by(studies: Iterable[StudyEntry]) -> list[str]:
     """The code that trained the runs, as `trained_on` says the hardware."""
     return _shares(run.code for run in runs_of(studies).values())
 
@@ -230,7 +230,7 @@ def trained_again(studies: Iterable[StudyEntry]) -> str:
     return f"{len(again)} runs were compared with later code: {equal} came out bit-equal"
 
 
-def _shares(names: Iterable[str]) -> str:
+def _shares(names: Iterable[str]) -> list[str]:
     total = Counter(name for name in names if name)
     ordered = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))
-    return "; ".join(f"{fmt.plain(name)} ({number} run{'' if number == 1 else 's'})" for name, number in ordered)
+    return [f"{fmt.plain(name)} ({number} run{'' if number == 1 else 's'})" for name, number in ordered]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ablate.parts.packages import absent
 from ablate.study.assign.metric_files import absent_package
@@ -38,14 +39,33 @@ def lint(problems: Problems, study: Study) -> None:
 
 def _confounded(problems: Problems, study: Study) -> None:
     for factor in study.factors:
+        before = _levels_before(study, factor)
         for level, key in _single_changes(problems, factor) if not factor.together else ():
-            if len(level.sets) > 1:
+            changed = _changed(level.sets, before.get(level.name, {}))
+            if len(changed) > 1:
                 problems.warn(
                     key,
                     "confounded",
-                    f"{level.name} sets {len(level.sets)} fields at once ({', '.join(level.sets)}): "
+                    f"{level.name} changes {len(changed)} fields at once ({', '.join(changed)}): "
                     "their effects cannot be told apart; `together: true` says that they are meant as one.",
                 )
+
+
+def _levels_before(study: Study, factor: Factor) -> dict[str, Mapping[str, Any]]:
+    """What the level before sets, for each level of a factor that a path steps to."""
+    arms = {arm.name: arm for arm in study.arms}
+    sets = {level.name: level.sets for level in factor.levels}
+    steps = [(arm.levels[factor.name], arms[arm.previous].levels[factor.name]) for arm in study.arms if arm.previous]
+    return {here: sets[before] for here, before in steps if here != before}
+
+
+def _changed(sets: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """The fields that differ between two levels, one of which may set nothing."""
+    return [
+        path
+        for path in dict.fromkeys([*sets, *before])
+        if path not in sets or path not in before or sets[path] != before[path]
+    ]
 
 
 def _single_changes(problems: Problems, factor: Factor) -> Iterator[tuple[Level, Key]]:

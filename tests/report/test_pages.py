@@ -45,8 +45,8 @@ def test_the_words_of_a_study(table1: Table) -> None:
     assert say.when([one]) == "2023-11-14 to 2023-11-15"
     assert say.when([replace(one, runs={"r": RUNS["cpu0"]})]) == "2023-11-14"
     assert say.when([]) == ""
-    assert say.trained_on([one]) == "a GPU (6 runs); an EPYC, 2 threads (3 runs)"
-    assert say.trained_by([one]) == "c0de (9 runs)"
+    assert say.trained_on([one]) == ["a GPU (6 runs)", "an EPYC, 2 threads (3 runs)"]
+    assert say.trained_by([one]) == ["c0de (9 runs)"]
     assert say.counted(say.verdicts([one])) == "1 holds, 1 contradicted, 1 undecided, 1 not testable"
     assert say.counted(say.agreements([one])) == "4 agrees, 1 differs"
     assert say.counted(say.verdicts([])) == "—"
@@ -78,7 +78,7 @@ def test_a_run_that_two_studies_share_counts_once() -> None:
     one = study()
     other = study(name="other", runs={"cpu0": RUNS["cpu0"], "new": RunEntry("done", DAY, "a GPU", "c0de")})
     assert say.progress([one, other]) == "10 of 13 runs done, 1 failed"
-    assert say.trained_on([one, other]) == "a GPU (7 runs); an EPYC, 2 threads (3 runs)"
+    assert say.trained_on([one, other]) == ["a GPU (7 runs)", "an EPYC, 2 threads (3 runs)"]
     index = markdown_pages(Collection("results.db", (Paper("lee2024", (one, other)),)))["README.md"]
     assert "\n| **all** | 2 of 2 | full scale | 10 of 13 | 2023-11-14 to 2023-11-15 | — | — |\n" in index
 

@@ -26,6 +26,23 @@ def test_a_level_that_sets_several_fields(read: Any) -> None:
     assert warnings(read, text) == ["s.yaml:6: factors.o.levels.adam: confounded"]
 
 
+def test_levels_of_a_path_are_told_from_the_level_before(read: Any) -> None:
+    text = """
+study: s
+factors:
+  step:
+    levels:
+      old: {schedule.name: step}
+      cosine: {schedule.name: cosine}
+      more: {schedule.name: cosine, mixup.alpha: 0.2}
+      both: {schedule.name: cosine, optimizer.lr: 0.01}
+design: {path: [step]}
+baseline: {step: old}
+"""
+    assert warnings(read, text) == ["s.yaml:9: factors.step.levels.both: confounded"]
+    assert "changes 2 fields at once (optimizer.lr, mixup.alpha)" in read(text).warnings[0].message
+
+
 def test_a_factor_with_one_level(read: Any) -> None:
     text = "study: s\nfactors:\n  lr: {path: optimizer.lr, levels: [0.1]}\nbaseline: {lr: 0.1}"
     assert warnings(read, text) == ["s.yaml:3: factors.lr: no-effect"]
