@@ -62,7 +62,7 @@ def check_sources(study: Study) -> Study:
         if held is not None and (outside := list(_outside(study, tree.inner, held))):
             what = f"{_listed(outside)} {'is' if len(outside) == 1 else 'are'} code of the study's and"
             where = _lies_outside(tree, plural=len(outside) > 1)
-            advice = _move([name.rpartition("/")[0] for name in outside]) if outside[0].startswith("../") else ""
+            advice = _move([name.rpartition("/")[0] for name in outside if name.startswith("../")])
             problems.add(_SOURCE, "absent-file", f"{what} {where}.{advice}")
     problems.stop()
     return study
@@ -85,6 +85,8 @@ def _lies_outside(tree: Tree, *, plural: bool = False) -> str:
 
 def _move(folders: list[str]) -> str:
     """Where the study's file would lie in what is copied, and all of these folders with it."""
+    if not folders:
+        return ""
     return f" Move the study's file into {posixpath.commonpath(folders)}, beside the code, or keep both in one git repository."
 
 

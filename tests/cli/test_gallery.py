@@ -48,7 +48,7 @@ REAL = {
     "jax": ["jax", "absl", "sklearn"],
     "keras": ["keras", "torch", "sklearn"],
     "lightgbm": ["lightgbm", "sklearn"],
-    "lightning": ["lightning", "jsonargparse", "sklearn"],
+    "lightning": ["lightning", "jsonargparse", "docstring_parser", "typeshed_client", "sklearn"],
     "notebook": ["papermill", "ipykernel"],
     "r": [],
     "sklearn": ["sklearn"],

@@ -151,6 +151,7 @@ def test_a_subset_may_be_written_in_another_order(read: Any, lee: str) -> None:
             f"{{f: {{subsets: {{{', '.join(f'm{i}: ' for i in range(15))}}}}}}}",
             'factors.f.subsets: too-many',
         ),
+        ("{f: {path: epochs, levels: [1, 2], together: 3}}", 'factors.f.together: wrong-type'),
     ],
 )  # fmt: skip
 def test_mistakes_in_factors(mistakes: Any, factors: str, line: str) -> None:
