@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # import mode importlib puts no folder of tests there
 
@@ -22,6 +23,10 @@ from ablate.parts.declare import Part
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# no example of a property test is judged by how long it took: other work may have had the cores
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # a suite started in the background inherits ignored signals, and its grids would too
 for number in (signal.SIGINT, signal.SIGHUP):

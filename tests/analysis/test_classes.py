@@ -13,7 +13,7 @@ from ablate.analysis import build_table
 from ablate.analysis.classes import MACRO, WEIGHTED, class_report, reported_confusion
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
 def test_the_report_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     """On the classes that occur: scikit-learn, too, leaves the others out."""

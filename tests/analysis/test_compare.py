@@ -57,7 +57,7 @@ def test_welch_holm_is_scipy_with_statsmodels() -> None:
         assert found[key].ci95 == pytest.approx(tuple(theirs[i].confidence_interval(0.975)), rel=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     theirs = multipletests(p_values, method="holm")[1] if p_values else []

@@ -43,7 +43,7 @@ def test_p_is_that_of_scipys_multivariate_t(df: int, baseline_n: int, ns: tuple[
         assert distributions.dunnett_p(t, df, baseline_n, ns) == pytest.approx(1 - inside, abs=3e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0, 8), st.integers(2, 200), st.integers(2, 12), st.lists(st.integers(2, 12), min_size=1, max_size=9))
 def test_p_lies_between_one_test_and_bonferroni(t: float, df: int, baseline_n: int, ns: list[int]) -> None:
     one = distributions.two_sided_p(t, df)
@@ -51,7 +51,7 @@ def test_p_lies_between_one_test_and_bonferroni(t: float, df: int, baseline_n: i
     assert one - 1e-9 <= adjusted <= min(1.0, len(ns) * one) + 1e-9
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(4, 60), st.lists(st.integers(3, 8), min_size=1, max_size=7))
 def test_the_critical_value_has_p_005(df: int, ns: list[int]) -> None:
     critical = distributions.dunnett_critical(df, 3, tuple(sorted(ns)))

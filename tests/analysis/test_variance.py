@@ -37,7 +37,7 @@ def slow_prior(variances: Sequence[float], dfs: Sequence[int]) -> tuple[float, f
     return d0, math.exp(centre + float(special.psi(d0 / 2)) - math.log(d0 / 2))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.floats(-3, 3), st.integers(1, 12)), min_size=2, max_size=20),
     st.floats(-6, 6),
@@ -183,7 +183,7 @@ def test_a_table_is_what_the_rule_says(maker: Any, factor: Any, seed: int) -> No
 VALUES = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=3, max_size=5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(VALUES, min_size=2, max_size=6), st.booleans())
 def test_decided_is_where_the_interval_leaves_out_zero(drawn: list[list[float]], path: bool) -> None:
     samples = [sample(str(i), *values) for i, values in enumerate(drawn)]

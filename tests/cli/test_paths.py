@@ -36,7 +36,7 @@ def usable(name: str) -> bool:
 
 def names(test: Callable[[str], None]) -> Callable[[str], None]:
     """Odd names, those that were misread once and any others."""
-    test = settings(max_examples=60, deadline=None, derandomize=True, database=None)(given(NAMES.filter(usable))(test))
+    test = settings(max_examples=60, derandomize=True, database=None)(given(NAMES.filter(usable))(test))
     for name in ODD:
         test = example(name)(test)
     return test
@@ -104,7 +104,7 @@ def test_the_trials_of_a_tuning_are_exported_to_the_file_that_is_named(name: str
         assert [entry.name for entry in place.iterdir()] == [name]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(NAMES.filter(usable))
 def test_a_database_of_any_name_is_that_file_for_every_command(call, tiny: Path, fill, name: str) -> None:
     if not tiny.with_name("source.db").exists():

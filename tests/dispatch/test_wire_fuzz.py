@@ -42,7 +42,7 @@ ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-MODEST = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+MODEST = settings(max_examples=150, derandomize=True, database=None)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -232,7 +232,6 @@ def explore(
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,
-                deadline=None,
                 derandomize=True,
                 suppress_health_check=checks,
                 database=None,

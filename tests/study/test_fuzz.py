@@ -25,7 +25,7 @@ from ablate.study.recipes.transforms import transforms
 from ablate.study.values.metrics import METRICS
 from ablate.study.values.study import Study
 
-MODEST = settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+MODEST = settings(max_examples=100, derandomize=True, suppress_health_check=list(HealthCheck))
 
 SAMPLE = """
 study: sample

@@ -123,7 +123,7 @@ SMALL = Image.fromarray(RNG.integers(0, 256, (9, 11, 3), dtype=np.uint8))
 FILES = [encode(SMALL, kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(FILES), st.data())
 def test_any_damage_is_an_image_or_a_bad_image(content: bytes, data: st.DataObject) -> None:
     damaged = bytearray(content)

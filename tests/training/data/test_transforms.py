@@ -50,7 +50,7 @@ def noise(count: int, shape: tuple[int, int, int], seed: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(lists, shapes, st.integers(0, 2**31), st.integers(1, 50), st.integers(0, 1000))
 def test_any_list_follows_from_seed_epoch_and_id_alone(
     listed: Any, shape: tuple[int, int, int], seed: int, epoch: int, start: int

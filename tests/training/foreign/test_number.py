@@ -151,7 +151,7 @@ TAILS = ("", " ", ", acc", " (best)", "\tend", ", acc 3", " (best 0.1)")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(value=VALUES, tail=st.sampled_from(TAILS), pattern=st.sampled_from(PATTERNS))
 def test_a_printed_number_is_read_exactly_or_the_run_fails(name: str, value: float, tail: str, pattern: str) -> None:
     text = FORMATS[name](value)
@@ -268,7 +268,7 @@ LINES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(lines=st.lists(LINES, max_size=5), pattern=st.sampled_from([*PATTERNS, r"(?P<epoch>\S+) m (\S+)|m (\S+)", r"()m", r"(?P<step>.?)(.*)"]))  # fmt: skip
 def test_no_line_breaks_the_reader(lines: list[str], pattern: str) -> None:
     found = outcome(lines, pattern)
