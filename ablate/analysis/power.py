@@ -12,7 +12,6 @@ figure is always the same, and good to half a percent.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -29,7 +28,6 @@ TESTS = (*variance.TESTS, "pooled-holm", "paired-holm")
 MOST = 1000
 """Replicates that are thought of at the most."""
 _DRAWS, _MOST_DRAWN = 20_000, 400_000
-_RELATIVE = 4 * sys.float_info.epsilon  # as brentq's rtol
 
 
 def detectable(n: int, comparisons: int, test: str = "moderated") -> float | None:
@@ -142,36 +140,7 @@ def _drawn(df: int, arms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _falling_root(f: Callable[[float], float], high: float) -> float:
-    """Where the falling function `f` crosses zero between 0 and `high`, to 1e-6.
+    """Where the falling function `f` crosses zero between 0 and `high`."""
+    from scipy import optimize
 
-    Brent's method, operation by operation as `scipy.optimize.brentq` has it: to import that takes longer than all roots of a page.
-    """
-    last, now, across = 0.0, high, 0.0
-    f_last, f_now, f_across = f(last), f(now), 0.0
-    before = step = 0.0
-    if 0.0 in (f_last, f_now):
-        return last if f_last == 0 else now
-    for _ in range(100):
-        if f_last != 0 and f_now != 0 and (f_last < 0) != (f_now < 0):
-            across, f_across = last, f_last
-            before = step = now - last
-        if abs(f_across) < abs(f_now):
-            last, now, across = now, across, now
-            f_last, f_now, f_across = f_now, f_across, f_now
-        near = (1e-6 + _RELATIVE * abs(now)) / 2
-        half = (across - now) / 2
-        if f_now == 0 or abs(half) < near:
-            break
-        if abs(before) > near and abs(f_now) < abs(f_last):
-            if last == across:
-                tried = -f_now * (now - last) / (f_now - f_last)
-            else:
-                to_last, to_across = (f_last - f_now) / (last - now), (f_across - f_now) / (across - now)
-                tried = -f_now * (f_across * to_across - f_last * to_last) / (to_across * to_last * (f_across - f_last))
-            before, step = (step, tried) if 2 * abs(tried) < min(abs(before), 3 * abs(half) - near) else (half, half)
-        else:
-            before = step = half
-        last, f_last = now, f_now
-        now += step if abs(step) > near else math.copysign(near, half)
-        f_now = f(now)
-    return now
+    return float(optimize.brentq(f, 0.0, high, xtol=1e-6))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.dispatch.contract.executor import run_folder
-from ablate.errors import NotFound, UsageError, nearest
+from ablate.errors import NotFound, UsageError, few, nearest
 from ablate.project.calls import folder_of
 from ablate.project.telling import tell
 from ablate.study.code import git
@@ -60,7 +60,7 @@ def check_sources(study: Study) -> Study:
             if posixpath.normpath(posixpath.join(tree.inner, cwd)).startswith(".."):
                 problems.add(("trainer", "cwd"), "unsupported", f"{cwd} {_lies_outside(tree)}.{_move([cwd])}")
         if held is not None and (outside := list(_outside(study, tree.inner, held))):
-            what = f"{_listed(outside)} {'is' if len(outside) == 1 else 'are'} code of the study's and"
+            what = f"{few(outside, _SHOWN)} {'is' if len(outside) == 1 else 'are'} code of the study's and"
             where = _lies_outside(tree, plural=len(outside) > 1)
             advice = _move([name.rpartition("/")[0] for name in outside if name.startswith("../")])
             problems.add(_SOURCE, "absent-file", f"{what} {where}.{advice}")
@@ -72,11 +72,6 @@ def _working_folders(study: Study) -> list[str]:
     """The folders that commands run in, without those that are known when a run starts."""
     named = (str((run.trainer or {}).get("cwd") or "") for run in study.runs)
     return [cwd for cwd in dict.fromkeys(named) if cwd and "{" not in cwd]
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return f"{', '.join(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _lies_outside(tree: Tree, *, plural: bool = False) -> str:

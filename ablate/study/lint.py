@@ -21,6 +21,8 @@ MIN_SEEDS = 3
 BUDGETS = ("epochs", "data.fraction", "data.limit", "early_stopping.patience")
 """What decides how much training an arm gets."""
 
+_UNSET = object()  # None is a value
+
 
 def lint(problems: Problems, study: Study) -> None:
     """Add a warning for each questionable choice in a study that has been read without mistakes."""
@@ -62,11 +64,7 @@ def _levels_before(study: Study, factor: Factor) -> dict[str, Mapping[str, Any]]
 
 def _changed(sets: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     """The fields that differ between two levels, one of which may set nothing."""
-    return [
-        path
-        for path in dict.fromkeys([*sets, *before])
-        if path not in sets or path not in before or sets[path] != before[path]
-    ]
+    return [path for path in {**sets, **before} if sets.get(path, _UNSET) != before.get(path, _UNSET)]
 
 
 def _single_changes(problems: Problems, factor: Factor) -> Iterator[tuple[Level, Key]]:

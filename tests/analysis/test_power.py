@@ -2,17 +2,14 @@
 
 import itertools
 import math
-import random
 from typing import Any
 
 import numpy as np
 import pytest
 from golden_texts import raising
-from scipy import optimize, special
 
 from ablate.analysis import build_table, power
 from ablate.analysis.compare import compare_steps, compare_with_baseline
-from ablate.analysis.power import _falling_root
 from ablate.analysis.values import Sample
 
 
@@ -115,16 +112,3 @@ def test_errors_say_what_is_allowed() -> None:
         power.detectable(3, 0)
     with raising(ValueError):
         power.replicates_needed(0, 2)
-
-
-def test_a_root_is_scipys_to_the_last_bit() -> None:
-    draw = random.Random(1)
-    for place in range(500):
-        a, b, bent = draw.uniform(0.01, 5), draw.uniform(0.1, 4), draw.choice([0.5, 1, 3])
-
-        def falling(x: float, a: float = a, b: float = b, bent: float = bent, waved: int = place % 2) -> float:
-            return a - b * x**bent - waved * float(special.ndtr(x - a))
-
-        if falling(0.0) > 0:
-            assert _falling_root(falling, 5000.0) == optimize.brentq(falling, 0.0, 5000.0, xtol=1e-6)
-    assert _falling_root(lambda x: -x, 1.0) == 0.0

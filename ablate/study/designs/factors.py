@@ -49,7 +49,7 @@ def read_factors(problems: Problems, value: object) -> tuple[Factor, ...]:
 
 def _together(problems: Problems, key: Key, value: object) -> bool:
     if not isinstance(value, bool | None):
-        problems.add(key, "wrong-type", f"must be true or false, not {show(value)}.")
+        problems.refuse(key, "true or false", value)
     return value is True
 
 
