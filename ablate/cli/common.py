@@ -88,7 +88,7 @@ def few_collections() -> Iterator[None]:
     """Meanwhile Python seldom looks for cycles: a large study's tables are a million objects that all live to the end, and each look
     goes through them."""
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(500_000, 50, 100)
     try:
         yield
     finally:

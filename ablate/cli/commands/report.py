@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 WRITTEN = OF_STUDIES
 
 
+@few_collections()
 def report(
     study: StoredStudyArgument = None,
     table: Annotated[
@@ -129,8 +130,7 @@ def report(
     if instead:
         _tell(store, loaded, study, table, out, scale, since, figures, json=json_)
         return
-    with few_collections():
-        tables, page = _report(written, store, loaded, study, table, out, scale, details=details)
+    tables, page = _report(written, store, loaded, study, table, out, scale, details=details)
     if open_ and page is not None:
         _open(page)
     planned = _say_what_is_left(store, loaded, study, db)
@@ -174,8 +174,7 @@ def _publish(experiments: Path | None, out: Path | None, db: str | None, given: 
     from ablate.project.publishing import publish
 
     refuse_with_all(given)
-    with few_collections():
-        published = publish(experiments or Path("experiments"), out or Path("reports"), db)
+    published = publish(experiments or Path("experiments"), out or Path("reports"), db)
     print(published.summary)
     say(f"written: {published.index} (open it in a browser), {published.markdown}")
     if published.problems:
