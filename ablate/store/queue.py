@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from ablate.store import host as hosts
 from ablate.store import transitions
-from ablate.store.codec import chunks, clean, stored_run, to_json
+from ablate.store.codec import clean, stored_run, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.schema import arms, artifacts, attempts, request_runs, runs
@@ -245,12 +245,8 @@ def requeue(tx: Tx, run_ids: Collection[str], reason: str, request_key: int) -> 
 
 
 def _select(tx: Tx, run_ids: Collection[str], states: tuple[str, ...]) -> list[AnyRow]:
-    found: list[AnyRow] = []
-    for part in chunks(sorted(set(run_ids))):
-        where = sa.and_(runs.c.run_id.in_(part), runs.c.state.in_(states))
-        statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt).where(where)
-        found += tx.execute(statement.order_by(runs.c.id).with_for_update()).all()
-    return found
+    statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt).where(runs.c.state.in_(states))
+    return list(tx.among(statement.order_by(runs.c.id).with_for_update(), runs.c.run_id, sorted(set(run_ids))))
 
 
 def set_environment(

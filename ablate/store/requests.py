@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.errors import NotFound
-from ablate.store.codec import chunks, clean, from_json, sets_of, to_json
+from ablate.store.codec import clean, from_json, sets_of, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.queries import meant
 from ablate.store.schema import attempts, request_runs, requests, runs, studies, study_runs
@@ -169,10 +169,7 @@ def _first_results(tx: Tx, keys: Sequence[int]) -> dict[int, float]:
         .where(attempts.c.state == "done", sa.func.coalesce(study_runs.c.is_parent, sa.false()) == sa.false())
         .group_by(requests.c.id)
     )
-    found: dict[int, float] = {}
-    for part in chunks(keys):
-        found.update((key, ended) for key, ended in tx.execute(statement.where(requests.c.id.in_(part))))
-    return found
+    return dict(tx.among(statement, requests.c.id, keys))
 
 
 def asked_by(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[Asker, ...]]:
@@ -190,9 +187,7 @@ def asked_by(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[Asker, ...]]:
         .order_by(studies.c.name, studies.c.profile, studies.c.variant, requests.c.text)
     )  # fmt: skip
     found: dict[str, list[Asker]] = defaultdict(list)
-    for part in chunks(list(run_ids)):
-        for row in tx.execute(statement.where(runs.c.run_id.in_(part))):
-            found[row.run_id].append(
-                Asker(row.name, row.profile or None, sets_of(row.variant), row.text, bool(row.present))
-            )
+    for row in tx.among(statement, runs.c.run_id, run_ids):
+        asker = Asker(row.name, row.profile or None, sets_of(row.variant), row.text, bool(row.present))
+        found[row.run_id].append(asker)
     return {run_id: tuple(items) for run_id, items in found.items()}
