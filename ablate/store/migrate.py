@@ -121,9 +121,8 @@ def _check_file(location: Location, header: Header, read_only: bool) -> None:
         # Every process may create the empty file; the tables are made under the lock.
         if not os.access(folder, os.W_OK, effective_ids=_EFFECTIVE):
             raise NoSpaceOrPermission(f"{location.shown} cannot be created: this user may not write in {folder}")
-        with suppress(
-            FileExistsError
-        ):  # never opened once it is there: closing it would drop the locks of this process
+        # Never opened once it is there: closing it would drop the locks of this process.
+        with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         header.read(path)
         return

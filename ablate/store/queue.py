@@ -154,9 +154,8 @@ def expire(tx: Tx) -> None:
         reason = None if again is None else _why_lapsed(tx, again)
         if reason is not None:
             assert again is not None
-            alive = min(
-                tx.now, max(again.started, again.expires - again.ttl)
-            )  # found out later, perhaps the next morning
+            # Found out later, perhaps the next morning.
+            alive = min(tx.now, max(again.started, again.expires - again.ttl))
             transitions.lose(tx, Held(row.run, row.number, current.counted), reason, ended=alive)
 
 

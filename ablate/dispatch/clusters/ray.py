@@ -52,7 +52,8 @@ class RayExecutor:
             asked = self._asked()
             places = self._places(asked)
             count = max(1, min(request.workers or places, most, request.limit or most))
-            limits, may_replace = shares(request.limit, count), self._may_replace(count)
+            limits = shares(request.limit, count)
+            may_replace = self._options.get("max_replaced", REPLACED_EACH * count)
             return follow_grid(
                 request, failed, lambda grid, request: RayFleet(self._ray, grid, request, asked, limits, may_replace)
             )
@@ -120,9 +121,6 @@ class RayExecutor:
                 "memory= or resources.NAME=."
             )
         return places
-
-    def _may_replace(self, count: int) -> int:
-        return int(self._options.get("max_replaced", REPLACED_EACH * count))
 
 
 class RayFleet(Fleet):

@@ -95,7 +95,6 @@ class SlurmExecutor:
         """What submitit is told, from our options."""
         given = self._options
         cores = given["cpus_per_task"]
-        extra = {"requeue": True, **given.get("extra", {})}
         direct = ("partition", "account", "qos", "gres", "gpus_per_node", "mem", "constraint", "nodelist", "exclude", "setup")  # fmt: skip
         return {
             **{name: given[name] for name in direct if name in given},
@@ -105,7 +104,7 @@ class SlurmExecutor:
             "srun_args": [f"--cpus-per-task={cores}"],  # since Slurm 22.05, srun no longer takes over the job's
             "signal_delay_s": given["signal_delay"],
             "wckey": None,
-            "additional_parameters": extra,
+            "additional_parameters": {"requeue": True, **given.get("extra", {})},
         }
 
 
