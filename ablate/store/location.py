@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import urllib.parse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,12 +108,6 @@ def _file(path: str) -> Location:
     return Location(shown=path, path=named.resolve(), named=named)
 
 
-def file_uri(path: Path, options: str) -> str:
-    """`file:` URI for `sqlite3.connect(uri=True)`; every odd character of the path is quoted. The host is empty, so that
-    two slashes at the start of the path name none."""
-    return f"file://{urllib.parse.quote(os.fsencode(path))}?{options}"
-
-
 def is_wal(path: Path, header: Header) -> bool:
     """Whether the file's header says write-ahead log: bytes 18 and 19 are 2 then, else 1 (SQLite's fileformat2)."""
     return header.read(path)[18:20] == b"\x02\x02"
@@ -207,6 +201,5 @@ def file_system(folder: Path, mountinfo: str | None = None) -> str | None:
 
 
 def _unescape(point: str) -> str:
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        point = point.replace(code, character)
-    return point
+    """Blanks and backslashes of a path, which the mount table writes as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point)
