@@ -29,8 +29,7 @@ class SQLite:
     now = sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")
 
     def __init__(self, location: Location, timeout: float) -> None:
-        assert location.path is not None
-        self.location, self.path, self.timeout = location, location.path, timeout
+        self.location, self.path, self.timeout = location, location.file, timeout
         self.in_wal = False  # as far as this process has seen to it
         self._readers: dict[bool, Engine] = {}
 
