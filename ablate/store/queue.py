@@ -18,10 +18,9 @@ from ablate.store import transitions
 from ablate.store.codec import clean, stored_run, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.host import WorkerInfo
-from ablate.store.schema import arms, artifacts, attempts, request_runs, runs
+from ablate.store.schema import arms, attempts, request_runs, runs
 from ablate.store.transitions import Held, hold, is_attempt
 from ablate.store.values import TTL, Claim
-from ablate.study.records import Artifact
 
 _parents = runs.alias("parents")
 
@@ -106,7 +105,6 @@ def _claim(tx: Tx, request_key: int, worker: WorkerInfo, ttl: float, barred: Col
         worker=worker.name,
         request_key=request_key,
         ttl=ttl,
-        parent_artifacts=_files_of(tx, row.parent) if row.parent else (),
         needed_by_child=bool(tx.connection.scalar(_CHILDREN, {"run_id": row.run_id})),
     )
 
@@ -129,13 +127,6 @@ def _lease(tx: Tx, key: int, number: int, worker: WorkerInfo, ttl: float) -> dic
         "environment": "{}",
         "details": "{}",
     }
-
-
-def _files_of(tx: Tx, run_id: str) -> tuple[Artifact, ...]:
-    newest = sa.and_(artifacts.c.run == runs.c.id, artifacts.c.attempt == runs.c.attempt)
-    columns = (artifacts.c.kind, artifacts.c.path, artifacts.c.size, artifacts.c.sha256)
-    rows = tx.execute(sa.select(*columns).join(runs, newest).where(runs.c.run_id == run_id))
-    return tuple(Artifact(*row) for row in rows)
 
 
 # Leases ---------------------------------------------------------------------------------------------------------------
