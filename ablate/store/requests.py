@@ -55,15 +55,14 @@ def ask(tx: Tx, study_key: int, study: Study, call: Call, keys: Sequence[int], w
     key = _arrived(tx, call)
     if key is None and call.join:
         key = _newest(tx, study_key, clean(study.text))
-    grows = key is not None
+    known: dict[int, int] = {}
     if key is None:
         new = {"study": study_key, "text": clean(study.text), "set": to_json(sorted(study.sets)), "created": tx.now}
         key = int(tx.execute(sa.insert(requests).values({**said, **new}).returning(requests.c.id)).scalar_one())
         call.sent.append((key, tx.now))
     else:
         tx.execute(sa.update(requests).where(requests.c.id == key).values(said))
-    mine = sa.select(request_runs.c.run, request_runs.c.position).where(request_runs.c.request == key)
-    known = {row.run: row.position for row in tx.execute(mine)} if grows else {}
+        known = positions(tx, key)
     first = 1 + max(known.values(), default=-1)
     new_keys = [run for run in keys if run not in known]
     rows = [
@@ -73,6 +72,12 @@ def ask(tx: Tx, study_key: int, study: Study, call: Call, keys: Sequence[int], w
     if rows:
         tx.execute(sa.insert(request_runs), rows)
     return key
+
+
+def positions(tx: Tx, key: int) -> dict[int, int]:
+    """The place of each run in what a request asks for."""
+    mine = sa.select(request_runs.c.run, request_runs.c.position).where(request_runs.c.request == key)
+    return {row.run: row.position for row in tx.execute(mine)}
 
 
 def _arrived(tx: Tx, call: Call) -> int | None:
