@@ -11,28 +11,24 @@ from ablate.store.transitions import UNDER_WAY
 from ablate.store.values import Info
 
 
-def info(database: Database) -> Info:
-    location = database.location
-
-    def look(tx: Tx) -> Info:
-        count = sa.func.count()
-        rows = {
-            name: int(tx.connection.scalar(sa.select(count).select_from(table)) or 0)
-            for name, table in metadata.tables.items()
-        }
-        by_state = sa.select(runs.c.state, count).group_by(runs.c.state)
-        return Info(
-            url=location.shown,
-            backend=database.dialect.name,
-            server_version=database.dialect.server_version(tx.connection),
-            revision=revision_of(tx, location) or "",
-            size=database.dialect.size(tx.connection),
-            journal_mode=database.dialect.journal_mode(tx.connection),
-            rows=rows,
-            states={state: int(number) for state, number in tx.execute(by_state)},
-        )
-
-    return database.read(look)
+def info(tx: Tx) -> Info:
+    """What the database is and holds."""
+    count = sa.func.count()
+    rows = {
+        name: int(tx.connection.scalar(sa.select(count).select_from(table)) or 0)
+        for name, table in metadata.tables.items()
+    }
+    by_state = sa.select(runs.c.state, count).group_by(runs.c.state)
+    return Info(
+        url=tx.dialect.location.shown,
+        backend=tx.dialect.name,
+        server_version=tx.dialect.server_version(tx.connection),
+        revision=revision_of(tx, tx.dialect.location) or "",
+        size=tx.dialect.size(tx.connection),
+        journal_mode=tx.dialect.journal_mode(tx.connection),
+        rows=rows,
+        states={state: int(number) for state, number in tx.execute(by_state)},
+    )
 
 
 def check(database: Database) -> list[str]:
@@ -46,27 +42,22 @@ def check(database: Database) -> list[str]:
     return database.read_raw(database.dialect.damage) or database.read(look)
 
 
-_ON_NEWEST = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
+def _unlike_its_attempt(state: str) -> AnySelect:
+    """The runs of that state whose newest attempt has another."""
+    newest = sa.and_(attempts.c.run == runs.c.id, attempts.c.number == runs.c.attempt)
+    found = sa.select(runs.c.run_id).outerjoin(attempts, newest)
+    return found.where(runs.c.state == state, attempts.c.state.is_distinct_from(state))
+
 
 _RULES: tuple[tuple[str, AnySelect], ...] = (
-    (
-        "are marked running but have no running attempt",
-        sa.select(runs.c.run_id)
-        .outerjoin(attempts, _ON_NEWEST)
-        .where(runs.c.state == "running", attempts.c.state.is_distinct_from("running")),
-    ),
+    ("are marked running but have no running attempt", _unlike_its_attempt("running")),
     (
         "have a running attempt but are not marked running",
         sa.select(runs.c.run_id)
         .join(attempts, attempts.c.run == runs.c.id)
         .where(attempts.c.state == "running", sa.or_(runs.c.state != "running", runs.c.attempt != attempts.c.number)),
     ),
-    (
-        "are marked done but have no done attempt",
-        sa.select(runs.c.run_id)
-        .outerjoin(attempts, _ON_NEWEST)
-        .where(runs.c.state == "done", attempts.c.state.is_distinct_from("done")),
-    ),
+    ("are marked done but have no done attempt", _unlike_its_attempt("done")),
     (
         "have ended but a request still waits for them",
         sa.select(runs.c.run_id)

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ablate.errors import AblateError, DatabaseGone, NoSpaceOrPermission, StoreError
 from ablate.store import location as places
+from ablate.store.codec import chunks
 from ablate.store.header import File, Header, identity
 from ablate.store.location import Location
 from ablate.store.postgresql import PostgreSQL
@@ -80,6 +81,11 @@ class Tx:
         result = self.connection.execute(statement, values)
         assert isinstance(result, sa.CursorResult)
         return result
+
+    def among(self, statement: AnySelect, column: sa.Column[Any], values: Collection[Any]) -> Iterator[AnyRow]:
+        """The rows whose `column` is one of `values`, however many these are: a chunk of them at a time."""
+        for part in chunks(list(values)):
+            yield from self.execute(statement.where(column.in_(part)))
 
     def upsert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]], update: Sequence[str] = ()) -> None:
         """Insert rows; where a primary key is there already, its columns `update` are set: without any, such a row stays."""

@@ -122,8 +122,8 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self._keys: dict[str, dict[int, int]] = {}
-        self._events: set[tuple[Any, ...]] | None = None
-        self._tunings: set[str] | None = None
+        self._events = {tuple(row) for row in self.tx.execute(sa.select(*_EVENT))}
+        self._tunings = set(self.tx.connection.scalars(sa.select(trials.c.tuning).distinct()))
         self._requests = Requests(self.tx, self.plan)
         self._views: dict[int, _View] = {}
 
@@ -202,9 +202,6 @@ class _Writer:
         self._requests.add_runs(rows, self._of(runs))
 
     def _history(self, rows: list[dict[str, Any]]) -> None:
-        columns = [column for column in events.columns if column.name != "id"]
-        if self._events is None:
-            self._events = {tuple(row) for row in self.tx.execute(sa.select(*columns))}
         new = []
         for row in rows:
             if not self._wanted(row):
@@ -215,14 +212,12 @@ class _Writer:
                 values["attempt"] = self.plan.runs[row["run"]].numbers.get(row["attempt"], row["attempt"])
             if row["study"] is not None:
                 values["study"] = self._of(studies)[row["study"]]
-            if tuple(values[column.name] for column in columns) not in self._events:
+            if tuple(values[column.name] for column in _EVENT) not in self._events:
                 new.append(values)
         self.tx.upsert(events, new)
 
     def _trials(self, rows: list[dict[str, Any]]) -> None:
         """A tuning that is here stays as it is here: its trials were asked for in the light of each other."""
-        if self._tunings is None:
-            self._tunings = set(self.tx.connection.scalars(sa.select(trials.c.tuning).distinct()))
         self.tx.upsert(trials, [row for row in rows if row["tuning"] not in self._tunings])
 
     def _verified(self, rows: list[dict[str, Any]]) -> None:
@@ -250,6 +245,7 @@ class _View:
         return cls(text, {row.run for row in rows}, max((row.position for row in rows), default=-1))
 
 
+_EVENT = [column for column in events.columns if column.name != "id"]
 _MOVED = ("state", "attempt", "counted", "kind", "error", "code")
 _MOVE = (
     sa.update(runs)

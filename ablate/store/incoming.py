@@ -16,6 +16,7 @@ from ablate.store import merge
 from ablate.store.codec import without_folder
 from ablate.store.engine import Tx
 from ablate.store.queries import TUNING
+from ablate.store.requests import positions
 from ablate.store.schema import request_runs, requests, studies
 
 
@@ -24,22 +25,20 @@ class Requests:
 
     def __init__(self, tx: Tx, plan: merge.Plan) -> None:
         self._tx, self._plan = tx, plan
-        self._known: dict[tuple[Any, ...], int] | None = None
+        self._known = self._read()
         self._count: Counter[tuple[Any, ...]] = Counter()
         self._here: dict[int, int] = {}
         self._old: dict[int, dict[int, int]] = {}
 
     def add(self, rows: list[dict[str, Any]], studies_here: Mapping[int, int]) -> None:
         """Insert those that are not here."""
-        if self._known is None:
-            self._known = self._read()
         for row in rows:
             values = {**row, "study": studies_here[row["study"]]}
             own = values.pop("id")
             identity = _numbered(self._count, _identity(values, self._plan.studies[row["study"]][0]))
             if identity in self._known:
                 self._here[own] = self._known[identity]
-                self._old[own] = self._runs_of(self._known[identity])
+                self._old[own] = positions(self._tx, self._known[identity])
                 continue
             new = sa.insert(requests).values(values).returning(requests.c.id)
             self._here[own] = int(self._tx.execute(new).scalar_one())
@@ -67,10 +66,6 @@ class Requests:
         return {
             _numbered(count, _identity(dict(row._mapping), row.name)): row.id for row in self._tx.execute(statement)
         }
-
-    def _runs_of(self, key: int) -> dict[int, int]:
-        mine = sa.select(request_runs.c.run, request_runs.c.position).where(request_runs.c.request == key)
-        return {row.run: row.position for row in self._tx.execute(mine)}
 
 
 _WAIT = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import urllib.parse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +46,15 @@ class Location:
         found += [str(value) for key, value in self.url.query.items() if "pass" in key.lower()]
         return tuple(text for text in found if text)
 
+    @property
+    def file(self) -> Path:
+        """The path of a database that is known to be a file."""
+        assert self.path is not None
+        return self.path
+
     def beside(self, suffix: str) -> Path:
         """The file of that suffix beside a SQLite file, as in `results.db-wal`."""
-        assert self.path is not None
-        return self.path.with_name(self.path.name + suffix)
+        return self.file.with_name(self.file.name + suffix)
 
 
 def locate(given: str) -> Location:
@@ -108,12 +113,6 @@ def _file(path: str) -> Location:
     return Location(shown=path, path=named.resolve(), named=named)
 
 
-def file_uri(path: Path, options: str) -> str:
-    """`file:` URI for `sqlite3.connect(uri=True)`; every odd character of the path is quoted. The host is empty, so that
-    two slashes at the start of the path name none."""
-    return f"file://{urllib.parse.quote(os.fsencode(path))}?{options}"
-
-
 def is_wal(path: Path, header: Header) -> bool:
     """Whether the file's header says write-ahead log: bytes 18 and 19 are 2 then, else 1 (SQLite's fileformat2)."""
     return header.read(path)[18:20] == b"\x02\x02"
@@ -121,9 +120,8 @@ def is_wal(path: Path, header: Header) -> bool:
 
 def refuse_missing(location: Location, header: Header) -> None:
     """NotFound where there is no file to read, StoreError for one that is not a SQLite database."""
-    assert location.path is not None
     try:
-        size = location.path.stat().st_size
+        size = location.file.stat().st_size
         refuse_foreign(location, header)
     except FileNotFoundError:
         size = -1
@@ -142,8 +140,7 @@ def refuse_missing(location: Location, header: Header) -> None:
 def refuse_foreign(location: Location, header: Header) -> None:
     """StoreError for a file that is neither empty nor SQLite's, or lies beside another's log; reads its header and touches
     nothing."""
-    assert location.path is not None
-    start = header.read(location.path)[: len(HEADER)]
+    start = header.read(location.file)[: len(HEADER)]
     if start and start != HEADER:
         raise StoreError(
             f"{location.shown} is not a results database (no SQLite file); it was left as it is. "
@@ -156,10 +153,9 @@ def refuse_foreign(location: Location, header: Header) -> None:
 def _refuse_stale_log(location: Location, header: Header) -> None:
     """StoreError for a file in journal mode DELETE beside a write-ahead log, which is another file's then: SQLite would
     write it into this one. Such is a backup that was copied to where a grid was killed."""
-    assert location.path is not None
     log = location.beside("-wal")
     before = _log(log)
-    if before is not None and not is_wal(location.path, header) and _log(log) == before:
+    if before is not None and not is_wal(location.file, header) and _log(log) == before:
         raise StoreError(
             f"{location.shown} is not the file that {log.name} beside it belongs to, and that log would be written into it; "
             f"both were left as they are. If a backup was put here: `ablate db restore FILE`, where FILE is that backup, or "
@@ -176,10 +172,19 @@ def _log(path: Path) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if status.st_size else None
 
 
+def refuse_place(location: Location) -> None:
+    """NotFound or StoreError where no results database can be, before anything is written there."""
+    folder = location.file.parent
+    if not folder.is_dir():
+        raise NotFound(f"the folder {folder} of the results database {location.shown} does not exist; create it first")
+    refuse_network(location)
+    if location.file.is_dir():
+        raise StoreError(f"{location.shown} is a folder, not a results database")
+
+
 def refuse_network(location: Location, mountinfo: str | None = None) -> None:
-    """StoreError for a folder on a network mount, before anything is written there."""
-    assert location.path is not None
-    kind = file_system(location.path.parent, mountinfo)
+    """StoreError for a folder on a network mount."""
+    kind = file_system(location.file.parent, mountinfo)
     if kind in NETWORK:
         raise StoreError(
             f"{location.shown} lies on a network file system ({kind}), where SQLite can lose results. Use a local disk "
@@ -207,6 +212,5 @@ def file_system(folder: Path, mountinfo: str | None = None) -> str | None:
 
 
 def _unescape(point: str) -> str:
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        point = point.replace(code, character)
-    return point
+    """Blanks and backslashes of a path, which the mount table writes as three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point)

@@ -13,14 +13,13 @@ A result is never replaced, nor is a run of this database ever taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from ablate.errors import StoreError
-from ablate.store.codec import chunks
 from ablate.store.engine import Tx
 from ablate.store.portable import Export, Row
 from ablate.store.schema import arms, attempts, final_metrics, runs, studies
@@ -183,34 +182,24 @@ def _seen(export: Export, plan: Plan, row: Row, name: object) -> None:
 
 
 def _histories(tx: Tx, run_ids: list[str], lock: bool) -> dict[str, History]:
-    found: dict[str, History] = {}
-    for part in chunks(run_ids):
-        statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt).where(runs.c.run_id.in_(part))
-        rows = tx.execute(statement.order_by(runs.c.id).with_for_update() if lock else statement).all()
-        by_key = {row.id: History(row.run_id, row.state, row.attempt) for row in rows}
-        for try_ in _of(tx, attempts, list(by_key)):
-            by_key[try_.run].tries[try_.number] = ((try_.worker, try_.started), try_.state)
-        for metric in _of(tx, final_metrics, list(by_key)):
-            if metric.attempt == by_key[metric.run].attempt:
-                by_key[metric.run].metrics[metric.name] = metric.value
-        found.update((history.run_id, history) for history in by_key.values())
-    return found
-
-
-def _of(tx: Tx, table: sa.Table, keys: list[int]) -> Iterator[Any]:
-    columns = [column for column in table.columns if column.name not in ("environment", "details", "error")]
-    yield from tx.execute(sa.select(*columns).where(table.c.run.in_(keys)))
+    statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt).order_by(runs.c.id)
+    rows = tx.among(statement.with_for_update() if lock else statement, runs.c.run_id, run_ids)
+    by_key = {row.id: History(row.run_id, row.state, row.attempt) for row in rows}
+    tries = sa.select(attempts.c.run, attempts.c.number, attempts.c.worker, attempts.c.started, attempts.c.state)
+    for try_ in tx.among(tries, attempts.c.run, by_key):
+        by_key[try_.run].tries[try_.number] = ((try_.worker, try_.started), try_.state)
+    for metric in tx.among(sa.select(final_metrics), final_metrics.c.run, by_key):
+        if metric.attempt == by_key[metric.run].attempt:
+            by_key[metric.run].metrics[metric.name] = metric.value
+    return {history.run_id: history for history in by_key.values()}
 
 
 def ids_of(tx: Tx, table: sa.Table, names: Mapping[int, Any]) -> dict[int, int]:
     """The keys that rows have here, by the keys that they have in the file."""
-    columns = {"arms": (arms.c.arm_id,), "runs": (runs.c.run_id,), "studies": _STUDY}
-    natural = columns[table.name]
-    here: dict[Any, int] = {}
-    if len(natural) > 1:
-        here = {(row.name, row.profile, row.variant): row.id for row in tx.execute(sa.select(table))}
+    here: dict[Any, int]
+    if table is studies:
+        here = {tuple(name): key for key, *name in tx.execute(sa.select(table.c.id, *_STUDY))}
     else:
-        for part in chunks(list(names.values())):
-            for key, name in tx.execute(sa.select(table.c.id, *natural).where(natural[0].in_(part))):
-                here[name] = key
+        own = {"arms": arms.c.arm_id, "runs": runs.c.run_id}[table.name]
+        here = dict(tx.among(sa.select(own, table.c.id), own, names.values()))
     return {theirs: here[name] for theirs, name in names.items() if name in here}

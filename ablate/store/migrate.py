@@ -104,26 +104,19 @@ def _compare(revision: str, location: Location) -> None:
 
 
 def _check_file(location: Location, header: Header, read_only: bool) -> None:
-    path = location.path
-    assert path is not None
     if read_only:
         places.refuse_missing(location, header)
         if location.beside("-wal").exists():
             places.refuse_network(location)
         return
-    folder = path.parent
-    if not folder.is_dir():
-        raise NotFound(f"the folder {folder} of the results database {location.shown} does not exist; create it first")
-    places.refuse_network(location)
-    if path.is_dir():
-        raise StoreError(f"{location.shown} is a folder, not a results database")
+    places.refuse_place(location)
+    path, folder = location.file, location.file.parent
     if not path.exists():
         # Every process may create the empty file; the tables are made under the lock.
         if not os.access(folder, os.W_OK, effective_ids=_EFFECTIVE):
             raise NoSpaceOrPermission(f"{location.shown} cannot be created: this user may not write in {folder}")
-        with suppress(
-            FileExistsError
-        ):  # never opened once it is there: closing it would drop the locks of this process
+        # Never opened once it is there: closing it would drop the locks of this process.
+        with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         header.read(path)
         return

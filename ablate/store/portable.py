@@ -24,26 +24,11 @@ from typing import Any, BinaryIO
 import sqlalchemy as sa
 
 from ablate.errors import NoSpaceOrPermission, NotFound, StoreError
+from ablate.store import schema
 from ablate.store.backup import whole_file
-from ablate.store.codec import without_folder
+from ablate.store.codec import clean, without_folder
 from ablate.store.engine import Database, Tx
-from ablate.store.schema import (
-    REVISIONS,
-    arms,
-    artifacts,
-    attempts,
-    confusions,
-    epoch_metrics,
-    events,
-    final_metrics,
-    request_runs,
-    requests,
-    runs,
-    studies,
-    study_runs,
-    trials,
-    verified,
-)
+from ablate.store.schema import REVISIONS
 from ablate.store.trials import ENDED
 from ablate.study.values.run import STATES
 from ablate.version import __version__
@@ -52,8 +37,9 @@ FORMAT = "ablate results"
 SCHEMA = 1
 
 ORDER = (
-    studies, arms, runs, attempts, final_metrics, study_runs, requests, request_runs, epoch_metrics, confusions, artifacts,
-    events, trials, verified,
+    schema.studies, schema.arms, schema.runs, schema.attempts, schema.final_metrics, schema.study_runs, schema.requests,
+    schema.request_runs, schema.epoch_metrics, schema.confusions, schema.artifacts, schema.events, schema.trials,
+    schema.verified,
 )  # fmt: skip
 """The tables as they stand in a file: each after those that its rows point at."""
 
@@ -259,21 +245,13 @@ def _check(column: sa.Column[Any]) -> Callable[[Any], bool]:
             return isinstance(value, int) and -_LARGEST <= value < _LARGEST
         if kind is float:
             return isinstance(value, int | float) and abs(value) <= 1.7e308
-        if not isinstance(value, str) or "\x00" in value or not _encodes(value):
+        if not isinstance(value, str) or value != clean(value):
             return False
         if column.name in _JSON:
             return _is_json(value) and (column.name != "parts" or _are_pairs(json.loads(value)))
         return column.name != "state" or value in states
 
     return check
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _are_pairs(value: object) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,9 +62,8 @@ class PostgreSQL:
         """The engine for a read: all of its statements see the same moment."""
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
-    @contextmanager
-    def write_lock(self) -> Iterator[None]:
-        yield
+    def write_lock(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def before_write(self, connection: Connection) -> None:
         pass

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 import sqlalchemy as sa
 
 from ablate.errors import NotFound
-from ablate.store.codec import chunks, from_json, sets_of, variant
+from ablate.store.codec import from_json, sets_of, variant
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.schema import arms, attempts, events, request_runs, runs, studies, study_runs
 from ablate.store.seen import Codes, Seen, look
@@ -30,24 +30,23 @@ def states(tx: Tx, run_ids: Collection[str], *, code: Codes = None) -> dict[str,
     """Where each run stands as seen with `code`; runs that the database does not know are absent."""
     columns = (runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt, runs.c.error, runs.c.kind, runs.c.code)
     found: dict[str, RunState] = {}
-    for part in chunks(list(run_ids)):
-        rows = tx.execute(sa.select(*columns).where(runs.c.run_id.in_(part))).all()
-        seen = look(tx, rows, code) if code is not None else {}
-        for row in rows:
-            view = seen.get(row.id, Seen(row.state, code=row.code))
-            same = view.state == row.state
-            found[row.run_id] = RunState(
-                row.run_id,
-                view.state,
-                attempts=row.attempt,
-                error=row.error if same else None,
-                kind=row.kind if same else None,
-                code=view.code,
-                stale=view.freshness.stale,
-                why_stale=view.freshness.why,
-                code_known=view.freshness.known,
-                verified=view.freshness.verified,
-            )
+    rows = list(tx.among(sa.select(*columns), runs.c.run_id, run_ids))
+    seen = look(tx, rows, code) if code is not None else {}
+    for row in rows:
+        view = seen.get(row.id, Seen(row.state, code=row.code))
+        same = view.state == row.state
+        found[row.run_id] = RunState(
+            row.run_id,
+            view.state,
+            attempts=row.attempt,
+            error=row.error if same else None,
+            kind=row.kind if same else None,
+            code=view.code,
+            stale=view.freshness.stale,
+            why_stale=view.freshness.why,
+            code_known=view.freshness.known,
+            verified=view.freshness.verified,
+        )
     return found
 
 
@@ -95,12 +94,11 @@ def links(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[StudyLink, ...]]:
         .join(runs, runs.c.id == study_runs.c.run)
         .order_by(studies.c.name, studies.c.profile, studies.c.variant, study_runs.c.position)
     )
-    for part in chunks(list(run_ids)):
-        for row in tx.execute(statement.where(runs.c.run_id.in_(part))):
-            levels, aliases = from_json(row.levels), tuple(from_json(row.aliases))
-            name, sets = (row.name, row.profile or None), sets_of(row.variant)
-            link = StudyLink(*name, row.position, row.arm, levels, aliases, row.is_parent, sets)
-            found[row.run_id].append(link)
+    for row in tx.among(statement, runs.c.run_id, run_ids):
+        levels, aliases = from_json(row.levels), tuple(from_json(row.aliases))
+        name, sets = (row.name, row.profile or None), sets_of(row.variant)
+        link = StudyLink(*name, row.position, row.arm, levels, aliases, row.is_parent, sets)
+        found[row.run_id].append(link)
     return {run_id: tuple(items) for run_id, items in found.items()}
 
 
@@ -230,12 +228,8 @@ def timings(tx: Tx) -> list[Timing]:
         .order_by(attempts.c.ended.desc())
     )
     rows = tx.execute(statement).all()
-    recipes: dict[int, AnyRecipe | None] = {}
-    for part in chunks(sorted({row.arm for row in rows})):
-        for key, text, trainer in tx.execute(
-            sa.select(arms.c.id, arms.c.recipe, arms.c.trainer).where(arms.c.id.in_(part))
-        ):
-            recipes[key] = recipe_of(from_json(text)) if trainer is None else None
+    told = tx.among(sa.select(arms.c.id, arms.c.recipe, arms.c.trainer), arms.c.id, {row.arm for row in rows})
+    recipes = {key: recipe_of(from_json(text)) if trainer is None else None for key, text, trainer in told}
     found = (_timing(row, recipes[row.arm]) for row in rows)
     return [timing for timing in found if timing is not None]
 

@@ -15,13 +15,12 @@ import sqlalchemy as sa
 
 from ablate.store import host as hosts
 from ablate.store import transitions
-from ablate.store.codec import chunks, clean, stored_run, to_json
+from ablate.store.codec import clean, stored_run, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.host import WorkerInfo
-from ablate.store.schema import arms, artifacts, attempts, request_runs, runs
+from ablate.store.schema import arms, attempts, request_runs, runs
 from ablate.store.transitions import Held, hold, is_attempt
 from ablate.store.values import TTL, Claim
-from ablate.study.records import Artifact
 
 _parents = runs.alias("parents")
 
@@ -106,7 +105,6 @@ def _claim(tx: Tx, request_key: int, worker: WorkerInfo, ttl: float, barred: Col
         worker=worker.name,
         request_key=request_key,
         ttl=ttl,
-        parent_artifacts=_files_of(tx, row.parent) if row.parent else (),
         needed_by_child=bool(tx.connection.scalar(_CHILDREN, {"run_id": row.run_id})),
     )
 
@@ -131,13 +129,6 @@ def _lease(tx: Tx, key: int, number: int, worker: WorkerInfo, ttl: float) -> dic
     }
 
 
-def _files_of(tx: Tx, run_id: str) -> tuple[Artifact, ...]:
-    newest = sa.and_(artifacts.c.run == runs.c.id, artifacts.c.attempt == runs.c.attempt)
-    columns = (artifacts.c.kind, artifacts.c.path, artifacts.c.size, artifacts.c.sha256)
-    rows = tx.execute(sa.select(*columns).join(runs, newest).where(runs.c.run_id == run_id))
-    return tuple(Artifact(*row) for row in rows)
-
-
 # Leases ---------------------------------------------------------------------------------------------------------------
 
 
@@ -154,9 +145,8 @@ def expire(tx: Tx) -> None:
         reason = None if again is None else _why_lapsed(tx, again)
         if reason is not None:
             assert again is not None
-            alive = min(
-                tx.now, max(again.started, again.expires - again.ttl)
-            )  # found out later, perhaps the next morning
+            # Found out later, perhaps the next morning.
+            alive = min(tx.now, max(again.started, again.expires - again.ttl))
             transitions.lose(tx, Held(row.run, row.number, current.counted), reason, ended=alive)
 
 
@@ -245,12 +235,8 @@ def requeue(tx: Tx, run_ids: Collection[str], reason: str, request_key: int) -> 
 
 
 def _select(tx: Tx, run_ids: Collection[str], states: tuple[str, ...]) -> list[AnyRow]:
-    found: list[AnyRow] = []
-    for part in chunks(sorted(set(run_ids))):
-        where = sa.and_(runs.c.run_id.in_(part), runs.c.state.in_(states))
-        statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt).where(where)
-        found += tx.execute(statement.order_by(runs.c.id).with_for_update()).all()
-    return found
+    statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt).where(runs.c.state.in_(states))
+    return list(tx.among(statement.order_by(runs.c.id).with_for_update(), runs.c.run_id, sorted(set(run_ids))))
 
 
 def set_environment(

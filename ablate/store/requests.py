@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ablate.errors import NotFound
-from ablate.store.codec import chunks, clean, from_json, sets_of, to_json
+from ablate.store.codec import clean, from_json, sets_of, to_json
 from ablate.store.engine import AnyRow, AnySelect, Tx
 from ablate.store.queries import meant
 from ablate.store.schema import attempts, request_runs, requests, runs, studies, study_runs
@@ -55,15 +55,14 @@ def ask(tx: Tx, study_key: int, study: Study, call: Call, keys: Sequence[int], w
     key = _arrived(tx, call)
     if key is None and call.join:
         key = _newest(tx, study_key, clean(study.text))
-    grows = key is not None
+    known: dict[int, int] = {}
     if key is None:
         new = {"study": study_key, "text": clean(study.text), "set": to_json(sorted(study.sets)), "created": tx.now}
         key = int(tx.execute(sa.insert(requests).values({**said, **new}).returning(requests.c.id)).scalar_one())
         call.sent.append((key, tx.now))
     else:
         tx.execute(sa.update(requests).where(requests.c.id == key).values(said))
-    mine = sa.select(request_runs.c.run, request_runs.c.position).where(request_runs.c.request == key)
-    known = {row.run: row.position for row in tx.execute(mine)} if grows else {}
+        known = positions(tx, key)
     first = 1 + max(known.values(), default=-1)
     new_keys = [run for run in keys if run not in known]
     rows = [
@@ -73,6 +72,12 @@ def ask(tx: Tx, study_key: int, study: Study, call: Call, keys: Sequence[int], w
     if rows:
         tx.execute(sa.insert(request_runs), rows)
     return key
+
+
+def positions(tx: Tx, key: int) -> dict[int, int]:
+    """The place of each run in what a request asks for."""
+    mine = sa.select(request_runs.c.run, request_runs.c.position).where(request_runs.c.request == key)
+    return {row.run: row.position for row in tx.execute(mine)}
 
 
 def _arrived(tx: Tx, call: Call) -> int | None:
@@ -169,10 +174,7 @@ def _first_results(tx: Tx, keys: Sequence[int]) -> dict[int, float]:
         .where(attempts.c.state == "done", sa.func.coalesce(study_runs.c.is_parent, sa.false()) == sa.false())
         .group_by(requests.c.id)
     )
-    found: dict[int, float] = {}
-    for part in chunks(keys):
-        found.update((key, ended) for key, ended in tx.execute(statement.where(requests.c.id.in_(part))))
-    return found
+    return dict(tx.among(statement, requests.c.id, keys))
 
 
 def asked_by(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[Asker, ...]]:
@@ -190,9 +192,7 @@ def asked_by(tx: Tx, run_ids: Collection[str]) -> dict[str, tuple[Asker, ...]]:
         .order_by(studies.c.name, studies.c.profile, studies.c.variant, requests.c.text)
     )  # fmt: skip
     found: dict[str, list[Asker]] = defaultdict(list)
-    for part in chunks(list(run_ids)):
-        for row in tx.execute(statement.where(runs.c.run_id.in_(part))):
-            found[row.run_id].append(
-                Asker(row.name, row.profile or None, sets_of(row.variant), row.text, bool(row.present))
-            )
+    for row in tx.among(statement, runs.c.run_id, run_ids):
+        asker = Asker(row.name, row.profile or None, sets_of(row.variant), row.text, bool(row.present))
+        found[row.run_id].append(asker)
     return {run_id: tuple(items) for run_id, items in found.items()}

@@ -39,13 +39,7 @@ def restore(url: str, source: Path) -> Restored:
         raise UsageError(f"{location.shown} is a server, not a file: use pg_restore, or `ablate db import FILE`.")
     target = location.path
     source = written_out(source).absolute()
-    if not target.parent.is_dir():
-        raise NotFound(
-            f"the folder {target.parent} of the results database {location.shown} does not exist; create it first"
-        )
-    if target.is_dir():
-        raise StoreError(f"{location.shown} is a folder, not a results database")
-    places.refuse_network(location)
+    places.refuse_place(location)
     part = target.with_name(f".ablate-{os.getpid()}.restored.part")
     try:
         with _alone(location):
@@ -64,8 +58,7 @@ def restore(url: str, source: Path) -> Restored:
 @contextmanager
 def _alone(location: Location) -> Iterator[None]:
     """No one else has the database open, or opens it meanwhile; StoreError if someone has."""
-    path = location.path
-    assert path is not None
+    path = location.file
     with filelock.file_lock(location.beside(".lock"), location.shown, filelock.PATIENCE):
         if not path.exists():
             yield
@@ -142,8 +135,7 @@ def _swap(location: Location, part: Path, *, itself: bool) -> tuple[str | None, 
 
     The log goes last: a database beside one that is not its own is refused by every command, and restored by another try.
     """
-    target = location.path
-    assert target is not None
+    target = location.file
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     header = Header()
     try:

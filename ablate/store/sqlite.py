@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from ablate.errors import AblateError, NoSpaceOrPermission, StoreError
 from ablate.store import filelock
-from ablate.store.location import Location, file_uri
+from ablate.store.location import Location
 
 WRITE = "ablate_write"
 """Execution option of a connection whose transaction will write."""
@@ -29,33 +29,30 @@ class SQLite:
     now = sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")
 
     def __init__(self, location: Location, timeout: float) -> None:
-        assert location.path is not None
-        self.location, self.path, self.timeout = location, location.path, timeout
+        self.location, self.path, self.timeout = location, location.file, timeout
         self.in_wal = False  # as far as this process has seen to it
         self._readers: dict[bool, Engine] = {}
 
     def engine(self) -> Engine:
         """Reads and writes an existing file (`mode=rw` never creates one)."""
-        engine = self._engine(file_uri(self.path, "mode=rw"), QueuePool)
-        sa.event.listen(engine, "begin", self._begin)
-        return engine
+        return self._engine("mode=rw", QueuePool)
 
     def read_engine(self, *, immutable: bool = False) -> Engine:
         """A connection a transaction, for the way to open the file depends on what lies beside it at that moment."""
         if immutable not in self._readers:
-            engine = self._engine(file_uri(self.path, "mode=ro" + ("&immutable=1" if immutable else "")), NullPool)
-            sa.event.listen(engine, "begin", self._begin)
-            self._readers[immutable] = engine
+            self._readers[immutable] = self._engine("mode=ro" + ("&immutable=1" if immutable else ""), NullPool)
         return self._readers[immutable]
 
     def snapshot(self, engine: Engine) -> Engine:
         """The engine for a read: all of its statements see the same moment, as they do in any SQLite transaction."""
         return engine
 
-    def _engine(self, uri: str, pool: type[sa.Pool]) -> Engine:
-        return sa.create_engine(
-            "sqlite://", creator=lambda: self._connect(uri), poolclass=pool, hide_parameters=True, echo=False
-        )
+    def _engine(self, options: str, pool: type[sa.Pool]) -> Engine:
+        # Every odd character of the path is quoted, and the host is empty, so that two slashes at its start name none.
+        uri = f"{self.path.as_uri()}?{options}"
+        engine = sa.create_engine("sqlite://", creator=lambda: self._connect(uri), poolclass=pool, hide_parameters=True)
+        sa.event.listen(engine, "begin", self._begin)
+        return engine
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         # isolation_level=None: the module's own BEGIN is deferred, and lets two workers claim one run.
@@ -88,10 +85,8 @@ class SQLite:
     def _holder(self) -> str:
         return filelock.holder(self.location.beside("-shm"), self.path)
 
-    @contextmanager
-    def write_lock(self) -> Iterator[None]:
-        with filelock.file_lock(self.location.beside(".lock"), self.location.shown, self.timeout):
-            yield
+    def write_lock(self) -> AbstractContextManager[None]:
+        return filelock.file_lock(self.location.beside(".lock"), self.location.shown, self.timeout)
 
     def before_write(self, connection: Connection) -> None:
         """The first write of a process sets WAL: a published file (journal mode DELETE) changes only when used."""

@@ -18,7 +18,7 @@ from ablate.store.engine import TIMEOUT, Database, Tx
 from ablate.store.host import WorkerInfo
 from ablate.store.requests import Call
 from ablate.store.seen import Codes
-from ablate.store.values import TTL, Claim, Clock, Counts, Imported, Info, StoredStudy
+from ablate.store.values import TTL, Claim, Clock, Counts, Imported, StoredStudy
 from ablate.study.values.study import Study
 
 P = ParamSpec("P")
@@ -185,8 +185,7 @@ class Store:
 
     # The database itself --------------------------------------------------------------------------------------------
 
-    def info(self) -> Info:
-        return admin.info(self._db)
+    info = _reads(admin.info)
 
     def check(self) -> list[str]:
         """Everything that is wrong with the database, in sentences; empty where it is whole."""

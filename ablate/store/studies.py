@@ -6,14 +6,14 @@ under a lock that is held until the request waits for them: a run that ends mean
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from ablate.errors import UsageError
 from ablate.store import requests, transitions
-from ablate.store.codec import chunks, clean, to_json, variant
+from ablate.store.codec import clean, to_json, variant
 from ablate.store.engine import AnyRow, Tx
 from ablate.store.requests import Call
 from ablate.store.schema import arms, request_runs, runs, studies, study_runs
@@ -133,24 +133,17 @@ def _insert_missing(tx: Tx, wanted: list[Run]) -> None:
     tx.upsert(runs, rows)
 
 
-def _arm_keys(tx: Tx, arm_ids: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for part in chunks(list(arm_ids)):
-        rows = tx.execute(sa.select(arms.c.arm_id, arms.c.id).where(arms.c.arm_id.in_(part)))
-        found.update((row.arm_id, row.id) for row in rows)
-    return found
+def _arm_keys(tx: Tx, arm_ids: Collection[str]) -> dict[str, int]:
+    rows = tx.among(sa.select(arms.c.arm_id, arms.c.id), arms.c.arm_id, arm_ids)
+    return {row.arm_id: row.id for row in rows}
 
 
 def _stored(tx: Tx, run_ids: list[str], *, lock: bool = False) -> dict[str, AnyRow]:
     """What is known of these runs; `lock` keeps their states as they are until the transaction ends."""
-    found: dict[str, AnyRow] = {}
-    columns = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt)
-    for part in chunks(run_ids):
-        statement = columns.where(runs.c.run_id.in_(part))
-        if lock:
-            statement = statement.order_by(runs.c.id).with_for_update()
-        found.update((row.run_id, row) for row in tx.execute(statement))
-    return found
+    statement = sa.select(runs.c.id, runs.c.run_id, runs.c.state, runs.c.attempt)
+    if lock:
+        statement = statement.order_by(runs.c.id).with_for_update()
+    return {row.run_id: row for row in tx.among(statement, runs.c.run_id, run_ids)}
 
 
 # The present design ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
-from ablate.store.codec import LONGEST_TEXT, chunks, clean, from_json, number, to_json
+from ablate.store.codec import LONGEST_TEXT, clean, from_json, number, to_json
 from ablate.store.engine import AnyRow, Tx
 from ablate.store.schema import trials
 from ablate.store.values import StoredTrial
@@ -22,10 +22,9 @@ ENDED = ("complete", "pruned", "failed")
 def read(tx: Tx, tunings: Collection[str]) -> dict[str, tuple[StoredTrial, ...]]:
     """The trials of each tuning, by number; a tuning without any has none."""
     found: dict[str, list[StoredTrial]] = defaultdict(list)
-    for part in chunks(list(tunings)):
-        statement = sa.select(trials).where(trials.c.tuning.in_(part)).order_by(trials.c.tuning, trials.c.number)
-        for row in tx.execute(statement):
-            found[row.tuning].append(_stored(row))
+    statement = sa.select(trials).order_by(trials.c.tuning, trials.c.number)
+    for row in tx.among(statement, trials.c.tuning, tunings):
+        found[row.tuning].append(_stored(row))
     return {tuning: tuple(items) for tuning, items in found.items()}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
-from ablate.study.records import Artifact
 from ablate.study.values.run import Run
 
 TTL = 60.0
@@ -31,8 +30,8 @@ class Clock:
 class Claim:
     """A run that a worker holds. `(run.run_id, attempt)` is the fencing token that every later write carries.
 
-    `attempt` counts the executions of this run from 1. `parent_artifacts` are the files of the run that this one starts
-    from, in that run's own folder. `needed_by_child`: another run of the database starts from this one's weights.
+    `attempt` counts the executions of this run from 1. `needed_by_child`: another run of the database starts from this
+    one's weights.
     """
 
     run: Run
@@ -40,7 +39,6 @@ class Claim:
     worker: str
     request_key: int
     ttl: float
-    parent_artifacts: tuple[Artifact, ...] = ()
     needed_by_child: bool = False
 
 

@@ -29,26 +29,18 @@ from ablate.tuning.recipes import CannotTrain, parents_of, runs_of, tuning_key
 Prepare = Callable[[Study, int], object]
 
 
-@dataclass
-class _Open:
-    """A trial that has not ended, with its runs."""
-
-    trial: StoredTrial
-    runs: tuple[Run, ...]
-
-
 @dataclass(eq=False)
 class _Arm:
-    """One arm's side of a session."""
+    """One arm's side of a session; by number, what its trials cost, those that have not ended, and the runs of all."""
 
     arm: Arm
     key: str
     epochs: int
     asker: Asker
     costs: dict[int, Cost] = field(default_factory=dict)
-    open: dict[int, _Open] = field(default_factory=dict)
+    open: dict[int, StoredTrial] = field(default_factory=dict)
     pruned: set[str] = field(default_factory=set)
-    saved: dict[int, tuple[Run, ...]] = field(default_factory=dict)
+    runs: dict[int, tuple[Run, ...]] = field(default_factory=dict)
     ended: int = 0
 
 
@@ -97,7 +89,7 @@ class Session:
             return {
                 run.run_id: f"{side.arm.name} trial {number}" + (f" seed {run.seed}" if len(runs) > 1 else "")
                 for side in self._arms
-                for number, runs in side.saved.items()
+                for number, runs in side.runs.items()
                 for run in runs
             }
 
@@ -131,8 +123,8 @@ class Session:
         with self._lock:
             self._curves.setdefault(run.run_id, {}).update(found)
             for side in self._arms:
-                for number, item in side.open.items():
-                    if run.run_id in item.trial.run_ids and self._verdict(side, number, item, run, epoch):
+                for number, trial in side.open.items():
+                    if run.run_id in trial.run_ids and self._verdict(side, trial, run, epoch):
                         return f"trial {number} was pruned by {self.tuning.pruner} after epoch {epoch}"
         return None
 
@@ -173,9 +165,9 @@ class Session:
             )
             side.ended += not is_open
             if trial.run_ids:
-                side.saved[trial.number] = runs_of(tuning, arm, trial.params)
+                side.runs[trial.number] = runs_of(tuning, arm, trial.params)
             if is_open:
-                side.open[trial.number] = _Open(trial, side.saved.get(trial.number, ()))
+                side.open[trial.number] = trial
             elif trial.state == "pruned":
                 side.pruned.update(trial.run_ids)
         return side
@@ -199,12 +191,12 @@ class Session:
             self._arms[self._arms.index(side)] = self._recalled(side.arm, side.key)  # another asker was faster
             self._save()
             return
-        side.open[number] = _Open(trial, runs)
+        side.open[number] = trial
         side.costs[number] = Cost(self._epochs(runs), open=True)
         if error is not None:
             self._end(side, number, End("failed", error=error), Cost(0))
             return
-        side.saved[number] = runs
+        side.runs[number] = runs
         self._save()
         strange = [run.run_id for run in runs if run.run_id not in side.pruned]
         states = self._store.states(strange)
@@ -216,57 +208,61 @@ class Session:
 
     def _settle(self) -> None:
         """Tell every open trial that has ended."""
-        open_ids = [run_id for side in self._arms for item in side.open.values() for run_id in item.trial.run_ids]
-        parents = [run.parent for side in self._arms for item in side.open.values() for run in item.runs if run.parent]
+        open_ids = [run_id for side in self._arms for trial in side.open.values() for run_id in trial.run_ids]
+        runs = [run for side in self._arms for number in side.open for run in side.runs.get(number, ())]
+        parents = [run.parent for run in runs if run.parent]
         states = self._store.states([*open_ids, *parents])
         ended = [
             run_id for run_id in open_ids if run_id in states and states[run_id].state not in ("queued", "running")
         ]
         results = self._store.results(ended) if ended else {}
         for side in list(self._arms):
-            for number, item in list(side.open.items()):
-                end = self._end_of(item, states, results)
+            for number, trial in list(side.open.items()):
+                own = side.runs.get(number, ())
+                end = self._end_of(trial, own, states, results)
                 if end is None:
                     continue
-                cost = cost_of(results, item.trial.run_ids, self._epochs(item.runs))
+                cost = cost_of(results, trial.run_ids, self._epochs(own))
                 if end.state == "complete" and not cost.epochs:  # a script that told final numbers alone
-                    cost = replace(cost, epochs=self._epochs(item.runs))
+                    cost = replace(cost, epochs=self._epochs(own))
                 if not self._end(side, number, end, cost):
                     break
 
-    def _end_of(self, item: _Open, states: Mapping[str, RunState], results: Mapping[str, RunResult]) -> End | None:
-        if not item.trial.run_ids:  # the asker was killed before it could say that such a recipe cannot be
+    def _end_of(
+        self, trial: StoredTrial, runs: Sequence[Run], states: Mapping[str, RunState], results: Mapping[str, RunResult]
+    ) -> End | None:
+        if not trial.run_ids:  # the asker was killed before it could say that such a recipe cannot be
             return End("failed", error="its values conflict")
-        parents = [states[run.parent].state for run in item.runs if run.parent is not None and run.parent in states]
+        parents = [states[run.parent].state for run in runs if run.parent is not None and run.parent in states]
         dead = [state for state in parents if state in DEAD]
         if dead:
             return End("failed", error=f"a run that it starts from is {dead[0]}")
-        return end_of(item.trial.run_ids, states, results, self.tuning.metric)
+        return end_of(trial.run_ids, states, results, self.tuning.metric)
 
     def _end(self, side: _Arm, number: int, end: End, cost: Cost) -> bool:
         """Save and tell how a trial ended; False where another asker did, and this arm was recalled."""
         ended = replace(
-            side.open[number].trial, state=end.state, value=end.value, error=end.error, epochs=cost.epochs,
+            side.open[number], state=end.state, value=end.value, error=end.error, epochs=cost.epochs,
             seconds=cost.seconds, attributes=side.asker.notes(number),
         )  # fmt: skip
         if not self._store.end_trial(ended):
             self._arms[self._arms.index(side)] = self._recalled(side.arm, side.key)
             return False
-        item = side.open.pop(number)
+        del side.open[number]
         side.asker.tell(number, end.state, end.value)
         side.ended += 1
         side.costs[number] = cost
         if end.state == "pruned":
-            side.pruned.update(item.trial.run_ids)
+            side.pruned.update(ended.run_ids)
         return True
 
-    def _verdict(self, side: _Arm, number: int, item: _Open, run: Run, epoch: int) -> bool:
+    def _verdict(self, side: _Arm, trial: StoredTrial, run: Run, epoch: int) -> bool:
         epochs, from_0 = self._epochs([run]), 0 in self._curves.get(run.run_id, {})  # as a script may count
         if epoch == epochs or (from_0 and epoch == epochs - 1):
             return False  # it ends here anyway
-        curve = mean_curve([self._curves.get(run_id, {}) for run_id in item.trial.run_ids])
+        curve = mean_curve([self._curves.get(run_id, {}) for run_id in trial.run_ids])
         reached = [at for at in curve if at <= epoch]  # all of them are told, whatever the first verdict is
-        verdicts = [side.asker.judge(number, at, curve[at]) for at in reached]
+        verdicts = [side.asker.judge(trial.number, at, curve[at]) for at in reached]
         return any(verdicts)
 
     def _epochs(self, runs: Sequence[Run]) -> int:
@@ -276,7 +272,7 @@ class Session:
 
     def _waiting(self) -> int:
         """Runs that a worker has or can claim."""
-        run_ids = {run_id for side in self._arms for item in side.open.values() for run_id in item.trial.run_ids}
+        run_ids = {run_id for side in self._arms for trial in side.open.values() for run_id in trial.run_ids}
         states = self._store.states(run_ids)
         return sum(state.state in ("queued", "running") for state in states.values())
 
@@ -299,7 +295,7 @@ class Session:
         arms: list[Arm] = []
         runs: dict[str, Run] = {}
         for side in self._arms:
-            for number, own in sorted(side.saved.items()):
+            for number, own in sorted(side.runs.items()):
                 name = f"{side.arm.name}#{number}"
                 made = replace(side.arm, arm_id=own[0].arm_id, recipe=own[0].recipe, trainer=own[0].trainer)
                 arms.append(replace(made, name=name, merged_into=None))

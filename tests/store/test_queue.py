@@ -11,7 +11,7 @@ from ablate.store import host as hosts
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.store.values import Claim, Clock, Counts
-from ablate.study.records import Artifact, EpochRecord, Outcome
+from ablate.study.records import EpochRecord, Outcome
 from ablate.study.values.run import Run
 
 Make = Callable[..., Any]
@@ -67,11 +67,10 @@ def test_a_child_waits_for_its_parent(store: Store, make_run: Make, make_study: 
     assert first is not None
     assert (first.run, first.needed_by_child) == (parent, True)
     assert store.claim(key, remote()) is None
-    weights = Artifact("checkpoint", "last.pt", 3, "ab" * 32)
-    store.finish(first, replace(DONE, artifacts=(weights,)), 1.0)
+    store.finish(first, DONE, 1.0)
     second = store.claim(key, remote())
     assert second is not None
-    assert (second.run, second.parent_artifacts, second.needed_by_child) == (child, (weights,), False)
+    assert (second.run, second.needed_by_child) == (child, False)
 
 
 @pytest.mark.parametrize("end", ["fail", "cancel", "prune"])

@@ -19,7 +19,7 @@ from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.declare import Options
 from ablate.dispatch.elsewhere import gridfile
-from ablate.dispatch.elsewhere.follow import Crew, nobody_left
+from ablate.dispatch.elsewhere.follow import Crew, Fleet, nobody_left
 from ablate.dispatch.elsewhere.reach import follow_grid, said_error, shares, work_for
 from ablate.dispatch.engines.command import ENGINE
 from ablate.errors import AblateError, UsageError
@@ -60,7 +60,7 @@ class CommandExecutor:
         return words
 
 
-class ProcessFleet:
+class ProcessFleet(Fleet):
     """The commands of one grid. Each leads a group of its own, so that a Ctrl-C at the terminal reaches it through us alone."""
 
     def __init__(self, grid: Path, commands: list[list[str]], database: str) -> None:
@@ -81,9 +81,6 @@ class ProcessFleet:
         news = [events.WorkerEnded(str(number), self._fate(number)) for number in silent if number not in self._told]
         self._told.update(silent)
         return Crew(len(self._processes) - len(gone), news=tuple(news))
-
-    def dismiss(self) -> None:
-        """A worker that has not begun finds nothing to claim, and leaves."""
 
     def stop(self) -> None:
         self._signal(signal.SIGTERM)

@@ -22,7 +22,7 @@ from ablate.dispatch.contract.signals import SIGNALS, listening
 from ablate.dispatch.contract.slots import visible_gpus
 from ablate.dispatch.declare import Options
 from ablate.dispatch.elsewhere import gridfile
-from ablate.dispatch.elsewhere.follow import Crew, nobody_left
+from ablate.dispatch.elsewhere.follow import Crew, Fleet, nobody_left
 from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, EngineStop, serve
 from ablate.dispatch.elsewhere.reach import follow_grid, refuse_sqlite, said_error, shares, work_for
 from ablate.dispatch.engines.ray import ENGINE
@@ -52,7 +52,8 @@ class RayExecutor:
             asked = self._asked()
             places = self._places(asked)
             count = max(1, min(request.workers or places, most, request.limit or most))
-            limits, may_replace = shares(request.limit, count), self._may_replace(count)
+            limits = shares(request.limit, count)
+            may_replace = self._options.get("max_replaced", REPLACED_EACH * count)
             return follow_grid(
                 request, failed, lambda grid, request: RayFleet(self._ray, grid, request, asked, limits, may_replace)
             )
@@ -121,11 +122,8 @@ class RayExecutor:
             )
         return places
 
-    def _may_replace(self, count: int) -> int:
-        return int(self._options.get("max_replaced", REPLACED_EACH * count))
 
-
-class RayFleet:
+class RayFleet(Fleet):
     """The tasks of one grid, by worker name."""
 
     def __init__(self, ray: Any, grid: Path, request: GridRequest, asked: dict[str, Any], limits: Sequence[int | None],
@@ -149,9 +147,6 @@ class RayFleet:
             if why is not None and not self._stopping:
                 news.append(self._replace(name, why))
         return Crew(len(self._tasks), news=tuple(news))
-
-    def dismiss(self) -> None:
-        """A task that has not begun finds nothing to claim, and leaves."""
 
     def stop(self) -> None:
         """Ray raises SIGINT in the task's main thread, where the worker's own handler takes it."""

@@ -25,7 +25,7 @@ from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import listening
 from ablate.dispatch.declare import Options
 from ablate.dispatch.elsewhere import gridfile
-from ablate.dispatch.elsewhere.follow import Crew, follow, nobody_left
+from ablate.dispatch.elsewhere.follow import Fleet, follow
 from ablate.dispatch.elsewhere.host_worker import WORKER_SIGNALS, EngineStop, serve
 from ablate.dispatch.elsewhere.reach import follow_grid, refuse_sqlite, shares, work_for
 from ablate.dispatch.engines.slurm import ENGINE
@@ -54,7 +54,7 @@ class SlurmExecutor:
     def run(self, request: GridRequest) -> events.GridReport:
         most, failed = work_for(request)
         if not most:
-            return follow(replace(request, more=None), _Nobody())
+            return follow(replace(request, more=None), Fleet())
         count = min(request.workers or 1, most, request.limit or most)
 
         def start(grid: Path, request: GridRequest) -> SlurmFleet:
@@ -95,9 +95,6 @@ class SlurmExecutor:
         """What submitit is told, from our options."""
         given = self._options
         cores = given["cpus_per_task"]
-        extra = {"requeue": True, **given.get("extra", {})}
-        if "reservation" in given:
-            extra["reservation"] = given["reservation"]
         direct = ("partition", "account", "qos", "gres", "gpus_per_node", "mem", "constraint", "nodelist", "exclude", "setup")  # fmt: skip
         return {
             **{name: given[name] for name in direct if name in given},
@@ -107,7 +104,7 @@ class SlurmExecutor:
             "srun_args": [f"--cpus-per-task={cores}"],  # since Slurm 22.05, srun no longer takes over the job's
             "signal_delay_s": given["signal_delay"],
             "wckey": None,
-            "additional_parameters": extra,
+            "additional_parameters": {"requeue": True, **given.get("extra", {})},
         }
 
 
@@ -136,22 +133,6 @@ class SlurmWorker:
     def checkpoint(self) -> Any:
         """What the requeued job calls: the same again. The run has its own checkpoint, and the store knows the rest."""
         return _submitit().helpers.DelayedSubmission(self)
-
-
-class _Nobody:
-    """The fleet of a grid with nothing to do."""
-
-    def look(self) -> Crew:
-        return Crew(0)
-
-    def dismiss(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def end(self) -> None: ...
-
-    def why(self) -> AblateError:
-        return nobody_left("None was started.")
 
 
 def _submitit() -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.elsewhere import gridfile
-from ablate.dispatch.elsewhere.follow import Crew, nobody_left
+from ablate.dispatch.elsewhere.follow import Crew, Fleet, nobody_left
 from ablate.dispatch.elsewhere.reach import said_error
 from ablate.errors import AblateError, RunFailure, UsageError
 
@@ -31,7 +31,7 @@ _HOPELESS = frozenset(
 _LAST_LINES = 8
 
 
-class SlurmFleet:
+class SlurmFleet(Fleet):
     """The jobs of one grid, by worker name, as squeue sees them at most every `every` seconds."""
 
     def __init__(self, grid: Path, jobs: Mapping[str, str], every: float) -> None:

@@ -84,8 +84,12 @@ class GridReport:
         return replace(self, errors=(DatabaseGone("\n".join(said)),))
 
 
+class Event:
+    """Something that happened in a grid."""
+
+
 @dataclass(frozen=True)
-class WorkerStarted:
+class WorkerStarted(Event):
     """A slot's worker is ready after `seconds` of start-up (imports)."""
 
     slot: int
@@ -93,20 +97,20 @@ class WorkerStarted:
 
 
 @dataclass(frozen=True)
-class RunStarted:
+class RunStarted(Event):
     run: Run
     slot: int
     attempt: int
 
 
 @dataclass(frozen=True)
-class RunProgress:
+class RunProgress(Event):
     slot: int
     progress: Progress
 
 
 @dataclass(frozen=True)
-class EpochDone:
+class EpochDone(Event):
     """One epoch is in the store."""
 
     slot: int
@@ -115,7 +119,7 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
-class RunEnded:
+class RunEnded(Event):
     """`state` is `done`, `failed`, `lost`, `released`, `pruned`, `fenced` or `unrecorded`; `seconds` the wall time of this attempt.
 
     `metrics` is empty unless done; `error` says why where it is not done; `kind` is one of `store.values.KINDS` where it
@@ -133,7 +137,7 @@ class RunEnded:
 
 
 @dataclass(frozen=True)
-class WorkerReplaced:
+class WorkerReplaced(Event):
     """A worker process ended, and a fresh one takes the slot's next run."""
 
     slot: int
@@ -141,7 +145,7 @@ class WorkerReplaced:
 
 
 @dataclass(frozen=True)
-class WorkerEnded:
+class WorkerEnded(Event):
     """A worker elsewhere ended before its time, and none takes its place; `reason` is a sentence."""
 
     name: str
@@ -149,7 +153,7 @@ class WorkerEnded:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Waiting(Event):
     """Nothing to do at present; `reason` is a sentence."""
 
     slot: int
@@ -157,26 +161,12 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Stopping:
+class Stopping(Event):
     """A signal arrived: running runs checkpoint and are given back."""
 
     signal: int
 
 
 @dataclass(frozen=True)
-class GridEnded:
+class GridEnded(Event):
     report: GridReport
-
-
-Event = (
-    WorkerStarted
-    | RunStarted
-    | RunProgress
-    | EpochDone
-    | RunEnded
-    | WorkerReplaced
-    | WorkerEnded
-    | Waiting
-    | Stopping
-    | GridEnded
-)

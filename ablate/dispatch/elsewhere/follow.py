@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from ablate.dispatch.contract import events
 from ablate.dispatch.contract.executor import GridRequest
@@ -41,26 +40,24 @@ class Crew:
     hopeless: AblateError | None = None
 
 
-class Fleet(Protocol):
-    """The workers that an engine started for one grid."""
+class Fleet:
+    """The workers that an engine started for one grid; as it stands here, none."""
 
-    def look(self) -> Crew: ...
+    def look(self) -> Crew:
+        return Crew(0)
 
     def dismiss(self) -> None:
-        """Those that have not begun never do."""
-        ...
+        """Those that have not begun never do. Left out where they find nothing to claim, and leave."""
 
     def stop(self) -> None:
         """Dismiss, and ask the others to checkpoint, give back and leave."""
-        ...
 
     def end(self) -> None:
         """End what is left of them, now."""
-        ...
 
     def why(self) -> AblateError:
         """Why none is left although there is work."""
-        ...
+        return nobody_left("None was started.")
 
 
 def follow(request: GridRequest, fleet: Fleet) -> events.GridReport:

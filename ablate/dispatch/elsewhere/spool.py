@@ -31,7 +31,7 @@ from ablate.dispatch.processes import wire
 from ablate.errors import AblateError, DatabaseGone, LeaseLost, NoSpaceOrPermission, StoreError, UsageError
 from ablate.store.host import WorkerInfo, is_dead
 from ablate.store.values import Claim, Counts
-from ablate.study.records import Artifact, EpochRecord, Outcome
+from ablate.study.records import EpochRecord, Outcome
 from ablate.study.values.run import Run
 
 PATIENCE = 30.0
@@ -312,5 +312,4 @@ def _brief(claim: Claim) -> dict[str, Any]:
 
 
 def _claim(packed: Mapping[str, Any]) -> Claim:
-    files = tuple(Artifact(**file) for file in packed.get("parent_artifacts", ()))
-    return Claim(**{**packed, "run": Run(**packed["run"]), "parent_artifacts": files})
+    return Claim(**{**packed, "run": Run(**packed["run"])})

@@ -176,9 +176,8 @@ class Worker:
         except Interrupted as stopped:
             answer = {"kind": "interrupted", "signal": stopped.signal_number}
         except BaseException as error:  # a trainer may call sys.exit
-            if not isinstance(
-                error, AblateError
-            ):  # one of ours says all: its traceback would hide what a script printed last
+            # One of ours says all: its traceback would hide what a script printed last.
+            if not isinstance(error, AblateError):
                 traceback.print_exc()
             failure = asdict(classify(error, run_dir))
             answer = {"kind": "failed", "failure": failure, "seconds": time.monotonic() - started}

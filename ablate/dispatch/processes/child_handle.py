@@ -67,9 +67,8 @@ class Child:
         self.recent = b""
         self._output: int | None = output_ours
         os.set_blocking(output_ours, False)
-        ours.setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_WITHIN
-        )  # a Python timeout would slow receiving too
+        # A Python timeout would slow receiving too.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_WITHIN)
         self._channel = Channel(ours)
         self._watch = _pidfd(self._process.pid)
         self._ended: int | None = None

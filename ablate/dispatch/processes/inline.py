@@ -110,8 +110,11 @@ class InlineRunner(Runner):
         environment = {**self._board.request.environment, **environment}
         lease.set_environment(environment, fingerprint, str(environment.get("device") or self._slot.label))
         assert self._fit is not None
-        with self._second_signal_ends_it():
+        self._board.stop.raises = True
+        try:
             outcome = self._fit(run, context)
+        finally:
+            self._board.stop.raises = False
         return wire.unpack_outcome(json.loads(wire.encode(wire.pack_outcome(outcome))))
 
     def _on_epoch(self, lease: Lease, records: Sequence[EpochRecord]) -> None:
@@ -123,14 +126,6 @@ class InlineRunner(Runner):
         judge = self._board.request.judge
         if judge is not None:
             self._pruned = judge(lease.claim.run, plain) or ""
-
-    @contextlib.contextmanager
-    def _second_signal_ends_it(self) -> Any:
-        self._board.stop.raises = True
-        try:
-            yield
-        finally:
-            self._board.stop.raises = False
 
     def _keep(self, lease: Lease, text: str) -> None:
         """In the attempt's log, as what was printed went to the terminal. An error of ours says all: it has a script's last lines."""
