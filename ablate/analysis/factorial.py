@@ -6,13 +6,12 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from ablate.analysis.layout import baseline_levels
 from ablate.study.values.study import Arm, Study, TableSpec
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _TOLERANCE = 1e-8  # of an entry of the null space's projector, whose true value is 0
 _NAMED = 4  # effects that a confounded one names
@@ -106,8 +105,6 @@ def empty(cells: list[dict[Part, str]], coded: list[dict[Part, str]], parts: Seq
 
 def blocks(seeds: Sequence[int]) -> np.ndarray:
     """Intercept and sum-coded replicates, one row a run."""
-    import numpy as np
-
     order = tuple(dict.fromkeys(seeds))
     block = Part("replicate", tuple(str(seed) for seed in order))
     if len(order) < 2:
@@ -119,8 +116,6 @@ def model_matrix(
     blocks: np.ndarray, terms: Sequence[Term], coded: Sequence[Mapping[Part, str]]
 ) -> tuple[np.ndarray, dict[Term, range]]:
     """The model matrix, one row a run, and where each term's columns stand."""
-    import numpy as np
-
     columns, places, at = [blocks], {}, blocks.shape[1]
     for term in terms:
         kinds = [tuple(row[part] for part in term) for row in coded]
@@ -140,8 +135,6 @@ def _products(codes: Sequence[tuple[float, ...]]) -> list[float]:
 
 def contrasts_of(term: Term, place: range, width: int) -> list[tuple[str, dict[str, str], Any]]:
     """(name, levels, weights over the model's columns) of each effect of a term."""
-    import numpy as np
-
     scale = 2.0 if any(part.two_level for part in term) else 1.0
     found = []
     for labelled in itertools.product(*(part.shown() for part in term)):
@@ -153,7 +146,7 @@ def contrasts_of(term: Term, place: range, width: int) -> list[tuple[str, dict[s
     return found
 
 
-Lost = tuple["np.ndarray", Mapping[Term, range]]
+Lost = tuple[np.ndarray, Mapping[Term, range]]
 """What a model can't see (see `lost`), and where each of its terms stands."""
 
 
@@ -189,8 +182,6 @@ def tell_apart(everything: Lost, only_mains: Lost) -> Tellable:
 
 def _rivals(term: Term, lost: np.ndarray, places: Mapping[Term, range]) -> list[Term]:
     """The terms that the runs can't tell from this one, itself included; none where it stands by itself."""
-    import numpy as np
-
     mine = lost[places[term].start : places[term].stop]
     if float(np.abs(mine).max()) < _TOLERANCE:
         return []
@@ -206,8 +197,6 @@ def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, range], pair
 
     expected   weight of each column of the full model in the estimate's expectation
     """
-    import numpy as np
-
     inside = [pair for pair in pairs if np.abs(expected[_columns(places[pair])]).max() > _TOLERANCE]
     if len(inside) > _SUMMED:
         return f"{name} + parts of {len(inside)} interactions"
@@ -222,8 +211,6 @@ def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, range], pair
 
 def lost(design: np.ndarray, inverse: np.ndarray) -> np.ndarray:
     """What a model can't see: its matrix's null space as a projector, zero where a column stands by itself."""
-    import numpy as np
-
     return np.asarray(np.eye(design.shape[1]) - inverse @ design)
 
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ablate.analysis import distributions, factorial
 from ablate.analysis.compare import LEAST_N, obstacle, other_data, unsound
@@ -20,9 +21,6 @@ from ablate.analysis.layout import distinct
 from ablate.analysis.values import Replicates, Sample, final
 from ablate.analysis.variance import Own, Rule, combined, rule_of
 from ablate.study.values.study import Arm, Study, TableSpec
-
-if TYPE_CHECKING:
-    import numpy as np
 
 RESIDUAL = "residual"
 """What `Cell.test` says of an effect that the model's residual judges."""
@@ -72,8 +70,6 @@ class Fit:
 
 def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, metric: str) -> Fit:
     """Least squares of one metric on blocks, main effects and two-way interactions."""
-    import numpy as np
-
     arms = distinct(arms)
     samples = {arm.arm_id: runs.sample(arm, final(metric), metric) for arm in arms}
     observed = _observations(arms, runs, metric)
@@ -105,8 +101,6 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
 
 def _estimate(weights: np.ndarray, values: np.ndarray) -> float:
     """The weighted sum of the runs; zero where it is no more than what rounding leaves of equal values."""
-    import numpy as np
-
     found = float(weights @ values)
     return 0.0 if abs(found) < _ROUNDING * float(np.abs(weights) @ np.abs(values)) else found
 
@@ -122,8 +116,6 @@ class Planned:
 
 def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
     """What each fit of a table of effects will estimate once all runs are done. Raises StudyError as `arms_of` does."""
-    import numpy as np
-
     for family in families_of(study, spec):
         arms = distinct(family.arms)
         parts = factorial.parts_of(study, spec, arms)
@@ -146,8 +138,6 @@ class _Model:
     """Blocks, main effects and two-way interactions; an effect is the weights over single runs that estimate it."""
 
     def __init__(self, blocks: np.ndarray, parts: Sequence[Part], coded: Sequence[Mapping[Part, str]]) -> None:
-        import numpy as np
-
         mains: list[Term] = [(part,) for part in parts]
         pairs: list[Term] = list(itertools.combinations(parts, 2))
         self._full, self._places = factorial.model_matrix(blocks, [*mains, *pairs], coded)
@@ -167,8 +157,6 @@ class _Model:
 
     def effects(self) -> Iterator[tuple[str, str, Term, dict[str, str], np.ndarray]]:
         """(name, name without what it is confounded with, term, levels, weights over the runs) of each effect."""
-        import numpy as np
-
         full = self._inverse
         short = full if self._short.shape == self._full.shape else np.linalg.pinv(self._short)
         for term in sorted([*self._told.clear, *self._told.among_mains], key=list(self._places).index):
@@ -183,8 +171,6 @@ class _Model:
 
     def residual(self, values: np.ndarray) -> tuple[float, int]:
         """The residual variance of the whole model, 0 where it is none to speak of, with its degrees of freedom."""
-        import numpy as np
-
         df = len(values) - self.rank
         if df == 0:
             return 0.0, 0
@@ -199,8 +185,6 @@ class _Judge:
     def __init__(
         self, test: str, samples: Mapping[str, Sample], arm_ids: Sequence[str], scale: float, residual_df: int
     ) -> None:
-        import numpy as np
-
         order = {arm_id: place for place, arm_id in enumerate(dict.fromkeys(arm_ids))}
         self._arms = [samples[arm_id] for arm_id in order]
         self._places = np.asarray([order[arm_id] for arm_id in arm_ids])
@@ -219,23 +203,17 @@ class _Judge:
     @cached_property
     def _obstacles(self) -> np.ndarray:
         """Which arms no effect can be judged by, each looked at once; only two arms together read other data."""
-        import numpy as np
-
         return np.asarray([bool(obstacle(sample, least=2)) for sample in self._arms])
 
     @cached_property
     def _variances(self) -> tuple[np.ndarray, np.ndarray]:
         """The variance of each arm under the rule, and its degrees of freedom."""
-        import numpy as np
-
         assert self._rule is not None
         judged = [self._rule.of(sample) for sample in self._arms]
         return np.asarray([variance for variance, _ in judged]), np.asarray([df for _, df in judged])
 
     def error(self, weights: np.ndarray) -> tuple[float | None, float, str]:
         """Standard error, degrees of freedom, and why there is none."""
-        import numpy as np
-
         if self._unsound:
             return None, 0.0, self._unsound
         summed = np.bincount(self._places, weights)

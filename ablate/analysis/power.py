@@ -14,14 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import optimize, special
 
 from ablate.analysis import distributions, variance
 from ablate.analysis.compare import LEAST_N
 from ablate.analysis.distributions import ALPHA, POWER
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TESTS = (*variance.TESTS, "pooled-holm", "paired-holm")
 
@@ -96,8 +95,6 @@ def replicates_needed(difference: float, comparisons: int, test: str = "moderate
 @lru_cache(maxsize=256)
 def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> float:
     """The smallest effect sum(weight * mean) that is decided where each arm is judged by a variance of its own."""
-    from scipy import special
-
     reach = _reach(weights, n, comparisons, test)
     sd = math.sqrt(sum(weight * weight for weight in weights) / n)
 
@@ -110,9 +107,6 @@ def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str) ->
 
 def _reach(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> np.ndarray:
     """Half the width of the effect's interval in studies whose true variance is 1 everywhere, one for each draw."""
-    import numpy as np
-    from scipy import special
-
     df, squares = n - 1, np.square(weights)
     drawn, judged, d0 = _drawn(df, len(weights))
     if test == "welch-holm":
@@ -131,8 +125,6 @@ def _drawn(df: int, arms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     A table of effects asks for the same ones once for each of its effects.
     """
-    import numpy as np
-
     draws = max(1000, min(_DRAWS, _MOST_DRAWN // arms))
     drawn = np.random.default_rng(0).chisquare(df, (draws, arms)) / df
     d0, s0_squared = variance.fit(drawn, df)
@@ -141,6 +133,4 @@ def _drawn(df: int, arms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _falling_root(f: Callable[[float], float], high: float) -> float:
     """Where the falling function `f` crosses zero between 0 and `high`."""
-    from scipy import optimize
-
     return float(optimize.brentq(f, 0.0, high, xtol=1e-6))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ablate.analysis import claims, curves, digits, effects, notes, units
+from ablate.analysis import claims, curves, digits, notes, units
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, empty_table
 from ablate.analysis.scale import comparison, scale_of
@@ -35,7 +35,9 @@ def build_table(
     """
     runs = Replicates(study, results)
     if table.kind == "effect":
-        built = effects.effects_of_table(study, table, runs, comparable)
+        from ablate.analysis.effects import effects_of_table  # with NumPy: importing this package stays light
+
+        built = effects_of_table(study, table, runs, comparable)
     else:
         built = _of_lines(study, table, runs, comparable)
     built = units.checked(built)
