@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ablate.analysis.layout import baseline_levels
-from ablate.study.values.study import Arm, Study, TableSpec
+from ablate.study.values.study import Arm, Level, Study, TableSpec
 
 _TOLERANCE = 1e-8  # of an entry of the null space's projector, whose true value is 0
 _NAMED = 4  # effects that a confounded one names
@@ -30,12 +30,9 @@ class Part:
     def two_level(self) -> bool:
         return len(self.levels) == 2
 
-    def level_of(self, arm: Arm, study: Study) -> str:
-        level = arm.levels[self.factor]
-        if self.member is None:
-            return level
-        factor = next(f for f in study.factors if f.name == self.factor)
-        return self.levels[self.member in factor.level(level).members]
+    def level_at(self, level: Level) -> str:
+        """Its own level where its factor has this one."""
+        return level.name if self.member is None else self.levels[self.member in level.members]
 
     def code(self, level: str) -> tuple[float, ...]:
         """-1 or +1 for two levels; sum coding, one column less than levels, for more."""
@@ -72,6 +69,12 @@ def parts_of(study: Study, spec: TableSpec, arms: Sequence[Arm]) -> tuple[Part, 
     return tuple(parts)
 
 
+def levels_of(study: Study, parts: Sequence[Part], arm: Arm) -> dict[Part, str]:
+    """An arm by the parts' levels."""
+    levels = {factor.name: factor.level(arm.levels[factor.name]) for factor in study.factors}
+    return {part: part.level_at(levels[part.factor]) for part in parts}
+
+
 def cells(study: Study, parts: Sequence[Part], arms: Sequence[Arm]) -> list[dict[Part, str]]:
     """Every combination of the factors' levels that occur: what a full grid would hold."""
     factors = [f for f in study.factors if any(part.factor == f.name for part in parts)]
@@ -79,12 +82,7 @@ def cells(study: Study, parts: Sequence[Part], arms: Sequence[Arm]) -> list[dict
     grid: dict[tuple[str, ...], dict[Part, str]] = {}  # a member that does not vary has no part: such cells are one
     for combination in itertools.product(*present):
         levels = {factor.name: level for factor, level in zip(factors, combination, strict=True)}
-        cell = {
-            part: levels[part.factor].name
-            if part.member is None
-            else part.levels[part.member in levels[part.factor].members]
-            for part in parts
-        }
+        cell = {part: part.level_at(levels[part.factor]) for part in parts}
         grid[tuple(cell.values())] = cell
     return list(grid.values())
 
@@ -114,7 +112,7 @@ def blocks(seeds: Sequence[int]) -> np.ndarray:
 
 def model_matrix(
     blocks: np.ndarray, terms: Sequence[Term], coded: Sequence[Mapping[Part, str]]
-) -> tuple[np.ndarray, dict[Term, range]]:
+) -> tuple[np.ndarray, dict[Term, slice]]:
     """The model matrix, one row a run, and where each term's columns stand."""
     columns, places, at = [blocks], {}, blocks.shape[1]
     for term in terms:
@@ -124,7 +122,7 @@ def model_matrix(
         }
         block = np.asarray([codes[kind] for kind in kinds])
         columns.append(block)
-        places[term] = range(at, at + block.shape[1])
+        places[term] = slice(at, at + block.shape[1])
         at += block.shape[1]
     return np.hstack(columns), places
 
@@ -133,20 +131,20 @@ def _products(codes: Sequence[tuple[float, ...]]) -> list[float]:
     return [math.prod(combination) for combination in itertools.product(*codes)]
 
 
-def contrasts_of(term: Term, place: range, width: int) -> list[tuple[str, dict[str, str], Any]]:
+def contrasts_of(term: Term, place: slice, width: int) -> list[tuple[str, dict[str, str], Any]]:
     """(name, levels, weights over the model's columns) of each effect of a term."""
     scale = 2.0 if any(part.two_level for part in term) else 1.0
     found = []
     for labelled in itertools.product(*(part.shown() for part in term)):
         weights = np.zeros(width)
         codes = [part.code(level) for part, (_, level) in zip(term, labelled, strict=True)]
-        weights[place.start : place.stop] = np.asarray(_products(codes)) * scale
+        weights[place] = np.asarray(_products(codes)) * scale
         levels = {part.member or part.factor: level for part, (_, level) in zip(term, labelled, strict=True)}
         found.append((" × ".join(label for label, _ in labelled), levels, weights))
     return found
 
 
-Lost = tuple[np.ndarray, Mapping[Term, range]]
+Lost = tuple[np.ndarray, Mapping[Term, slice]]
 """What a model can't see (see `lost`), and where each of its terms stands."""
 
 
@@ -180,24 +178,20 @@ def tell_apart(everything: Lost, only_mains: Lost) -> Tellable:
     return Tellable(tuple(clear), tuple(among_mains), tuple(left_out))
 
 
-def _rivals(term: Term, lost: np.ndarray, places: Mapping[Term, range]) -> list[Term]:
+def _rivals(term: Term, lost: np.ndarray, places: Mapping[Term, slice]) -> list[Term]:
     """The terms that the runs can't tell from this one, itself included; none where it stands by itself."""
-    mine = lost[places[term].start : places[term].stop]
+    mine = lost[places[term]]
     if float(np.abs(mine).max()) < _TOLERANCE:
         return []
-    return [term, *(t for t in places if t != term and np.abs(mine[:, _columns(places[t])]).max() > _TOLERANCE)]
+    return [term, *(t for t in places if t != term and np.abs(mine[:, places[t]]).max() > _TOLERANCE)]
 
 
-def _columns(place: range) -> slice:
-    return slice(place.start, place.stop)
-
-
-def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, range], pairs: Sequence[Term]) -> str:
+def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, slice], pairs: Sequence[Term]) -> str:
     """What a confounded main effect really estimates: itself, and the interactions that are in it.
 
     expected   weight of each column of the full model in the estimate's expectation
     """
-    inside = [pair for pair in pairs if np.abs(expected[_columns(places[pair])]).max() > _TOLERANCE]
+    inside = [pair for pair in pairs if np.abs(expected[places[pair]]).max() > _TOLERANCE]
     if len(inside) > _SUMMED:
         return f"{name} + parts of {len(inside)} interactions"
     for pair in inside:

@@ -74,7 +74,7 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
     samples = {arm.arm_id: runs.sample(arm, final(metric), metric) for arm in arms}
     observed = _observations(arms, runs, metric)
     parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
-    by_arm = {arm.arm_id: {part: part.level_of(arm, study) for part in parts} for arm in arms}
+    by_arm = {arm.arm_id: factorial.levels_of(study, parts, arm) for arm in arms}
     coded = [by_arm[arm.arm_id] for arm, _, _ in observed]
     cells = factorial.cells(study, parts, arms)
     empty = factorial.empty(cells, coded, parts)
@@ -119,7 +119,7 @@ def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
     for family in families_of(study, spec):
         arms = distinct(family.arms)
         parts = factorial.parts_of(study, spec, arms)
-        coded = [{part: part.level_of(arm, study) for part in parts} for arm in arms]
+        coded = [factorial.levels_of(study, parts, arm) for arm in arms]
         if parts:
             model = _Model(np.ones((len(arms), 1)), parts, coded)
             found = [(len(term), tuple(map(float, weights))) for _, _, term, _, weights in model.effects()]
