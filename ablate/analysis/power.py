@@ -12,6 +12,7 @@ figure is always the same, and good to half a percent.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -83,13 +84,8 @@ def replicates_needed(difference: float, comparisons: int, test: str = "moderate
         smallest = detectable(n, comparisons, test)
         return smallest is not None and smallest <= difference
 
-    if not enough(MOST):
-        return None
-    low, high = LEAST_N, MOST
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
+    least = bisect_left(range(MOST + 1), True, lo=LEAST_N, key=enough)
+    return least if least <= MOST else None
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ablate.analysis.compare import LEAST_N
@@ -88,12 +89,7 @@ def _effects(study: Study, spec: TableSpec) -> Iterator[Question]:
         ]
         if found:
             weights, count, rank = max(found, key=lambda one: sum(w * w for w in one[0]))
-
-            def smallest(
-                n: int, weights: tuple[float, ...] = weights, count: int = count, rank: int = rank
-            ) -> float | None:
-                return detectable_effect(weights, n, count, spec.test, rank=rank)
-
+            smallest = partial(detectable_effect, weights, comparisons=count, test=spec.test, rank=rank)
             yield Question(f"{what} ({count} effect{'s' * (count > 1)}, {spec.test})", smallest)
 
 
