@@ -45,10 +45,10 @@ IF_MISSING = "Missing runs are left out of the model, and while there are any no
 _NAMED = 6  # confounded effects and empty cells that a note spells out
 
 
-def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
+def effects_of_table(study: Study, spec: TableSpec, runs: Replicates) -> Table:
     """A declared table of kind `effect`: a column for each metric or level, a fit for each level of a row factor."""
     arms = arms_of(study, spec)
-    fair, why_not = comparison(study, arms if spec.reported else (), comparable)
+    fair, why_not = comparison(study, arms if spec.reported else ())
     rows: dict[str, tuple[Mapping[str, str], dict[str, Cell]]] = {}
     fits: dict[str, Fit] = {}
     for at in _conditions(spec, arms):

@@ -20,37 +20,35 @@ def build_table(
     table: TableSpec,
     results: Mapping[str, RunResult],
     *,
-    comparable: bool | None = None,
     looks: int = 0,
     looks_known: bool = True,
 ) -> Table:
     """The table with everything that is printed around it.
 
-    results      by `run_id`; runs that are not in it count as not run
-    comparable   False where the caller knows of other weights or other data than the paper's; a profile never is
-    looks        how often seeds were added after results were there; at least so often where not `looks_known`
+    results   by `run_id`; runs that are not in it count as not run
+    looks     how often seeds were added after results were there; at least so often where not `looks_known`
 
-    Under `comparable=False` the paper's figures stand beside ours, but no cell says that they agree or do not.
+    Where the comparison with the paper is not fair its figures stand beside ours, but no cell says that they agree or do not.
     Raises StudyError where the table's `where` leaves no arm, or leaves two in one cell.
     """
     runs = Replicates(study, results)
     if table.kind == "effect":
         from ablate.analysis.effects import effects_of_table  # with NumPy: importing this package stays light
 
-        built = effects_of_table(study, table, runs, comparable)
+        built = effects_of_table(study, table, runs)
     else:
-        built = _of_lines(study, table, runs, comparable)
+        built = _of_lines(study, table, runs)
     built = units.checked(built)
     said = (*built.notes, *notes.on_looks(looks, looks_known))
     columns = digits.labelled(digits.fit(built.columns, built.rows), study.labels)
     return replace(built, columns=columns, looks=looks, notes=said)
 
 
-def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool | None) -> Table:
+def _of_lines(study: Study, table: TableSpec, runs: Replicates) -> Table:
     """A table over arms, epochs or classes."""
     lines = lines_of(study, table, runs)
     held = [arm for line in lines if any(line.reported) for arm in line.arms.values()]
-    fair, why_not = comparison(study, held, comparable)
+    fair, why_not = comparison(study, held)
     filler = Filler(study, table, runs, comparable=fair)
     rows = filler.rows(lines)
     verdicts = claims.judge(study, table, runs, filler.judged)
