@@ -180,13 +180,8 @@ def file_and_seeds(store: Store, study: Study, given: str | None) -> tuple[str, 
 
 
 def _file(name: str) -> Path | None:
-    looks_like_file = name.endswith((".yaml", ".yml")) or "/" in name
-    try:
-        return find(name) if looks_like_file else None
-    except NotFound:
-        if looks_like_file:
-            raise
-        return None
+    """The file that is meant; None for a study's name. Raises NotFound."""
+    return find(name) if name.endswith((".yaml", ".yml")) or "/" in name else None
 
 
 def scales_of(store: Store, file: Path, sets: Sequence[str] = ()) -> list[Study]:
