@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import UsageError, check_choice
+from ablate.project.advice import command, shown_file
 from ablate.project.answers import answer_of
 from ablate.report import FORMATS
 from ablate.report.declare import PAPER_WIDTH, Format, StudyReport
@@ -109,7 +110,6 @@ def study_report(
     study: Study, tables: Sequence[Table], runs: Sequence[RunResult], *, title: str, answer: Sequence[Sentence] = ()
 ) -> StudyReport:
     """All that is to be written of a study."""
-    from ablate.project.advice import command, shown_file
     from ablate.study.designs.variants import recipe_yaml
 
     return StudyReport(
