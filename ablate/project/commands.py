@@ -33,10 +33,9 @@ def command_lines(plan: Plan) -> Iterator[str]:
     for planned in plan.runs:
         attempt = attempts[planned.run.run_id]
         yield f"# {planned.arm}, seed {planned.run.seed}, {planned.state}: {planned.run.run_id[:12]} in {attempt.folder}"
-        words = attempt.shown()
         if attempt.setup:
             yield shlex.join(attempt.setup)
-        yield shlex.join(words)
+        yield shlex.join(attempt.shown())
 
 
 def _attempts(study: Study) -> dict[str, Attempt]:
@@ -47,8 +46,4 @@ def _attempts(study: Study) -> dict[str, Attempt]:
     from ablate.training.foreign.attempt import Attempt
 
     options, root = trainer_options(study), home()
-
-    def context(run_id: str) -> Context:
-        return Context(run_folder(root, run_id), options=options)
-
-    return {run.run_id: Attempt(run, context(run.run_id)) for run in study.runs}
+    return {run.run_id: Attempt(run, Context(run_folder(root, run.run_id), options=options)) for run in study.runs}
