@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from ablate.analysis.compare import LEAST_N
 from ablate.analysis.families import families_of
 from ablate.analysis.layout import tables_of
 from ablate.analysis.least_squares import planned
 from ablate.analysis.power import detectable, detectable_effect, replicates_needed
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ablate.study.values.study import Study, TableSpec
+from ablate.study.values.study import Study, TableSpec
 
 SHOWN_N = (3, 5, 10)
 ONE_SD = 1.0

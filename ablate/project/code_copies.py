@@ -10,15 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ablate.dispatch.contract.executor import run_folder
+from ablate.store.store import Store
+from ablate.store.values import StoredRequest
 from ablate.study.code.snapshot import CODE, LEFT, MANIFEST, SOURCES, read_manifest, strangers
 from ablate.training.foreign.place import FIRST
-
-if TYPE_CHECKING:
-    from ablate.store.store import Store
-    from ablate.store.values import StoredRequest
 
 _ENDED = ("done", "pruned")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.errors import UsageError
@@ -13,9 +12,7 @@ from ablate.project.planning import Plan
 from ablate.study.recipes.places import home
 from ablate.study.records import Context
 from ablate.study.values.study import Study
-
-if TYPE_CHECKING:
-    from ablate.training.foreign.attempt import Attempt
+from ablate.training.foreign.attempt import Attempt
 
 
 def commands_of(study: Study) -> dict[str, list[str]]:
@@ -43,7 +40,5 @@ def _attempts(study: Study) -> dict[str, Attempt]:
     if study.trainer is None or "command" not in study.trainer:
         message = f"{study.name} runs no command: only studies with `trainer: {{command: ...}}` have commands to print."
         raise UsageError(message, code="no-commands")
-    from ablate.training.foreign.attempt import Attempt
-
     options, root = trainer_options(study), home()
     return {run.run_id: Attempt(run, Context(run_folder(root, run.run_id), options=options)) for run in study.runs}

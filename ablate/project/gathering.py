@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ablate.analysis import build_table
 from ablate.analysis.layout import arms_of, tables_of
@@ -23,15 +23,13 @@ from ablate.project.text import plural
 from ablate.report.answer import answer
 from ablate.report.pages import what_differs
 from ablate.report.published import Collection, Paper, StudyEntry, TableEntry, page_name
+from ablate.store.store import Store
 from ablate.study.document.source import read
 from ablate.study.recipes.places import DEFAULT_DATABASE
 from ablate.study.recipes.recipe import weights_paths
 from ablate.study.records import RunResult
 from ablate.study.tuning.tuning import is_tuning
 from ablate.study.values.study import Study
-
-if TYPE_CHECKING:
-    from ablate.store.store import Store
 
 NOT_PUBLISHED = ("quickstart.yaml",)
 """Studies that are of no paper and have a separate database."""

@@ -15,20 +15,17 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, UsageError
 from ablate.project.code_copies import CodeCopy, is_own_copy, own_copies, shared_copies
 from ablate.project.disk import entries, newest, open_files, size_of
+from ablate.store.store import Store
 from ablate.study.code.snapshot import MANIFEST, SOURCES, remove
 from ablate.study.recipes.places import MARKER, default_home
 from ablate.study.recipes.recipe import start_of
+from ablate.study.records import RunResult
 from ablate.study.values.recipe import AnyRecipe
-
-if TYPE_CHECKING:
-    from ablate.store.store import Store
-    from ablate.study.records import RunResult
-    from ablate.study.values.run import Run
+from ablate.study.values.run import Run
 
 KINDS = {
     "checkpoints": "checkpoints of done runs and pruned trials",

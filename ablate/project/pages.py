@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import UsageError, check_choice
 from ablate.project.advice import command, shown_file
-from ablate.project.answers import answer_of
 from ablate.report import FORMATS
 from ablate.report.declare import PAPER_WIDTH, Format, StudyReport
 
@@ -26,6 +25,7 @@ OF_STUDIES = {name: one for name, one in FORMATS.all().items() if one.study is n
 def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     """The file name and the text of all tables of a study. Raises UsageError for a format that there is not."""
     from ablate.analysis.layout import tables_of
+    from ablate.project.answers import answer_of
     from ablate.study.designs.variants import file_name
 
     check_choice(f"format {format_!r}", format_, OF_STUDIES, code="unknown-format")

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, NotFound, StudyError, nearest
 from ablate.project.advice import command
 from ablate.project.records import load_record, place_of, text_of, without_parts
+from ablate.store.store import Store
+from ablate.store.values import StoredStudy
 from ablate.study.code.provenance import codes_of
 from ablate.study.document.find import files_of, says_study
 from ablate.study.loader import Choices, find, load
 from ablate.study.values.study import FULL, Study, full_name
-
-if TYPE_CHECKING:
-    from ablate.store.store import Store
-    from ablate.store.values import StoredStudy
 
 
 def stored_study(

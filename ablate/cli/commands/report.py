@@ -21,7 +21,6 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, check_choice, nearest
-from ablate.project.answers import answer_of
 from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render, styled
 from ablate.project.text import plural
 from ablate.report.declare import Format
@@ -186,6 +185,8 @@ def _publish(experiments: Path | None, out: Path | None, db: str | None, given: 
 def _report(written: Format, store: Store, loaded: Study, study: str | None, table: str | None, out: Path | None,
             scale: str, *, details: bool) -> tuple[list[Table], Path | None]:  # fmt: skip
     """Write the tables that are asked for, and give them, with the file of the page."""
+    from ablate.project.answers import answer_of
+
     whole = _shown(loaded)
     names = [table] if table else whole
     if table and written.page and out is None:
