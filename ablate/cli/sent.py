@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ablate.analysis.table import Table
 from ablate.cli.common import print_json, say
 from ablate.errors import UsageError, check_choice
+from ablate.project.earlier import changes_since
 from ablate.project.text import plural
-
-if TYPE_CHECKING:
-    from ablate.analysis.table import Table
-    from ablate.study.records import RunResult
-    from ablate.study.values.study import Study
+from ablate.report.methods import methods
+from ablate.study.designs.variants import file_name
+from ablate.study.records import RunResult
+from ablate.study.values.study import Study
 
 
 def refuse(option: str, given: Mapping[str, object]) -> None:
@@ -25,16 +25,12 @@ def refuse(option: str, given: Mapping[str, object]) -> None:
 
 def print_methods(study: Study, tables: Sequence[Table], results: Mapping[str, RunResult], *, json: bool) -> None:
     """A paragraph for a paper, and its BibTeX."""
-    from ablate.report.methods import methods
-
     found = methods(study, tables, results)
     print_json(found.document()) if json else print(found.markdown())
 
 
 def print_changes(file: Path, study: Study, tables: Sequence[Table], only: str | None, *, json: bool) -> None:
     """What changed since the report in `file`."""
-    from ablate.project.earlier import changes_since
-
     changes = changes_since(file, study, tables, only)
     if json:
         print_json(
@@ -55,7 +51,6 @@ def print_changes(file: Path, study: Study, tables: Sequence[Table], only: str |
 def write_figures(tables: Sequence[Table], out: Path | None, study: Study, scale: str, kind: str) -> None:
     """The figures as files in a folder; without what draws them, a word on what to install."""
     from ablate.report import figure_files
-    from ablate.study.designs.variants import file_name
 
     check_choice(f"--figures {kind}", kind, figure_files.KINDS, code="unknown-format")
     folder = out or Path("reports")
