@@ -15,12 +15,15 @@ from ablate.study.designs.variants import file_name
 from ablate.study.records import RunResult
 from ablate.study.values.study import Study
 
+_DOES = {"--all": "writes the HTML and Markdown pages of every study", "--figures": "writes files of figures"}
+
 
 def refuse(option: str, given: Mapping[str, object]) -> None:
     """Raises UsageError where options are given that `option` cannot be combined with."""
     if names := [name for name, value in given.items() if value]:
-        does = "writes files of figures" if option == "--figures" else "prints text, or JSON with --json"
-        raise UsageError(f"{option} {does}, so it cannot be combined with {', '.join(names)}.")
+        does = _DOES.get(option, "prints text, or JSON with --json")
+        allowed = " Allowed: --out FOLDER, --experiments FOLDER, --db." if option == "--all" else ""
+        raise UsageError(f"{option} {does}, so it cannot be combined with {', '.join(names)}.{allowed}")
 
 
 def print_methods(study: Study, tables: Sequence[Table], results: Mapping[str, RunResult], *, json: bool) -> None:
@@ -60,12 +63,3 @@ def write_figures(tables: Sequence[Table], out: Path | None, study: Study, scale
         say(f"figures are skipped: {why}.")
         return
     say("\n".join(f"written: {path}" for path in written) or f"{plural(len(tables), 'table')} without a figure")
-
-
-def refuse_with_all(given: Sequence[str]) -> None:
-    """Raises UsageError where `report --all` is given what it cannot be combined with."""
-    if given:
-        raise UsageError(
-            f"--all writes the HTML and Markdown pages of every study, so it cannot be combined with {', '.join(given)}. "
-            "Allowed: --out FOLDER, --experiments FOLDER, --db."
-        )

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ablate.study.records import RunResult
     from ablate.study.values.study import Study
 
-WRITTEN = OF_STUDIES
-
 
 def report(
     study: StoredStudyArgument = None,
@@ -42,7 +40,7 @@ def report(
         str | None,
         typer.Option("--table", help="One table of the study.  [default: all]", autocompletion=completion.tables),
     ] = None,
-    format_: Annotated[str, completion.choice("--format", WRITTEN, "Output format.")] = "html",
+    format_: Annotated[str, completion.choice("--format", OF_STUDIES, "Output format.")] = "html",
     style: Annotated[
         str | None,
         typer.Option("--style", metavar="paper", help="With --format latex: paper, to fit a paper's column."),
@@ -91,21 +89,22 @@ def report(
     db: Db = None,
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
+    from ablate.cli.sent import refuse
+
     instead = "--methods" if methods else "--since" if since is not None else "--figures" if figures is not None else ""
     written = _written("json" if json_ and not instead and format_ == "html" else format_, style, width)
     given: dict[str, object] = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
         named: dict[str, object] = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
         named |= {"--json": json_, "--details": details, instead: instead}
-        index = _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
+        refuse("--all", {**named, **given})
+        index = _publish(experiments, out, db)
         if open_:
             _open(index)
         return
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
     if instead:
-        from ablate.cli.sent import refuse
-
         refuse(
             instead,
             {
@@ -154,10 +153,10 @@ def _tell(store: Store, loaded: Study, study: str | None, table: str | None, out
 
 
 def _written(format_: str, style: str | None, width: float | None) -> Format:
-    check_choice(f"--format {format_}", format_, WRITTEN, code="unknown-format")
+    check_choice(f"--format {format_}", format_, OF_STUDIES, code="unknown-format")
     if width is not None and style is None:
         raise UsageError("--width: only a style has a width.", code="no-styles")
-    return styled(WRITTEN[format_], style, width)
+    return styled(OF_STUDIES[format_], style, width)
 
 
 def _open(page: Path) -> None:
@@ -167,12 +166,10 @@ def _open(page: Path) -> None:
         say(f"No browser was found here. Open {page} in one.")
 
 
-def _publish(experiments: Path | None, out: Path | None, db: str | None, given: list[str]) -> Path:
-    """Write the pages of all studies; their index. `given` are the options that this cannot be combined with."""
-    from ablate.cli.sent import refuse_with_all
+def _publish(experiments: Path | None, out: Path | None, db: str | None) -> Path:
+    """Write the pages of all studies; their index."""
     from ablate.project.publishing import publish
 
-    refuse_with_all(given)
     with few_collections():
         published = publish(experiments or Path("experiments"), out or Path("reports"), db)
     print(published.summary)
