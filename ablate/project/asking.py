@@ -30,9 +30,9 @@ def ask_help(words: Sequence[str], program: str, folder: Path, patience: float =
         "TERM": "dumb",
         "NO_COLOR": "1",
         "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH")))),
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     asked = [*_called(words, program, folder), "--help"]
     pieces: list[bytes] = []
     until = time.monotonic() + patience

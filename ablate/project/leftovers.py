@@ -247,8 +247,7 @@ class _Search:
             if running or self.is_open(entry):
                 continue
             if _HALF_WRITTEN.fullmatch(entry.name):
-                if self.now - newest(entry) > DAY:
-                    self.add("leftovers", entry)
+                self.half_written([entry])
             elif _is_decoded(entry):
                 self.half_written(entries(Path(entry.path)))
                 if self.now - newest(entry) > self.unused:
