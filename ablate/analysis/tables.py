@@ -97,12 +97,9 @@ def _with_baselines(study: Study, table: TableSpec, arms: list[Arm]) -> list[Arm
 
     In a table over epochs an arm that never ran has no row, and a note is all that is left to tell of it.
     """
-    if table.kind != "arms":
-        of_a_column = (
-            a
-            for a in arms_of(study, table)
-            if table.column_factor is None or a.levels[table.column_factor] in table.columns
-        )
-        return list({arm.name: arm for arm in [*arms, *of_a_column]}.values())
-    others = (compared_with(study, table, arm) for arm in arms)
-    return list({arm.name: arm for arm in [*arms, *(other for other in others if other is not None)]}.values())
+    if table.kind == "arms":
+        more = [other for arm in arms if (other := compared_with(study, table, arm)) is not None]
+    else:
+        column = table.column_factor
+        more = [arm for arm in arms_of(study, table) if column is None or arm.levels[column] in table.columns]
+    return list({arm.name: arm for arm in [*arms, *more]}.values())
