@@ -97,9 +97,8 @@ def _measured(folder: Path) -> tuple[int, int] | None:
     try:
         written, known = strangers(folder), read_manifest(folder)["files"]
         stays = sum(_size(folder / CODE / name) for name in written)
-        return _size(folder / MANIFEST) + sum(
-            _size(folder / CODE / name) for name in known if name not in written
-        ), stays
+        goes = sum(_size(folder / CODE / name) for name in known if name not in written)
+        return _size(folder / MANIFEST) + goes, stays
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,6 @@ KINDS = {
     "unknown": "runs that are not in this database",
 }
 DAY = 86400.0
-_PAIR = re.compile(r"[0-9a-f]{2}")
 _RUN = re.compile(r"[0-9a-f]{64}")
 _WEIGHTS = re.compile(r"model-(last|selected)\.(pt|json)")
 _OURS = re.compile(r"attempt-\d+\.log|epochs-code-[0-9a-f]+\.jsonl|checkpoint-.*\.pt|model-(last|selected)\.(pt|json)")
@@ -77,10 +76,11 @@ def is_ours(home: Path) -> bool:
     with contextlib.suppress(UsageError):  # there is no default place for a user without a home folder
         if home.resolve() == default_home().resolve():
             return True
-    if (home / MARKER).is_file():
-        return True
-    pairs = entries(home / "runs")
-    return any(_is_run(entry) for pair in pairs if _PAIR.fullmatch(pair.name) for entry in entries(Path(pair.path)))
+    return (home / MARKER).is_file() or any(_run_folders(home))
+
+
+def _run_folders(home: Path) -> Iterator[os.DirEntry[str]]:
+    return (entry for pair in entries(home / "runs") for entry in entries(Path(pair.path)) if _is_run(entry))
 
 
 def _is_run(entry: os.DirEntry[str]) -> bool:
@@ -157,12 +157,7 @@ class _Search:
         self.items.append(Item(kind, Path(entry.path), size_of(entry), run_id))
 
     def runs(self) -> None:
-        folders = {
-            entry.name: entry
-            for pair in entries(self.home / "runs")
-            for entry in entries(Path(pair.path))
-            if _is_run(entry)
-        }
+        folders = {entry.name: entry for entry in _run_folders(self.home)}
         states = self.store.states(folders) if self.store else {}
         known = [run_id for run_id in folders if run_id in states]
         results = self.store.results(known, epochs=False) if self.store else {}
