@@ -117,10 +117,7 @@ class Verifier:
         """Train until every part of the study's old runs was in a run that came out equal, cheapest first, and at least
         `sample` runs of it are checked, as far as this machine can."""
         own = {run.run_id for run in self._study.runs}
-        able = sorted(
-            (old for old in self.old.values() if self._can(old) and old.run.run_id in own),
-            key=lambda old: self._cost(old),
-        )
+        able = sorted((old for old in self.old.values() if self._can(old) and old.run.run_id in own), key=self._cost)
         for old in able:
             if not self._settled(old) and self._tells_more(old):
                 self._verify(old)

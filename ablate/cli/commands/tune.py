@@ -116,11 +116,9 @@ def report(
         result = read_result(tuning, store, importance=written.importance)
     if format_ != "text":
         _summary(result)
-    best = (
-        ""
-        if all(arm.best is None for arm in result.arms)
-        else best_study(tuning, result, (write or out or Path("x")).parent)
-    )
+    best = ""
+    if any(arm.best is not None for arm in result.arms):
+        best = best_study(tuning, result, (write or out or Path("x")).parent)
     assert written.tuning is not None
     text = written.tuning(result, best)
     study = file_name(result.study, tuning.study.sets)
