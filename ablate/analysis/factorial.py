@@ -148,20 +148,8 @@ Lost = tuple[np.ndarray, Mapping[Term, slice]]
 """What a model can't see (see `lost`), and where each of its terms stands."""
 
 
-@dataclass(frozen=True)
-class Tellable:
-    """What the runs tell apart: `clear` terms from every other, `among_mains` main effects from each other only.
-
-    `left_out` are the others in words.
-    """
-
-    clear: tuple[Term, ...]
-    among_mains: tuple[Term, ...]
-    left_out: tuple[str, ...]
-
-
-def tell_apart(everything: Lost, only_mains: Lost) -> Tellable:
-    """Which effects can be estimated: by themselves, beside interactions that cannot be told from them, or not at all."""
+def tell_apart(everything: Lost, only_mains: Lost) -> tuple[list[Term], list[Term], list[str]]:
+    """The terms that the runs tell from every other, the main effects that they tell from each other only, and the rest in words."""
     clear: list[Term] = []
     among_mains: list[Term] = []
     left_out: list[str] = []
@@ -175,7 +163,7 @@ def tell_apart(everything: Lost, only_mains: Lost) -> Tellable:
             others = [other for other in rivals if other != term]
             named = ", ".join(map(term_name, others)) if len(others) <= _NAMED else f"{len(others)} other effects"
             left_out.append(f"{term_name(term)} (confounded with {named or 'the mean'})")
-    return Tellable(tuple(clear), tuple(among_mains), tuple(left_out))
+    return clear, among_mains, left_out
 
 
 def _rivals(term: Term, lost: np.ndarray, places: Mapping[Term, slice]) -> list[Term]:

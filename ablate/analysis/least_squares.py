@@ -96,7 +96,9 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
             p = distributions.two_sided_p(_estimate(weights, values) / error, df)
         effects.append(Effect(name, base, levels, _estimate(weights, values), error, df, p, why_not))
     every = tuple(samples.values())
-    return Fit(tuple(effects), every, judge.test, len(values), judge.residual_df, model.left_out, empty, len(cells))
+    return Fit(
+        tuple(effects), every, judge.test, len(values), judge.residual_df, tuple(model.left_out), empty, len(cells)
+    )
 
 
 def _estimate(weights: np.ndarray, values: np.ndarray) -> float:
@@ -143,13 +145,12 @@ class _Model:
         self._full, self._places = factorial.model_matrix(blocks, [*mains, *pairs], coded)
         self._inverse = np.linalg.pinv(self._full)
         alone, alone_places = factorial.model_matrix(blocks, mains, coded)
-        told = factorial.tell_apart(
+        self._pairs = pairs
+        self._clear, self._among_mains, self.left_out = factorial.tell_apart(
             (factorial.lost(self._full, self._inverse), self._places),
             (factorial.lost(alone, np.linalg.pinv(alone)), alone_places),
         )
-        self.left_out = told.left_out
-        self._told, self._pairs = told, pairs
-        clear_pairs = [term for term in told.clear if len(term) == 2]
+        clear_pairs = [term for term in self._clear if len(term) == 2]
         self._short, self._short_places = self._full, self._places
         if clear_pairs != pairs:
             self._short, self._short_places = factorial.model_matrix(blocks, [*mains, *clear_pairs], coded)
@@ -159,8 +160,8 @@ class _Model:
         """(name, name without what it is confounded with, term, levels, weights over the runs) of each effect."""
         full = self._inverse
         short = full if self._short.shape == self._full.shape else np.linalg.pinv(self._short)
-        for term in sorted([*self._told.clear, *self._told.among_mains], key=list(self._places).index):
-            clear = term in self._told.clear
+        for term in sorted([*self._clear, *self._among_mains], key=list(self._places).index):
+            clear = term in self._clear
             design, place = (full, self._places[term]) if clear else (short, self._short_places[term])
             for base, levels, contrast in factorial.contrasts_of(term, place, design.shape[0]):
                 weights = contrast @ design

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -98,7 +98,7 @@ def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str) ->
         seen = special.ndtr((effect - reach) / sd) + special.ndtr((-effect - reach) / sd)
         return POWER - float(seen.mean())
 
-    return _falling_root(missed, float(reach.max()) + 10 * sd)
+    return float(optimize.brentq(missed, 0.0, float(reach.max()) + 10 * sd, xtol=1e-6))
 
 
 def _reach(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> np.ndarray:
@@ -125,8 +125,3 @@ def _drawn(df: int, arms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     drawn = np.random.default_rng(0).chisquare(df, (draws, arms)) / df
     d0, s0_squared = variance.fit(drawn, df)
     return drawn, variance.larger(drawn, df, d0[:, None], s0_squared[:, None]), d0
-
-
-def _falling_root(f: Callable[[float], float], high: float) -> float:
-    """Where the falling function `f` crosses zero between 0 and `high`."""
-    return float(optimize.brentq(f, 0.0, high, xtol=1e-6))
