@@ -80,12 +80,10 @@ def is_ours(home: Path) -> bool:
 
 
 def _run_folders(home: Path) -> Iterator[os.DirEntry[str]]:
-    return (entry for pair in entries(home / "runs") for entry in entries(Path(pair.path)) if _is_run(entry))
-
-
-def _is_run(entry: os.DirEntry[str]) -> bool:
-    pair = os.path.basename(os.path.dirname(entry.path))
-    return bool(_RUN.fullmatch(entry.name)) and entry.name[:2] == pair and entry.is_dir(follow_symlinks=False)
+    for pair in entries(home / "runs"):
+        for entry in entries(Path(pair.path)):
+            if _RUN.fullmatch(entry.name) and entry.name[:2] == pair.name and entry.is_dir(follow_symlinks=False):
+                yield entry
 
 
 def look(home: Path, store: Store | None, *, unused_days: float) -> Findings:
