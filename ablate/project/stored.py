@@ -17,15 +17,12 @@ from ablate.study.loader import Choices, find, load
 from ablate.study.values.study import FULL, Study, full_name
 
 
-def stored_study(
-    store: Store, name: str, profile: str | None = None, sets: Sequence[str] = (), *, exact: bool = False
-) -> Study:
+def stored_study(store: Store, name: str, profile: str | None = None, sets: Sequence[str] = ()) -> Study:
     """The study that a name or a file means, under the profile that is meant, as the variant that `sets` makes.
 
-    Without a profile: the scale with more complete arms (`most_complete`). With `exact`, name, profile and variant are taken as
-    given, None being the full scale. Its seeds are all that were asked of its text.
+    Without a profile: the scale with more complete arms (`most_complete`). Its seeds are all that were asked of its text.
     """
-    file = _file(name) if not exact else None
+    file = _file(name)
     if file is not None:
         try:
             return as_asked(store, file, Choices(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
@@ -33,9 +30,6 @@ def stored_study(
             name = _run_as_it_stands(store, file)
             if not name:
                 raise
-    if exact:
-        known = store.studies(name=name, profile=profile or "", sets=tuple(sets))
-        return _latest(store, known[0])
     records = records_of(store, name, sets, profile)
     if profile is not None or len(records) == 1:
         return _latest(store, records[0])
@@ -128,7 +122,7 @@ def other_file(record: StoredStudy, study: Study) -> str:
 
 def every_study(store: Store) -> list[Study]:
     """All studies of the database under each profile and as each variant, the one run last first."""
-    return [stored_study(store, item.name, item.profile, item.sets, exact=True) for item in store.studies()]
+    return [_latest(store, item) for item in store.studies()]
 
 
 def changed_since(store: Store, study: Study, given: str | None) -> str:
