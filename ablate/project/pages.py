@@ -112,6 +112,7 @@ def study_report(
     """All that is to be written of a study."""
     from ablate.study.designs.variants import recipe_yaml
 
+    again = command("runs", "verify", shown_file(study), profile=study.profile, sets=study.sets)
     return StudyReport(
         tables=tables,
         title=title,
@@ -121,7 +122,5 @@ def study_report(
         ran=recipe_yaml(study.base) if study.sets else "",
         runs=runs,
         answer=answer,
-        again=""
-        if study.trainer
-        else command("runs", "verify", shown_file(study), profile=study.profile, sets=study.sets),
+        again="" if study.trainer else again,
     )

@@ -105,16 +105,9 @@ def report(
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
     if instead:
-        refuse(
-            instead,
-            {
-                **given,
-                "--open": open_,
-                "--details": details,
-                "--since": methods and since,
-                "--figures": instead != "--figures" and figures,
-            },
-        )
+        given |= {"--open": open_, "--details": details, "--since": methods and since}
+        given |= {"--figures": instead != "--figures" and figures}
+        refuse(instead, given)
         refuse(instead, {"--json": json_} if figures else {"--out": out})
     elif json_ and written.suffix != ".json":
         raise UsageError(f"--json is --format json, so it cannot be combined with --format {format_}.")
