@@ -31,7 +31,7 @@ from ablate.analysis import cautions, claims, distributions, factorial, notes
 from ablate.analysis.aggregate import aggregate
 from ablate.analysis.compare import single_step
 from ablate.analysis.distributions import ALPHA
-from ablate.analysis.layout import arms_of, baseline_levels, column_keys
+from ablate.analysis.layout import arms_of, baseline_levels, column_keys, reported
 from ablate.analysis.least_squares import RESIDUAL, Effect, Fit, fit
 from ablate.analysis.rows import empty_table
 from ablate.analysis.scale import comparison, scale_of
@@ -110,8 +110,7 @@ def _conditions(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:
 
 def _reported(spec: TableSpec, name: str) -> Sequence[Reported | None]:
     """The paper's figures of a row; a study file may write `a x b`, `a:b` or `a*b` for `a × b`."""
-    names = (name.replace(" × ", sign) for sign in (" × ", " x ", ":", "*"))
-    return next((spec.reported[known] for known in names if known in spec.reported), ())
+    return reported(spec, (name.replace(" × ", sign) for sign in (" × ", " x ", ":", "*")))
 
 
 def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None) -> Cell:

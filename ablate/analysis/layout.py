@@ -54,15 +54,15 @@ def lines_of(study: Study, spec: TableSpec, runs: Replicates) -> tuple[Line, ...
         if spec.kind == "epoch":
             for epoch in _epochs(spec, arms.values(), runs):
                 full = _joined(name, str(epoch))
-                lines.append(Line(full, arms, levels, epoch, reported=_reported(spec, [full])))
+                lines.append(Line(full, arms, levels, epoch, reported=reported(spec, [full])))
         elif spec.kind == "class":
             for class_, keys, average in _classes(spec, arms.values(), runs):
-                figures = _reported(spec, [_joined(name, key) for key in keys])
+                figures = reported(spec, [_joined(name, key) for key in keys])
                 lines.append(Line(_joined(name, class_), arms, levels, None, class_, figures, average))
         else:
             steps = [arm.step for arm in arms.values() if arm.step]
             names = [arm.name for arm in arms.values()]
-            lines.append(Line(name, arms, levels, reported=_reported(spec, [name, *steps, *names])))
+            lines.append(Line(name, arms, levels, reported=reported(spec, [name, *steps, *names])))
     return tuple(lines)
 
 
@@ -130,7 +130,8 @@ def _joined(name: str, last: str) -> str:
     return f"{name}/{last}" if name else last
 
 
-def _reported(spec: TableSpec, names: Iterable[str]) -> tuple[Reported | None, ...]:
+def reported(spec: TableSpec, names: Iterable[str]) -> tuple[Reported | None, ...]:
+    """The paper's figures of a row that may stand under any of these names."""
     return next((spec.reported[name] for name in names if name in spec.reported), ())
 
 
