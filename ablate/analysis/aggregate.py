@@ -61,23 +61,15 @@ def prediction_interval(values: Sequence[float]) -> Interval | None:
     return mean - half, mean + half
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """`agrees`: some value that prints as the reported figure lies in the interval for one new run, of this `width`.
+def agreement(values: Sequence[float], reported: Reported) -> tuple[bool | None, float | None]:
+    """Whether some value that prints as a paper's figure lies in the interval for one new run, and that interval's width.
 
     Without its width the word says nothing: two runs that lie far apart agree with every figure. Both are None below n
     = 2.
     """
-
-    agrees: bool | None
-    width: float | None
-
-
-def agreement(values: Sequence[float], reported: Reported) -> Agreement:
-    """Whether the measured values and a paper's figure can be told apart, at the precision that was printed."""
     interval = prediction_interval(values)
     if interval is None:
-        return Agreement(None, None)
+        return None, None
     low, high = interval
     reach = reported.half_unit + _SLACK
-    return Agreement(low - reach <= reported.value <= high + reach, high - low)
+    return low - reach <= reported.value <= high + reach, high - low

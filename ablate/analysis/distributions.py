@@ -63,15 +63,14 @@ def dunnett_p(t: float, df: int, baseline_n: int, arm_ns: tuple[int, ...]) -> fl
     baseline_n   replicates of the baseline; `arm_ns`: of every arm of the family, the compared one included
     Source: Dunnett 1955, JASA 50:1096; the double integral over the shared normal and the pooled sd.
     """
-    return min(1.0, max(0.0, 1.0 - _all_within(abs(t), df, baseline_n, tuple(sorted(arm_ns)))))
+    return min(1.0, max(0.0, 1.0 - _all_within(abs(t), df, baseline_n, arm_ns)))
 
 
 @lru_cache(maxsize=256)
 def dunnett_critical(df: int, baseline_n: int, arm_ns: tuple[int, ...]) -> float:
     """The c that the largest |t| of the family exceeds with probability ALPHA where no arm differs."""
     bonferroni = t_critical(df, ALPHA / len(arm_ns))
-    sizes = tuple(sorted(arm_ns))
-    return _root(lambda c: 1.0 - ALPHA - _all_within(c, df, baseline_n, sizes), 0.0, bonferroni + 1e-6)
+    return _root(lambda c: 1.0 - ALPHA - _all_within(c, df, baseline_n, arm_ns), 0.0, bonferroni + 1e-6)
 
 
 def _all_within(c: float, df: int, baseline_n: int, arm_ns: tuple[int, ...]) -> float:

@@ -31,7 +31,7 @@ from ablate.analysis import cautions, claims, distributions, factorial, notes
 from ablate.analysis.aggregate import aggregate
 from ablate.analysis.compare import single_step
 from ablate.analysis.distributions import ALPHA
-from ablate.analysis.layout import arms_of, baseline_levels, column_keys
+from ablate.analysis.layout import arms_of, baseline_levels, column_keys, reported
 from ablate.analysis.least_squares import RESIDUAL, Effect, Fit, fit
 from ablate.analysis.rows import empty_table
 from ablate.analysis.scale import comparison, scale_of
@@ -45,10 +45,10 @@ IF_MISSING = "Missing runs are left out of the model, and while there are any no
 _NAMED = 6  # confounded effects and empty cells that a note spells out
 
 
-def effects_of_table(study: Study, spec: TableSpec, runs: Replicates, comparable: bool | None = None) -> Table:
+def effects_of_table(study: Study, spec: TableSpec, runs: Replicates) -> Table:
     """A declared table of kind `effect`: a column for each metric or level, a fit for each level of a row factor."""
     arms = arms_of(study, spec)
-    fair, why_not = comparison(study, arms if spec.reported else (), comparable)
+    fair, why_not = comparison(study, arms if spec.reported else ())
     rows: dict[str, tuple[Mapping[str, str], dict[str, Cell]]] = {}
     fits: dict[str, Fit] = {}
     for at in _conditions(spec, arms):
@@ -110,8 +110,7 @@ def _conditions(spec: TableSpec, arms: Sequence[Arm]) -> list[dict[str, str]]:
 
 def _reported(spec: TableSpec, name: str) -> Sequence[Reported | None]:
     """The paper's figures of a row; a study file may write `a x b`, `a:b` or `a*b` for `a × b`."""
-    names = (name.replace(" × ", sign) for sign in (" × ", " x ", ":", "*"))
-    return next((spec.reported[known] for known in names if known in spec.reported), ())
+    return reported(spec, (name.replace(" × ", sign) for sign in (" × ", " x ", ":", "*")))
 
 
 def _cell(effect: Effect, p_adjusted: float, found: Fit, figure: Reported | None) -> Cell:

@@ -6,13 +6,12 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from ablate.analysis.layout import baseline_levels
-from ablate.study.values.study import Arm, Study, TableSpec
-
-if TYPE_CHECKING:
-    import numpy as np
+from ablate.study.values.study import Arm, Level, Study, TableSpec
 
 _TOLERANCE = 1e-8  # of an entry of the null space's projector, whose true value is 0
 _NAMED = 4  # effects that a confounded one names
@@ -31,12 +30,9 @@ class Part:
     def two_level(self) -> bool:
         return len(self.levels) == 2
 
-    def level_of(self, arm: Arm, study: Study) -> str:
-        level = arm.levels[self.factor]
-        if self.member is None:
-            return level
-        factor = next(f for f in study.factors if f.name == self.factor)
-        return self.levels[self.member in factor.level(level).members]
+    def level_at(self, level: Level) -> str:
+        """Its own level where its factor has this one."""
+        return level.name if self.member is None else self.levels[self.member in level.members]
 
     def code(self, level: str) -> tuple[float, ...]:
         """-1 or +1 for two levels; sum coding, one column less than levels, for more."""
@@ -73,6 +69,12 @@ def parts_of(study: Study, spec: TableSpec, arms: Sequence[Arm]) -> tuple[Part, 
     return tuple(parts)
 
 
+def levels_of(study: Study, parts: Sequence[Part], arm: Arm) -> dict[Part, str]:
+    """An arm by the parts' levels."""
+    levels = {factor.name: factor.level(arm.levels[factor.name]) for factor in study.factors}
+    return {part: part.level_at(levels[part.factor]) for part in parts}
+
+
 def cells(study: Study, parts: Sequence[Part], arms: Sequence[Arm]) -> list[dict[Part, str]]:
     """Every combination of the factors' levels that occur: what a full grid would hold."""
     factors = [f for f in study.factors if any(part.factor == f.name for part in parts)]
@@ -80,12 +82,7 @@ def cells(study: Study, parts: Sequence[Part], arms: Sequence[Arm]) -> list[dict
     grid: dict[tuple[str, ...], dict[Part, str]] = {}  # a member that does not vary has no part: such cells are one
     for combination in itertools.product(*present):
         levels = {factor.name: level for factor, level in zip(factors, combination, strict=True)}
-        cell = {
-            part: levels[part.factor].name
-            if part.member is None
-            else part.levels[part.member in levels[part.factor].members]
-            for part in parts
-        }
+        cell = {part: part.level_at(levels[part.factor]) for part in parts}
         grid[tuple(cell.values())] = cell
     return list(grid.values())
 
@@ -106,8 +103,6 @@ def empty(cells: list[dict[Part, str]], coded: list[dict[Part, str]], parts: Seq
 
 def blocks(seeds: Sequence[int]) -> np.ndarray:
     """Intercept and sum-coded replicates, one row a run."""
-    import numpy as np
-
     order = tuple(dict.fromkeys(seeds))
     block = Part("replicate", tuple(str(seed) for seed in order))
     if len(order) < 2:
@@ -117,10 +112,8 @@ def blocks(seeds: Sequence[int]) -> np.ndarray:
 
 def model_matrix(
     blocks: np.ndarray, terms: Sequence[Term], coded: Sequence[Mapping[Part, str]]
-) -> tuple[np.ndarray, dict[Term, range]]:
+) -> tuple[np.ndarray, dict[Term, slice]]:
     """The model matrix, one row a run, and where each term's columns stand."""
-    import numpy as np
-
     columns, places, at = [blocks], {}, blocks.shape[1]
     for term in terms:
         kinds = [tuple(row[part] for part in term) for row in coded]
@@ -129,7 +122,7 @@ def model_matrix(
         }
         block = np.asarray([codes[kind] for kind in kinds])
         columns.append(block)
-        places[term] = range(at, at + block.shape[1])
+        places[term] = slice(at, at + block.shape[1])
         at += block.shape[1]
     return np.hstack(columns), places
 
@@ -138,39 +131,25 @@ def _products(codes: Sequence[tuple[float, ...]]) -> list[float]:
     return [math.prod(combination) for combination in itertools.product(*codes)]
 
 
-def contrasts_of(term: Term, place: range, width: int) -> list[tuple[str, dict[str, str], Any]]:
+def contrasts_of(term: Term, place: slice, width: int) -> list[tuple[str, dict[str, str], Any]]:
     """(name, levels, weights over the model's columns) of each effect of a term."""
-    import numpy as np
-
     scale = 2.0 if any(part.two_level for part in term) else 1.0
     found = []
     for labelled in itertools.product(*(part.shown() for part in term)):
         weights = np.zeros(width)
         codes = [part.code(level) for part, (_, level) in zip(term, labelled, strict=True)]
-        weights[place.start : place.stop] = np.asarray(_products(codes)) * scale
+        weights[place] = np.asarray(_products(codes)) * scale
         levels = {part.member or part.factor: level for part, (_, level) in zip(term, labelled, strict=True)}
         found.append((" × ".join(label for label, _ in labelled), levels, weights))
     return found
 
 
-Lost = tuple["np.ndarray", Mapping[Term, range]]
+Lost = tuple[np.ndarray, Mapping[Term, slice]]
 """What a model can't see (see `lost`), and where each of its terms stands."""
 
 
-@dataclass(frozen=True)
-class Tellable:
-    """What the runs tell apart: `clear` terms from every other, `among_mains` main effects from each other only.
-
-    `left_out` are the others in words.
-    """
-
-    clear: tuple[Term, ...]
-    among_mains: tuple[Term, ...]
-    left_out: tuple[str, ...]
-
-
-def tell_apart(everything: Lost, only_mains: Lost) -> Tellable:
-    """Which effects can be estimated: by themselves, beside interactions that cannot be told from them, or not at all."""
+def tell_apart(everything: Lost, only_mains: Lost) -> tuple[list[Term], list[Term], list[str]]:
+    """The terms that the runs tell from every other, the main effects that they tell from each other only, and the rest in words."""
     clear: list[Term] = []
     among_mains: list[Term] = []
     left_out: list[str] = []
@@ -184,31 +163,23 @@ def tell_apart(everything: Lost, only_mains: Lost) -> Tellable:
             others = [other for other in rivals if other != term]
             named = ", ".join(map(term_name, others)) if len(others) <= _NAMED else f"{len(others)} other effects"
             left_out.append(f"{term_name(term)} (confounded with {named or 'the mean'})")
-    return Tellable(tuple(clear), tuple(among_mains), tuple(left_out))
+    return clear, among_mains, left_out
 
 
-def _rivals(term: Term, lost: np.ndarray, places: Mapping[Term, range]) -> list[Term]:
+def _rivals(term: Term, lost: np.ndarray, places: Mapping[Term, slice]) -> list[Term]:
     """The terms that the runs can't tell from this one, itself included; none where it stands by itself."""
-    import numpy as np
-
-    mine = lost[places[term].start : places[term].stop]
+    mine = lost[places[term]]
     if float(np.abs(mine).max()) < _TOLERANCE:
         return []
-    return [term, *(t for t in places if t != term and np.abs(mine[:, _columns(places[t])]).max() > _TOLERANCE)]
+    return [term, *(t for t in places if t != term and np.abs(mine[:, places[t]]).max() > _TOLERANCE)]
 
 
-def _columns(place: range) -> slice:
-    return slice(place.start, place.stop)
-
-
-def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, range], pairs: Sequence[Term]) -> str:
+def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, slice], pairs: Sequence[Term]) -> str:
     """What a confounded main effect really estimates: itself, and the interactions that are in it.
 
     expected   weight of each column of the full model in the estimate's expectation
     """
-    import numpy as np
-
-    inside = [pair for pair in pairs if np.abs(expected[_columns(places[pair])]).max() > _TOLERANCE]
+    inside = [pair for pair in pairs if np.abs(expected[places[pair]]).max() > _TOLERANCE]
     if len(inside) > _SUMMED:
         return f"{name} + parts of {len(inside)} interactions"
     for pair in inside:
@@ -222,8 +193,6 @@ def sum_name(name: str, expected: np.ndarray, places: Mapping[Term, range], pair
 
 def lost(design: np.ndarray, inverse: np.ndarray) -> np.ndarray:
     """What a model can't see: its matrix's null space as a projector, zero where a column stands by itself."""
-    import numpy as np
-
     return np.asarray(np.eye(design.shape[1]) - inverse @ design)
 
 

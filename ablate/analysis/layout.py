@@ -52,27 +52,17 @@ def lines_of(study: Study, spec: TableSpec, runs: Replicates) -> tuple[Line, ...
     for name, arms in _row_arms(study, spec):
         levels = _shared_levels(list(arms.values()))
         if spec.kind == "epoch":
-            lines += [
-                Line(_joined(name, str(epoch)), arms, levels, epoch, None, _reported(spec, [_joined(name, str(epoch))]))
-                for epoch in _epochs(spec, arms.values(), runs)
-            ]
+            for epoch in _epochs(spec, arms.values(), runs):
+                full = _joined(name, str(epoch))
+                lines.append(Line(full, arms, levels, epoch, reported=reported(spec, [full])))
         elif spec.kind == "class":
-            lines += [
-                Line(
-                    _joined(name, class_),
-                    arms,
-                    levels,
-                    None,
-                    class_,
-                    _reported(spec, [_joined(name, key) for key in keys]),
-                    average,
-                )
-                for class_, keys, average in _classes(spec, arms.values(), runs)
-            ]
+            for class_, keys, average in _classes(spec, arms.values(), runs):
+                figures = reported(spec, [_joined(name, key) for key in keys])
+                lines.append(Line(_joined(name, class_), arms, levels, None, class_, figures, average))
         else:
-            step = [arm.step for arm in arms.values() if arm.step]
-            full = [arm.name for arm in arms.values()]
-            lines.append(Line(name, arms, levels, reported=_reported(spec, [name, *step, *full])))
+            steps = [arm.step for arm in arms.values() if arm.step]
+            names = [arm.name for arm in arms.values()]
+            lines.append(Line(name, arms, levels, reported=reported(spec, [name, *steps, *names])))
     return tuple(lines)
 
 
@@ -140,7 +130,8 @@ def _joined(name: str, last: str) -> str:
     return f"{name}/{last}" if name else last
 
 
-def _reported(spec: TableSpec, names: Iterable[str]) -> tuple[Reported | None, ...]:
+def reported(spec: TableSpec, names: Iterable[str]) -> tuple[Reported | None, ...]:
+    """The paper's figures of a row that may stand under any of these names."""
     return next((spec.reported[name] for name in names if name in spec.reported), ())
 
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ablate.analysis import distributions, factorial
 from ablate.analysis.compare import LEAST_N, obstacle, other_data, unsound
@@ -20,9 +21,6 @@ from ablate.analysis.layout import distinct
 from ablate.analysis.values import Replicates, Sample, final
 from ablate.analysis.variance import Own, Rule, combined, rule_of
 from ablate.study.values.study import Arm, Study, TableSpec
-
-if TYPE_CHECKING:
-    import numpy as np
 
 RESIDUAL = "residual"
 """What `Cell.test` says of an effect that the model's residual judges."""
@@ -72,13 +70,11 @@ class Fit:
 
 def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, metric: str) -> Fit:
     """Least squares of one metric on blocks, main effects and two-way interactions."""
-    import numpy as np
-
     arms = distinct(arms)
     samples = {arm.arm_id: runs.sample(arm, final(metric), metric) for arm in arms}
     observed = _observations(arms, runs, metric)
     parts = factorial.parts_of(study, spec, [arm for arm in arms if runs.done(arm)])
-    by_arm = {arm.arm_id: {part: part.level_of(arm, study) for part in parts} for arm in arms}
+    by_arm = {arm.arm_id: factorial.levels_of(study, parts, arm) for arm in arms}
     coded = [by_arm[arm.arm_id] for arm, _, _ in observed]
     cells = factorial.cells(study, parts, arms)
     empty = factorial.empty(cells, coded, parts)
@@ -100,13 +96,13 @@ def fit(study: Study, spec: TableSpec, arms: Sequence[Arm], runs: Replicates, me
             p = distributions.two_sided_p(_estimate(weights, values) / error, df)
         effects.append(Effect(name, base, levels, _estimate(weights, values), error, df, p, why_not))
     every = tuple(samples.values())
-    return Fit(tuple(effects), every, judge.test, len(values), judge.residual_df, model.left_out, empty, len(cells))
+    return Fit(
+        tuple(effects), every, judge.test, len(values), judge.residual_df, tuple(model.left_out), empty, len(cells)
+    )
 
 
 def _estimate(weights: np.ndarray, values: np.ndarray) -> float:
     """The weighted sum of the runs; zero where it is no more than what rounding leaves of equal values."""
-    import numpy as np
-
     found = float(weights @ values)
     return 0.0 if abs(found) < _ROUNDING * float(np.abs(weights) @ np.abs(values)) else found
 
@@ -122,12 +118,10 @@ class Planned:
 
 def planned(study: Study, spec: TableSpec) -> Iterator[Planned]:
     """What each fit of a table of effects will estimate once all runs are done. Raises StudyError as `arms_of` does."""
-    import numpy as np
-
     for family in families_of(study, spec):
         arms = distinct(family.arms)
         parts = factorial.parts_of(study, spec, arms)
-        coded = [{part: part.level_of(arm, study) for part in parts} for arm in arms]
+        coded = [factorial.levels_of(study, parts, arm) for arm in arms]
         if parts:
             model = _Model(np.ones((len(arms), 1)), parts, coded)
             found = [(len(term), tuple(map(float, weights))) for _, _, term, _, weights in model.effects()]
@@ -146,20 +140,17 @@ class _Model:
     """Blocks, main effects and two-way interactions; an effect is the weights over single runs that estimate it."""
 
     def __init__(self, blocks: np.ndarray, parts: Sequence[Part], coded: Sequence[Mapping[Part, str]]) -> None:
-        import numpy as np
-
         mains: list[Term] = [(part,) for part in parts]
         pairs: list[Term] = list(itertools.combinations(parts, 2))
         self._full, self._places = factorial.model_matrix(blocks, [*mains, *pairs], coded)
         self._inverse = np.linalg.pinv(self._full)
         alone, alone_places = factorial.model_matrix(blocks, mains, coded)
-        told = factorial.tell_apart(
+        self._pairs = pairs
+        self._clear, self._among_mains, self.left_out = factorial.tell_apart(
             (factorial.lost(self._full, self._inverse), self._places),
             (factorial.lost(alone, np.linalg.pinv(alone)), alone_places),
         )
-        self.left_out = told.left_out
-        self._told, self._pairs = told, pairs
-        clear_pairs = [term for term in told.clear if len(term) == 2]
+        clear_pairs = [term for term in self._clear if len(term) == 2]
         self._short, self._short_places = self._full, self._places
         if clear_pairs != pairs:
             self._short, self._short_places = factorial.model_matrix(blocks, [*mains, *clear_pairs], coded)
@@ -167,12 +158,10 @@ class _Model:
 
     def effects(self) -> Iterator[tuple[str, str, Term, dict[str, str], np.ndarray]]:
         """(name, name without what it is confounded with, term, levels, weights over the runs) of each effect."""
-        import numpy as np
-
         full = self._inverse
         short = full if self._short.shape == self._full.shape else np.linalg.pinv(self._short)
-        for term in sorted([*self._told.clear, *self._told.among_mains], key=list(self._places).index):
-            clear = term in self._told.clear
+        for term in sorted([*self._clear, *self._among_mains], key=list(self._places).index):
+            clear = term in self._clear
             design, place = (full, self._places[term]) if clear else (short, self._short_places[term])
             for base, levels, contrast in factorial.contrasts_of(term, place, design.shape[0]):
                 weights = contrast @ design
@@ -183,8 +172,6 @@ class _Model:
 
     def residual(self, values: np.ndarray) -> tuple[float, int]:
         """The residual variance of the whole model, 0 where it is none to speak of, with its degrees of freedom."""
-        import numpy as np
-
         df = len(values) - self.rank
         if df == 0:
             return 0.0, 0
@@ -199,8 +186,6 @@ class _Judge:
     def __init__(
         self, test: str, samples: Mapping[str, Sample], arm_ids: Sequence[str], scale: float, residual_df: int
     ) -> None:
-        import numpy as np
-
         order = {arm_id: place for place, arm_id in enumerate(dict.fromkeys(arm_ids))}
         self._arms = [samples[arm_id] for arm_id in order]
         self._places = np.asarray([order[arm_id] for arm_id in arm_ids])
@@ -219,23 +204,17 @@ class _Judge:
     @cached_property
     def _obstacles(self) -> np.ndarray:
         """Which arms no effect can be judged by, each looked at once; only two arms together read other data."""
-        import numpy as np
-
         return np.asarray([bool(obstacle(sample, least=2)) for sample in self._arms])
 
     @cached_property
     def _variances(self) -> tuple[np.ndarray, np.ndarray]:
         """The variance of each arm under the rule, and its degrees of freedom."""
-        import numpy as np
-
         assert self._rule is not None
         judged = [self._rule.of(sample) for sample in self._arms]
         return np.asarray([variance for variance, _ in judged]), np.asarray([df for _, df in judged])
 
     def error(self, weights: np.ndarray) -> tuple[float | None, float, str]:
         """Standard error, degrees of freedom, and why there is none."""
-        import numpy as np
-
         if self._unsound:
             return None, 0.0, self._unsound
         summed = np.bincount(self._places, weights)

@@ -12,16 +12,16 @@ figure is always the same, and good to half a percent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import optimize, special
 
 from ablate.analysis import distributions, variance
 from ablate.analysis.compare import LEAST_N
 from ablate.analysis.distributions import ALPHA, POWER
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TESTS = (*variance.TESTS, "pooled-holm", "paired-holm")
 
@@ -84,20 +84,13 @@ def replicates_needed(difference: float, comparisons: int, test: str = "moderate
         smallest = detectable(n, comparisons, test)
         return smallest is not None and smallest <= difference
 
-    if not enough(MOST):
-        return None
-    low, high = LEAST_N, MOST
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
+    least = bisect_left(range(MOST + 1), True, lo=LEAST_N, key=enough)
+    return least if least <= MOST else None
 
 
 @lru_cache(maxsize=256)
 def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> float:
     """The smallest effect sum(weight * mean) that is decided where each arm is judged by a variance of its own."""
-    from scipy import special
-
     reach = _reach(weights, n, comparisons, test)
     sd = math.sqrt(sum(weight * weight for weight in weights) / n)
 
@@ -105,14 +98,11 @@ def _by_arms(weights: tuple[float, ...], n: int, comparisons: int, test: str) ->
         seen = special.ndtr((effect - reach) / sd) + special.ndtr((-effect - reach) / sd)
         return POWER - float(seen.mean())
 
-    return _falling_root(missed, float(reach.max()) + 10 * sd)
+    return float(optimize.brentq(missed, 0.0, float(reach.max()) + 10 * sd, xtol=1e-6))
 
 
 def _reach(weights: tuple[float, ...], n: int, comparisons: int, test: str) -> np.ndarray:
     """Half the width of the effect's interval in studies whose true variance is 1 everywhere, one for each draw."""
-    import numpy as np
-    from scipy import special
-
     df, squares = n - 1, np.square(weights)
     drawn, judged, d0 = _drawn(df, len(weights))
     if test == "welch-holm":
@@ -131,16 +121,7 @@ def _drawn(df: int, arms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     A table of effects asks for the same ones once for each of its effects.
     """
-    import numpy as np
-
     draws = max(1000, min(_DRAWS, _MOST_DRAWN // arms))
     drawn = np.random.default_rng(0).chisquare(df, (draws, arms)) / df
     d0, s0_squared = variance.fit(drawn, df)
     return drawn, variance.larger(drawn, df, d0[:, None], s0_squared[:, None]), d0
-
-
-def _falling_root(f: Callable[[float], float], high: float) -> float:
-    """Where the falling function `f` crosses zero between 0 and `high`."""
-    from scipy import optimize
-
-    return float(optimize.brentq(f, 0.0, high, xtol=1e-6))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ablate.analysis.aggregate import Agreement, aggregate, agreement
+from ablate.analysis.aggregate import aggregate, agreement
 from ablate.analysis.classes import Average, ClassReader
 from ablate.analysis.compare import Difference, compare_steps, compare_with_baseline
 from ablate.analysis.families import key_of
@@ -145,7 +145,7 @@ class Filler:
         values = slot.sample.values if slot else ()
         summary = aggregate(values)
         fair = self.comparable and not (slot and slot.sample.doubt)
-        agreed = agreement(values, reported) if reported and fair else Agreement(None, None)
+        agrees, width = agreement(values, reported) if reported and fair else (None, None)
         total = None
         if slot and slot.start and slot.start.values and values:
             total = statistics.fmean(values) - statistics.fmean(slot.start.values)
@@ -163,8 +163,8 @@ class Filler:
             detectable=difference.detectable,
             reported=reported.value if reported else None,
             reported_text=reported.text if reported else None,
-            agrees=agreed.agrees,
-            agreement_width=agreed.width,
+            agrees=agrees,
+            agreement_width=width,
             total=total,
             run_ids=slot.sample.run_ids if slot else (),
             note=(slot.sample.note or slot.sample.doubt or difference.note) if slot else "not in the design",

@@ -12,11 +12,8 @@ from ablate.study.values.recipe import AnyRecipe, setting
 from ablate.study.values.study import Arm, Study
 
 
-def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tuple[bool, str]:
-    """Whether the paper's figures can be held against ours, and why not.
-
-    arms         those whose rows have figures of the paper
-    comparable   False where the caller knows of other weights or other data than the paper's
+def comparison(study: Study, arms: Iterable[Arm]) -> tuple[bool, str]:
+    """Whether the paper's figures can be held against ours, and why not. `arms` are those whose rows have figures of the paper.
 
     Never under a profile, for a variant, on other data than `cite.data` names, or from first weights that a run of ours made.
     """
@@ -24,8 +21,6 @@ def comparison(study: Study, arms: Iterable[Arm], comparable: bool | None) -> tu
         return False, f"profile {study.profile} is another scale than the paper's"
     if study.sets:
         return False, f"{with_sets(study)} it is another recipe than the paper's"
-    if comparable is False:
-        return False, "other weights or other data than the paper's"
     held = list(arms)
     data = study.cite.get("data")
     if study.trainer is not None:

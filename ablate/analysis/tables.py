@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ablate.analysis import claims, curves, digits, effects, notes, units
+from ablate.analysis import claims, curves, digits, notes, units
 from ablate.analysis.layout import arms_of, baseline_levels, column_keys, compared_with, lines_of
 from ablate.analysis.rows import Filler, empty_table
 from ablate.analysis.scale import comparison, scale_of
@@ -20,35 +20,35 @@ def build_table(
     table: TableSpec,
     results: Mapping[str, RunResult],
     *,
-    comparable: bool | None = None,
     looks: int = 0,
     looks_known: bool = True,
 ) -> Table:
     """The table with everything that is printed around it.
 
-    results      by `run_id`; runs that are not in it count as not run
-    comparable   False where the caller knows of other weights or other data than the paper's; a profile never is
-    looks        how often seeds were added after results were there; at least so often where not `looks_known`
+    results   by `run_id`; runs that are not in it count as not run
+    looks     how often seeds were added after results were there; at least so often where not `looks_known`
 
-    Under `comparable=False` the paper's figures stand beside ours, but no cell says that they agree or do not.
+    Where the comparison with the paper is not fair its figures stand beside ours, but no cell says that they agree or do not.
     Raises StudyError where the table's `where` leaves no arm, or leaves two in one cell.
     """
     runs = Replicates(study, results)
     if table.kind == "effect":
-        built = effects.effects_of_table(study, table, runs, comparable)
+        from ablate.analysis.effects import effects_of_table  # with NumPy: importing this package stays light
+
+        built = effects_of_table(study, table, runs)
     else:
-        built = _of_lines(study, table, runs, comparable)
+        built = _of_lines(study, table, runs)
     built = units.checked(built)
     said = (*built.notes, *notes.on_looks(looks, looks_known))
     columns = digits.labelled(digits.fit(built.columns, built.rows), study.labels)
     return replace(built, columns=columns, looks=looks, notes=said)
 
 
-def _of_lines(study: Study, table: TableSpec, runs: Replicates, comparable: bool | None) -> Table:
+def _of_lines(study: Study, table: TableSpec, runs: Replicates) -> Table:
     """A table over arms, epochs or classes."""
     lines = lines_of(study, table, runs)
     held = [arm for line in lines if any(line.reported) for arm in line.arms.values()]
-    fair, why_not = comparison(study, held, comparable)
+    fair, why_not = comparison(study, held)
     filler = Filler(study, table, runs, comparable=fair)
     rows = filler.rows(lines)
     verdicts = claims.judge(study, table, runs, filler.judged)
@@ -97,12 +97,9 @@ def _with_baselines(study: Study, table: TableSpec, arms: list[Arm]) -> list[Arm
 
     In a table over epochs an arm that never ran has no row, and a note is all that is left to tell of it.
     """
-    if table.kind != "arms":
-        of_a_column = (
-            a
-            for a in arms_of(study, table)
-            if table.column_factor is None or a.levels[table.column_factor] in table.columns
-        )
-        return list({arm.name: arm for arm in [*arms, *of_a_column]}.values())
-    others = (compared_with(study, table, arm) for arm in arms)
-    return list({arm.name: arm for arm in [*arms, *(other for other in others if other is not None)]}.values())
+    if table.kind == "arms":
+        more = [other for arm in arms if (other := compared_with(study, table, arm)) is not None]
+    else:
+        column = table.column_factor
+        more = [arm for arm in arms_of(study, table) if column is None or arm.levels[column] in table.columns]
+    return list({arm.name: arm for arm in [*arms, *more]}.values())

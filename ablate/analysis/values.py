@@ -70,18 +70,14 @@ class Replicate:
 
 
 class Replicates:
-    """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`.
+    """The runs of a study by arm: one `Replicate` a seed, in the order of `study.seeds`."""
 
-    `doubts` maps an `arm_id` to a reason for which nothing is decided of it, besides those that the runs themselves give:
-    see `Sample.doubt`.
-    """
-
-    def __init__(self, study: Study, results: Mapping[str, RunResult], doubts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, study: Study, results: Mapping[str, RunResult]) -> None:
         self.seeds = study.seeds
-        self._doubts = dict(doubts or {})
         self._results = results
         self._runs = {(run.arm_id, run.seed): run for run in study.runs}
         self._known: dict[str, tuple[Replicate, ...]] = {}
+        self._doubts: dict[str, str] = {}
         self._data: dict[str, tuple[str, str] | None] = {}
 
     def of(self, arm: Arm) -> tuple[Replicate, ...]:

@@ -160,20 +160,14 @@ def fit(variances: object, df: object) -> tuple[np.ndarray, np.ndarray]:
     variances = np.asarray(variances, float)
     half = np.asarray(df, float) / 2
     raised = np.maximum(variances, _LEAST_SHARE * np.median(variances, axis=-1, keepdims=True))
-    logs = np.log(raised) - _of_each(special.digamma(half), variances) + _of_each(np.log(half), variances)
+    logs = np.log(raised) - special.digamma(half) + np.log(half)
     centre = logs.mean(axis=-1)
-    excess = logs.var(axis=-1, ddof=1) - _of_each(special.polygamma(1, half), variances).mean(axis=-1)
+    by_chance = np.broadcast_to(special.polygamma(1, half), variances.shape)
+    excess = logs.var(axis=-1, ddof=1) - by_chance.mean(axis=-1)
     scatters = excess > 0
     half_d0 = _inverse_trigamma(np.where(scatters, excess, 1.0))
     shift = np.where(scatters, special.digamma(half_d0) - np.log(half_d0), 0.0)
     return np.where(scatters, 2 * half_d0, np.inf), np.exp(centre + shift)
-
-
-def _of_each(values: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Worked out once where it is the same for all: the functions of the degrees of freedom are dear."""
-    import numpy as np
-
-    return np.broadcast_to(values, like.shape)
 
 
 def _inverse_trigamma(y: np.ndarray) -> np.ndarray:

@@ -10,6 +10,10 @@ from typing import Any
 
 import typer
 
+from ablate.project import completing
+from ablate.project.runs import COLUMNS
+from ablate.study.values.metrics import METRICS
+
 Values = list[str] | list[tuple[str, str]]
 """Values, or pairs of a value and what some shells show beside it."""
 Completion = Callable[[typer.Context, str], Values]
@@ -30,25 +34,19 @@ def _silent(function: Completion) -> Completion:
 @_silent
 def files(ctx: typer.Context, incomplete: str) -> Values:
     """Study files."""
-    from ablate.project.completing import study_files
-
-    return study_files(incomplete)
+    return completing.study_files(incomplete)
 
 
 @_silent
 def tuning_files(ctx: typer.Context, incomplete: str) -> Values:
     """Tuning files."""
-    from ablate.project.completing import study_files
-
-    return study_files(incomplete, tunings=True)
+    return completing.study_files(incomplete, tunings=True)
 
 
 @_silent
 def names(ctx: typer.Context, incomplete: str) -> Values:
     """Names of stored studies."""
-    from ablate.project.completing import study_names
-
-    return study_names(_db(ctx))
+    return completing.study_names(_db(ctx))
 
 
 @_silent
@@ -60,33 +58,24 @@ def studies(ctx: typer.Context, incomplete: str) -> Values:
 @_silent
 def tables(ctx: typer.Context, incomplete: str) -> Values:
     """Tables of the study that stands in the command line, else of the stored ones."""
-    from ablate.project.completing import table_names
-
-    return table_names(ctx.params.get("study"), _db(ctx))
+    return completing.table_names(ctx.params.get("study"), _db(ctx))
 
 
 @_silent
 def arms(ctx: typer.Context, incomplete: str) -> Values:
     """Names of arms, of the study that stands in the command line, else of all."""
-    from ablate.project.completing import arm_names
-
-    return arm_names(ctx.params.get("study"), _db(ctx))
+    return completing.arm_names(ctx.params.get("study"), _db(ctx))
 
 
 @_silent
 def runs(ctx: typer.Context, incomplete: str) -> Values:
     """Beginnings of run ids."""
-    from ablate.project.completing import run_names
-
-    return run_names(incomplete.lower(), _db(ctx))
+    return completing.run_names(incomplete.lower(), _db(ctx))
 
 
 @_silent
 def columns(ctx: typer.Context, incomplete: str) -> Values:
     """Columns of `runs list`, and metrics."""
-    from ablate.project.runs import COLUMNS
-    from ablate.study.values.metrics import METRICS
-
     return [*COLUMNS, *METRICS]
 
 

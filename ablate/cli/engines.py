@@ -5,16 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from ablate.dispatch.declare import Engine
 from ablate.dispatch.executors import ENGINES
 from ablate.project.engines import ReadyEngine, elsewhere, get_engine
 from ablate.study.values.resources import Resources
-
-if TYPE_CHECKING:
-    from ablate.dispatch.declare import Engine
 
 AskedEngine = Callable[[str | None, Resources], ReadyEngine]
 """The executor that a call asks for, made ready for a database and for what one run takes."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+
+from rich.console import Console
 
 from ablate.analysis.compare import LEAST_N
 from ablate.analysis.families import families_of
 from ablate.analysis.layout import tables_of
 from ablate.analysis.least_squares import planned
 from ablate.analysis.power import detectable, detectable_effect, replicates_needed
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ablate.study.values.study import Study, TableSpec
+from ablate.study.values.study import Study, TableSpec
 
 SHOWN_N = (3, 5, 10)
 ONE_SD = 1.0
@@ -88,12 +86,7 @@ def _effects(study: Study, spec: TableSpec) -> Iterator[Question]:
         ]
         if found:
             weights, count, rank = max(found, key=lambda one: sum(w * w for w in one[0]))
-
-            def smallest(
-                n: int, weights: tuple[float, ...] = weights, count: int = count, rank: int = rank
-            ) -> float | None:
-                return detectable_effect(weights, n, count, spec.test, rank=rank)
-
+            smallest = partial(detectable_effect, weights, comparisons=count, test=spec.test, rank=rank)
             yield Question(f"{what} ({count} effect{'s' * (count > 1)}, {spec.test})", smallest)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import few
-from ablate.project.runs import LOG_LINES, Names, as_declared, called, cause_of, first_name, flat, log_of
+from ablate.project.runs import LOG_LINES, Names, as_declared, called, cause_of, first_name, flat, log_of, metric_text
 from ablate.project.text import duration, plural
 from ablate.study.designs.variants import text_of_value
 from ablate.study.values.digits import brief
@@ -193,12 +193,8 @@ def _print_artifacts(console: Console, result: RunResult) -> None:
 
 
 def _shown(result: RunResult, metrics: Mapping[str, float], split: str | None) -> dict[str, str]:
-    """Metrics to print, each once, sizes in MiB."""
-    named = as_declared(result, metrics, split)
-    return {
-        name: f"{value / 2**20:,.0f} MiB" if name == "peak_memory" else brief(value)
-        for name, value in sorted(named.items())
-    }
+    """Metrics to print, each once."""
+    return {name: metric_text(name, value) for name, value in sorted(as_declared(result, metrics, split).items())}
 
 
 def _print_values(console: Console, values: Mapping[str, str]) -> None:

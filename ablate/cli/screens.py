@@ -95,9 +95,10 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"  baseline {'/'.join(study.baseline.values())}", markup=False)
     stuck = sum(item.state == "blocked" for item in plan.parents)
     parents = f", {plural(counts['parents'], 'parent run')}" if counts["parents"] else ""
-    parents += (
-        f" ({stuck:,} blocked)" if stuck else " (done)" if parents and not plan.again and _done(plan.parents) else ""
-    )
+    if stuck:
+        parents += f" ({stuck:,} blocked)"
+    elif parents and not plan.again and all(item.state == "done" for item in plan.parents):
+        parents += " (done)"
     console.print(f"  {counted(plan)}{parents}")
     if study.resources:
         console.print(f"  each run takes {study.resources}")
@@ -112,10 +113,6 @@ def print_plan(plan: Plan, console: Console) -> None:
     print_arms(plan, console)
     for warning in study.warnings:
         console.print(f"warning: {warning}", markup=False)
-
-
-def _done(runs: Iterable[PlannedRun]) -> bool:
-    return all(item.state == "done" for item in runs)
 
 
 def expected(plan: Plan, seconds: float) -> str:

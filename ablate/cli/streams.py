@@ -89,9 +89,4 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    return "".join(_written(character) for character in text), error.end
-
-
-def _written(character: str) -> str:
-    plain = character.translate(PLAIN)
-    return plain if plain.isascii() else plain.encode("ascii", "backslashreplace").decode()
+    return text.translate(PLAIN).encode("ascii", "backslashreplace").decode(), error.end

@@ -25,18 +25,13 @@ def train(tuning: Tuning, db: str | None, engine: ReadyEngine, retry: Sequence[s
 
     Failed trials are part of a tuning, so they do not make it fail.
     """
-    seen: list[Session] = []
-
-    def announce(session: Session) -> None:
-        seen.append(session)
-        _announce(session, database_url(db))
-
-    tuned = tunings.train(tuning, engine, _shown, db=db, retry=retry, announce=announce)
+    url = database_url(db)
+    tuned = tunings.train(tuning, engine, _shown, db=db, retry=retry, announce=lambda session: _announce(session, url))
     if tuned.report is None:
         return 0, tuned.over
     say_errors(tuned.report)
-    if seen[0].found:
-        say(f"{plural(seen[0].found, 'trial run')} already trained: not trained again")
+    if tuned.found:
+        say(f"{plural(tuned.found, 'trial run')} already trained: not trained again")
     return replace(tuned.report, failed=0, lost=0, blocked=0).exit_code, tuned.over
 
 

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from ablate.analysis.table import Table
+from ablate.project.advice import command, shown_file
 from ablate.project.text import plural
-
-if TYPE_CHECKING:
-    from ablate.analysis.table import Table
-    from ablate.report.declare import Sentence
-    from ablate.report.published import RunEntry, StudyEntry
-    from ablate.study.records import RunResult
-    from ablate.study.values.study import Study
+from ablate.report.answer import answer
+from ablate.report.declare import Sentence
+from ablate.report.published import RunEntry, StudyEntry
+from ablate.study.records import RunResult
+from ablate.study.values.study import Study
 
 
 def answer_of(study: Study, tables: Sequence[Table], results: Mapping[str, RunResult]) -> tuple[Sentence, ...]:
     """The sentences that stand before a whole study's tables; see `ablate.report.answer`."""
-    from ablate.project.advice import command, shown_file
-    from ablate.report.published import StudyEntry
-
     again = command("grid", "run", shown_file(study), profile=study.profile, sets=study.sets)
     entry = StudyEntry(study.name, study.file, profile=study.profile, runs=runs_of(study, results), commands=(again,))
-    return answered(study, tables, entry)
-
-
-def answered(study: Study, tables: Sequence[Table], entry: StudyEntry) -> tuple[Sentence, ...]:
-    """The same for a study that is gathered already."""
-    from ablate.report.answer import answer
-
-    return answer(study, tables, entry, entry.commands[0])
+    return answer(study, tables, entry, again)
 
 
 def runs_of(
@@ -40,8 +29,6 @@ def runs_of(
 
 
 def _run(result: RunResult | None, again: Mapping[tuple[str, str], bool]) -> RunEntry:
-    from ablate.report.published import RunEntry
-
     if result is None:
         return RunEntry("queued")
     if result.state != "done" or result.shown is None:

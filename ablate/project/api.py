@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from ablate.errors import Interrupted, NotFound, UsageError, nearest
 from ablate.project.database import database_url, open_results, require_results
+from ablate.project.engines import ReadyEngine, get_engine
 from ablate.project.planning import Plan, PlannedRun, make_plan
 from ablate.study.loader import Choices, load
+from ablate.study.recipes.places import make_home
 from ablate.study.values.study import Study
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from ablate.analysis.table import Table
     from ablate.dispatch.contract.events import Event, GridReport
-    from ablate.project.engines import ReadyEngine
     from ablate.study.records import RunResult
     from ablate.study.values.resources import Resources
     from ablate.study.values.trials import TuningResult
@@ -93,7 +94,6 @@ def run_grid(
     """
     from ablate.project.grids import work
     from ablate.store.store import Store
-    from ablate.study.recipes.places import make_home
 
     loaded = _to_train(study, db)
     engine = _engine(executor, db, workers, threads, device, limit, loaded.resources)
@@ -223,8 +223,6 @@ def _engine(
     executor: str, db: str | None, workers: int | None, threads: int | None, device: str, limit: int | None,
     resources: Resources,
 ) -> ReadyEngine:  # fmt: skip
-    from ablate.project.engines import get_engine
-
     return get_engine(
         executor, db, engine_options={}, workers=workers, threads=threads, device=device, limit=limit,
         fail_fast=False, run_timeout=None, spool=False, resources=resources,

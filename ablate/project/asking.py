@@ -18,6 +18,7 @@ from ablate.training.foreign.process import Command
 PATIENCE = 20.0
 """Seconds that a program has to print its help."""
 _MOST = 1 << 20
+_INTERPRETER = re.compile(r"Rscript|julia|perl|ruby|node|(ba|z|da|k)?sh")
 
 
 def ask_help(words: Sequence[str], program: str, folder: Path, patience: float = PATIENCE) -> str | None:
@@ -30,9 +31,9 @@ def ask_help(words: Sequence[str], program: str, folder: Path, patience: float =
         "TERM": "dumb",
         "NO_COLOR": "1",
         "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH")))),
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), environment.get("PYTHONPATH"))))
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     asked = [*_called(words, program, folder), "--help"]
     pieces: list[bytes] = []
     until = time.monotonic() + patience
@@ -51,19 +52,13 @@ def ask_help(words: Sequence[str], program: str, folder: Path, patience: float =
 def _called(words: Sequence[str], program: str, folder: Path) -> list[str]:
     """A Python program alone, without what launches several of it; any other as the command begins."""
     if not program:
-        return [_whole(word, folder) for word in words[:2]] if _interprets(words[0]) else [_whole(words[0], folder)]
+        own = 2 if _INTERPRETER.fullmatch(posixpath.basename(words[0])) else 1
+        return [_whole(word, folder) for word in words[:own]]
     python = next((word for word in words if re.fullmatch(r"python[\d.]*", posixpath.basename(word))), "python")
     module = next((after for before, after in itertools.pairwise(words) if before in ("-m", "--module")), "")
-    started = (
-        ["-m", module]
-        if module and program.endswith((f"{module.replace('.', '/')}.py", "__main__.py"))
-        else [str(folder / program)]
-    )
-    return [_whole(python, folder), *started]
-
-
-def _interprets(word: str) -> bool:
-    return bool(re.fullmatch(r"(Rscript|julia|perl|ruby|node|(ba|z|da|k)?sh)", posixpath.basename(word)))
+    if module and program.endswith((f"{module.replace('.', '/')}.py", "__main__.py")):
+        return [_whole(python, folder), "-m", module]
+    return [_whole(python, folder), str(folder / program)]
 
 
 def _whole(word: str, folder: Path) -> str:

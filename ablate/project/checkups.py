@@ -31,8 +31,6 @@ NEEDED_FOR_RESULTS_GB = 1
 SHARED_MEMORY_GB = 0.25
 OPEN_FILES = 1024
 SKEW_SECONDS = 5.0
-EXTRAS = {"psycopg": ("ablate-studies[postgres]", "results in PostgreSQL")}
-"""Optional packages besides those of the engines: what pip installs, and what for."""
 _PROBE = """
 import json
 said = {}
@@ -138,8 +136,7 @@ def extras(version: Callable[[str], str] = importlib.metadata.version) -> Iterat
     for engine in ENGINES.all().values():
         for name, wanted in engine.packages.items():
             yield _extra(name, wanted, f"the executor {engine.name}", version)
-    for name, (wanted, purpose) in EXTRAS.items():
-        yield _extra(name, wanted, purpose, version)
+    yield _extra("psycopg", "ablate-studies[postgres]", "results in PostgreSQL", version)
 
 
 def namesake(version: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:

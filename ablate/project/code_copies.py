@@ -10,15 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ablate.dispatch.contract.executor import run_folder
+from ablate.store.store import Store
+from ablate.store.values import StoredRequest
 from ablate.study.code.snapshot import CODE, LEFT, MANIFEST, SOURCES, read_manifest, strangers
 from ablate.training.foreign.place import FIRST
-
-if TYPE_CHECKING:
-    from ablate.store.store import Store
-    from ablate.store.values import StoredRequest
 
 _ENDED = ("done", "pruned")
 
@@ -99,9 +97,8 @@ def _measured(folder: Path) -> tuple[int, int] | None:
     try:
         written, known = strangers(folder), read_manifest(folder)["files"]
         stays = sum(_size(folder / CODE / name) for name in written)
-        return _size(folder / MANIFEST) + sum(
-            _size(folder / CODE / name) for name in known if name not in written
-        ), stays
+        goes = sum(_size(folder / CODE / name) for name in known if name not in written)
+        return _size(folder / MANIFEST) + goes, stays
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

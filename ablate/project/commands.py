@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.errors import UsageError
@@ -13,9 +12,7 @@ from ablate.project.planning import Plan
 from ablate.study.recipes.places import home
 from ablate.study.records import Context
 from ablate.study.values.study import Study
-
-if TYPE_CHECKING:
-    from ablate.training.foreign.attempt import Attempt
+from ablate.training.foreign.attempt import Attempt
 
 
 def commands_of(study: Study) -> dict[str, list[str]]:
@@ -33,10 +30,9 @@ def command_lines(plan: Plan) -> Iterator[str]:
     for planned in plan.runs:
         attempt = attempts[planned.run.run_id]
         yield f"# {planned.arm}, seed {planned.run.seed}, {planned.state}: {planned.run.run_id[:12]} in {attempt.folder}"
-        words = attempt.shown()
         if attempt.setup:
             yield shlex.join(attempt.setup)
-        yield shlex.join(words)
+        yield shlex.join(attempt.shown())
 
 
 def _attempts(study: Study) -> dict[str, Attempt]:
@@ -44,11 +40,5 @@ def _attempts(study: Study) -> dict[str, Attempt]:
     if study.trainer is None or "command" not in study.trainer:
         message = f"{study.name} runs no command: only studies with `trainer: {{command: ...}}` have commands to print."
         raise UsageError(message, code="no-commands")
-    from ablate.training.foreign.attempt import Attempt
-
     options, root = trainer_options(study), home()
-
-    def context(run_id: str) -> Context:
-        return Context(run_folder(root, run_id), options=options)
-
-    return {run.run_id: Attempt(run, context(run.run_id)) for run in study.runs}
+    return {run.run_id: Attempt(run, Context(run_folder(root, run.run_id), options=options)) for run in study.runs}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,10 +86,8 @@ def run_names(typed: str, db: str | None) -> list[tuple[str, str]]:
     return [(run[:length], f"{arm} seed {seed}, {state}".lstrip()) for run, arm, seed, state in found]
 
 
-@contextmanager
-def _reading(db: str | None) -> Iterator[Store]:
+def _reading(db: str | None) -> Store:
     """The database for reading. Raises NotFound where there is none."""
     from ablate.store.store import Store
 
-    with Store.open(database_url(db), read_only=True, timeout=PATIENCE) as store:
-        yield store
+    return Store.open(database_url(db), read_only=True, timeout=PATIENCE)

@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 
+from ablate.errors import few
 from ablate.project.drafting import Draft
 from ablate.study.code.options import UNKNOWN, Option
 from ablate.study.code.printed import Printed
@@ -59,9 +60,7 @@ def _recipe(draft: Draft) -> list[str]:
         option = draft.options.get(key)
         notes = ["FILL IN"] if key in draft.unset else []
         if option is not None and option.choices:
-            notes.append(
-                f"one of {', '.join(map(str, option.choices[:8]))}{', ...' if len(option.choices) > 8 else ''}"
-            )
+            notes.append(f"one of {few(list(map(str, option.choices)), 8)}")
         text = f"  {key}: {_flow(value)}"
         lines.append(f"{text:<35} # {'; '.join(notes)}" if notes else text)
     return [*lines, ""]

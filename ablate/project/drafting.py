@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,6 @@ def _assignment(found: Draft, word: str) -> bool:
 
 def _take(found: Draft, option: Option, flag: str, value: str, folder: Path) -> None:
     """One option with the value that the command gives it."""
-    spelt = Option(**{**option.__dict__, "flags": (flag,)})
     if is_seed(option.name):
         found.seed = "word"
         found.words += [flag, "{seed}"]
@@ -174,8 +173,7 @@ def _take(found: Draft, option: Option, flag: str, value: str, folder: Path) -> 
     elif option.kind == "text" and is_out(option.name):
         found.words += [flag, _in_run_dir(value)]
     else:
-        number = _number(value)
-        _place(found, spelt, value if number is None else number, False)
+        _place(found, replace(option, flags=(flag,)), _value(value), False)
 
 
 def _overrides(found: Draft, rest: Sequence[str], known: set[str]) -> set[str]:
@@ -186,17 +184,14 @@ def _overrides(found: Draft, rest: Sequence[str], known: set[str]) -> set[str]:
         plain = (
             re.fullmatch(r"[A-Za-z_][\w.]*", key) and re.fullmatch(r"[\w.+-]+", value) and not key.startswith("hydra")
         )
-        if not equals or not plain or any(name.startswith(f"{key}.") for name in known):
-            names.add(key)
-            found.words.append(doubled(word))
-            continue
         names.add(key)
-        number = _number(value)
-        if is_seed(key):
+        if not equals or not plain or any(name.startswith(f"{key}.") for name in known):
+            found.words.append(doubled(word))
+        elif is_seed(key):
             found.seed = "word"
             found.words.append(f"{key}={{seed}}")
         else:
-            _place(found, Option(key), value if number is None else number, True)
+            _place(found, Option(key), _value(value), True)
     return names
 
 
@@ -253,6 +248,12 @@ def _in_run_dir(value: object) -> str:
     """`{run_dir}`, or a file in it where the script expects one."""
     name = Path(value).name if isinstance(value, str) else ""
     return f"{{run_dir}}/{doubled(name)}" if Path(name).suffix else "{run_dir}"
+
+
+def _value(text: str) -> int | float | str:
+    """The number that a text is; else the text."""
+    number = _number(text)
+    return text if number is None else number
 
 
 def _number(text: str) -> int | float | None:

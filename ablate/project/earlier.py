@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ablate.analysis.table import Table
 from ablate.errors import NotFound, UsageError
-
-if TYPE_CHECKING:
-    from ablate.analysis.table import Table
-    from ablate.report.since import Changes
-    from ablate.study.values.study import Study
+from ablate.report.since import Changes, changes
+from ablate.study.values.study import FULL, Study, full_name
 
 SCHEMA = 1
 LARGEST = 200_000_000
@@ -21,8 +19,6 @@ LARGEST = 200_000_000
 
 def changes_since(path: Path, study: Study, tables: Sequence[Table], only: str | None = None) -> Changes:
     """What changed in a study's tables since `path` was written; with `only` in this one. Raises UsageError, NotFound."""
-    from ablate.report.since import changes
-
     documents, whole = read(path)
     for one in documents:
         told = (one["study"], one.get("profile"), tuple(one.get("set") or ()))
@@ -114,6 +110,4 @@ def _bad(path: Path, why: str) -> UsageError:
 
 
 def _named(name: str, profile: str | None, sets: Sequence[str]) -> str:
-    from ablate.study.values.study import FULL, full_name
-
     return full_name(name, profile or FULL, sets)

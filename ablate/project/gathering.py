@@ -6,28 +6,30 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from ablate.analysis import build_table
+from ablate.analysis.layout import arms_of, tables_of
 from ablate.dispatch.elsewhere.gridfile import is_sqlite
 from ablate.errors import AblateError, NotFound, Problem, StudyError
 from ablate.parts.weights import names_run
 from ablate.project.advice import command
-from ablate.project.answers import answered, runs_of
+from ablate.project.answers import runs_of
 from ablate.project.database import database_url, require_results, safe_url
 from ablate.project.results import Looks, looks_of, stored_results
 from ablate.project.stored import changed_since, record_of, scales_of
 from ablate.project.telling import tell
 from ablate.project.text import plural
+from ablate.report.answer import answer
+from ablate.report.pages import what_differs
+from ablate.report.published import Collection, Paper, StudyEntry, TableEntry, page_name
+from ablate.store.store import Store
 from ablate.study.document.source import read
 from ablate.study.recipes.places import DEFAULT_DATABASE
 from ablate.study.recipes.recipe import weights_paths
+from ablate.study.records import RunResult
 from ablate.study.tuning.tuning import is_tuning
-
-if TYPE_CHECKING:
-    from ablate.report.published import Collection, StudyEntry
-    from ablate.store.store import Store
-    from ablate.study.records import RunResult
-    from ablate.study.values.study import Study
+from ablate.study.values.study import Study
 
 NOT_PUBLISHED = ("quickstart.yaml",)
 """Studies that are of no paper and have a separate database."""
@@ -70,9 +72,6 @@ def collect(experiments: Path, db: str | None) -> Collected:
 
     Raises NotFound where there is no database, no study file, or nothing done.
     """
-    from ablate.report.pages import what_differs
-    from ablate.report.published import Collection, Paper
-
     files = study_files(experiments)
     with require_results(db) as store:
         gathered, problems = _gather(store, files, experiments)
@@ -134,8 +133,6 @@ def _by_paper(files: Iterable[Path], experiments: Path) -> list[tuple[str, list[
 
 def _gather(store: Store, files: Iterable[Path], experiments: Path) -> tuple[dict[Path, list[Gathered]], list[Problem]]:
     """What can be read, at each scale that has a page, and the mistakes of the rest. What two pages are called belongs to the first."""
-    from ablate.report.published import page_name
-
     found: dict[Path, list[Gathered]] = {}
     problems: list[Problem] = []
     again = {(row.run_id, row.code_x): row.equal for row in store.verified()}
@@ -183,8 +180,6 @@ def _gathered(
 
 def _as_published(study: Study, found: Mapping[str, RunResult]) -> dict[str, RunResult]:
     """What is not run and starts from weights of others is shown as waiting for them, whatever lies on this machine."""
-    from ablate.study.records import RunResult
-
     told = dict(found)
     for run in study.runs:
         result = found.get(run.run_id, RunResult(run, "queued"))
@@ -219,10 +214,6 @@ def _database(db: str | None) -> str:
 
 def _entry(item: Gathered, db: str | None) -> StudyEntry:
     """A study with its tables; without them where nothing is done."""
-    from ablate.analysis import build_table
-    from ablate.analysis.layout import arms_of, tables_of
-    from ablate.report.published import StudyEntry, TableEntry
-
     study, results, done = item.study, item.results, item.done
     finished = {result.run.run_id for result in done}
     tables = []
@@ -243,7 +234,9 @@ def _entry(item: Gathered, db: str | None) -> StudyEntry:
         commands=_commands(item, db),
         other=item.other,
     )
-    return replace(entry, answer=answered(study, [one.table for one in tables], entry)) if done else entry
+    if not done:
+        return entry
+    return replace(entry, answer=answer(study, [one.table for one in tables], entry, entry.commands[0]))
 
 
 def _commands(item: Gathered, db: str | None) -> tuple[str, ...]:

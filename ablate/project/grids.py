@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ablate.dispatch.contract.events import Event, GridReport
 from ablate.dispatch.contract.executor import GridRequest
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.project.blocked import train_parents_again
 from ablate.project.calls import folder_of, options_of_call, trainer_options
 from ablate.project.database import database_url
+from ablate.project.engines import ReadyEngine
 from ablate.project.planning import Plan, make_plan
 from ablate.project.sources import begin_anew, codes_of_sources, take_sources
 from ablate.store.store import Store
@@ -20,11 +21,7 @@ from ablate.study.code.provenance import digest_of
 from ablate.study.recipes.places import home
 from ablate.study.values.study import Study
 
-if TYPE_CHECKING:
-    from ablate.dispatch.contract.events import Event, GridReport
-    from ablate.project.engines import ReadyEngine
-
-Shown = Callable[[Plan], AbstractContextManager[Callable[["Event"], None]]]
+Shown = Callable[[Plan], AbstractContextManager[Callable[[Event], None]]]
 """Gives the event handler, for as long as the grid works on a plan."""
 
 

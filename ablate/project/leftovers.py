@@ -12,23 +12,20 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, UsageError
 from ablate.project.code_copies import CodeCopy, is_own_copy, own_copies, shared_copies
 from ablate.project.disk import entries, newest, open_files, size_of
+from ablate.store.store import Store
 from ablate.study.code.snapshot import MANIFEST, SOURCES, remove
 from ablate.study.recipes.places import MARKER, default_home
 from ablate.study.recipes.recipe import start_of
+from ablate.study.records import RunResult
 from ablate.study.values.recipe import AnyRecipe
-
-if TYPE_CHECKING:
-    from ablate.store.store import Store
-    from ablate.study.records import RunResult
-    from ablate.study.values.run import Run
+from ablate.study.values.run import Run
 
 KINDS = {
     "checkpoints": "checkpoints of done runs and pruned trials",
@@ -39,7 +36,6 @@ KINDS = {
     "unknown": "runs that are not in this database",
 }
 DAY = 86400.0
-_PAIR = re.compile(r"[0-9a-f]{2}")
 _RUN = re.compile(r"[0-9a-f]{64}")
 _WEIGHTS = re.compile(r"model-(last|selected)\.(pt|json)")
 _OURS = re.compile(r"attempt-\d+\.log|epochs-code-[0-9a-f]+\.jsonl|checkpoint-.*\.pt|model-(last|selected)\.(pt|json)")
@@ -80,15 +76,14 @@ def is_ours(home: Path) -> bool:
     with contextlib.suppress(UsageError):  # there is no default place for a user without a home folder
         if home.resolve() == default_home().resolve():
             return True
-    if (home / MARKER).is_file():
-        return True
-    pairs = entries(home / "runs")
-    return any(_is_run(entry) for pair in pairs if _PAIR.fullmatch(pair.name) for entry in entries(Path(pair.path)))
+    return (home / MARKER).is_file() or any(_run_folders(home))
 
 
-def _is_run(entry: os.DirEntry[str]) -> bool:
-    pair = os.path.basename(os.path.dirname(entry.path))
-    return bool(_RUN.fullmatch(entry.name)) and entry.name[:2] == pair and entry.is_dir(follow_symlinks=False)
+def _run_folders(home: Path) -> Iterator[os.DirEntry[str]]:
+    for pair in entries(home / "runs"):
+        for entry in entries(Path(pair.path)):
+            if _RUN.fullmatch(entry.name) and entry.name[:2] == pair.name and entry.is_dir(follow_symlinks=False):
+                yield entry
 
 
 def look(home: Path, store: Store | None, *, unused_days: float) -> Findings:
@@ -160,12 +155,7 @@ class _Search:
         self.items.append(Item(kind, Path(entry.path), size_of(entry), run_id))
 
     def runs(self) -> None:
-        folders = {
-            entry.name: entry
-            for pair in entries(self.home / "runs")
-            for entry in entries(Path(pair.path))
-            if _is_run(entry)
-        }
+        folders = {entry.name: entry for entry in _run_folders(self.home)}
         states = self.store.states(folders) if self.store else {}
         known = [run_id for run_id in folders if run_id in states]
         results = self.store.results(known, epochs=False) if self.store else {}
@@ -250,8 +240,7 @@ class _Search:
             if running or self.is_open(entry):
                 continue
             if _HALF_WRITTEN.fullmatch(entry.name):
-                if self.now - newest(entry) > DAY:
-                    self.add("leftovers", entry)
+                self.half_written([entry])
             elif _is_decoded(entry):
                 self.half_written(entries(Path(entry.path)))
                 if self.now - newest(entry) > self.unused:

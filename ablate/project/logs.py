@@ -5,14 +5,11 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ablate.dispatch.contract.executor import attempt_log
 from ablate.errors import NotFound
 from ablate.study.recipes.places import home
-
-if TYPE_CHECKING:
-    from ablate.study.records import AttemptResult, RunResult
+from ablate.study.records import AttemptResult, RunResult
 
 UNDER_WAY = ("queued", "running")
 _PIECE = 1 << 20

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ablate.errors import UsageError, check_choice
-from ablate.project.answers import answer_of
+from ablate.project.advice import command, shown_file
 from ablate.report import FORMATS
 from ablate.report.declare import PAPER_WIDTH, Format, StudyReport
 
@@ -25,6 +25,7 @@ OF_STUDIES = {name: one for name, one in FORMATS.all().items() if one.study is n
 def study_page(loaded: Study, store: Store, format_: str) -> tuple[str, str]:
     """The file name and the text of all tables of a study. Raises UsageError for a format that there is not."""
     from ablate.analysis.layout import tables_of
+    from ablate.project.answers import answer_of
     from ablate.study.designs.variants import file_name
 
     check_choice(f"format {format_!r}", format_, OF_STUDIES, code="unknown-format")
@@ -109,9 +110,9 @@ def study_report(
     study: Study, tables: Sequence[Table], runs: Sequence[RunResult], *, title: str, answer: Sequence[Sentence] = ()
 ) -> StudyReport:
     """All that is to be written of a study."""
-    from ablate.project.advice import command, shown_file
     from ablate.study.designs.variants import recipe_yaml
 
+    again = command("runs", "verify", shown_file(study), profile=study.profile, sets=study.sets)
     return StudyReport(
         tables=tables,
         title=title,
@@ -121,7 +122,5 @@ def study_report(
         ran=recipe_yaml(study.base) if study.sets else "",
         runs=runs,
         answer=answer,
-        again=""
-        if study.trainer
-        else command("runs", "verify", shown_file(study), profile=study.profile, sets=study.sets),
+        again="" if study.trainer else again,
     )

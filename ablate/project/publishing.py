@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ablate.errors import Problem, UsageError
 from ablate.project.gathering import Gathered, collect
 from ablate.project.pages import study_report
 from ablate.project.telling import tell
-
-if TYPE_CHECKING:
-    from ablate.report.published import Collection, StudyEntry
+from ablate.report.html import render_html, write_plotlyjs, write_report
+from ablate.report.index import INDEX, render_index
+from ablate.report.pages import MADE, README, markdown_pages
+from ablate.report.published import Collection, StudyEntry, counted, page_name, progress, scale, verdicts
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,6 @@ def publish(experiments: Path, out: Path, db: str | None) -> Published:
     if out.suffix in (".html", ".md") or out.is_file():
         raise UsageError(f"{out}: must be a folder, for the pages of all studies.", code="not-a-folder")
     found = collect(experiments, db)
-    from ablate.report.html import write_plotlyjs, write_report
-    from ablate.report.index import INDEX, render_index
-    from ablate.report.pages import README, markdown_pages
-
     texts = markdown_pages(found.collection)
     _refuse_others(out, texts)
     write_plotlyjs(out)
@@ -55,9 +51,6 @@ def publish(experiments: Path, out: Path, db: str | None) -> Published:
 
 def _overtaken(out: Path, collection: Collection) -> list[Path]:
     """Pages of ours that showed another scale, which now has the main page."""
-    from ablate.report.pages import MADE
-    from ablate.report.published import page_name
-
     mains = [
         (paper.name, study) for paper in collection.papers for study in paper.studies if study.done and not study.other
     ]
@@ -71,8 +64,6 @@ def _overtaken(out: Path, collection: Collection) -> list[Path]:
 
 def _refuse_others(out: Path, names: Iterable[str]) -> None:
     """Raises UsageError where a page would replace a file that ablate did not write, such as a README."""
-    from ablate.report.pages import MADE
-
     for name in names:
         path = out / name
         if path.is_file() and MADE not in path.read_text(encoding="utf-8", errors="replace"):
@@ -81,9 +72,6 @@ def _refuse_others(out: Path, names: Iterable[str]) -> None:
 
 
 def _study_page(entry: StudyEntry, item: Gathered) -> str:
-    from ablate.report.html import render_html
-    from ablate.report.index import INDEX
-
     tables, runs = [table.table for table in entry.tables], list(item.results.values())
     report = study_report(item.study, tables, runs, title=entry.label, answer=entry.answer)
     return render_html(report, plotlyjs="shared", home=INDEX)
@@ -91,10 +79,7 @@ def _study_page(entry: StudyEntry, item: Gathered) -> str:
 
 def _summary(collection: Collection) -> str:
     """One line a study."""
-    from ablate.report import published
-
     return "\n".join(
-        f"{study.name} ({published.scale(study)}): {published.progress([study])}; "
-        f"claims: {published.counted(published.verdicts([study]))}"
+        f"{study.name} ({scale(study)}): {progress([study])}; claims: {counted(verdicts([study]))}"
         for study in collection.studies
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
-if TYPE_CHECKING:
-    from ablate.analysis.table import Table
-    from ablate.store.store import Store
-    from ablate.study.records import RunResult
-    from ablate.study.values.study import Study, TableSpec
+from ablate.analysis import build_table
+from ablate.analysis.table import Table
+from ablate.project.blocked import Outlook
+from ablate.store.store import Store
+from ablate.study.code.provenance import codes_of
+from ablate.study.recipes.places import home
+from ablate.study.records import RunResult
+from ablate.study.values.study import Study, TableSpec
 
 
 class Looks(TypedDict):
@@ -21,8 +24,6 @@ class Looks(TypedDict):
 
 def build(study: Study, spec: TableSpec, store: Store) -> Table:
     """One table with what the database holds now."""
-    from ablate.analysis import build_table
-
     return build_table(study, spec, study_results(study, store), **looks_of(study, store))
 
 
@@ -37,10 +38,6 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
 
     A run that waits and cannot start here is `blocked`, and its `error` says why in two or three words.
     """
-    from ablate.project.blocked import Outlook
-    from ablate.study.recipes.places import home
-    from ablate.study.records import RunResult
-
     runs = {run.run_id: run for run in (*study.runs, *study.parents)}
     found = stored_results(study, store)
     outlook = Outlook(study, {run_id: result.state for run_id, result in found.items()}, home())
@@ -52,6 +49,4 @@ def study_results(study: Study, store: Store) -> dict[str, RunResult]:
 
 def stored_results(study: Study, store: Store) -> dict[str, RunResult]:
     """The same as the database has it, without a look at what could start on this machine."""
-    from ablate.study.code.provenance import codes_of
-
     return store.results([run.run_id for run in (*study.runs, *study.parents)], code=codes_of(study))

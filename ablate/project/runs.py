@@ -168,7 +168,8 @@ def _setting(path: str, value: object) -> str:
     return value if value == "—" and isinstance(value, str) else text_of_value(path, value)
 
 
-def _number(name: str, value: object) -> str:
+def metric_text(name: str, value: object) -> str:
+    """A metric's value, a size in MiB."""
     if name == "peak_memory" and isinstance(value, int | float):
         return f"{value / 2**20:,.0f} MiB"
     return brief(value) if isinstance(value, float) else str(value)
@@ -182,7 +183,7 @@ def _short(name: str, value: object) -> str:
     return text[:16] if digest else text
 
 
-_SHORT: Mapping[str, Callable[[str, object], str]] = {"metric ": _number, "recipe ": _setting}
+_SHORT: Mapping[str, Callable[[str, object], str]] = {"metric ": metric_text, "recipe ": _setting}
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

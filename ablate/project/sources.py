@@ -120,10 +120,8 @@ def _check_texts(problems: Problems, tree: Tree, file: str, texts: Mapping[str, 
     if tree.commit:
         content, where = git.content(tree.root, tree.commit, name), f"the commit {tree.commit[:12]}"
     else:
-        content, where = (
-            (tree.root / name).read_bytes() if name in tree.files else None,
-            f"what is copied of {tree.root}",
-        )
+        content = (tree.root / name).read_bytes() if name in tree.files else None
+        where = f"what is copied of {tree.root}"
     if content is None:
         there = not tree.commit and (tree.root / name).is_file()
         if there and name.startswith("../"):

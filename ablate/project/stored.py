@@ -5,30 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ablate.errors import AblateError, NotFound, StudyError, nearest
 from ablate.project.advice import command
 from ablate.project.records import load_record, place_of, text_of, without_parts
+from ablate.store.store import Store
+from ablate.store.values import StoredStudy
 from ablate.study.code.provenance import codes_of
 from ablate.study.document.find import files_of, says_study
 from ablate.study.loader import Choices, find, load
 from ablate.study.values.study import FULL, Study, full_name
 
-if TYPE_CHECKING:
-    from ablate.store.store import Store
-    from ablate.store.values import StoredStudy
 
-
-def stored_study(
-    store: Store, name: str, profile: str | None = None, sets: Sequence[str] = (), *, exact: bool = False
-) -> Study:
+def stored_study(store: Store, name: str, profile: str | None = None, sets: Sequence[str] = ()) -> Study:
     """The study that a name or a file means, under the profile that is meant, as the variant that `sets` makes.
 
-    Without a profile: the scale with more complete arms (`most_complete`). With `exact`, name, profile and variant are taken as
-    given, None being the full scale. Its seeds are all that were asked of its text.
+    Without a profile: the scale with more complete arms (`most_complete`). Its seeds are all that were asked of its text.
     """
-    file = _file(name) if not exact else None
+    file = _file(name)
     if file is not None:
         try:
             return as_asked(store, file, Choices(profile, tuple(sets))) if profile else scales_of(store, file, sets)[0]
@@ -36,9 +30,6 @@ def stored_study(
             name = _run_as_it_stands(store, file)
             if not name:
                 raise
-    if exact:
-        known = store.studies(name=name, profile=profile or "", sets=tuple(sets))
-        return _latest(store, known[0])
     records = records_of(store, name, sets, profile)
     if profile is not None or len(records) == 1:
         return _latest(store, records[0])
@@ -131,7 +122,7 @@ def other_file(record: StoredStudy, study: Study) -> str:
 
 def every_study(store: Store) -> list[Study]:
     """All studies of the database under each profile and as each variant, the one run last first."""
-    return [stored_study(store, item.name, item.profile, item.sets, exact=True) for item in store.studies()]
+    return [_latest(store, item) for item in store.studies()]
 
 
 def changed_since(store: Store, study: Study, given: str | None) -> str:
@@ -180,13 +171,8 @@ def file_and_seeds(store: Store, study: Study, given: str | None) -> tuple[str, 
 
 
 def _file(name: str) -> Path | None:
-    looks_like_file = name.endswith((".yaml", ".yml")) or "/" in name
-    try:
-        return find(name) if looks_like_file else None
-    except NotFound:
-        if looks_like_file:
-            raise
-        return None
+    """The file that is meant; None for a study's name. Raises NotFound."""
+    return find(name) if name.endswith((".yaml", ".yml")) or "/" in name else None
 
 
 def scales_of(store: Store, file: Path, sets: Sequence[str] = ()) -> list[Study]:

@@ -41,10 +41,11 @@ Shown = Callable[[Session, Store], AbstractContextManager[Callable[[Event], None
 
 @dataclass(frozen=True)
 class Tuned:
-    """`report` is None where nothing was left to train; `over`: every budget is spent."""
+    """`report` is None where nothing was left to train; `over`: every budget is spent; `found`: trials' runs that were done already."""
 
     report: GridReport | None
     over: bool
+    found: int
 
 
 def train(
@@ -67,13 +68,13 @@ def train(
             tell(f"{plural(again, 'failed trial')} to retry")
         announce(session)
         if session.over:
-            return Tuned(None, True)
+            return Tuned(None, True, session.found)
         _check(tuning, store)
         with shown(session, store) as handle:
             request = _request(session, url, handle, engine)
             with listening(request.stop):
                 report = tune(session, request, engine.executor, engine.slots)
-    return Tuned(report, session.over)
+    return Tuned(report, session.over, session.found)
 
 
 def _check(tuning: Tuning, store: Store) -> None:

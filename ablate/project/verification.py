@@ -11,25 +11,24 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ablate.dispatch.contract.executor import run_folder
 from ablate.dispatch.contract.signals import StopFlag, listening
 from ablate.errors import Interrupted, NotFound, RunFailure, UsageError
 from ablate.project.advice import command
+from ablate.project.calls import trainer_options
 from ablate.project.database import safe_url
+from ablate.project.planning import Plan
 from ablate.project.telling import tell
 from ablate.project.text import duration, plural
+from ablate.store.store import Store
 from ablate.study.code.provenance import Code, codes_of
 from ablate.study.code.verified import Evidence, Step, Verified, between, compare, numbers_of, steps, told
+from ablate.study.records import Context, EpochRecord, Outcome, RunResult
 from ablate.study.values.metrics import MetricName
 from ablate.study.values.run import Run
 from ablate.study.values.study import Study
-
-if TYPE_CHECKING:
-    from ablate.project.planning import Plan
-    from ablate.store.store import Store
-    from ablate.study.records import Context, EpochRecord, Outcome, RunResult
 
 NUMERICS = ("channels_last", "compile", "deterministic", "packing")
 """Options of an attempt that its fingerprint names; what they were is what they are again."""
@@ -118,10 +117,7 @@ class Verifier:
         """Train until every part of the study's old runs was in a run that came out equal, cheapest first, and at least
         `sample` runs of it are checked, as far as this machine can."""
         own = {run.run_id for run in self._study.runs}
-        able = sorted(
-            (old for old in self.old.values() if self._can(old) and old.run.run_id in own),
-            key=lambda old: self._cost(old),
-        )
+        able = sorted((old for old in self.old.values() if self._can(old) and old.run.run_id in own), key=self._cost)
         for old in able:
             if not self._settled(old) and self._tells_more(old):
                 self._verify(old)
@@ -219,9 +215,6 @@ class Verifier:
 
     def _context(self, run: Run, result: RunResult, on_epoch: Callable[[Sequence[EpochRecord]], None]) -> Context:
         """As the attempt had it, in the scratch folder."""
-        from ablate.project.calls import trainer_options
-        from ablate.study.records import Context
-
         shown = result.shown
         options = {name: value for name, value in result.environment.get("options", {}).items() if name in NUMERICS}
         threads = result.environment.get("threads")

@@ -276,15 +276,12 @@ class TestHoles:
         assert all(c.delta is not None and "l+m has 2 of 3 runs" in c.note for c in cells)
 
     def test_an_arm_in_doubt_decides_nothing(self, grid: Any) -> None:
-        from ablate.analysis.effects import effects_of_table
-        from ablate.analysis.values import Replicates
-
         made = grid(scores(np.random.default_rng(1), c=1.0))
-        doubts = {made.study.arm("l").arm_id: "its runs saw two data sets"}
-        runs = Replicates(made.study, made.results, doubts)
-        found = by_name(effects_of_table(made.study, made.spec(kind="effect", factors=()), runs))["c"]
+        for seed in (0, 1):
+            made.change("l", seed, details={"data": {"digest": str(seed) * 64}})
+        found = by_name(effects_table(made.study, made.results, "top1"))["c"]
         assert (found.p_adjusted, found.decided) == (None, False)
-        worded(found.note, "l: ", "two data sets")
+        worded(found.note, "l: mixed: data 00000000 (seed 0) and 11111111 (seed 1)")
 
     def test_an_arm_of_the_design_without_any_run(self, maker: Any, factor: Any) -> None:
         values = {f"{a}/{b}": [0.1 + (a == "1"), 0.2 + (a == "1"), 0.15 + (a == "1")] for a in "01" for b in "01"}

@@ -222,18 +222,12 @@ class TestReported:
 
     def test_a_profile_is_not_comparable(self, lee: Any) -> None:
         made = lee(profile="cpu")
-        table = build_table(made.study, made.spec(reported={"A/none": ("0.66",)}), made.results, comparable=True)
+        table = build_table(made.study, made.spec(reported={"A/none": ("0.66",)}), made.results)
         cell = cells(table)["A/none"]
         assert (cell.reported, cell.agrees, cell.agreement_width) == (0.66, None, None)
         assert not table.comparable
         worded(table.not_comparable, "profile cpu")
         assert cells(table)["B/none"].decided  # our verdicts stand
-
-    def test_the_caller_may_know_of_other_weights(self, lee: Any) -> None:
-        made = lee()
-        table = build_table(made.study, made.spec(), made.results, comparable=False)
-        assert not table.comparable
-        worded(table.not_comparable)
 
     def test_one_run_agrees_with_nothing(self, lee: Any) -> None:
         made = lee({name: values[:1] for name, values in LEE.items()}, seeds=(0,))

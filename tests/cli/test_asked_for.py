@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ablate.project.calls import folder_of, options_of_call
 from ablate.project.grids import Worked
 from ablate.project.planning import make_plan
-from ablate.project.stored import as_asked, stored_study
+from ablate.project.stored import as_asked, every_study
 from ablate.store.host import WorkerInfo
 from ablate.store.store import Store
 from ablate.study.code.provenance import codes_of
@@ -130,6 +130,6 @@ def test_every_call_ends_with_all_that_it_asked_for(
             }
             shown = as_asked(store, projects / call.folder / "s.yaml", Choices(call.profile, call.sets))
             assert set(shown.seeds) == asked, "a file shows all seeds that were asked of its text"
-            named = stored_study(store, "s", study.profile, study.sets, exact=True)
-            assert named.sets == study.sets
-            assert {run.run_id for run in named.runs} <= set(runs)
+            mine = [one for one in every_study(store) if (one.profile, one.sets) == (study.profile, study.sets)]
+            assert len(mine) == 1
+            assert {run.run_id for run in mine[0].runs} <= set(runs)

@@ -16,6 +16,7 @@ from ablate.cli.common import (
     load_study,
     open_reader,
     print_json,
+    require_reader,
     say,
     stdout_console,
 )
@@ -23,12 +24,10 @@ from ablate.cli.engines import AskedEngine, takes_engine
 from ablate.cli.groups import Group
 from ablate.cli.screens import OF_SCRIPTS, next_step, print_plan, say_stale, say_troubles
 from ablate.errors import UsageError
-from ablate.project.database import database_url
 from ablate.project.text import plural
 
 if TYPE_CHECKING:
     from ablate.project.planning import Plan
-    from ablate.store.store import Store
     from ablate.study.values.study import Study
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Plan, check and run the grid of a study.")
@@ -139,7 +138,6 @@ def run(
     them to save a checkpoint and stop; a second Ctrl-C stops them at once.
     """
     from ablate.project.planning import plan_document
-    from ablate.store.store import Store
 
     if retry is not None and retry not in RETRY:
         raise UsageError(f"--retry {retry}: must be one of {', '.join(RETRY)}.")
@@ -153,20 +151,18 @@ def run(
     if json_:
         print_json(plan_document(after))
     else:
-        with Store.open(database_url(db), read_only=True) as store:
-            _finish(loaded, after, store, study, seeds, db, table=code < 128)
+        _finish(loaded, after, study, seeds, db, table=code < 128)
     raise typer.Exit(code)
 
 
-def _finish(
-    study: Study, after: Plan, store: Store, name: str, seeds: str | None, db: str | None, *, table: bool
-) -> None:
+def _finish(study: Study, after: Plan, name: str, seeds: str | None, db: str | None, *, table: bool) -> None:
     """The first table for people, unless they have just interrupted the grid, and what to do next."""
     from ablate.analysis.layout import tables_of
     from ablate.cli.screens import print_tables
     from ablate.project.results import build
 
     if after.counts["done"] and table and (shown := tables_of(study)):
+        store = require_reader(db)
         tables = [build(study, shown[0], store)]
         if study.tune:
             from ablate.project.tunings import comparison_tables

@@ -21,7 +21,6 @@ from ablate.cli.common import (
     stdout_console,
 )
 from ablate.errors import ClaimContradicted, NotFound, RunFailure, StudyError, UsageError, check_choice, nearest
-from ablate.project.answers import answer_of
 from ablate.project.pages import OF_STUDIES, build_tables, other_scale, render, styled
 from ablate.project.text import plural
 from ablate.report.declare import Format
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from ablate.study.records import RunResult
     from ablate.study.values.study import Study
 
-WRITTEN = OF_STUDIES
-
 
 @few_collections()
 def report(
@@ -44,7 +41,7 @@ def report(
         str | None,
         typer.Option("--table", help="One table of the study.  [default: all]", autocompletion=completion.tables),
     ] = None,
-    format_: Annotated[str, completion.choice("--format", WRITTEN, "Output format.")] = "html",
+    format_: Annotated[str, completion.choice("--format", OF_STUDIES, "Output format.")] = "html",
     style: Annotated[
         str | None,
         typer.Option("--style", metavar="paper", help="With --format latex: paper, to fit a paper's column."),
@@ -93,31 +90,25 @@ def report(
     db: Db = None,
 ) -> None:
     """Write a study's tables, with the paper's figures beside ours; with --all, the pages of all studies."""
+    from ablate.cli.sent import refuse
+
     instead = "--methods" if methods else "--since" if since is not None else "--figures" if figures is not None else ""
     written = _written("json" if json_ and not instead and format_ == "html" else format_, style, width)
     given: dict[str, object] = {f"--format {format_}": format_ != "html", "--style": style, "--check": check}
     if all_:
         named: dict[str, object] = {"STUDY": study, "--table": table, "--profile": profile, "--set": set_}
         named |= {"--json": json_, "--details": details, instead: instead}
-        index = _publish(experiments, out, db, [name for name, value in {**named, **given}.items() if value])
+        refuse("--all", {**named, **given})
+        index = _publish(experiments, out, db)
         if open_:
             _open(index)
         return
     if experiments is not None:
         raise UsageError("--experiments needs --all. For one study, give STUDY instead.")
     if instead:
-        from ablate.cli.sent import refuse
-
-        refuse(
-            instead,
-            {
-                **given,
-                "--open": open_,
-                "--details": details,
-                "--since": methods and since,
-                "--figures": instead != "--figures" and figures,
-            },
-        )
+        given |= {"--open": open_, "--details": details, "--since": methods and since}
+        given |= {"--figures": instead != "--figures" and figures}
+        refuse(instead, given)
         refuse(instead, {"--json": json_} if figures else {"--out": out})
     elif json_ and written.suffix != ".json":
         raise UsageError(f"--json is --format json, so it cannot be combined with --format {format_}.")
@@ -155,10 +146,10 @@ def _tell(store: Store, loaded: Study, study: str | None, table: str | None, out
 
 
 def _written(format_: str, style: str | None, width: float | None) -> Format:
-    check_choice(f"--format {format_}", format_, WRITTEN, code="unknown-format")
+    check_choice(f"--format {format_}", format_, OF_STUDIES, code="unknown-format")
     if width is not None and style is None:
         raise UsageError("--width: only a style has a width.", code="no-styles")
-    return styled(WRITTEN[format_], style, width)
+    return styled(OF_STUDIES[format_], style, width)
 
 
 def _open(page: Path) -> None:
@@ -168,12 +159,10 @@ def _open(page: Path) -> None:
         say(f"No browser was found here. Open {page} in one.")
 
 
-def _publish(experiments: Path | None, out: Path | None, db: str | None, given: list[str]) -> Path:
-    """Write the pages of all studies; their index. `given` are the options that this cannot be combined with."""
-    from ablate.cli.sent import refuse_with_all
+def _publish(experiments: Path | None, out: Path | None, db: str | None) -> Path:
+    """Write the pages of all studies; their index."""
     from ablate.project.publishing import publish
 
-    refuse_with_all(given)
     published = publish(experiments or Path("experiments"), out or Path("reports"), db)
     print(published.summary)
     say(f"written: {published.index} (open it in a browser), {published.markdown}")
@@ -185,6 +174,8 @@ def _publish(experiments: Path | None, out: Path | None, db: str | None, given: 
 def _report(written: Format, store: Store, loaded: Study, study: str | None, table: str | None, out: Path | None,
             scale: str, *, details: bool) -> tuple[list[Table], Path | None]:  # fmt: skip
     """Write the tables that are asked for, and give them, with the file of the page."""
+    from ablate.project.answers import answer_of
+
     whole = _shown(loaded)
     names = [table] if table else whole
     if table and written.page and out is None:

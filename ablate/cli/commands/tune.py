@@ -64,8 +64,7 @@ def run(
         check_choice(f"--retry {retry}", retry, RETRY)
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
     code, over = train(tuning, db, engine(db, tuning.study.resources), RETRY.get(retry or "", ()))
-    with require_reader(db) as store:
-        result = read_result(tuning, store, importance=False)
+    result = read_result(tuning, require_reader(db), importance=False)
     if json_:
         print_json(document(result))
     else:
@@ -112,15 +111,12 @@ def report(
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
     if write is not None:
         check_place(tuning, write)
-    with require_reader(db) as store:
-        result = read_result(tuning, store, importance=written.importance)
+    result = read_result(tuning, require_reader(db), importance=written.importance)
     if format_ != "text":
         _summary(result)
-    best = (
-        ""
-        if all(arm.best is None for arm in result.arms)
-        else best_study(tuning, result, (write or out or Path("x")).parent)
-    )
+    best = ""
+    if any(arm.best is not None for arm in result.arms):
+        best = best_study(tuning, result, (write or out or Path("x")).parent)
     assert written.tuning is not None
     text = written.tuning(result, best)
     study = file_name(result.study, tuning.study.sets)
@@ -149,8 +145,7 @@ def export(
     from ablate.tuning.reading import read_result
 
     tuning = load_tuning(tune, profile, tuple(set_ or ()))
-    with require_reader(db) as store:
-        result = read_result(tuning, store, importance=False)
+    result = read_result(tuning, require_reader(db), importance=False)
     for name in write(result, storage):
         print(name)
     import sqlalchemy as sa

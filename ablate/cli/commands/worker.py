@@ -151,11 +151,8 @@ class _Hand:
         runs, watch = (*loaded.parents, *loaded.runs), globs_of(loaded.trainer)
         try:
             sources = sources_here(request.call_options.get("sources") or {}, request.folder, home(), place_of(request))
-            folder = (
-                _there(request.folder)
-                if sources
-                else working_folder(runs, watch, request.code, request.folder, place_of(request))
-            )
+            scripts = () if sources else runs  # runs of snapshots need none in the folder
+            folder = working_folder(scripts, watch, request.code, request.folder, place_of(request))
         except NotFound as refusal:
             raise NotFound(f"{loaded.full_name}: {refusal}") from None
         loaded = replace(loaded, file=str(folder / Path(loaded.file).name))
@@ -180,8 +177,3 @@ class _Hand:
         if self.limit is not None:
             self.limit = max(0, self.limit - report.started)
         return exit_code(report)
-
-
-def _there(folder: str) -> Path:
-    """The folder of a request, or the current one where that is not here: its runs use snapshots."""
-    return Path(folder) if folder and Path(folder).is_dir() else Path.cwd()
