@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
 from typer.main import get_command
 
 from ablate.cli.app import ADVICE, app
@@ -53,11 +54,13 @@ def _codes() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_code_is_on_the_page_and_every_code_of_the_page_is_used() -> None:
     assert _codes() == {code for code, _ in ROWS}
     assert len(ROWS) == len(dict(ROWS))
 
 
+@pytest.mark.slow
 def test_codes_are_words() -> None:
     """A message in a code's place is seen here."""
     assert not [code for code in _codes() if not re.fullmatch(r"[a-z]+(-[a-z]+)*", code)]
@@ -71,6 +74,7 @@ def test_exit_codes_are_those_of_the_classes() -> None:
     assert {each.code: str(each.exit_code) for each in classes} == {each.code: shown[each.code] for each in classes}
 
 
+@pytest.mark.slow
 def test_messages_of_the_project_name_no_option_of_the_command_line() -> None:
     """The Python API raises them. The command line adds options by the error's code: `ablate.cli.app.ADVICE`."""
     options = {option for command in _commands(get_command(app)) for one in command.params for option in one.opts}

@@ -88,6 +88,7 @@ def extended(request: pytest.FixtureRequest, tmp_path: Path) -> Ablate:
     return run
 
 
+@pytest.mark.slow
 def test_the_pages_commands_plan_train_and_report(extended: Ablate) -> None:
     plan, run, report = (extended(*shlex.split(line)[1:]) for line in commands())
     assert plan.returncode == 0, plan.stderr
@@ -98,6 +99,7 @@ def test_the_pages_commands_plan_train_and_report(extended: Ablate) -> None:
     assert shown.count('"done"') == 2
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_published_study_stays_as_it_is(extended: Ablate, tmp_path: Path) -> None:
     database = shutil.copy(ROOT / "results.db", tmp_path)
     study = str(ROOT / "experiments" / "refinements.yaml")
@@ -107,6 +109,7 @@ def test_the_plan_of_a_published_study_stays_as_it_is(extended: Ablate, tmp_path
     assert after == before
 
 
+@pytest.mark.slow
 def test_the_arm_without_the_method_has_the_id_from_before_it(extended: Ablate, tmp_path: Path) -> None:
     with_it = blocks()["study.yaml"].replace("arch: tiny-cnn", "arch: resnet18")
     before_it = with_it.replace("confidence_penalty.beta", "mixup.alpha")
@@ -119,6 +122,7 @@ def test_the_arm_without_the_method_has_the_id_from_before_it(extended: Ablate, 
     assert after["some"] != before["some"]
 
 
+@pytest.mark.slow
 def test_the_commands_know_the_names_and_refuse_what_cannot_be_meant(extended: Ablate) -> None:
     told = extended("grid", "run", "--help").stdout
     assert "polite" in told
@@ -157,6 +161,7 @@ def test_every_folder_of_the_page_is_there_and_holds_what_the_page_says() -> Non
         assert any(re.search(rf"^{name}S? = .*{kind}\(", text, re.MULTILINE | re.DOTALL) for text in texts), folder
 
 
+@pytest.mark.slow
 def test_a_part_of_another_package_that_cannot_be_is_left_out_and_told(tmp_path: Path) -> None:
     code = a_package(tmp_path)
     method = code / "my_ablation" / "confidence_penalty.py"

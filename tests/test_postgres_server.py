@@ -27,6 +27,7 @@ with running(pytest.skip) as server:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_server_is_left_behind(number: signal.Signals) -> None:
     holder = subprocess.Popen(

@@ -124,6 +124,7 @@ def test_the_study_in_the_readme_is_the_quickstart() -> None:
     assert set(shown.tables) <= set(real.tables)
 
 
+@pytest.mark.slow
 def test_the_script_of_ones_own_is_run_as_the_readme_says(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +167,7 @@ def test_the_first_table_is_what_the_tool_prints(
     assert shown[:2] == printed[:2]
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_start_leave_a_clone_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`git status` is empty after them; a variable names the database, so that the published one stays as it is."""
     if not (ROOT / ".git").exists():

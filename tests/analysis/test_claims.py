@@ -216,6 +216,7 @@ def test_a_factor_left_open_is_asked_at_each_level(maker: Any, factor: Any, clai
     assert say(claim(">", on, off), tweak=("A",)).verdict == "holds"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
 def test_chance_makes_few_verdicts(maker: Any, factor: Any, claim: Any, test: str) -> None:
     """Nothing differs: `a > b` holds in 2.5% of studies and is contradicted in as many; `best of 3` far less."""

@@ -48,6 +48,7 @@ def test_one_arm_is_a_pooled_t_test() -> None:
     assert found.ci95 == pytest.approx(tuple(theirs.confidence_interval()), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_welch_holm_is_scipy_with_statsmodels() -> None:
     found = compare_with_baseline(sample("c", *CONTROL), [sample("a", *DRUG_A), sample("b", *DRUG_B)], "welch-holm")
     theirs = [stats.ttest_ind(drug, CONTROL, equal_var=False) for drug in (DRUG_A, DRUG_B)]
@@ -57,6 +58,7 @@ def test_welch_holm_is_scipy_with_statsmodels() -> None:
         assert found[key].ci95 == pytest.approx(tuple(theirs[i].confidence_interval(0.975)), rel=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
@@ -168,6 +170,7 @@ def test_an_unknown_test_is_refused() -> None:
             call(sample("c", 1.0), [], "tukey") if call is compare_with_baseline else call([], "tukey")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
 def test_one_family_of_twenty_raises_a_false_alarm(test: str) -> None:
     """No arm differs: the share of families with any decided difference is 5%, or less for Welch with Holm."""

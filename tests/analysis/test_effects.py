@@ -440,6 +440,7 @@ def test_arms_that_are_the_same_run_count_once(maker: Any, factor: Any) -> None:
     assert by_name(table)["b=1 - tweak=B × b=1"].n == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
 def test_effects_raise_few_false_alarms(grid: Any, test: str) -> None:
     """Nothing has an effect: the share of tables with any decided row is 5% at most."""

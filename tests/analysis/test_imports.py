@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_importing_the_analysis_imports_nothing_heavy() -> None:
     code = (
         "import sys, ablate.analysis; heavy = 'numpy scipy pandas statsmodels torch plotly sqlalchemy'.split();"

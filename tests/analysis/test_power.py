@@ -67,6 +67,7 @@ def test_a_paths_figure_as_well(test: str, figure: str) -> None:
     assert decided(test, 3, 5, shift, 400, path=True) == pytest.approx(0.8, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["moderated", "dunnett", "welch-holm"])
 def test_an_effects_figure_is_decided_four_times_of_five(maker: Any, factor: Any, test: str) -> None:
     rng = np.random.default_rng(2)
@@ -82,6 +83,7 @@ def test_an_effects_figure_is_decided_four_times_of_five(maker: Any, factor: Any
     assert count / 250 == pytest.approx(0.8, abs=0.076)  # 3 standard errors
 
 
+@pytest.mark.slow
 def test_more_seeds_see_more_and_more_arms_see_less() -> None:
     for test in ("moderated", "dunnett", "welch-holm"):
         by_n = [power.detectable(n, 4, test) for n in (3, 5, 10, 30)]
@@ -95,6 +97,7 @@ def test_nothing_is_seen_below_three() -> None:
     assert main_effect(1, 2) is None
 
 
+@pytest.mark.slow
 def test_replicates_needed_is_the_least_that_suffices() -> None:
     n = power.replicates_needed(1.0, 7)
     assert n is not None

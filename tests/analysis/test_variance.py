@@ -183,6 +183,7 @@ def test_a_table_is_what_the_rule_says(maker: Any, factor: Any, seed: int) -> No
 VALUES = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=3, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.lists(VALUES, min_size=2, max_size=6), st.booleans())
 def test_decided_is_where_the_interval_leaves_out_zero(drawn: list[list[float]], path: bool) -> None:

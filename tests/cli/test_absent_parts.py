@@ -60,6 +60,7 @@ def trained(tmp_path: Path, call: Any, fill: Any) -> Iterator[Path]:
             unregister(part)
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_shown_without_the_parts(trained: Path, call: Any) -> None:
     def shown() -> list[Any]:
         """Why two arms are one run is worked out, not stored."""

@@ -91,6 +91,7 @@ def grid(store: Store, study: Study, ends: Iterator[str]) -> Iterator[int]:
         yield key
 
 
+@pytest.mark.slow
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(CALLS, min_size=2, max_size=3), turns=st.lists(st.integers(0, 2), max_size=60), first=ENDS)
 def test_every_call_ends_with_all_that_it_asked_for(

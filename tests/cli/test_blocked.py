@@ -164,6 +164,7 @@ def test_data_of_a_function_and_done_runs_are_never_blocked(call, half: Path, fi
     assert set(states(call, half).values()) == {"done"}
 
 
+@pytest.mark.slow
 def test_a_grid_trains_the_others_and_the_rest_once_the_weights_are_there(call, warm: Path, weights: bytes) -> None:
     first = call("grid", "run", warm, *INLINE, code=4)
     assert first.err.startswith("warm: 4 runs, 0 done, 2 to run, 2 blocked; results in ")
@@ -211,6 +212,7 @@ def test_a_file_with_other_bytes_is_an_error_and_no_wait(call, warm: Path) -> No
     assert max(attempts().values()) == 1
 
 
+@pytest.mark.slow
 def test_tables_say_why_and_keep_the_row(call, warm: Path) -> None:
     call("grid", "run", warm, *INLINE, code=4)
     page = call("report", "warm", "--format", "md").out
@@ -233,6 +235,7 @@ def test_a_study_that_was_never_run_tells_it_in_its_table_too(call, warm: Path, 
     assert "| warm | — (not run: no weights) |" in call("report", warm, "--format", "md").out
 
 
+@pytest.mark.slow
 def test_what_starts_from_a_blocked_run_is_blocked(call, warm: Path, weights: bytes) -> None:
     child = child_of(warm, "warm")
     document = call("grid", "plan", child, "--json").document
@@ -253,6 +256,7 @@ def test_what_starts_from_a_blocked_run_is_blocked(call, warm: Path, weights: by
     assert set(states(call, child).values()) == {"done"}
 
 
+@pytest.mark.slow
 def test_what_starts_from_a_failed_run_needs_a_retry(call, warm: Path, fill) -> None:
     child = child_of(warm, "scratch")
     fill(child, lambda arm, seed: "failed" if arm == "parent" else None)
@@ -268,6 +272,7 @@ def test_what_starts_from_a_failed_run_needs_a_retry(call, warm: Path, fill) -> 
     assert "| own | — (not run: its parent failed) |" in call("report", "child", "--format", "md").out
 
 
+@pytest.mark.slow
 def test_a_done_parent_without_weights_is_planned_again(call, warm: Path, fill) -> None:
     child = child_of(warm, "scratch")
     fill(child, lambda arm, seed: {"top1": 0.5} if arm == "parent" else None)
@@ -284,6 +289,7 @@ def test_a_done_parent_without_weights_is_planned_again(call, warm: Path, fill) 
     assert {count for run_id, count in attempts().items() if run_id in parents} == {2}
 
 
+@pytest.mark.slow
 def test_a_done_parent_that_cannot_train_again_stays_done_and_blocks(call, warm: Path, weights: bytes, fill) -> None:
     child = child_of(warm, "warm")
     fill(child, lambda arm, seed: {"top1": 0.5} if arm == "parent" else None)

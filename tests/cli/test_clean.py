@@ -230,6 +230,7 @@ def test_what_cannot_be_removed_is_named(call, tiny: Path, fill, lay: Lay, monke
     assert "Permission denied" in said.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [True, False])
 def test_people_at_a_terminal_are_asked(call, tiny: Path, fill, lay: Lay, monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:  # fmt: skip
     fill(tiny)
@@ -250,6 +251,7 @@ def test_people_at_a_terminal_are_asked(call, tiny: Path, fill, lay: Lay, monkey
     assert said.err == ("98 kB freed.\n" if answer else "98 kB can be freed: ablate clean --yes\n")
 
 
+@pytest.mark.slow
 def test_the_document(call, tiny: Path, fill, lay: Lay, home: Path) -> None:
     fill(tiny, lambda arm, seed: {"top1": 0.5} if (arm, seed) == ("plain", 0) else None)
     folder = lay(tiny)["plain", 0]
@@ -278,6 +280,7 @@ def decoded(home: Path) -> Path:
     return write(home / "cache" / "digits-1", "images.u8", "meta.json", days=90)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [".", "project"])
 def test_a_folder_that_is_not_ours_is_listed_and_left_alone(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:  # fmt: skip
     """Somebody's project with a cache of its own, to which ABLATE_HOME points by mistake."""

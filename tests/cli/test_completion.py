@@ -45,6 +45,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_names_of_the_database_and_of_the_folder(tab, tiny: Path, fill, tmp_path: Path) -> None:
     fill(tiny)
     (tmp_path / "tune.yaml").write_text("study: tiny.yaml\nspace: {}\n")
@@ -97,6 +98,7 @@ def test_another_database_is_read_where_it_stands_in_the_line(tab, tiny: Path, f
     assert tab(f"ablate status --db {tmp_path}/moved.db ") == ["tiny"]
 
 
+@pytest.mark.slow
 def test_bash_itself_completes(tiny: Path, fill, tmp_path: Path) -> None:
     """The script that `--show-completion` prints, sourced by bash."""
     fill(tiny)

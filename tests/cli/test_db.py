@@ -52,6 +52,7 @@ def test_check_finds_what_disagrees_on_a_server_too(call, db: str, tiny: Path, f
     call("db", "check", code=6).told("damaged")
 
 
+@pytest.mark.slow
 def test_moving_by_commands(call, db: str, tiny: Path, fill, tmp_path: Path) -> None:
     fill(tiny)
     moved = f"sqlite:///{tmp_path / 'moved.db'}"
@@ -114,6 +115,7 @@ def refused(call, tiny: Path, caplog: pytest.LogCaptureFixture) -> Callable[[str
     return ask
 
 
+@pytest.mark.slow
 def test_a_port_where_nobody_listens(refused) -> None:
     said = refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results?sslpassword={HUSH}")
     assert said.startswith("error: postgresql+psycopg://ada:***@127.0.0.1:1/results ")
@@ -122,18 +124,21 @@ def test_a_port_where_nobody_listens(refused) -> None:
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_host_that_nobody_knows(refused) -> None:
     said = refused(f"postgresql+psycopg://ada:{HUSH}@no-such-host.invalid/results")
     assert said.startswith("error: postgresql+psycopg://ada:***@no-such-host.invalid/results ")
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_missing(refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     said = refused(f"postgresql+psycopg://ada:{HUSH}@127.0.0.1:1/results")
     worded(said, "ada:***@127.0.0.1:1/results ", "pip install 'ablate-studies[postgres]'", file="db-url")
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_a_wrong_password(refused, own_server: Server) -> None:
     said = refused(own_server.url(password=HUSH))
@@ -142,6 +147,7 @@ def test_a_wrong_password(refused, own_server: Server) -> None:
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_a_database_that_does_not_exist(refused, own_server: Server) -> None:
     said = refused(own_server.url("nowhere"))
@@ -150,12 +156,14 @@ def test_a_database_that_does_not_exist(refused, own_server: Server) -> None:
     assert said.endswith("--db or ABLATE_DB.\n")
 
 
+@pytest.mark.slow
 def test_a_password_with_an_at_sign_is_explained(refused) -> None:
     """The rest of it would be taken for the host, and printed."""
     said = refused(f"postgresql://ada:{HUSH}@{HUSH}@127.0.0.1/results")
     worded(said, "'postgresql'", "%40, %3A and %2F", "postgresql+psycopg://user:password@host/name", file="db-url")
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_no_row_and_no_command_to_copy_holds_the_password(call, postgres: Room, tiny: Path, fill, monkeypatch) -> None:
     url = postgres.ready()

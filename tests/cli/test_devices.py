@@ -49,6 +49,7 @@ def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_two_runs_at_a_time_see_two_gpus_each(call, wide: Path, tmp_path: Path) -> None:
     assert "each run takes 2 GPUs, 1 core\n" in call("grid", "plan", "wide.yaml").out
     said = call("grid", "run", "wide.yaml", "--workers", "3")
@@ -64,6 +65,7 @@ def test_what_does_not_fit_trains_nothing(call, wide: Path, tmp_path: Path) -> N
     assert not list(tmp_path.glob("results.db*"))
 
 
+@pytest.mark.slow
 def test_processes_on_several_gpus_end_with_their_run(call, wide: Path, tmp_path: Path) -> None:
     """As torchrun does, the script starts a process a GPU; a run that takes too long leaves none of them."""
     (tmp_path / "train.py").write_text(

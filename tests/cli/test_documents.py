@@ -168,6 +168,7 @@ def test_one_table_is_its_document_and_several_are_a_list(call, tiny: Path, fill
     assert [table["table"] for table in several["tables"]] == ["top1_top5", "curve"]
 
 
+@pytest.mark.slow
 def test_other_documents_say_their_schema(call, tiny: Path, fill) -> None:
     fill(tiny)
     for command in (["data", "list"], ["db", "info"], ["doctor"]):

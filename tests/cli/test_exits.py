@@ -88,6 +88,7 @@ def test_no_database_leaves_with_5_and_makes_none(call, tmp_path: Path, command:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_unknown_studies_tables_and_runs_leave_with_5(call, tiny: Path, fill) -> None:
     fill(tiny)
     call("status", "tinny", code=5).told("unknown-study")
@@ -159,6 +160,7 @@ def test_grid_run_leaves_with_4_for_an_earlier_failure_and_trains_nothing(call, 
     assert found.err.splitlines()[-1].endswith("--retry failed")
 
 
+@pytest.mark.slow
 def test_runs_cancelled_by_hand_are_left_alone_and_told(call, tiny: Path, fill) -> None:
     fill(tiny, lambda arm, seed: None)
     ids = [run["run_id"][:12] for run in call("runs", "list", "--json").document["runs"]]
@@ -167,6 +169,7 @@ def test_runs_cancelled_by_hand_are_left_alone_and_told(call, tiny: Path, fill) 
     call("grid", "run", tiny, code=4).told()
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_failure(tiny: Path, fill) -> None:
     fill(tiny)
     for args in ("runs list --json", "status tiny", "report tiny --format md"):
@@ -175,6 +178,7 @@ def test_a_reader_that_goes_away_is_no_failure(tiny: Path, fill) -> None:
         assert (done.returncode, "Traceback" in done.stderr, "Exception" in done.stderr) == (0, False, False), args
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_output_to_a_full_disk_leaves_with_8(tiny: Path) -> None:
     with open("/dev/full", "w") as full:
@@ -209,6 +213,7 @@ def _copy_files(there: Path, here: Path) -> None:
             shutil.copy(path, here)
 
 
+@pytest.mark.slow
 def test_a_folder_without_leave_to_write_leaves_with_8(tiny: Path, fill, open_to_all: Path) -> None:
     fill(tiny, lambda arm, seed: None)
     _copy_files(tiny.parent, open_to_all)
@@ -224,6 +229,7 @@ def test_a_folder_without_leave_to_write_leaves_with_8(tiny: Path, fill, open_to
     assert {path.name: path.read_bytes() for path in open_to_all.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_reports_into_a_folder_without_leave_to_write_leave_with_8(tiny: Path, fill, open_to_all: Path) -> None:
     fill(tiny)
     _copy_files(tiny.parent, open_to_all)

@@ -42,6 +42,7 @@ def fair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_tuned_first_then_compared_twice(call: Any, fair: Path) -> None:
     said = call("grid", "run", fair, "--executor", "inline")
     assert "tuning toy: 2 arms, 5 trials each, random; 0 trials done" in said.err
@@ -67,6 +68,7 @@ def test_tuned_first_then_compared_twice(call: Any, fair: Path) -> None:
     assert all(delta > 0 for delta in gains)
 
 
+@pytest.mark.slow
 def test_the_page_says_what_tuning_cost(call: Any, fair: Path, tmp_path: Path) -> None:
     call("grid", "run", fair, "--executor", "inline")
     call("report", "toy")

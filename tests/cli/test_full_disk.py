@@ -51,6 +51,7 @@ def full_from() -> Callable[[pytest.MonkeyPatch, int], None]:
     return patch
 
 
+@pytest.mark.slow
 def test_no_space_for_weights_leaves_the_done_runs_and_goes_on(
     call, tiny: Path, full_from, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ def test_no_space_for_weights_leaves_the_done_runs_and_goes_on(
     assert sorted(len(result.attempts) for result in after.values()) == [1, 1, 1, 2]
 
 
+@pytest.mark.slow
 def test_no_space_for_the_database_leaves_the_done_runs_and_goes_on(
     call, tiny: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ def test_every_study_of_the_gallery_is_tried_and_in_its_index() -> None:
     assert sorted(index) == sorted((kind, lines[kind], lines.get(f"{kind}_tune", "")) for kind in studies)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TABLES)
 def test_from_nothing_to_a_table(call: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = placed(kind, "standins", tmp_path, monkeypatch)
@@ -107,6 +108,7 @@ def test_from_nothing_to_a_table(call: Any, kind: str, tmp_path: Path, monkeypat
     assert means(call, study) == {name: pytest.approx(values) for name, values in TABLES[kind].items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(path.stem.removesuffix("_tune") for path in GALLERY.glob("*_tune.yaml")))
 def test_each_arm_is_tuned(call: Any, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best of few trials is the one whose rate is nearest to the stand-in's best."""

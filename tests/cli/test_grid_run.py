@@ -49,6 +49,7 @@ def counts(call, study: object, *more: str) -> dict[str, int]:
     return {name: found[name] for name in ("done", "running", "failed", "lost", "to_run") if found[name]}
 
 
+@pytest.mark.slow
 def test_a_grid_trains_prints_its_table_and_trains_nothing_twice(call, tiny: Path) -> None:
     first = call("grid", "run", tiny, *INLINE)
     assert first.err.splitlines()[0].startswith("tiny: 4 runs, 0 done, 4 to run; results in ")
@@ -104,6 +105,7 @@ def test_fail_fast_stops_at_the_first_failure(call, tiny: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_retry_takes_what_it_names_and_nothing_else(call, tiny: Path, fill) -> None:
     told = {("plain", 0): "failed", ("plain", 1): "lost", ("smooth", 0): {"top1": 0.5}}
     fill(tiny, lambda arm, seed: told.get((arm, seed)))
@@ -119,6 +121,7 @@ def test_retry_takes_what_it_names_and_nothing_else(call, tiny: Path, fill) -> N
     assert sorted(attempts().values()) == [1, 2, 2, 4], "done, was cancelled, failed once, lost three times"
 
 
+@pytest.mark.slow
 def test_retry_stale_runs_done_ones_of_other_code(call, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", tiny, *INLINE)
     assert "4 done, 0 to run" in call("grid", "run", tiny, *INLINE, "--retry", "stale").err
@@ -148,6 +151,7 @@ def pictures(tiny: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_image_that_cannot_be_decoded_is_named_and_counted(call, tiny: Path, pictures: Path) -> None:
     said = call("grid", "run", tiny, *INLINE, code=4)
     assert "3 runs in a row could not read their data, so no more will be started: " in said.err
@@ -168,6 +172,7 @@ def test_a_class_folder_without_images(call, tiny: Path, pictures: Path) -> None
     assert " emu; " in said.told().err
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_grid_which_goes_on_once_there_is_room(
     call, tiny: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def script(tmp_path: Path):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_the_study_runs_as_it_is_written(call, script, tmp_path: Path, kind: str) -> None:
     script(SCRIPTS[kind])
@@ -208,6 +209,7 @@ def test_a_script_without_a_parser_is_never_run_unless_asked(call, script, tmp_p
     assert not Path((tmp_path / "ran").read_text()).exists()
 
 
+@pytest.mark.slow
 def test_help_that_does_not_end_is_ended(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\nprint('--lr', flush=True)\ntime.sleep(60)\n")
     began = time.monotonic()

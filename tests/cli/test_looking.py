@@ -21,6 +21,7 @@ def listing(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -42,6 +43,7 @@ def test_planning_without_a_database_makes_none(call, tiny: Path, tmp_path: Path
     assert list(listing(tmp_path)) == ["tiny.yaml"]
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_its_seeds_can_show(call, tiny: Path) -> None:
     """The study's own test and family; the head marks the study's own number of seeds."""
     text = call("grid", "plan", tiny, "--power").out.split("* this study:\n")[1]
@@ -58,6 +60,7 @@ def test_a_plan_says_what_its_seeds_can_show(call, tiny: Path) -> None:
     assert "fewer than 3 seeds" in text
 
 
+@pytest.mark.slow
 def test_power_is_of_each_tables_test_and_design(call, tiny: Path) -> None:
     tables = """tables:
   pooled: {rows: refinements, columns: [top1], test: dunnett}
@@ -73,6 +76,7 @@ def test_power_is_of_each_tables_test_and_design(call, tiny: Path) -> None:
     assert re.search(r"effects: .*\(1 effect, moderated\)", said)
 
 
+@pytest.mark.slow
 def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
     fill(tiny)
     said = call("report", tiny)
@@ -82,6 +86,7 @@ def test_html_goes_to_reports(call, tiny: Path, fill, tmp_path: Path) -> None:
     assert "top1_top5" in said.out, "the first table is printed as well"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("format_", "suffix"), [("md", "md"), ("latex", "tex"), ("csv", "csv"), ("json", "json"), ("text", "txt")])  # fmt: skip
 def test_formats_go_to_stdout_or_to_a_file(call, tiny: Path, fill, tmp_path: Path, format_: str, suffix: str) -> None:
     fill(tiny)
@@ -95,6 +100,7 @@ def test_formats_go_to_stdout_or_to_a_file(call, tiny: Path, fill, tmp_path: Pat
     assert text.strip() == said.out.strip()
 
 
+@pytest.mark.slow
 def test_without_a_name_the_study_run_last_that_has_the_table(call, tiny: Path, fill, tmp_path: Path) -> None:
     fill(tiny)
     other = tmp_path / "other.yaml"
@@ -107,6 +113,7 @@ def test_without_a_name_the_study_run_last_that_has_the_table(call, tiny: Path, 
     assert "top1_top5" in said.err
 
 
+@pytest.mark.slow
 def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill) -> None:
     fill(tiny)
     text = tiny.read_text()
@@ -125,6 +132,7 @@ def test_a_file_is_read_as_it_is_and_a_name_as_it_was_run(call, tiny: Path, fill
     assert "### top1_top5" in call("report", "tiny", "--format", "md").out
 
 
+@pytest.mark.slow
 def test_a_plain_name_means_the_scale_with_more_complete_arms(call, tiny: Path, fill) -> None:
     tiny.write_text(PROFILE + tiny.read_text())
     fill(tiny, lambda arm, seed: None)
@@ -147,6 +155,7 @@ def test_a_plain_name_means_the_scale_with_more_complete_arms(call, tiny: Path, 
     assert call("report", tiny, "--profile", "cpu", "--format", "md").err.startswith("tiny, profile cpu: 4 of 4")
 
 
+@pytest.mark.slow
 def test_a_study_run_with_settings_is_continued_with_them(call, tiny: Path) -> None:
     call("grid", "run", tiny, "--set", "epochs=1", "--seeds", "1", "--limit", "1", "--executor", "inline")
     said = call("status")
@@ -168,6 +177,7 @@ def test_frame_by_run_and_by_epoch(tiny: Path, fill) -> None:
         ablate.frame("nothing")
 
 
+@pytest.mark.slow
 def test_a_table_without_arms_is_passed_over_by_a_whole_report_and_an_error_by_name(call, tiny: Path, fill) -> None:
     nothing = "exclude: [{smoothing: smooth}]\ntables:\n  smoothed: {rows: smoothing, where: {smoothing: smooth}, columns: [top1]}\n"
     tiny.write_text(tiny.read_text(encoding="utf-8").replace("tables:\n", nothing), encoding="utf-8")

@@ -16,6 +16,7 @@ def notes(call: Any, name: str = "tiny") -> list[str]:
     return [str(document["looks"]), *(note for note in document["notes"] if "eeds were added" in note)]
 
 
+@pytest.mark.slow
 def test_seeds_that_are_added_after_results(call: Any, tiny: Path, fill: Any) -> None:
     fill(tiny)
     assert notes(call) == ["0"]

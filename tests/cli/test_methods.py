@@ -59,6 +59,7 @@ def methods(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_each_method_trains_and_none_trains_as_another(call, methods: Path) -> None:
     call("grid", "run", methods, "--executor", "inline", "--threads", "1")
     study = load(methods, Choices())

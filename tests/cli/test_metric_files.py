@@ -51,6 +51,7 @@ def filed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "filed.yaml"
 
 
+@pytest.mark.slow
 def test_from_plan_to_report(call: Any, filed: Path) -> None:
     assert "2 to run" in call("grid", "plan", filed).out
     assert "done  0.2 seed 0  val_acc 0.7000  test_acc 0.2000" in call("grid", "run", filed).err
@@ -84,6 +85,7 @@ def test_a_column_that_never_comes(call: Any, filed: Path) -> None:
     assert "m.csv has no column 'val_acc'. Did you mean 'val/acc'? It has: epoch, val/acc, test/acc" in said
 
 
+@pytest.mark.slow
 def test_a_glob_that_fits_two_files(call: Any, filed: Path) -> None:
     more = '(out / "log" / "v1").mkdir()\n(out / "log" / "v1" / "m.csv").write_text("epoch,val/acc")\n'
     (filed.parent / "train.py").write_text(SCRIPT + more)

@@ -48,6 +48,7 @@ def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_data_that_change_between_two_runs(call: Any, change: Path, tmp_path: Path) -> None:
     options = ("--executor", "inline", "--device", "cpu", "--threads", 1)
     call("grid", "run", change, "--limit", 2, *options)

@@ -41,6 +41,7 @@ def study(path: Path, data: str, more: str = "") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_unlabelled_test_folder_ends_the_run_before_it_trains(call, tmp_path: Path) -> None:
     pictures(tmp_path / "data" / "pets", "train/cat", "train/dog", "test")
     said = call("grid", "run", study(tmp_path / "own.yaml", "{name: imagefolder, path: pets, split: official}"), *INLINE, code=4)  # fmt: skip

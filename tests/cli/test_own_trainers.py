@@ -57,6 +57,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "own.yaml"
 
 
+@pytest.mark.slow
 def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "6 to run" in call("grid", "plan", own).out
     run = call("grid", "run", own)
@@ -83,6 +84,7 @@ def test_from_plan_to_report(call: Any, own: Path, tmp_path: Path, monkeypatch: 
     assert "own command python train.py" in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.slow
 def test_no_code_of_ours_ages_it(call: Any, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", own, "--seeds", 1)
     monkeypatch.setattr(provenance, "_core", lambda: (frozenset(), "another"))
@@ -103,6 +105,7 @@ def test_lists_name_the_metrics_as_the_study_does(call: Any, own: Path) -> None:
     assert call("runs", "list").out.split("\n")[0].split() == ["run", "arm", "seed", "state", "tries", "bpc", "test_loss", "loss", "time"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_seed_that_does_not_reach_the_script_is_flagged(call: Any, own: Path) -> None:
     own.write_text(STUDY.replace(" --seed {seed}", " --seed 1").replace("  metrics", "  seed: env\n  metrics"))
     call("grid", "run", own, "--workers", 2)
@@ -113,6 +116,7 @@ def test_a_seed_that_does_not_reach_the_script_is_flagged(call: Any, own: Path) 
         )
 
 
+@pytest.mark.slow
 def test_a_script_that_fails_says_why_and_runs_again(call: Any, own: Path) -> None:
     script = own.parent / "train.py"
     script.write_text(SCRIPT + "if given.lr < 0.2:\n    raise ValueError('the rate is too low')\n")
@@ -147,6 +151,7 @@ def test_mistakes_end_a_check_with_3(call: Any, own: Path) -> None:
     assert "own.yaml:6: trainer.command: {lrr}: the recipe has no 'lrr'. Did you mean 'lr'?" in said
 
 
+@pytest.mark.slow
 def test_a_flood_of_output_leaves_a_bounded_log(call: Any, own: Path, tmp_path: Path) -> None:
     flood = "import sys\nfor _ in range(100): sys.stdout.write('x' * 99999 + chr(10))\n"
     (own.parent / "train.py").write_text(flood + SCRIPT)
@@ -158,6 +163,7 @@ def test_a_flood_of_output_leaves_a_bounded_log(call: Any, own: Path, tmp_path: 
     assert "epoch 3: bpc" in text
 
 
+@pytest.mark.slow
 def test_a_script_that_hangs_meets_its_time_limit(call: Any, own: Path, tmp_path: Path) -> None:
     hang = "import os, signal\nopen('pid', 'w').write(str(os.getpid()))\nsignal.pause()"
     (own.parent / "train.py").write_text(hang)
@@ -168,6 +174,7 @@ def test_a_script_that_hangs_meets_its_time_limit(call: Any, own: Path, tmp_path
     assert "cannot stop a run after a time" in said
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_the_script_and_gives_the_run_back(call: Any, own: Path, start: Any) -> None:
     os.mkfifo(own.parent / "news")
     (own.parent / "train.py").write_text("""
@@ -210,6 +217,7 @@ tables: {t: {rows: rate, columns: [score, val_loss]}, e: {rows: [rate, epoch], c
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_a_python_function(call: Any, tmp_path: Path, executor: str) -> None:
     (tmp_path / "sub" / "pkg").mkdir(parents=True)
@@ -226,6 +234,7 @@ def test_a_python_function(call: Any, tmp_path: Path, executor: str) -> None:
     assert "bit-equal" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "metrics"), [("bigram", {"val_loss", "train_loss"}), ("logistic", {"top1", "loss"})])
 def test_the_examples_train(call: Any, tmp_path: Path, name: str, metrics: set[str]) -> None:
     shutil.copytree(ROOT / "experiments" / "examples", tmp_path / "examples")
@@ -250,6 +259,7 @@ baseline: {scale: 1}
 """
 
 
+@pytest.mark.slow
 def test_a_number_with_an_exponent_is_read_whole(call: Any, own: Path) -> None:
     (own.parent / "sci.py").write_text(
         "import sys\nfor e in range(1, 4):\n    print(f'epoch {e} val loss {float(sys.argv[1]) / 10**e}', flush=True)"
@@ -260,6 +270,7 @@ def test_a_number_with_an_exponent_is_read_whole(call: Any, own: Path) -> None:
     assert found == {"1": 1e-3, "0.1": 1e-4, "0.01": 1e-5}
 
 
+@pytest.mark.slow
 def test_a_percentage_is_declared_stored_as_a_fraction_and_compared_as_one(call: Any, own: Path) -> None:
     (own.parent / "sci.py").write_text("import sys\nprint(f'top1 {93.75 - float(sys.argv[1])}%')")
     text = SMALL.replace("val_loss: {pattern: 'val loss ([0-9.]+)'}", "top1: {pattern: 'top1 (\\S+)'}")
@@ -288,6 +299,7 @@ for epoch in range(done + 1, 7):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", ["said", "counted"])
 def test_a_script_that_resumes_keeps_its_earlier_epochs_where_it_says_them(call: Any, own: Path, epochs: str) -> None:
     (own.parent / "train.py").write_text(RESUMES)
@@ -310,6 +322,7 @@ def test_a_script_that_resumes_keeps_its_earlier_epochs_where_it_says_them(call:
         assert f"The output names no epochs for bpc: {told}" in text
 
 
+@pytest.mark.slow
 def test_an_unknown_split_ends_the_run(call: Any, own: Path) -> None:
     (own.parent / "train.py").write_text(
         """print('{"split": "test", "top1": 0.91}\\n{"split": "%s", "top1": 0.5}' % __import__("sys").argv[1])"""
@@ -327,6 +340,7 @@ def test_an_unknown_split_ends_the_run(call: Any, own: Path) -> None:
     call("grid", "run", own, "--set", "a=holdout", code=4)
 
 
+@pytest.mark.slow
 def test_commands_are_printed_as_they_would_be_called(call, tmp_path: Path) -> None:
     (tmp_path / "say.py").write_text("import sys\nprint('acc', sys.argv[1])\nprint(*sys.argv, sep='|')\n")
     (tmp_path / "say.yaml").write_text(

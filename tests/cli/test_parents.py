@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 PARENT = """
 study: parent
 recipe:
@@ -35,6 +37,7 @@ tables: {t: {rows: start, columns: [top1]}}
 """
 
 
+@pytest.mark.slow
 def test_a_child_starts_from_its_parent_which_trains_again_where_it_kept_no_weights(cli, tmp_path: Path):
     (tmp_path / "parent.yaml").write_text(PARENT)
     (tmp_path / "children").mkdir()

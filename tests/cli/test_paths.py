@@ -54,6 +54,7 @@ def folder() -> Iterator[Path]:
             os.chdir(before)
 
 
+@pytest.mark.slow
 @names
 def test_each_way_to_name_a_file_means_that_file(name: str) -> None:
     with folder() as place, pytest.MonkeyPatch.context() as patch:
@@ -71,6 +72,7 @@ def test_each_way_to_name_a_file_means_that_file(name: str) -> None:
             assert {entry.name for entry in path.parent.iterdir()} - {inner.name} == {name, f"{name}.lock"}
 
 
+@pytest.mark.slow
 @names
 def test_a_path_travels_in_grid_files_and_in_commands_to_copy(name: str) -> None:
     with folder() as place:
@@ -87,6 +89,7 @@ def test_a_path_travels_in_grid_files_and_in_commands_to_copy(name: str) -> None
         assert locate(words[words.index("--db") + 1]).path == path
 
 
+@pytest.mark.slow
 @names
 def test_a_backup_has_the_name_that_is_given(name: str) -> None:
     with folder() as place, Store.open(str(place / "r.db")) as store:
@@ -104,6 +107,7 @@ def test_the_trials_of_a_tuning_are_exported_to_the_file_that_is_named(name: str
         assert [entry.name for entry in place.iterdir()] == [name]
 
 
+@pytest.mark.slow
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(NAMES.filter(usable))
 def test_a_database_of_any_name_is_that_file_for_every_command(call, tiny: Path, fill, name: str) -> None:

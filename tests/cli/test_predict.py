@@ -287,6 +287,7 @@ def test_a_run_without_weights_says_how_to_get_them(call, look: Predict, here: P
     assert len(read(again.out)) == 18
 
 
+@pytest.mark.slow
 def test_weights_are_checked_against_the_database(look: Predict, here: Path) -> None:
     run = runs(here)["last"].run.run_id
     weights = here / "home" / "runs" / run[:2] / run / "model-last.pt"

@@ -156,6 +156,7 @@ def test_every_link_of_the_index_leads_somewhere(call, run: Path, tmp_path: Path
     assert '<script id="plotly" src="plotly.min.js" async></script>' in page
 
 
+@pytest.mark.slow
 def test_the_same_database_gives_the_same_bytes_from_anywhere(
     call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +172,7 @@ def test_the_same_database_gives_the_same_bytes_from_anywhere(
     assert all(str(tmp_path) not in text for text in first.values())
 
 
+@pytest.mark.slow
 def test_the_pages_do_not_depend_on_weights_of_this_machine(
     call, run: Path, fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_two_ranges_of_seeds_at_once_are_trained_whole_and_shown_together(start,
     assert call("status", "st").out.startswith("st: 8 of 8 runs done")
 
 
+@pytest.mark.slow
 def test_a_grid_leaves_the_runs_that_another_call_asked_for(call, st: Path) -> None:
     call("grid", "run", st, "--set", "y=1", "--limit", "1", *INLINE)
     call("grid", "run", st, "--set", "y=2", *INLINE)
@@ -93,6 +94,7 @@ def test_a_grid_leaves_the_runs_that_another_call_asked_for(call, st: Path) -> N
     assert values(1) == {0.511, 0.5111, 0.521, 0.5211}
 
 
+@pytest.mark.slow
 def test_seeds_of_two_calls_are_one_study_and_each_call_speaks_of_its_own(call, st: Path) -> None:
     first = call("grid", "run", st, "--seeds", "0,1", "--limit", "1", *INLINE)
     assert first.err.startswith("st: 4 runs, 0 done, 4 to run")
@@ -108,6 +110,7 @@ def test_seeds_of_two_calls_are_one_study_and_each_call_speaks_of_its_own(call, 
     assert call("report", "st", "--format", "json").document["rows"][0]["cells"]["top1"]["n"] == 3
 
 
+@pytest.mark.slow
 def test_exit_codes_of_a_call_that_leaves_runs(call, st: Path) -> None:
     call("grid", "run", st, "--limit", "1", *INLINE)
     assert "3 of 4 runs missing (3 to run)" in call("report", "st", "--format", "md", "--check", code=4).err
@@ -126,6 +129,7 @@ def test_exit_codes_of_a_call_that_leaves_runs(call, st: Path) -> None:
 # One database, two projects -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp_path: Path) -> None:
     first = project(tmp_path / "A", levels="[1, 2]", base=0.1)
     second = project(tmp_path / "B", levels="[1, 3]", base=0.9)
@@ -146,6 +150,7 @@ def test_two_projects_of_one_name_are_each_trained_by_their_own_script(call, tmp
         assert "has changed" not in said, "nobody edited it"
 
 
+@pytest.mark.slow
 def test_a_worker_from_another_copy_of_the_project_trains_in_the_folder_of_the_request(
     call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +163,7 @@ def test_a_worker_from_another_copy_of_the_project_trains_in_the_folder_of_the_r
     assert values() == {0.51, 0.5101, 0.52, 0.5201}
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_requests_folder_needs_the_same_scripts(
     call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +184,7 @@ def test_a_worker_without_the_requests_folder_needs_the_same_scripts(
     assert values() == {0.51, 0.5101, 0.52, 0.5201}
 
 
+@pytest.mark.slow
 def test_a_worker_refuses_scripts_that_were_edited_since_and_serves_the_other_requests(call, st: Path) -> None:
     call("grid", "run", st, "--set", "y=1", "--limit", "1", *INLINE)
     (st.parent / "tick.py").write_text(SCRIPT.format(base=0.25))
@@ -188,6 +195,7 @@ def test_a_worker_refuses_scripts_that_were_edited_since_and_serves_the_other_re
     assert Counter(run.state for run in runs() if run.run.recipe["y"] == 0) == {"done": 4}
 
 
+@pytest.mark.slow
 def test_a_worker_bounds_the_runs_of_all_requests(call, st: Path) -> None:
     call("grid", "run", st, "--seeds", "0,", "--limit", "1", *INLINE)
     call("grid", "run", st, "--seeds", "1,2", "--limit", "1", *INLINE)
@@ -202,6 +210,7 @@ def test_a_worker_bounds_the_runs_of_all_requests(call, st: Path) -> None:
 # Variants -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_variant_is_named_shown_and_never_held_against_the_paper(call, st: Path, tmp_path: Path) -> None:
     st.write_text(st.read_text().replace("columns: [top1]", "columns: [top1], reported: {1: [0.51]}"))
     call("grid", "run", st, *INLINE)
@@ -229,12 +238,14 @@ def test_a_variant_is_named_shown_and_never_held_against_the_paper(call, st: Pat
     assert ablate.frame("st")["top1"].max() < ablate.frame("st", set=["y=2"])["top1"].max()
 
 
+@pytest.mark.slow
 def test_a_setting_that_changes_nothing_is_no_variant(call, st: Path) -> None:
     call("grid", "run", st, "--set", "y=0", *INLINE)
     assert call("status", "st").out.startswith("st: 4 of 4 runs done")
     assert call("status", "st", "--set", "y=0").out.startswith("st: 4 of 4 runs done")
 
 
+@pytest.mark.slow
 def test_a_name_that_was_only_run_with_settings_says_so(call, st: Path) -> None:
     call("grid", "run", st, "--set", "y=2", "--limit", "1", *INLINE)
     call("grid", "run", st, "--set", "y=3", "--limit", "1", *INLINE)
@@ -252,6 +263,7 @@ def test_a_name_that_was_only_run_with_settings_says_so(call, st: Path) -> None:
         ablate.frame("st")
 
 
+@pytest.mark.slow
 def test_settings_that_yaml_would_drop_reach_the_command(call, st: Path) -> None:
     (st.parent / "tick.py").write_text("import json, sys\nprint(json.dumps({'top1': len(sys.argv[2]) / 10}))\n")
     call("grid", "run", st, "--set", "y=#ff0000", "--seeds", "1", *INLINE)
@@ -262,6 +274,7 @@ def test_settings_that_yaml_would_drop_reach_the_command(call, st: Path) -> None
 # Names and versions ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: Path) -> None:
     call("grid", "run", st, *INLINE)
     old = st.with_name("old.yaml")
@@ -280,6 +293,7 @@ def test_another_design_is_a_second_version_of_a_name(call, st: Path, tmp_path: 
     assert f"warning: st was last run from {st}, " in again.told().err
 
 
+@pytest.mark.slow
 def test_the_same_file_from_another_folder_is_no_other_version(call, st: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("grid", "run", "st.yaml", "--limit", "1", *INLINE)
     (st.parent / "deep").mkdir()
@@ -291,6 +305,7 @@ def test_the_same_file_from_another_folder_is_no_other_version(call, st: Path, m
     assert "t " in call("report", "st", "--format", "md").out
 
 
+@pytest.mark.slow
 def test_a_table_that_a_file_gained_is_shown_by_name_from_anywhere(
     call, st: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +330,7 @@ CHILD = PARENT.replace("study: parent", "study: child").replace(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["edited", "gone", "elsewhere"])
 def test_a_study_that_starts_from_anothers_runs_is_shown_by_name_from_any_folder(
     call, fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

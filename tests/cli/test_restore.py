@@ -48,6 +48,7 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # Removed, replaced or overwritten under a grid --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "said"),
     [
@@ -158,6 +159,7 @@ def test_restore_keeps_what_was_there(call, two: Path, db: Path, tmp_path: Path)
     assert done(call) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", [True, False])
 def test_restore_refuses_while_the_database_is_in_use(call, two: Path, db: Path, here: bool) -> None:
     script = "import sys\nfrom ablate.store.store import Store\nstore = Store.open(sys.argv[1])\nstore.studies()\n"

@@ -126,6 +126,7 @@ baseline: {rate: 0.1}
     return tmp_path / "named.yaml"
 
 
+@pytest.mark.slow
 def test_metrics_of_a_script_have_the_names_that_it_declares(call, script: Path) -> None:
     """Everywhere: also where the test set is reported, and ablate's own stand without its name."""
     assert "val_cost 0.5000  test_cost 0.2500" in call("grid", "run", script).err
@@ -137,6 +138,7 @@ def test_metrics_of_a_script_have_the_names_that_it_declares(call, script: Path)
     assert " cost" not in shown.partition("recipe")[0]
 
 
+@pytest.mark.slow
 def test_settings_of_a_run_stand_as_a_study_file_has_them(call, script: Path) -> None:
     """A text that looks like a truth value is told from one."""
     call("grid", "run", script)

@@ -39,6 +39,7 @@ def in_a_terminal(*args: object, cwd: Path, **environment: str) -> tuple[int, st
     return process.wait(timeout=60), shown.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_has_emphasis_and_no_color_is_honoured(three: Path, fill) -> None:
     fill(three)
     code, shown = in_a_terminal("report", "tiny", "--format", "html", cwd=three.parent)
@@ -71,6 +72,7 @@ def test_nothing_in_a_pipe_is_decorated_or_wider_than_80(call, three: Path, fill
     assert [line for line in wide if str(three.parent) not in line] == [], "only a path may stick out"
 
 
+@pytest.mark.slow
 def test_every_screen_says_what_to_do_next(call, tiny: Path, fill) -> None:
     assert "4 runs left: ablate grid run tiny.yaml\n" in call("grid", "plan", "tiny.yaml").told().err
     fill(Path("tiny.yaml"), lambda arm, seed: {"top1": 0.5} if seed else None)
@@ -155,6 +157,7 @@ def test_missing_runs_of_many_arms_are_counted_and_said_once(call, tmp_path: Pat
     assert "Missing runs leave an arm's comparisons undecided. 6 of 8 arms lack some: 6 of 24 runs are done." in page
 
 
+@pytest.mark.slow
 def test_a_second_file_of_the_same_name_is_told(cli, tiny: Path) -> None:
     other = tiny.with_name("other.yaml")
     other.write_text(tiny.read_text().replace("epochs: 2", "epochs: 1"))

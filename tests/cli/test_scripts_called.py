@@ -66,6 +66,7 @@ def means(call: Any, study: object) -> list[float]:
     return [row["cells"]["bpc"]["mean"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_token_is_neither_stored_nor_shown(call: Any, called: Path, tmp_path: Path) -> None:
     script(called, 'test "$rate" = 0.5 || { echo "refused: $MY_TOKEN"; exit 3; }')
     said = [call("grid", "run", called, code=4)]
@@ -85,6 +86,7 @@ def test_a_token_is_neither_stored_nor_shown(call: Any, called: Path, tmp_path: 
     assert any("refused: ***" in (run["error"] or "") for run in found)
 
 
+@pytest.mark.slow
 def test_from_plan_to_report_and_a_base_that_is_edited(call: Any, called: Path) -> None:
     plan = call("grid", "plan", called)
     assert "2 to run" in plan.out
@@ -112,6 +114,7 @@ def test_from_plan_to_report_and_a_base_that_is_edited(call: Any, called: Path) 
     assert "Did you mean 'optim.lrr'?" in said.err + said.out
 
 
+@pytest.mark.slow
 def test_a_later_attempt_goes_on_and_its_words_are_recorded(call: Any, called: Path) -> None:
     script(called, 'test -n "$3" || { touch "$out/last-1"; exit 3; }')
     call("grid", "run", called, code=4)
@@ -124,6 +127,7 @@ def test_a_later_attempt_goes_on_and_its_words_are_recorded(call: Any, called: P
         assert "resumed from: last-1" in call("runs", "show", run["run_id"][:12]).out
 
 
+@pytest.mark.slow
 def test_a_variable_that_is_not_set_here_blocks_its_runs(
     call: Any, called: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +156,7 @@ def test_check_gives_doubts_and_mistakes_in_one_shape(call: Any, called: Path, m
     assert (mistake["key"], mistake["code"], mistake["line"]) == ("trainer.metrics.bpc.better", "wrong-value", 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_the_log_of_a_script_that_fails_ends_with_its_own_lines(call: Any, called: Path, executor: str) -> None:
     script(called, 'echo "no such fold: $rate" >&2; exit 3')
@@ -165,6 +170,7 @@ def test_the_log_of_a_script_that_fails_ends_with_its_own_lines(call: Any, calle
 HANG = "echo $$ > pid.half\nmv pid.half pid\nsleep 600 & echo $! >> pid\nwait\n"
 
 
+@pytest.mark.slow
 def test_setup_that_hangs_meets_the_time_limit(call: Any, called: Path) -> None:
     (called.parent / "prepare.sh").write_text(HANG)
     run = call("grid", "run", called, "--limit", 1, "--run-timeout", 3, code=4)
@@ -172,6 +178,7 @@ def test_setup_that_hangs_meets_the_time_limit(call: Any, called: Path) -> None:
     assert all(gone(int(pid)) for pid in (called.parent / "repo" / "pid").read_text().split())
 
 
+@pytest.mark.slow
 def test_a_grid_that_is_killed_takes_setup_along(call: Any, called: Path, start: Any) -> None:
     os.mkfifo(called.parent / "repo" / "news")
     (called.parent / "prepare.sh").write_text("sleep 600 &\necho $$ $! > news\nwait\n")

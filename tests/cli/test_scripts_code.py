@@ -75,6 +75,7 @@ def counts(call: Any, study: Path, *more: object) -> tuple[int, int, int]:
 A, B = [0.5005, 0.2505], [7.5005, 7.2505]
 
 
+@pytest.mark.slow
 def test_two_projects_with_one_command_share_runs_and_neither_takes_the_others_numbers(
     call: Any, project: Callable[..., Path]
 ) -> None:
@@ -115,6 +116,7 @@ def _shown(call: Any) -> Callable[[str], dict[str, Any]]:
     return show
 
 
+@pytest.mark.slow
 def test_while_one_project_trains_again_and_after_it_failed_the_others_numbers_stand(
     call: Any, project: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -147,6 +149,7 @@ def test_while_one_project_trains_again_and_after_it_failed_the_others_numbers_s
     assert means(call, c) == pytest.approx(A)
 
 
+@pytest.mark.slow
 def test_an_imported_module_edited_between_seeds_is_named(call: Any, project: Callable[..., Path]) -> None:
     study = project("a")
     call("grid", "run", study, "--seeds", 1)
@@ -160,6 +163,7 @@ def test_an_imported_module_edited_between_seeds_is_named(call: Any, project: Ca
     assert means(call, study) == pytest.approx([3.5005, 3.2505])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "where", "edited"),
     [
@@ -189,6 +193,7 @@ def test_an_edit_with_all_runs_done_is_named(
     assert f"({edited} changed)" in call("report", study, "--format", "md").out.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_watched_files_are_code_and_no_part_of_identity(call: Any, project: Callable[..., Path]) -> None:
     study = project("a")
     (study.parent / "conf").mkdir()
@@ -210,6 +215,7 @@ def test_watched_files_are_code_and_no_part_of_identity(call: Any, project: Call
     assert "conf/base.txt is gone" in call("grid", "plan", study).err
 
 
+@pytest.mark.slow
 def test_a_settings_file_of_one_arm_ages_that_arm_alone(call: Any, project: Callable[..., Path]) -> None:
     study = project("a", 0, "python train.py -c conf/{lr}.yaml")
     (study.parent / "conf").mkdir()
@@ -221,6 +227,7 @@ def test_a_settings_file_of_one_arm_ages_that_arm_alone(call: Any, project: Call
     assert "2 runs stale, trained with different code: conf/0.25.yaml changed\n" in call("grid", "plan", study).err
 
 
+@pytest.mark.slow
 def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..., Path]) -> None:
     study = project("a")
     call("grid", "run", study)
@@ -237,6 +244,7 @@ def test_where_the_script_is_not_nobody_can_tell(call: Any, project: Callable[..
     assert counts(call, study) == (4, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_screen_counts_stale_runs_in_one_line(call: Any, project: Callable[..., Path]) -> None:
     study = project("a")
     call("grid", "run", study)
@@ -245,6 +253,7 @@ def test_a_screen_counts_stale_runs_in_one_line(call: Any, project: Callable[...
     assert call("status", study).out.splitlines()[0].endswith(": 4 of 4 runs done (4 stale)")
 
 
+@pytest.mark.slow
 def test_rows_of_before_scripts_had_a_digest(call: Any, project: Callable[..., Path]) -> None:
     study = project("a")
     call("grid", "run", study)
@@ -282,6 +291,7 @@ print(f"loss {open(place).read()}")
 """
 
 
+@pytest.mark.slow
 def test_a_script_never_meets_a_checkpoint_of_other_code(
     call: Any, project: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -314,6 +324,7 @@ def train(recipe, *, seed, run_dir, report):
 """
 
 
+@pytest.mark.slow
 def test_a_python_trainer_has_the_code_of_its_module(call: Any, tmp_path: Path) -> None:
     folder = tmp_path / "fun"
     (folder / "pkg").mkdir(parents=True)

@@ -49,6 +49,7 @@ def test_methods_of_a_study_that_lacks_runs(call, three: Path, fill) -> None:
     assert "No difference was tested." in text
 
 
+@pytest.mark.slow
 def test_since(call, tiny: Path, three: Path, fill) -> None:
     fill(three, lambda arm, seed: {"top1": 0.8 + seed / 100, "top5": 0.9} if arm == "plain" else None)
     call("report", "tiny", "--format", "json", "--out", "sent.json")
@@ -88,6 +89,7 @@ def test_a_bad_file(call, three: Path, fill, text: str, why: str) -> None:
     assert f"bad.json: {why}. Give a JSON report of this study. Write one with ablate report" in said.err
 
 
+@pytest.mark.slow
 def test_a_file_of_another_study_and_one_that_is_not_there(call, three: Path, fill) -> None:
     fill(three)
     document = call("report", "tiny", "--table", "curve", "--format", "json").document
@@ -117,6 +119,7 @@ def test_figures_without_kaleido_are_skipped_with_a_word(
     assert "writes files of figures, so it" in call("report", "tiny", "--figures", "pdf", "--json", code=2).err
 
 
+@pytest.mark.slow
 def test_open_opens_the_page_and_nothing_else(call, tiny: Path, fill, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda url: bool(opened.append(url)) or len(opened) < 2)

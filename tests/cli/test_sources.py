@@ -92,6 +92,7 @@ def snapshots(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "home" / "sources").iterdir())
 
 
+@pytest.mark.slow
 def test_runs_use_one_snapshot_of_their_request_and_an_edit_is_seen(call: Any, project: Path, tmp_path: Path) -> None:
     path, before = project / "exp" / "s.yaml", fingerprint(project)
     call("grid", "run", path, "--limit", 1)
@@ -111,12 +112,14 @@ def test_runs_use_one_snapshot_of_their_request_and_an_edit_is_seen(call: Any, p
     assert means(call, path) == pytest.approx([3.501837, 3.251837])
 
 
+@pytest.mark.slow
 def test_the_key_moves_no_run(call: Any, project: Path) -> None:
     path = study(project, "version: 1")
     call("grid", "run", path)
     assert counts(call, study(project, "source: copy")) == (4, 0, 0)
 
 
+@pytest.mark.slow
 def test_what_is_edited_while_runs_go_on_is_not_what_they_run(call: Any, project: Path) -> None:
     lib = project / "lib.py"
     path = study(project, "source: copy")
@@ -127,6 +130,7 @@ def test_what_is_edited_while_runs_go_on_is_not_what_they_run(call: Any, project
     assert counts(call, path) == (4, 4, 0)
 
 
+@pytest.mark.slow
 def test_revisions_of_the_code_are_levels(call: Any, project: Path) -> None:
     path, before = study(project, "source: {git: '{rev}'}", BY_REVISION), fingerprint(project)
     (project / "lib.py").write_text("OFFSET = 9\n")
@@ -146,6 +150,7 @@ def test_revisions_of_the_code_are_levels(call: Any, project: Path) -> None:
     call("grid", "plan", path, code=3).told("study")
 
 
+@pytest.mark.slow
 def test_a_fixed_seed_is_replaced_in_a_copy_of_the_runs_own(call: Any, project: Path, tmp_path: Path) -> None:
     path = study(
         project, "replace: {../train.py: {'seed = 1337': 'seed = {seed}'}}", STUDY.replace(" --seed {seed}", "")
@@ -164,6 +169,7 @@ def test_a_fixed_seed_is_replaced_in_a_copy_of_the_runs_own(call: Any, project: 
     assert counts(call, path) == (4, 4, 0)
 
 
+@pytest.mark.slow
 def test_a_revision_without_the_program_is_said_before_anything_runs(call: Any, project: Path) -> None:
     path = study(project, "source: {git: '{rev}'}", BY_REVISION)
     git(project, "checkout", "-q", "--orphan", "empty")
@@ -175,6 +181,7 @@ def test_a_revision_without_the_program_is_said_before_anything_runs(call: Any, 
     assert f"names ../train.py, which was not found in the commit {load(path).commits['empty'][:12]}" in said
 
 
+@pytest.mark.slow
 def test_a_revision_with_a_text_replaced(call: Any, project: Path) -> None:
     path = study(project, "source: {git: '{rev}'}\n  replace: {../lib.py: {'OFFSET = 2': 'OFFSET = 12'}}", BY_REVISION)
     call("grid", "plan", path, code=3).told("study")
@@ -255,6 +262,7 @@ def test_too_much_to_copy_is_told_with_the_largest(call: Any, tmp_path: Path, mo
     assert "data (0 MB)" in said.err
 
 
+@pytest.mark.slow
 def test_a_run_shows_what_was_called_where_and_what_it_printed_last_first(call: Any, project: Path) -> None:
     path = study(project, "source: copy")
     call("grid", "run", path, "--limit", 1)
@@ -312,6 +320,7 @@ def slow(project: Path) -> Path:
     return study(project, "source: copy", one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_was_cut_off_goes_on_with_its_first_snapshot(
     call: Any, slow: Path, project: Path, tmp_path: Path, number: signal.Signals
@@ -336,6 +345,7 @@ def test_a_run_that_was_cut_off_goes_on_with_its_first_snapshot(
     assert folders[:2] == [str(first)] * 2
 
 
+@pytest.mark.slow
 def test_a_worker_by_hand_serves_a_request_with_its_snapshot(
     call: Any, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +367,7 @@ def test_a_worker_by_hand_serves_a_request_with_its_snapshot(
     assert snapshots(tmp_path) == [snapshot]
 
 
+@pytest.mark.slow
 def test_clean_frees_what_no_open_run_needs(call: Any, project: Path, tmp_path: Path) -> None:
     path = study(project, "replace: {../train.py: {'seed = 1337': 'seed = {seed}'}}")
     call("grid", "run", path, "--limit", 3)
@@ -376,6 +387,7 @@ def test_clean_frees_what_no_open_run_needs(call: Any, project: Path, tmp_path: 
     assert means(call, path) == pytest.approx([5.5005005, 5.2505005])
 
 
+@pytest.mark.slow
 def test_clean_leaves_what_scripts_wrote_and_other_databases_snapshots(
     call: Any, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +410,7 @@ def test_clean_leaves_what_scripts_wrote_and_other_databases_snapshots(
     assert any(str(left) == one["path"] for one in call("clean", "--json").document["scripts"])
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_cut_off_goes_after_a_day(call: Any, project: Path, tmp_path: Path) -> None:
     call("grid", "run", project / "exp" / "s.yaml", "--limit", 1)
     half = write(tmp_path / "home" / "sources" / ".7-ab.unfinished", {"code/a.py": "x"})

@@ -37,6 +37,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not _modules("--help") & {*HEAVY, "sqlalchemy", "alembic", "numpy", "pydantic"}
 
 
+@pytest.mark.slow
 def test_plan_imports_nothing_heavy(tiny: Path) -> None:
     loaded = _modules("grid", "plan", str(tiny))
     assert "pydantic" in loaded
@@ -70,6 +71,7 @@ def test_no_command_is_missing_from_the_list() -> None:
     assert found == set(COMMANDS)
 
 
+@pytest.mark.slow
 def test_wrong_usage_leaves_with_2(cli) -> None:
     assert "No such option" in cli("grid", "plan", "x.yaml", "--nonsense", code=2).stderr
     assert "seeds 'x': must be a number of seeds" in cli("grid", "plan", "x.yaml", "--seeds", "x", code=2).stderr
@@ -97,6 +99,7 @@ def test_h_is_help(call, command: str) -> None:
     assert call(*command.split(), "-h").out == call(*command.split(), "--help").out != ""
 
 
+@pytest.mark.slow
 def test_unknown_study_leaves_with_5(cli) -> None:
     said = cli("grid", "plan", "nothing.yaml", code=5).stderr
     assert "nothing.yaml: no such study file, neither here nor in experiments/." in said

@@ -32,6 +32,7 @@ def shell(tmp_path: Path) -> Shell:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -49,12 +50,14 @@ def test_a_reader_that_goes_away_changes_no_exit_code(shell: Shell, three: Path,
     assert shell(line).returncode == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["| true", "| head -1", ">&-", "2>&-", ">&- 2>&-", "2>&1 | true"])
 def test_a_grid_with_failures_leaves_with_4_whoever_listens(shell: Shell, tiny: Path, fill, end: str) -> None:
     fill(tiny, lambda arm, seed: "failed" if arm == "smooth" else {"top1": 0.5, "top5": 0.9})
     assert shell(f"ABLATE grid run {tiny} {end}").returncode == 4
 
 
+@pytest.mark.slow
 def test_watch_ends_with_its_reader(shell: Shell, tiny: Path, fill) -> None:
     fill(tiny, lambda arm, seed: None)
     done = shell("ABLATE watch tiny --every 0.1 | head -1")
@@ -62,6 +65,7 @@ def test_watch_ends_with_its_reader(shell: Shell, tiny: Path, fill) -> None:
     assert done.stdout.startswith(b"tiny: 0 of 4 runs done, 4 to run")
 
 
+@pytest.mark.slow
 def test_closed_streams_are_told_and_change_nothing(shell: Shell, tiny: Path, fill) -> None:
     fill(tiny)
     done = shell("ABLATE status tiny >&-")
@@ -110,6 +114,7 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
     return show
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_any_terminal_shows_every_command(show, named: Path, encoding: str) -> None:
     for command in (
@@ -119,6 +124,7 @@ def test_any_terminal_shows_every_command(show, named: Path, encoding: str) -> N
         assert show(command, encoding).decode(encoding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
 def test_json_is_the_same_document_in_any_encoding(show, named: Path, encoding: str) -> None:
     for command in (
@@ -132,6 +138,7 @@ def test_json_is_the_same_document_in_any_encoding(show, named: Path, encoding: 
         assert NAMES in json.dumps(document, ensure_ascii=False)
 
 
+@pytest.mark.slow
 def test_marks_of_our_own_have_a_plain_form(shell: Shell, named: Path) -> None:
     shown = shell("ABLATE status tiny", PYTHONIOENCODING="ascii:strict").stdout.decode("ascii")
     assert "v done  . to run" in shown

@@ -95,6 +95,7 @@ def run(call: Any, path: Path, *more: object, code: int = 0) -> Any:
     return call("tune", "run", path, "--executor", "inline", *more, code=code)
 
 
+@pytest.mark.slow
 def test_run_then_every_format(call: Any, tuned: Path, tmp_path: Path) -> None:
     said = run(call, tuned)
     said.told()
@@ -125,6 +126,7 @@ def test_run_then_every_format(call: Any, tuned: Path, tmp_path: Path) -> None:
     assert shown == list(titles)
 
 
+@pytest.mark.slow
 def test_a_tuning_is_one_request_and_a_variant_of_it_another(call: Any, tuned: Path, tmp_path: Path) -> None:
     run(call, tuned, "--limit", "3")
     run(call, tuned)
@@ -144,6 +146,7 @@ def test_a_tuning_is_one_request_and_a_variant_of_it_another(call: Any, tuned: P
     assert f": ablate tune run {tuned} --set epochs=3" in said.err
 
 
+@pytest.mark.slow
 def test_the_best_recipes_are_a_study_whose_first_seeds_are_done(call: Any, tuned: Path, tmp_path: Path) -> None:
     run(call, tuned)
     target = tmp_path / "out" / "best.yaml"
@@ -160,6 +163,7 @@ def test_the_best_recipes_are_a_study_whose_first_seeds_are_done(call: Any, tune
     assert str(target) in call("tune", "report", tuned, "--write", target, code=2).told("exists").err
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice_and_a_larger_budget_goes_on(call: Any, tuned: Path) -> None:
     run(call, tuned, "--limit", 3)
     document = call("tune", "report", tuned, "--format", "json").document
@@ -170,6 +174,7 @@ def test_nothing_is_trained_twice_and_a_larger_budget_goes_on(call: Any, tuned: 
     assert "done  " not in said.err
 
 
+@pytest.mark.slow
 def test_the_trials_as_optuna_knows_them(call: Any, tuned: Path, tmp_path: Path) -> None:
     import optuna
 
@@ -186,6 +191,7 @@ def test_the_trials_as_optuna_knows_them(call: Any, tuned: Path, tmp_path: Path)
     assert str(target) in call("tune", "export", tuned, "--storage", target, code=2).told("exists").err
 
 
+@pytest.mark.slow
 def test_failed_trials_are_tried_again_when_asked(call: Any, tuned: Path, tmp_path: Path) -> None:
     tuned.write_text(TUNE.replace("[1e-4, 1.0]", "[6.0, 9.0]").replace("trials: 12", "trials: 2"))
     said = run(call, tuned, code=4)
@@ -224,6 +230,7 @@ def test_what_cannot_be_meant(call: Any, tuned: Path, args: tuple[str, ...], cod
     assert said in call("tune", *args, code=code).told(error).err
 
 
+@pytest.mark.slow
 def test_a_tuning_is_seen_by_those_who_look_and_is_no_study(call: Any, tuned: Path) -> None:
     said = run(call, tuned, "--limit", 2)
     assert f": ablate tune run {tuned}" in said.told().err
@@ -236,6 +243,7 @@ def test_a_tuning_is_seen_by_those_who_look_and_is_no_study(call: Any, tuned: Pa
     assert json.dumps(runs)
 
 
+@pytest.mark.slow
 def test_what_is_open_says_how_to_go_on(call: Any, tuned: Path) -> None:
     """The asker went right after its first question; the trial keeps its name."""
     with Store.open(os.environ["ABLATE_DB"]) as store:
@@ -249,6 +257,7 @@ def test_what_is_open_says_how_to_go_on(call: Any, tuned: Path) -> None:
     assert lines[0].split("  ")[:2] == ["[1/24 trials] done", "plain trial 0"]
 
 
+@pytest.mark.slow
 def test_a_tuning_is_over_when_its_budget_is_spent_and_not_before(call: Any, tuned: Path) -> None:
     """Between two trials nothing of it is queued, and it goes on all the same."""
     run(call, tuned, "--limit", 2)
@@ -268,6 +277,7 @@ def test_a_tuning_is_over_when_its_budget_is_spent_and_not_before(call: Any, tun
     assert "toy: " in call("watch").told().out
 
 
+@pytest.mark.slow
 def test_found_trials_are_said_and_the_count_ends_at_its_total(call: Any, tuned: Path) -> None:
     def grid(rates: str) -> str:
         return f"study: toy.yaml\nspace: {{optimizer.lr: {{values: {rates}}}}}\nmetric: val_top1\nsampler: grid\n"

@@ -90,6 +90,7 @@ def results_of(trials: list[StoredTrial]) -> dict[str, RunResult]:
         return store.results([run_id for trial in trials for run_id in trial.run_ids])
 
 
+@pytest.mark.slow
 def test_sampled_numbers_have_six_digits_and_are_what_is_trained(call: Any, own: Path) -> None:
     change(own, ("log: true}}", "log: true}, every: {int: [1, 40]}}"))
     tune(call, own)
@@ -103,6 +104,7 @@ def test_sampled_numbers_have_six_digits_and_are_what_is_trained(call: Any, own:
         assert trial.value == results[trial.run_ids[0]].metrics["val_bpc"]
 
 
+@pytest.mark.slow
 def test_a_budget_of_epochs_is_not_exceeded_by_a_script_that_counts_from_0(call: Any, own: Path) -> None:
     for module in own.parent.glob("own_*.py"):
         change(module, ('epoch=recipe["every"] * epoch,', "epoch=epoch - 1,"))
@@ -112,6 +114,7 @@ def test_a_budget_of_epochs_is_not_exceeded_by_a_script_that_counts_from_0(call:
     assert [trial.epochs for trial in trials_of(own)] == [2] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "first", "epochs"), [(1, 0, 9), (1, 1, 9), (20, 20, 180), (20, 0, 160)])
 def test_a_run_that_is_at_its_last_epoch_is_not_pruned(
     call: Any, own: Path, every: int, first: int, epochs: int
@@ -127,6 +130,7 @@ def test_a_run_that_is_at_its_last_epoch_is_not_pruned(
     assert [trial.state for trial in trials_of(own)] == ["complete"] * 6
 
 
+@pytest.mark.slow
 def test_hyperband_compares_from_the_first_step_that_is_told_and_a_tuning_that_goes_on_asks_for_the_same_runs(
     call: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +150,7 @@ def test_hyperband_compares_from_the_first_step_that_is_told_and_a_tuning_that_g
     assert seen(trials_of(own)) == seen(whole)
 
 
+@pytest.mark.slow
 def test_a_script_that_counts_steps_where_its_recipe_counts_epochs_is_pruned_all_the_same(call: Any, own: Path) -> None:
     change(own, ("{float: [1e-4, 1], log: true}", "{values: [0.03, 0.04, 0.05, 0.06, 0.07, 0.9]}"))
     change(own, ("name: tpe", "name: grid"), ("budget: {trials: 4}", "pruner: median"))
@@ -155,6 +160,7 @@ def test_a_script_that_counts_steps_where_its_recipe_counts_epochs_is_pruned_all
     assert (last.state, last.epochs) == ("pruned", 50)
 
 
+@pytest.mark.slow
 def test_a_pruned_function_ends_at_the_verdict(call: Any, own: Path) -> None:
     change(own, ("{float: [1e-4, 1], log: true}", "{values: [0.03, 0.04, 0.05, 0.06, 0.07, 0.9]}"))
     change(own, ("name: tpe", "name: grid"), ("budget: {trials: 4}", "pruner: median"))
@@ -201,6 +207,7 @@ def command(folder: Path, wait: float = 0, pause: float = 0) -> Path:
     return folder / "tune.yaml"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_a_pruned_script_is_ended(call: Any, tmp_path: Path, executor: str) -> None:
     """It would sleep for minutes after each epoch: SIGTERM ends it, and the next trial is asked for."""
@@ -217,6 +224,7 @@ def test_a_pruned_script_is_ended(call: Any, tmp_path: Path, executor: str) -> N
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
 def test_kill_9_and_go_on_asks_for_the_same_runs(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a sampler that goes on from all trials before: another number told, or another order, and the next trial is another."""
@@ -255,12 +263,14 @@ def test_kill_9_and_go_on_asks_for_the_same_runs(call: Any, tmp_path: Path, monk
         assert len(store.list_runs()) == 7
 
 
+@pytest.mark.slow
 def test_a_budget_of_epochs_is_never_exceeded(call: Any, own: Path) -> None:
     change(own, ("{trials: 4}", "{epochs: 30}"))
     tune(call, own)
     assert [trial.epochs for trial in trials_of(own)] == [9, 9, 9]
 
 
+@pytest.mark.slow
 def test_a_script_without_epochs_costs_what_it_says_of_itself(call: Any, own: Path) -> None:
     change(own, ("{trials: 4}", "{epochs: 30}"))
     module = next(own.parent.glob("own_*.py"))
@@ -271,6 +281,7 @@ def test_a_script_without_epochs_costs_what_it_says_of_itself(call: Any, own: Pa
     assert [trial.epochs for trial in trials_of(own)] == [9, 9, 9]
 
 
+@pytest.mark.slow
 def test_a_number_that_never_comes_fails_its_trial(call: Any, own: Path) -> None:
     module = next(own.parent.glob("own_*.py"))
     module.write_text("def fit(recipe, *, seed, run_dir, report):\n    return {'bpc': 1.0}\n")
@@ -288,6 +299,7 @@ def test_a_script_that_was_edited_since_is_named(call: Any, own: Path) -> None:
     assert f"4 of 4 runs are stale ({module.name} changed)" in said
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_not_trained_again(call: Any, own: Path) -> None:
     change(own, ("{float: [1e-4, 1], log: true}", "{values: [0.5, 0.1]}"), ("name: tpe", "name: grid"))
     change(own, ("budget: {trials: 4}\n", ""))
@@ -296,6 +308,7 @@ def test_what_was_trained_is_not_trained_again(call: Any, own: Path) -> None:
     assert "4 of 4 runs done" in call("report", "own", "--format", "md").err
 
 
+@pytest.mark.slow
 def test_the_written_study_lies_beside_the_script_and_its_runs_are_the_best_trials(call: Any, own: Path) -> None:
     study = own.with_name("own.yaml")
     study.write_text(f"{study.read_text()}\nresources: {{cpus: 1, memory: 1.5G}}\n")
@@ -330,6 +343,7 @@ def test_every_text_of_a_written_study_is_read_as_it_was(call: Any, own: Path, v
     assert next(iter(load(own.parent / "best.yaml").arms)).recipe == arm.recipe
 
 
+@pytest.mark.slow
 def test_a_study_that_is_tuned_first(call: Any, tmp_path: Path) -> None:
     """The example: momentum helps at the rate that is written, for it is too low; at its own rate each arm ends alike."""
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):

@@ -54,6 +54,7 @@ def meant(call, *words: object) -> str:
     return found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["two", "two.yaml"])
 @pytest.mark.parametrize(
     ("full", "cpu", "plain"),
@@ -113,6 +114,7 @@ def test_a_profile_that_is_not_there_is_told_with_those_that_are(call, two: Path
         )
 
 
+@pytest.mark.slow
 def test_files_of_the_other_scale_have_its_name(call, two: Path, fill, tmp_path: Path) -> None:
     fill(two, ONE_ARM)
     fill(two, profile="cpu")
@@ -143,6 +145,7 @@ def pages(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("two"))
 
 
+@pytest.mark.slow
 def test_each_scale_has_its_pages_and_the_index_both(call, two: Path, fill, tmp_path: Path) -> None:
     fill(two, ONE_ARM)
     fill(two, profile="cpu")
@@ -178,6 +181,7 @@ def test_each_scale_has_its_pages_and_the_index_both(call, two: Path, fill, tmp_
         assert f'href="{link}"' in html, link
 
 
+@pytest.mark.slow
 def test_pages_change_their_names_with_what_the_plain_name_means(call, two: Path, fill, tmp_path: Path) -> None:
     fill(two, ONE_ARM)
     fill(two, profile="cpu")
@@ -198,6 +202,7 @@ def test_a_page_that_is_somebody_elses_is_left(call, two: Path, fill, tmp_path: 
     assert (tmp_path / "reports" / "two-full.md").read_text() == "# Mine\n"
 
 
+@pytest.mark.slow
 def test_a_scale_that_nobody_asked_for_has_no_page(call, two: Path, fill, tmp_path: Path) -> None:
     fill(two, ONE_ARM)
     fill(two, profile="cpu")
@@ -209,6 +214,7 @@ def test_a_scale_that_nobody_asked_for_has_no_page(call, two: Path, fill, tmp_pa
     assert found == ["shared.html", "shared.md"], "its runs at full scale are two's"
 
 
+@pytest.mark.slow
 def test_a_profile_whose_name_is_no_file_name(call, two: Path, fill, tmp_path: Path) -> None:
     fill(two)
     fill(two, ONE_ARM, profile="half/size")
@@ -218,6 +224,7 @@ def test_a_profile_whose_name_is_no_file_name(call, two: Path, fill, tmp_path: P
     assert (tmp_path / "reports" / other).read_text().startswith("# two (half/size): Two scales\n")
 
 
+@pytest.mark.slow
 def test_two_pages_of_one_name_are_told(call, two: Path, fill, tmp_path: Path) -> None:
     fill(two, ONE_ARM)
     fill(two, profile="cpu")
@@ -231,6 +238,7 @@ def test_two_pages_of_one_name_are_told(call, two: Path, fill, tmp_path: Path) -
     assert "# two: Two scales" in (tmp_path / "reports" / "two.md").read_text()
 
 
+@pytest.mark.slow
 def test_seeds_that_come_from_another_machine_join_those_that_are_here(
     call, two: Path, fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

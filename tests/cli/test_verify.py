@@ -147,6 +147,7 @@ def test_a_sample_covers_every_part_and_nothing_is_touched(call: Any, study: Pat
     assert rows() == found, "nothing is left to verify"
 
 
+@pytest.mark.slow
 def test_every_page_says_it(call: Any, study: Path, tmp_path: Path) -> None:
     stale = call("report", study)
     assert "8 runs stale" in stale.err
@@ -231,6 +232,7 @@ def test_a_part_that_changes_later_takes_back_what_was_said_of_its_runs_alone(
     assert counts(call, study) == (8, 8, 0)
 
 
+@pytest.mark.slow
 def test_results_of_recorded_parts_are_verified_part_by_part(
     call: Any, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +294,7 @@ def test_from_another_database_runs_that_are_not_here_say_as_much_of_the_codes(c
         assert [row.equal for row in store.verified()] == [True] * 3
 
 
+@pytest.mark.slow
 def test_from_a_database_of_other_code_nothing_can_be_said(call: Any, study: Path, tmp_path: Path) -> None:
     (tmp_path / "other.db").write_bytes((tmp_path / "results.db").read_bytes())
     set_code(study, "b" * 64, "other.db")
@@ -348,11 +351,13 @@ def test_as_json(call: Any, study: Path) -> None:
     assert document["elsewhere"] == document["lacking"] == []
 
 
+@pytest.mark.slow
 def test_what_is_of_the_present_code_needs_none(call: Any, study: Path) -> None:
     call("grid", "run", study, *INLINE, "--retry", "stale")
     assert " 0 done runs " in call("runs", "verify", study).told().err
 
 
+@pytest.mark.slow
 def test_a_script_is_not_run_again(call: Any, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print('loss 1.0')")
     (tmp_path / "own.yaml").write_text(

@@ -31,6 +31,7 @@ def test_workers_by_command_give_the_numbers_of_inline(cli, tiny: Path, tmp_path
     assert not list((tmp_path / "home" / "grids").iterdir())
 
 
+@pytest.mark.slow
 def test_a_limit_is_shared_out_and_is_no_failure(tmp_path: Path) -> None:
     grid = Grid(tmp_path, "ok", "ok", "ok", "ok")
     report = run(CommandExecutor({}), grid.request(workers=2, limit=3))
@@ -38,6 +39,7 @@ def test_a_limit_is_shared_out_and_is_no_failure(tmp_path: Path) -> None:
     assert sorted(grid.states()) == ["done", "done", "done", "queued"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spool", [False, True])
 def test_a_stop_makes_workers_checkpoint_give_back_and_end(tmp_path: Path, seen, spool: bool) -> None:
     grid = Grid(tmp_path, "until_told", "until_told", "ok")
@@ -48,6 +50,7 @@ def test_a_stop_makes_workers_checkpoint_give_back_and_end(tmp_path: Path, seen,
     assert grid.states() == ["queued", "queued", "queued"]
 
 
+@pytest.mark.slow
 def test_workers_that_were_killed_end_the_grid_with_their_fate(tmp_path: Path, seen) -> None:
     grid = Grid(tmp_path, "until_told")
     seen.then[RunStarted] = lambda event: os.kill(int(grid.results()[0].attempts[-1].worker.split(":")[1]), signal.SIGKILL)  # fmt: skip
@@ -57,6 +60,7 @@ def test_workers_that_were_killed_end_the_grid_with_their_fate(tmp_path: Path, s
     assert [event.name for event in seen.of(WorkerEnded)] == ["0"]
 
 
+@pytest.mark.slow
 def test_what_keeps_a_worker_from_going_on_is_told(tmp_path: Path) -> None:
     report = run(CommandExecutor({}), Grid(tmp_path, "ok").request(fit="no_such_module:fit"))
     assert report.exit_code == 4
@@ -72,6 +76,7 @@ def test_each_worker_has_its_number_and_its_command_in_one_word_or_in_several(tm
     assert one.endswith(f"--grid '{tmp_path}/my grid.json' --name 0 --limit 5")
 
 
+@pytest.mark.slow
 def test_workers_by_command_train_the_trials_of_a_tuning_once_each(tmp_path: Path) -> None:
     trials, runs = tuned(CommandExecutor({}), tmp_path / "own", workers=2)
     assert [(trial.number, trial.state) for trial in trials] == [(number, "complete") for number in range(12)]

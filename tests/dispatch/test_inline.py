@@ -31,6 +31,7 @@ def story(store: ToyStore) -> list[object]:
     ]
 
 
+@pytest.mark.slow
 def test_inline_and_local_give_the_same_results(request_for, toy_store, slots):
     stores = [toy_store(*(make_run(number, act) for number, act in enumerate(ACTS))) for _ in range(2)]
     inline = InlineExecutor().run(request_for(stores[0], threads=1))

@@ -17,6 +17,7 @@ from ablate.errors import NoSpaceOrPermission, NotFound, RunFailure
 HOME = "home"
 
 
+@pytest.mark.slow
 def test_twenty_runs_on_three_slots_are_each_done_once(request_for, toy_store, slots, seen):
     store = toy_store(*(make_run(number) for number in range(20)))
     report = LocalExecutor(slots(3)).run(request_for(store))
@@ -89,6 +90,7 @@ def test_a_run_that_raises_fails_with_its_kind_and_the_next_one_goes_on(
     assert "in _run" not in entry.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("act", "kind"), [("oom", "oom"), ("device_fault", "error")])
 def test_a_process_with_spoilt_memory_is_replaced(request_for, toy_store, slots, act, kind, seen):
     store = toy_store(make_run(1), make_run(2, act), make_run(3))
@@ -99,6 +101,7 @@ def test_a_process_with_spoilt_memory_is_replaced(request_for, toy_store, slots,
     assert seen.of(events.WorkerReplaced)[0].reason.startswith("a fresh process after: ")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_run_tried_again(request_for, toy_store, slots, seen):
     store = toy_store(make_run(1, "kill_once"), make_run(2))
     report = LocalExecutor(slots(1)).run(request_for(store))
@@ -111,6 +114,7 @@ def test_a_killed_worker_is_replaced_and_its_run_tried_again(request_for, toy_st
     assert [event.error for event in seen.of(events.RunEnded) if event.state == "lost"] == [reason]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "reason"),
     [
@@ -157,6 +161,7 @@ def test_heartbeats_go_on_while_the_trainer_is_busy(request_for, toy_store, slot
     assert store.calls.count(beat) >= 3
 
 
+@pytest.mark.slow
 def test_a_run_beyond_its_time_limit_fails_and_its_worker_is_replaced(request_for, toy_store, slots, seen):
     store = toy_store(make_run(1, "stubborn"), make_run(2))
     LocalExecutor(slots(1)).run(request_for(store, run_timeout=0.3))
@@ -259,6 +264,7 @@ def test_a_worker_that_dies_at_its_start_says_its_last_words(request_for, toy_st
     assert str(report.errors[0]).endswith("worker exited with status 3\nno licence")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [1, 3])
 def test_a_worker_that_is_killed_at_its_start_is_replaced_twice(
     request_for, toy_store, slots, tmp_path, monkeypatch, seen, kills
@@ -317,6 +323,7 @@ def test_progress_and_epochs_are_told(request_for, toy_store, slots, seen):
     assert [event.records[0].epoch for event in seen.of(events.EpochDone)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written_does_not_end_a_run(request_for, toy_store, slots, tmp_path):
     blocked: Path = attempt_log(tmp_path / HOME, make_run(1).run_id, 1)
     blocked.mkdir(parents=True)

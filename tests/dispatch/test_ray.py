@@ -51,6 +51,7 @@ def test_what_ray_keeps_at_home_is_private(cluster: Path) -> None:
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_a_worker_that_was_killed_is_replaced(tmp_path: Path, seen) -> None:
@@ -73,6 +74,7 @@ def test_a_worker_that_was_killed_is_replaced(tmp_path: Path, seen) -> None:
     assert [event.slot for event in seen.of(WorkerReplaced)] == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_workers_that_die_again_and_again_end_the_grid(tmp_path: Path, seen) -> None:
@@ -84,6 +86,7 @@ def test_workers_that_die_again_and_again_end_the_grid(tmp_path: Path, seen) -> 
     assert len(seen.of(WorkerReplaced)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_a_stop_makes_workers_checkpoint_give_back_and_end(tmp_path: Path, seen) -> None:
@@ -96,6 +99,7 @@ def test_a_stop_makes_workers_checkpoint_give_back_and_end(tmp_path: Path, seen)
     assert grid.attempts()[0] == ["released"]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_what_keeps_a_worker_from_going_on_is_told(tmp_path: Path) -> None:
@@ -104,6 +108,7 @@ def test_what_keeps_a_worker_from_going_on_is_told(tmp_path: Path) -> None:
     assert "the trainer no_such_module:fit can't be loaded, so no run was started by this worker: " in str(report.errors[0])  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_workers_of_ray_train_the_trials_of_a_tuning_once_each(tmp_path: Path) -> None:
@@ -149,6 +154,7 @@ def test_an_old_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         get_executor("ray")
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**options: object) -> None:
         raise ConnectionError("Could not find any running Ray instance.")

@@ -53,6 +53,7 @@ def trains(process: subprocess.Popen[str], grid: Grid) -> int:
     return int(found.attempts[-1].environment["pid"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGUSR2, 140), (signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=lambda value: str(value)
 )  # fmt: skip
@@ -67,6 +68,7 @@ def test_a_signal_checkpoints_gives_back_and_leaves(tmp_path: Path, start: Start
     assert gridfile.ending(path, "a") == gridfile.Ending(code)
 
 
+@pytest.mark.slow
 def test_a_trainer_that_gets_the_signal_itself_checkpoints_too(tmp_path: Path, start: Start) -> None:
     """As Slurm does it: every process of a job is told."""
     grid = Grid(tmp_path, "until_told_once")

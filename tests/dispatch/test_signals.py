@@ -81,6 +81,7 @@ def gone(pids: list[int]) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_one_signal_checkpoints_releases_and_leaves_with_its_code(grid, number, code):
     one = grid("local", "until_told")
@@ -99,6 +100,7 @@ def test_one_signal_checkpoints_releases_and_leaves_with_its_code(grid, number, 
         assert (run_folder(one.home, make_run(run).run_id) / "checkpoint").read_text() == str(int(number))
 
 
+@pytest.mark.slow
 def test_inline_obeys_one_signal_as_well(grid):
     one = grid("inline", "until_told", 2)
     one.line("EpochDone")
@@ -108,6 +110,7 @@ def test_inline_obeys_one_signal_as_well(grid):
     assert said["entries"] == [["queued", ["released"]], ["queued", []]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["local", "inline"])
 def test_a_second_signal_leaves_at_once_and_still_releases(grid, executor):
     one = grid(executor, "stubborn", 1)
@@ -125,6 +128,7 @@ def test_a_second_signal_leaves_at_once_and_still_releases(grid, executor):
         assert gone([trainer, guard, program])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["stubborn", "deaf"])
 def test_kill_9_of_the_grid_leaves_no_process_behind(grid, act):
     one = grid("local", act)
@@ -136,6 +140,7 @@ def test_kill_9_of_the_grid_leaves_no_process_behind(grid, act):
     assert gone(pids)
 
 
+@pytest.mark.slow
 def test_a_killed_trainer_takes_its_programs_along(grid):
     one = grid("local", "stubborn", 1, 1)
     one.line("EpochDone")
@@ -145,6 +150,7 @@ def test_a_killed_trainer_takes_its_programs_along(grid):
     assert gone([trainer, guard, program])
 
 
+@pytest.mark.slow
 def test_a_stopped_supervisor_loses_its_trainer_when_the_lease_runs_out(request_for, toy_store, slots, tmp_path, seen):
     """The supervisor's heartbeat is stuck in the store: the trainer leaves by itself before another worker starts."""
     run = make_run(1, "stubborn")

@@ -93,6 +93,7 @@ def test_a_preempted_job_checkpoints_and_goes_on(slurm: OneNodeSlurm, tmp_path: 
     assert grid.results()[0].attempts[1].environment["slurm_restarts"] == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 def test_a_stop_makes_jobs_checkpoint_give_back_and_end(slurm: OneNodeSlurm, tmp_path: Path, seen) -> None:
     grid = Grid(tmp_path, "until_told", "until_told", "ok")
@@ -108,6 +109,7 @@ def test_a_stop_makes_jobs_checkpoint_give_back_and_end(slurm: OneNodeSlurm, tmp
     assert not slurm.jobs()
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 def test_workers_may_reach_sqlite_through_the_shared_folder(slurm: OneNodeSlurm, tmp_path: Path) -> None:
     grid = Grid(tmp_path, "ok", "raise", "ok")
@@ -118,6 +120,7 @@ def test_workers_may_reach_sqlite_through_the_shared_folder(slurm: OneNodeSlurm,
     assert json.loads(document.read_text())["database"] == f"spool://{document.parent}/spool"
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.postgres
 def test_jobs_of_slurm_share_a_postgresql_and_its_password_is_in_no_file(
@@ -135,6 +138,7 @@ def test_jobs_of_slurm_share_a_postgresql_and_its_password_is_in_no_file(
     assert not [path for path in files if password.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 def test_a_limit_is_shared_out_and_is_no_failure(slurm: OneNodeSlurm, tmp_path: Path) -> None:
     grid = Grid(tmp_path, "ok", "ok", "ok")
@@ -143,6 +147,7 @@ def test_a_limit_is_shared_out_and_is_no_failure(slurm: OneNodeSlurm, tmp_path: 
     assert sorted(grid.states()) == ["done", "done", "queued"]
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 def test_one_failure_ends_all_workers_where_asked_to(slurm: OneNodeSlurm, tmp_path: Path) -> None:
     grid = Grid(tmp_path, "raise", "ok", "ok")
@@ -150,6 +155,7 @@ def test_one_failure_ends_all_workers_where_asked_to(slurm: OneNodeSlurm, tmp_pa
     assert (report.failed, report.done, report.errors, report.exit_code) == (1, 0, (), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 def test_what_keeps_a_worker_from_going_on_is_told(slurm: OneNodeSlurm, tmp_path: Path) -> None:
     grid = Grid(tmp_path, "ok")
@@ -158,6 +164,7 @@ def test_what_keeps_a_worker_from_going_on_is_told(slurm: OneNodeSlurm, tmp_path
     assert "the trainer no_such_module:fit can't be loaded, so no run was started by this worker: " in str(report.errors[0])  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 def test_a_job_that_dies_at_once_is_told_with_the_end_of_its_log(slurm: OneNodeSlurm, tmp_path: Path, seen) -> None:
     grid = Grid(tmp_path, "ok")
@@ -190,6 +197,7 @@ def test_jobs_that_can_never_start_are_cancelled(slurm: OneNodeSlurm, tmp_path: 
     assert not slurm.jobs()
 
 
+@pytest.mark.slow
 @pytest.mark.slurm
 @pytest.mark.parametrize("spool", [False, True], ids=["directly", "spooled"])
 def test_a_job_of_slurm_stays_for_all_trials_of_a_tuning(slurm: OneNodeSlurm, tmp_path: Path, spool: bool) -> None:

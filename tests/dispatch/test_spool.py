@@ -192,6 +192,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         SpoolQueue(tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_a_grid_through_a_folder(scene: Callable[..., Scene], request_for: Callable[..., Any]) -> None:
     at = scene("ok", "raise", "kill_once", "ok")
     over = threading.Event()

@@ -136,6 +136,7 @@ def test_any_bytes_are_messages_or_refused(data: bytes) -> None:
             assert all(isinstance(message["is"], str) for message in messages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["garbles", "garbles_once"])
 def test_a_worker_that_sends_rubbish_costs_its_run_an_attempt_and_not_the_grid(
     request_for, toy_store, slots, act

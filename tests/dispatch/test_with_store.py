@@ -38,6 +38,7 @@ def test_a_grid_with_failures_and_deaths_is_recorded_whole(request_for, url: str
     assert all([attempt.state for attempt in result.attempts] == ["lost", "done"] for result in killed)
 
 
+@pytest.mark.slow
 def test_two_grids_of_one_study_train_each_run_once(url: str, tmp_path: Path):
     """Two processes that start together on a database that is not there yet, and share a home."""
     command = [sys.executable, str(Path(__file__).with_name("drive_study.py")), url, str(tmp_path / "home"), "8"]

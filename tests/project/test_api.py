@@ -40,6 +40,7 @@ def test_no_public_name_is_a_package_of_ours() -> None:
         _ = ablate.nothing  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_study_from_its_file_to_its_page(tiny: Path, tmp_path: Path, capfd: Any) -> None:
     study = ablate.load_study(tiny)
     planned = ablate.plan(study)
@@ -99,6 +100,7 @@ def test_mistakes_say_where(tmp_path: Path) -> None:
     assert (first.line, caught.value.exit_code) == (2, 3)
 
 
+@pytest.mark.slow
 def test_names_that_do_not_exist(tiny: Path) -> None:
     ablate.run_grid(tiny, workers=1)
     with pytest.raises(NotFound, match="Did you mean 'top1_top5'"):
@@ -121,6 +123,7 @@ def test_a_failed_run_is_a_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_grid_works_in_any_thread(tiny: Path) -> None:
     """Jupyter runs widgets' callbacks outside the main thread, where no signal handler can be set."""
     found: list[ablate.GridResult] = []
@@ -130,6 +133,7 @@ def test_a_grid_works_in_any_thread(tiny: Path) -> None:
     assert found[0].complete
 
 
+@pytest.mark.slow
 def test_a_tuning_gives_each_arms_trials(tiny: Path, tmp_path: Path, capfd: Any) -> None:
     tiny.write_text(tiny.read_text().replace("train: 0.5, test: 0.5", "train: 0.4, val: 0.2, test: 0.4"))
     tune = tmp_path / "tune.yaml"
@@ -145,6 +149,7 @@ def test_a_tuning_gives_each_arms_trials(tiny: Path, tmp_path: Path, capfd: Any)
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_reading_writes_nothing(tiny: Path, tmp_path: Path) -> None:
     ablate.run_grid(tiny, workers=1)
     before = sqlite3.connect(tmp_path / "results.db").execute("select count(*) from events").fetchone()
@@ -152,6 +157,7 @@ def test_reading_writes_nothing(tiny: Path, tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "results.db").execute("select count(*) from events").fetchone() == before
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/api.ipynb, cell by cell, in a folder with nothing in it."""
     root = Path(__file__).resolve().parents[2]

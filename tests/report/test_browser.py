@@ -125,6 +125,7 @@ def test_rows_are_filtered_by_level_and_found_by_words(shown: Browser) -> None:
     assert shown.eval(f"{BAR}.querySelector('span').textContent") == f"1 of {ARMS} rows"
 
 
+@pytest.mark.slow
 def test_a_cell_opens_its_runs_and_a_run_has_an_address(shown: Browser, page: Path) -> None:
     shown.click("table[data-name=scores] tbody tr:nth-child(2) td[data-runs]")
     assert shown.eval(f"{DRAWER}.open")
@@ -176,6 +177,7 @@ def test_figures_are_drawn_when_they_are_seen(shown: Browser) -> None:
     shown.until(f"{folded}.querySelector('svg.main-svg') !== null")
 
 
+@pytest.mark.slow
 def test_a_page_whose_figures_are_folded_never_runs_plotly(
     driven: Browser, empty: Table, table3: Table, tmp_path: Path
 ) -> None:
@@ -211,6 +213,7 @@ def _light(colour: str) -> float:
     return sum(float(part) for part in colour.partition("(")[2].rstrip(")").split(",")[:3]) / 3
 
 
+@pytest.mark.slow
 def test_a_phone_scrolls_tables_and_not_the_page(shown: Browser, page: Path) -> None:
     shown.open(page, width=375, height=800, phone=True)
     shown.eval("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -229,6 +232,7 @@ def test_a_phone_scrolls_tables_and_not_the_page(shown: Browser, page: Path) -> 
     ), "the pinned columns leave room for numbers"
 
 
+@pytest.mark.slow
 def test_labels_and_titles_of_figures_stay_inside_them_on_a_phone(driven: Browser, tmp_path: Path) -> None:
     top1 = Column("top1", "top1", "higher", "fraction", label="Top-1 accuracy on the official test images")
     cell = Cell(mean=0.5, n=3, planned=3, delta=0.1, delta_ci95=(0.05, 0.15), p_adjusted=0.01, decided=True)
@@ -266,6 +270,7 @@ def test_what_a_page_says_or_asks_for_is_noted(driven: Browser, tmp_path: Path) 
     assert driven.requests[-1] == (tmp_path / "other.png").as_uri()
 
 
+@pytest.mark.slow
 def test_print_shows_every_row_and_no_control(shown: Browser) -> None:
     width = f"{SCORES}.offsetWidth"
     on_screen = shown.eval(width)
@@ -309,6 +314,7 @@ def test_of_a_long_table_a_hundred_rows_are_shown_until_all_are_wanted(driven: B
     assert driven.eval(f"{seen}.length") == 250
 
 
+@pytest.mark.slow
 def test_above_forty_arms_the_others_are_picked_from_a_list(driven: Browser, tmp_path: Path) -> None:
     names = [f"t{place:03}" for place in range(70)]
     top1 = Column("top1", "top1", "higher", "fraction")

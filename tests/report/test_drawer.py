@@ -160,6 +160,7 @@ def _in_a_browser(page: str, script: str, folder: Path, width: int = 1280) -> di
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_cells_open_by_mouse_keyboard_and_address_and_rows_are_found(
     table3: Table, runs: tuple[RunResult, ...], tmp_path: Path
@@ -206,6 +207,7 @@ def test_cells_open_by_mouse_keyboard_and_address_and_rows_are_found(
     assert found["sorted"] == sorted(found["sorted"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_of_a_large_matrix_a_drawer_tells_the_mistakes_and_what_it_leaves_out(
     table1: Table, runs: tuple[RunResult, ...], tmp_path: Path
@@ -232,6 +234,7 @@ def test_of_a_large_matrix_a_drawer_tells_the_mistakes_and_what_it_leaves_out(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_a_matrixs_shares_are_made_in_the_page(classes: Table, tmp_path: Path) -> None:
     found = _in_a_browser(

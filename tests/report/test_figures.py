@@ -275,6 +275,7 @@ def _written(tables: list[Table], folder: Path, kind: str) -> list[Path]:
         pytest.skip(f"figures are not written: {why}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pdf", "svg"])
 def test_figures_are_written_as_files_each_once(kind: str, tmp_path: Path, table1: Table, classes: Table) -> None:
     files = _written([table1, replace(table1, name="again"), classes], tmp_path / "new", kind)

@@ -234,6 +234,7 @@ def test_nan_never_reaches_a_page(table1: Table) -> None:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_a_browser_draws_the_figures_and_obeys_no_name(tmp_path: Path, hostile: Table, table1: Table) -> None:
     write_plotlyjs(tmp_path)

@@ -157,6 +157,7 @@ def _run(command: list[str], file: Path) -> None:
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-3000:]
 
 
+@pytest.mark.slow
 def test_every_published_table_compiles_and_keeps_to_its_width(published: Collected, tmp_path: Path) -> None:
     compile_ = _compiler()
     tables = [entry.table for study in published.collection.studies for entry in study.tables]

@@ -207,6 +207,7 @@ def test_undecided_is_never_bold(table3: Table) -> None:
     assert render(table3, "latex").count(r"\textbf") == 4
 
 
+@pytest.mark.slow
 def test_text_formats_leave_plotly_alone() -> None:
     code = (
         "import sys\n"

@@ -67,6 +67,7 @@ def test_the_list_of_revisions_is_that_of_the_files() -> None:
     assert tuple(reversed([script.revision for script in scripts.walk_revisions()])) == schema.REVISIONS
 
 
+@pytest.mark.slow
 def test_opening_needs_no_alembic(filled: Path) -> None:
     import subprocess
     import sys

@@ -72,6 +72,7 @@ def lives(make_run: Make, make_study: Make, remote: Make, dump: Make, postgres: 
     return wire.moments
 
 
+@pytest.mark.slow
 def test_a_connection_cut_at_some_moments_changes_nothing(
     make_run: Make, make_study: Make, remote: Make, dump: Make, postgres: Any, fake: Any
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_server_that_stays_away_is_an_error(postgres: Any, monkeypatch: pytest
         assert 5 < sum(waited) < 10  # long enough for a restart, shorter than any lease
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", "crash"])
 def test_what_was_acknowledged_survives_lost_connections(how: str, own_server: Server, make_study: Make) -> None:
     room = Room(own_server.url(), "lost")

@@ -241,6 +241,7 @@ def explore(
         )
 
 
+@pytest.mark.slow
 def test_the_queue_agrees_with_the_model(url: str, fake: Any, make_run: Any, make_study: Any, remote: Any) -> None:
     explore(url, fake, make_run, make_study, remote, examples=12, steps=25)
 
@@ -252,6 +253,7 @@ def test_the_queue_agrees_with_the_model_for_long(
     explore(url, fake, make_run, make_study, remote, examples=50, steps=50)
 
 
+@pytest.mark.slow
 def test_the_model_notices_a_missing_fence(
     path: Path, fake: Any, make_run: Any, make_study: Any, remote: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,7 @@ def test_a_study_of_unknown_text_takes_that_of_the_first_call_with_its_arms(
         assert [one.run for one in store.list_runs(study="s")] == [make_run("z")]
 
 
+@pytest.mark.slow
 def test_the_published_results_are_upgraded_without_loss(tmp_path: Path) -> None:
     """Whatever revision they are of now: as they were before, and after."""
     copy, before = tmp_path / "results.db", tmp_path / "before.db"
@@ -173,6 +174,7 @@ def old_export(path: Path, target: Path, revision: str) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", OLDER)
 @pytest.mark.parametrize("what", ["database", "lines.jsonl", "lines.jsonl.gz"])
 def test_an_older_database_or_export_is_imported_as_an_upgrade_would_leave_it(

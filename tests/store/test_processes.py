@@ -33,10 +33,12 @@ def claimed_once(url: str, study: Any, workers: int) -> list[list[list[object]]]
     return told
 
 
+@pytest.mark.slow
 def test_processes_claim_each_run_once(url: str, make_study: Make) -> None:
     claimed_once(url, make_study(90), workers=3)
 
 
+@pytest.mark.slow
 def test_processes_of_two_requests_claim_only_what_theirs_asked_for(url: str, make_run: Make, make_study: Make) -> None:
     """Two grids of one study at once, four workers each; the runs in the middle are of both."""
     one, two = ([make_run("a", seed) for seed in seeds] for seeds in (range(50), range(30, 80)))
@@ -55,6 +57,7 @@ def test_processes_of_two_requests_claim_only_what_theirs_asked_for(url: str, ma
         assert store.check() == []
 
 
+@pytest.mark.slow
 def test_requests_are_written_while_their_runs_end(url: str, make_study: Make) -> None:
     """Calls for the same runs come while workers train them: none waits for a run that has ended, none is out of reach."""
     study = make_study(60)
@@ -96,6 +99,7 @@ def hung(process: Process) -> list[object]:
     return line
 
 
+@pytest.mark.slow
 def test_a_killed_process_gives_its_run_back_at_once(url: str, make_study: Make) -> None:
     with Store.open(url) as store:
         key = store.save_study(make_study(1), call_options={})
@@ -114,6 +118,7 @@ def test_a_killed_process_gives_its_run_back_at_once(url: str, make_study: Make)
         assert first.error.endswith("ended without reporting")
 
 
+@pytest.mark.slow
 def test_a_zombie_is_dead(url: str, make_study: Make) -> None:
     with Store.open(url) as store:
         key = store.save_study(make_study(1), call_options={})
@@ -163,6 +168,7 @@ def test_what_was_acknowledged_survives_kills_at_any_moment(url: str, make_study
             assert all(sum(a.state == "done" for a in result.attempts) == 1 for result in results.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["a second store", "a reader", "its own import"])
 def test_a_database_in_use_keeps_its_log_whatever_this_process_opens_beside_it(
     path: Path, make_study: Make, act: str

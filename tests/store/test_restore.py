@@ -119,6 +119,7 @@ def test_a_live_database_is_a_backup_too(path: Path, backup: Path, make_study: M
     assert runs_in(path) == 5
 
 
+@pytest.mark.slow
 def test_it_is_refused_while_another_process_uses_the_database(path: Path, backup: Path) -> None:
     user = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(path), "stay"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

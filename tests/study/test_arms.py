@@ -234,6 +234,7 @@ def test_what_is_not_hashed(read: Any) -> None:
     assert found[5] not in ids
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_runs_share_what_they_share(read: Any) -> None:
     rates = ", ".join(f"{i + 1}e-4" for i in range(500))
     decays = ", ".join(f"{i + 1}e-6" for i in range(100))

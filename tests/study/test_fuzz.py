@@ -9,6 +9,7 @@ import copy
 from typing import Any
 
 import jsonschema
+import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -216,6 +217,7 @@ def test_right_keys_with_any_values(data: dict[str, Any]) -> None:
     check(yaml.safe_dump({"study": "s", **data}, allow_unicode=True, sort_keys=False))
 
 
+@pytest.mark.slow
 @MODEST
 @given(mutated(), CHOSEN)
 def test_changed_studies(text: str, chosen: Choices) -> None:

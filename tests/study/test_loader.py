@@ -119,6 +119,7 @@ def test_several_mistakes_are_told_together_in_the_order_of_the_file(mistakes: A
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_file_full_of_mistakes_shows_the_first_hundred(mistakes: Any) -> None:
     lines = mistakes("study: s\nrecipe:\n" + "".join(f"  x{i}: 1\n" for i in range(50_000)))
     assert len(lines) == 101

@@ -89,6 +89,7 @@ def test_a_copy_elsewhere_is_the_same_code(copy: Path, recipe: Any) -> None:
     assert Reach(copy.parent.with_name("moved")).digest(provenance._core()[0]) == there.parts[CORE]
 
 
+@pytest.mark.slow
 def test_a_part_that_is_added_moves_no_digest_of_runs_without_it(register: Any, tmp_path: Path) -> None:
     """Neither of the published runs nor of any other: a network, an optimizer, and a refinement that is off."""
     before = {str(path): {run: code.digest for run, code in codes_of(load(str(path))).items()} for path in STUDIES}
@@ -119,6 +120,7 @@ def test_a_file_that_is_added_moves_no_digest(copy: Path, recipe: Any) -> None:
     assert our_code(recipe) == before
 
 
+@pytest.mark.slow
 def test_a_module_that_moves_is_the_same_code(copy: Path, recipe: Any) -> None:
     """Of the core into another folder, and a part's file, with all imports rewritten."""
     before = our_code(recipe)
@@ -172,6 +174,7 @@ def test_comments_imports_and_what_is_no_trainer_are_no_code(copy: Path, recipe:
     assert our_code(recipe) == before
 
 
+@pytest.mark.slow
 def test_what_a_part_imports_is_its_code_too(copy: Path, recipe: Any) -> None:
     before = our_code(recipe)
     (copy / "parts" / "optimizers" / "shared.py").write_text("X = 1\n")

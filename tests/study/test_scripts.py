@@ -196,6 +196,7 @@ def test_what_is_watched_is_code_and_byte_code_never_is(project: Path) -> None:
     assert list(watched) == ["layers/__init__.py", "layers/base.py", "layers/conv.py", "layers/unused.py", "unused.py", "words.txt"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_function_is_its_module_and_what_that_imports(project: Path) -> None:
     assert list(Scripts(project).of_module("layers.conv").digests) == TRAIN[:-1]  # fmt: skip
     installed = Scripts(project).of_module("json.tool")

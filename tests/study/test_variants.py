@@ -154,6 +154,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.sampled_from(["y", "t", "n.a", "n.b"]), VALUES), max_size=4, unique_by=lambda item: item[0])
 )

@@ -131,6 +131,7 @@ def _write_folders(path: Path, classes: int, splits: tuple[str, ...]) -> None:
                 Image.fromarray(draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{number}.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_a_part_trains_and_resumes(kind: type[Part], name: str, watched: Any, tmp_path: Path) -> None:
     part = parts(kind)[name]

@@ -128,6 +128,7 @@ def torchvision_file(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_weights_of_b_do_not_load_into_a_without_a_word(tmp_path: Path) -> None:
     path = torchvision_file(tmp_path)
     with raising(StudyError):
@@ -142,6 +143,7 @@ def test_weights_of_b_do_not_load_into_a_without_a_word(tmp_path: Path) -> None:
     assert report.unused == ("conv1.weight",)
 
 
+@pytest.mark.slow
 def test_weights_of_a_do_not_load_into_b_without_a_word(tmp_path: Path) -> None:
     path = Path(torchvision_file(tmp_path))
     variant = {"stride_in_3x3": False, "deep_stem": False, "avgpool_shortcut": False, "small_stem": False}
@@ -162,6 +164,7 @@ def test_a_small_stem_is_another_variant(file: Any, tmp_path: Path) -> None:
     assert report.random == ("conv1.weight",)
 
 
+@pytest.mark.slow
 def test_what_an_error_says_of_a_variant_is_what_to_write_beside_the_file(tmp_path: Path) -> None:
     path = Path(torchvision_file(tmp_path))
     model = Model(arch="resnet50", tweak="A", init=str(path))
@@ -177,6 +180,7 @@ def test_what_an_error_says_of_a_variant_is_what_to_write_beside_the_file(tmp_pa
         load(Model(arch="resnet50", tweak="A", deep_stem=True, init=str(path)), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "notes", [{"0": "cat", "1": "dog"}, {"sha256": "0" * 64}, {"variant": "large"}, {"classes": 10}, {"arch": "resnet50"}, []]
 )  # fmt: skip
@@ -188,6 +192,7 @@ def test_a_json_that_is_not_ours_does_not_speak_for_the_file_beside_it(notes: An
     assert load(Model(arch="resnet50", tweak="B", init=str(path)), tmp_path)[1].random == ()
 
 
+@pytest.mark.slow
 def test_a_declaration_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     path = Path(torchvision_file(tmp_path))
     for variant in ({"stride_in_3x3": "no"}, {"stride": False}):
@@ -204,6 +209,7 @@ def timm_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_timms_names_of_tweak_d_load_into_ours(tmp_path: Path) -> None:
     model = Model(arch="resnet18", tweak="D")
     source = build_model(model, num_classes=10, image_shape=(3, 8, 8), seed=1).network.state_dict()
@@ -418,6 +424,7 @@ def test_a_child_with_other_class_names_gets_a_new_head(new_run: Any, watched: A
     assert details["init"]["head"] == "new"
 
 
+@pytest.mark.slow
 def test_a_parent_without_weights_or_of_another_variant(new_run: Any, watched: Any) -> None:
     child = watched("child")
     run = new_run(model__init={"run": "ab" * 32, "weights": "last"})

@@ -103,6 +103,7 @@ def test_they_train_a_few_batches(settings: Any, timm: Any, new_run: Any, watche
     assert (one["train_loss"], one["loss"]) == (two["train_loss"], two["loss"])
 
 
+@pytest.mark.slow
 def test_one_trains_on_the_digits_in_one_channel(
     timm: Any, new_run: Any, watched: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +181,7 @@ def test_the_version_is_part_of_the_code(timm: Any, monkeypatch: pytest.MonkeyPa
     found.forget()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["convnext_atto", "resnet50d", "vit_tiny_patch16_224"])
 @pytest.mark.parametrize("form", ["pth", "safetensors"])
 def test_timms_state_dicts_load_from_a_file(name: str, form: str, timm: Any, tmp_path: Path) -> None:
@@ -200,6 +202,7 @@ def test_timms_state_dicts_load_from_a_file(name: str, form: str, timm: Any, tmp
     assert len(same) >= len(state) - 2
 
 
+@pytest.mark.slow
 def test_torchvisions_state_dicts_load_from_a_file(tmp_path: Path) -> None:
     torch.save(torchvision.models.convnext_tiny().state_dict(), tmp_path / "weights.pth")
     model = Model(arch="torchvision/convnext_tiny", init=str(tmp_path / "weights.pth"))
@@ -228,6 +231,7 @@ def test_lites_first_weights_are_googles_rule_by_name(lite: Any) -> None:
     assert not torch.equal(pointwise, other.state_dict()["_blocks.5._project_conv.weight"])
 
 
+@pytest.mark.slow
 def test_a_transfer_from_imagenet_weights_runs(
     lite: Any, new_run: Any, watched: Any, room: Any, tmp_path: Path
 ) -> None:

@@ -259,6 +259,7 @@ def test_resnets_take_three_channels() -> None:
         build_model(Model(), num_classes=4, image_shape=(1, 8, 8), seed=0)
 
 
+@pytest.mark.slow
 def test_convnext_gives_torchvisions_outputs_and_draws_by_the_papers_rule() -> None:
     theirs = torchvision.models.convnext_tiny(num_classes=10)
     ours = build(arch="convnext_tiny")

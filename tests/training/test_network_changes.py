@@ -66,6 +66,7 @@ def test_a_network_that_takes_a_change_is_changed_by_it(name: str, arch: str) ->
     assert (repr(plain) != repr(changed)) is taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_change_trains(name: str, new_run: Any, watched: Any, room: Any) -> None:
     room.sizes, room.side = {"train": 8, "val": 4}, 32
@@ -174,6 +175,7 @@ def test_norms(name: str, groups: int) -> None:
         assert torch.allclose(network(images())[:1], network(images()[:1]), atol=1e-5), "images do not see each other"
 
 
+@pytest.mark.slow
 def test_macs_count_what_a_change_adds() -> None:
     plain, excited, blurred = (build(settings) for settings in (None, SE, BLUR))
     sizes = (64, 64, 128, 128, 256, 256, 512, 512)
@@ -184,6 +186,7 @@ def test_macs_count_what_a_change_adds() -> None:
     assert macs(build({"model.norm": "group", "model.activation": "gelu"}), 32) == macs(plain, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [SE, BLUR, {"model.activation": "gelu"}, {"model.norm": "group"}])
 def test_weights_of_another_variant_are_refused(settings: Any, new_run: Any, watched: Any, room: Any) -> None:
     room.sizes, room.side = {"train": 8, "val": 4}, 32
@@ -206,6 +209,7 @@ def test_weights_of_another_variant_are_refused(settings: Any, new_run: Any, wat
     assert fit(new_run(**changed, **start), child.context).details["init"]["head"] == "loaded"
 
 
+@pytest.mark.slow
 def test_a_file_that_says_nothing_has_no_changes_but_those_that_show(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     for built_as, wanted, fits in (({}, {}, True), ({}, BLUR, False), ({}, SE, False), (SE, {}, False), (SE, SE, True)):

@@ -143,6 +143,7 @@ def guesses(kept: Kept, place: Path, threads: int = 2, **more: Any) -> Predictio
 # The run's own evaluation ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -237,6 +238,7 @@ def test_a_run_without_an_image_size_takes_images_as_they_are(train: Train, tmp_
 # Plain torchvision ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kept_weights_load_into_torchvision_as_the_readme_says(train: Train) -> None:
     trained = train(model__arch="resnet18", data__image_size=32, epochs=1)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
@@ -254,6 +256,7 @@ def test_kept_weights_load_into_torchvision_as_the_readme_says(train: Train) -> 
     assert float(ours.std()) > 0
 
 
+@pytest.mark.slow
 def test_a_resnet50_of_tweak_b_is_torchvisions(tmp_path: Path) -> None:
     model = Model(arch="resnet50", tweak="B")
     ours = build_model(model, num_classes=7, image_shape=(3, 32, 32), seed=0).network
@@ -367,6 +370,7 @@ def spoil(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_bad_images_are_an_error_that_names_them(train: Train, pictures: Path) -> None:
     kept = train(epochs=1).kept()
     reasons = spoil(pictures)
@@ -382,6 +386,7 @@ def test_bad_images_are_an_error_that_names_them(train: Train, pictures: Path) -
         guesses(kept, pictures)
 
 
+@pytest.mark.slow
 def test_bad_images_can_be_left_out(train: Train, pictures: Path) -> None:
     trained = train(epochs=1)
     kept = trained.kept()

@@ -87,6 +87,7 @@ def test_sam_stays_where_there_is_no_gradient() -> None:
     assert network.weight.grad.tolist() == [0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_the_statistics_of_a_norm_move_once_a_step_under_sam(new_run: Any, watched: Any) -> None:
     """One step of all images: they are the same with SAM and without, for both first look at the first weights."""
     settings = {"model__arch": "resnet18", "model__small_stem": True, "epochs": 1, "batch_size": 26}
@@ -152,6 +153,7 @@ def test_a_weight_that_two_layers_share_is_averaged_once() -> None:
     assert float(average.evaluated().two.weight) == 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.libraries
 def test_an_average_is_timms() -> None:
     timm = pytest.importorskip("timm.utils")
@@ -195,6 +197,7 @@ def test_the_average_of_the_selected_epoch_is_kept(new_run: Any, watched: Any) -
     assert all(torch.equal(value, weights(alone)[name]) for name, value in weights(here, "selected").items())
 
 
+@pytest.mark.slow
 def test_frozen_layers_are_what_they_were_in_the_average(new_run: Any, watched: Any) -> None:
     settings = {"model__arch": "resnet18", "model__small_stem": True, "model__trainable": ["fc"], "epochs": 1}
     one, other = watched("one", keep="last"), watched("other", keep="last")
@@ -244,6 +247,7 @@ def test_without_a_share_of_the_teacher_it_is_plain_training(new_run: Any, watch
     assert all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
 
 
+@pytest.mark.slow
 def test_a_student_moves_to_its_teacher(new_run: Any, watched: Any) -> None:
     """With the teacher's word alone it comes to say what the teacher says, right or wrong, mixed images included."""
     file, _teacher = teacher_of(new_run, watched, epochs=8)
@@ -281,6 +285,7 @@ def test_the_teacher_sees_the_mixed_images(new_run: Any, watched: Any, monkeypat
     assert all(torch.equal(theirs, ours) for ours, theirs in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{"model__activation": "gelu"}, {"model__tweak": "D", "model__norm": "group"}, {"model__squeeze_excitation": True}],

@@ -34,6 +34,7 @@ BUSY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", [name for name, part in parts(Network).items() if not part.package])
 def test_every_network_trains_two_batches(arch: str, room: Any, new_run: Any, watched: Any) -> None:
     room.sizes, room.side = {"train": 8, "val": 3}, 32
@@ -130,6 +131,7 @@ def test_the_global_generator_is_put_back(new_run: Any, watched: Any) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "stop_after"),
     [("two-layer-fc", 0), ("two-layer-fc", 2), ("two-layer-fc", 6), ("two-layer-fc", 8), ("resnet18", 2)],
@@ -224,6 +226,7 @@ def test_resuming_with_other_numerics_is_recorded(new_run: Any, watched: Any) ->
     assert len(details["mixed_fingerprints"]) == 2
 
 
+@pytest.mark.slow
 def test_frozen_layers_keep_parameters_and_statistics(new_run: Any, watched: Any) -> None:
     here = watched(keep="last")
     run = new_run(model__arch="resnet18", model__small_stem=True, model__trainable=["layer4", "fc"])
@@ -238,6 +241,7 @@ def test_frozen_layers_keep_parameters_and_statistics(new_run: Any, watched: Any
     assert details["trainable_parameters"] < details["parameters"]
 
 
+@pytest.mark.slow
 def test_a_frozen_layer_that_moves_is_an_error(new_run: Any, watched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_module, "train_mode", lambda network, frozen: network.train())
     with raising(Exception):

@@ -66,6 +66,7 @@ def kept(tmp_path: Path) -> int:
 libraries = pytest.mark.libraries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -147,6 +148,7 @@ def test_what_cannot_be_kept_trains_as_ever_and_the_log_says_why(
     assert not kept(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_network_that_trains_whole_says_nothing(new_run: Any, train: Any, tmp_path: Path, capfd: Any) -> None:
     train(new_run(batch_size=16, model__arch="resnet18"))
     assert "frozen" not in capfd.readouterr().err

@@ -38,6 +38,7 @@ def epochs_of(tuning) -> list[int]:
         return [sum(trial.epochs for trial in arm.trials) for arm in read_result(tuning, store).arms]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("pruner", ["none", "hyperband"])
 def test_epochs_are_never_exceeded_and_not_left_lying(toy, run, pruner: str, workers: int) -> None:

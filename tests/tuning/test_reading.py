@@ -25,6 +25,7 @@ def test_the_best_is_complete_and_the_first_of_equals(better: str, number: int) 
     assert best_of(trials[3:], better) is None
 
 
+@pytest.mark.slow
 def test_importance_is_told_from_ten_complete_trials_on(toy, run) -> None:
     few, enough = toy(budget="{trials: 9}"), toy(budget="{trials: 12}")
     run(few)

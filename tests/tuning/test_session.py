@@ -19,6 +19,7 @@ from ablate.tuning.session import Session
 Make = Callable[..., object]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", "gp"])
 def test_one_worker_repeats_its_trials(toy, run, tmp_path: Path, monkeypatch, sampler: str) -> None:
     count = 13 if sampler in ("tpe", "cmaes") else 11 if sampler == "gp" else 6
@@ -31,6 +32,7 @@ def test_one_worker_repeats_its_trials(toy, run, tmp_path: Path, monkeypatch, sa
     assert len({str(trial.params) for trial in first}) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", "random"])
 def test_a_session_that_was_built_again_goes_on_as_it_would_have(toy, run, tmp_path, monkeypatch, sampler: str) -> None:
     def tuning(count: int) -> object:
@@ -43,6 +45,7 @@ def test_a_session_that_was_built_again_goes_on_as_it_would_have(toy, run, tmp_p
     assert [trial.params for trial in whole] == [trial.params for trial in broken]
 
 
+@pytest.mark.slow
 def test_a_trial_is_a_run_like_any_other(toy, run) -> None:
     trials = run(toy(budget="{trials: 3}", seeds="2"))
     with Store.open(os.environ["ABLATE_DB"], read_only=True) as store:
@@ -74,6 +77,7 @@ def test_a_tuning_is_one_request_whoever_asks_and_however_often(toy) -> None:
         assert other.key != first.key, "another tuning of the same study"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("both")
 def test_eight_workers_try_every_cell_of_a_grid_once(toy, run) -> None:
     tuning = toy(
@@ -88,6 +92,7 @@ def test_eight_workers_try_every_cell_of_a_grid_once(toy, run) -> None:
     assert starts(trials) == [1] * 12
 
 
+@pytest.mark.slow
 def test_a_suggestion_that_comes_again_is_not_trained_again(toy, run) -> None:
     tuning = toy(space="{optimizer.lr: {values: [0.001, 0.01]}}", budget="{trials: 9}")
     trials = run(tuning)
@@ -99,6 +104,7 @@ def test_a_suggestion_that_comes_again_is_not_trained_again(toy, run) -> None:
     assert all(trial.value == by_rate[trial.params["optimizer.lr"]].value for trial in trials)
 
 
+@pytest.mark.slow
 def test_what_tuning_has_trained_is_done_for_the_study(toy, run) -> None:
     tuning = toy(space="{optimizer.lr: {values: [0.01, 0.1]}}", sampler="grid", budget=None, arms="all")
     run(tuning)
@@ -108,6 +114,7 @@ def test_what_tuning_has_trained_is_done_for_the_study(toy, run) -> None:
         assert len(store.list_runs()) == len(study.runs) == 4
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_has_failed_and_the_others_go_on(toy, run) -> None:
     trials = run(toy(space="{optimizer.lr: {values: [0.01, 9.0, 0.1]}}", sampler="grid", budget=None))
     assert [trial.state for trial in trials] == ["complete", "failed", "complete"]
@@ -115,6 +122,7 @@ def test_a_diverged_trial_has_failed_and_the_others_go_on(toy, run) -> None:
     assert (trials[1].value, trials[2].told) == (None, 2)
 
 
+@pytest.mark.slow
 def test_values_that_contradict_each_other_fail_without_a_run(toy, run) -> None:
     trials = run(toy(space="{schedule.warmup_epochs: {int: [2, 5]}}", sampler="grid", budget=None))
     assert [(trial.state, len(trial.run_ids)) for trial in trials] == [("complete", 1)] * 2 + [("failed", 0)] * 2
@@ -123,6 +131,7 @@ def test_values_that_contradict_each_other_fail_without_a_run(toy, run) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_a_pruned_trial_is_a_state_of_its_own_and_keeps_its_epochs(toy, run, pruner: str) -> None:
     tuning = toy(pruner=pruner, recipe="{epochs: 9}", budget="{trials: 20}")
@@ -144,6 +153,7 @@ def test_a_pruned_trial_is_a_state_of_its_own_and_keeps_its_epochs(toy, run, pru
         assert {max(results[trial.run_ids[0]].epochs) for trial in pruned} <= {1, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["inline", "local"])
 def test_pruned_alike_in_this_process_and_in_workers(toy, run, executor: str) -> None:
     tuning = toy(pruner="median", budget="{trials: 9}")
@@ -151,6 +161,7 @@ def test_pruned_alike_in_this_process_and_in_workers(toy, run, executor: str) ->
     assert [trial.state for trial in trials] == ["complete"] * 5 + ["complete", "pruned", "pruned", "pruned"]
 
 
+@pytest.mark.slow
 def test_a_pruned_trial_is_trained_to_its_end_by_a_tuning_that_does_not_prune(toy, run) -> None:
     tuning = toy(pruner="median", budget="{trials: 9}")
     pruned = next(trial for trial in run(tuning) if trial.state == "pruned")
@@ -159,6 +170,7 @@ def test_a_pruned_trial_is_trained_to_its_end_by_a_tuning_that_does_not_prune(to
     assert (Path(os.environ["ABLATE_HOME"]) / "runs" / pruned.run_ids[0][:2] / pruned.run_ids[0] / "starts").read_text().split() == ["0", "1"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_several_seeds_are_judged_together(toy, run) -> None:
     trials = run(toy(pruner="median", budget="{trials: 10}", seeds="2"))
     pruned = [trial for trial in trials if trial.state == "pruned"]

@@ -50,6 +50,7 @@ def noise(count: int, shape: tuple[int, int, int], seed: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(lists, shapes, st.integers(0, 2**31), st.integers(1, 50), st.integers(0, 1000))
 def test_any_list_follows_from_seed_epoch_and_id_alone(
@@ -83,6 +84,7 @@ def test_a_bad_argument_is_named_with_what_is_allowed(name: str, argument: str) 
         assert repr(value) in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_extremes_are_finite(name: str) -> None:
     images = noise(32, (3, 9, 9), 5)

@@ -215,6 +215,7 @@ def test_a_stop_during_setup_gives_the_run_back(call: Any, study: Path, context:
     assert all(gone(int(pid)) for pid in (study / "up").read_text().split())
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_takes_setup_along(study: Path, tmp_path: Path) -> None:
     (study / "prepare.py").write_text(PAUSE)
     source = f"""

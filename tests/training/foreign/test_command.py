@@ -286,6 +286,7 @@ def test_an_active_environment_decides_which_python_is_meant() -> None:
     assert attempt.search_path({"PATH": "/a:/b", "CONDA_PREFIX": "/a"}) == f"/a:/b:{ours}"
 
 
+@pytest.mark.slow
 def test_no_torch_is_imported() -> None:
     source = (
         "import sys, ablate.training.foreign.command, ablate.training.foreign.python; sys.exit('torch' in sys.modules)"

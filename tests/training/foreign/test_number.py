@@ -268,6 +268,7 @@ LINES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(lines=st.lists(LINES, max_size=5), pattern=st.sampled_from([*PATTERNS, r"(?P<epoch>\S+) m (\S+)|m (\S+)", r"()m", r"(?P<step>.?)(.*)"]))  # fmt: skip
 def test_no_line_breaks_the_reader(lines: list[str], pattern: str) -> None:
