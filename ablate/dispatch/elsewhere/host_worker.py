@@ -138,13 +138,13 @@ class UntilFailure(Relay):
         self._failed_before = failed_before
 
     def claim(self, request_key: int, worker: WorkerInfo, ttl: float) -> Claim | None:
-        return None if self._failed(request_key) else self._store.claim(request_key, worker, ttl)
+        return None if self._failed(request_key) else super().claim(request_key, worker, ttl)
 
     def waiting(self, request_key: int) -> Counts:
-        return Counts() if self._failed(request_key) else self._store.waiting(request_key)
+        return Counts() if self._failed(request_key) else super().waiting(request_key)
 
     def _failed(self, request_key: int) -> bool:
-        return self._store.waiting(request_key).failed > self._failed_before
+        return super().waiting(request_key).failed > self._failed_before
 
 
 class Growing(Relay):
@@ -155,7 +155,7 @@ class Growing(Relay):
         self._promise = promise
 
     def waiting(self, request_key: int) -> Counts:
-        counts = self._store.waiting(request_key)
+        counts = super().waiting(request_key)
         if counts.queued or counts.running or not self._promise.holds():
             return counts
         return replace(counts, running=1)
