@@ -41,7 +41,7 @@ class Crew:
 
 
 class Fleet:
-    """The workers that an engine started for one grid; as it stands here, none."""
+    """The workers that an engine started for one grid. This one has none; an engine's own says all but `dismiss` itself."""
 
     def look(self) -> Crew:
         return Crew(0)
